@@ -1,0 +1,168 @@
+/**
+ * Everything that crosses between the page and Python, as tagged records.
+ *
+ * Python's side of the same records is `tensorloom/view/session.py`. The page speaks first (`hello`),
+ * Python answers `ready`. The page's document is the one the user sees; Python validates it, plans,
+ * runs, and answers. `seq` counts the page's messages; an answer names the `seq` it belongs to.
+ */
+
+/** A whole document as in `docs/architecture.md`, section "Document". */
+export interface DocumentJson {
+  tensorloom: number;
+  title: string;
+  dtype: DType;
+  tensors: TensorJson[];
+  dimensions: Record<string, number>;
+  output: string[];
+  marks: Record<string, MarkJson>;
+  anchors: Record<string, [number, number]>;
+}
+export type DType = "float32" | "float64" | "complex64" | "complex128";
+export interface TensorJson {
+  id: string;
+  name: string;
+  indices: string[];
+  array: RecipeJson;
+}
+export type RecipeJson =
+  | { kind: "random"; seed: number; distribution: "normal" | "uniform" | "complex-normal" }
+  | { kind: "constant"; value: number }
+  | { kind: "identity" }
+  | { kind: "copy" }
+  | { kind: "gate"; name: string; parameters: number[]; conjugate: boolean }
+  | { kind: "inline"; values: number[]; shape: number[]; complex: boolean }
+  | { kind: "blob"; hash: string; shape: number[]; dtype: DType };
+export type MarkShape = "circle" | "square" | "triangle-right" | "triangle-left" | "dot" | "diamond" | "none";
+export type MarkColour = "blue" | "amber" | "rose" | "green";
+export interface MarkJson {
+  x: number;
+  y: number;
+  shape: MarkShape;
+  colour: MarkColour;
+}
+
+/** User edits; each has an inverse. Python: `tensorloom/model/commands.py`. */
+export type Command =
+  | { kind: "add-tensor"; tensor: TensorJson; dimensions: Record<string, number>; mark: MarkJson; at: number | null; output: string[] | null }
+  | { kind: "remove-tensor"; id: string }
+  | { kind: "rename-tensor"; id: string; name: string }
+  | { kind: "set-array"; id: string; array: RecipeJson }
+  | { kind: "set-indices"; id: string; indices: string[]; dimensions: Record<string, number>; output: string[] | null }
+  | { kind: "rename-index"; name: string; to: string }
+  | { kind: "join-indices"; keep: string; drop: string; output: string[] | null }
+  | { kind: "set-dimension"; name: string; dimension: number }
+  | { kind: "set-output"; output: string[] }
+  | { kind: "move"; positions: Record<string, [number, number]>; anchors: Record<string, [number, number] | null> }
+  | { kind: "set-mark"; id: string; shape: MarkShape; colour: MarkColour }
+  | { kind: "set-title"; title: string }
+  | { kind: "set-dtype"; dtype: DType }
+  | { kind: "replace-document"; document: DocumentJson };
+
+export type Backend = "auto" | "webgpu" | "wasm" | "numpy";
+
+/** Page -> Python. */
+export type Request =
+  | { kind: "hello"; seq: number; document: DocumentJson }
+  | { kind: "commands"; seq: number; gesture: string; phase: "live" | "commit"; commands: Command[] }
+  | { kind: "equation"; seq: number; text: string }
+  | { kind: "open"; seq: number; format: string | null; name: string; text: string | null; base64: string | null; onto: string | null; options: Record<string, unknown> }
+  | { kind: "template"; seq: number; name: string; parameters: Record<string, number> }
+  | { kind: "layout"; seq: number }
+  | { kind: "run"; seq: number; backend: Backend; dtype: DType | null }
+  | { kind: "cancel"; seq: number }
+  | { kind: "search"; seq: number; action: "start" | "stop" }
+  | { kind: "inspect"; seq: number; tensor: string | null; fixed: Record<string, number>; rows: string[]; columns: string[]; dark: boolean }
+  | { kind: "blobs"; seq: number; blobs: { hash: string; base64: string }[] };
+
+export interface ErrorJson {
+  kind: string;
+  code: string;
+  message: string;
+  hint: string;
+  where: { tensors?: string[]; indices?: string[]; span?: [number, number]; line?: number; file?: string };
+  values: Record<string, unknown>;
+}
+
+/** Exact integers arrive as decimal strings: they pass 2^53. */
+export type BigDecimal = string;
+
+export interface PlanJson {
+  /** "optimal" (proved) | "greedy" | "random-greedy" | "reconfigured" | "hyper". */
+  finder: string;
+  proved: boolean;
+  mulAdds: BigDecimal;
+  largestElements: BigDecimal;
+  peakElements: BigDecimal;
+  peakBytes: BigDecimal;
+  /** log2 of the largest intermediate in elements. */
+  width: number;
+  nSlices: BigDecimal;
+  sliced: string[];
+  inputs: string[];
+  steps: PlanStepJson[];
+  /** What the run would cost now, and where it would go. */
+  predictedMs: number | null;
+  backend: Backend | null;
+  refused: ErrorJson | null;
+}
+export interface PlanStepJson {
+  left: number;
+  right: number;
+  out: number;
+  indices: string[];
+  mulAdds: BigDecimal;
+  elements: BigDecimal;
+  liveElements: BigDecimal;
+}
+export interface ResultJson {
+  /** The value itself when scalar: [re, im]; null otherwise. */
+  scalar: [number, number] | null;
+  shape: number[];
+  indices: string[];
+  norm: number;
+  dtype: DType;
+  backend: Exclude<Backend, "auto">;
+  ms: number;
+  predictedMs: number;
+  peakBytes: BigDecimal;
+  mulAdds: BigDecimal;
+  errorBound: number;
+  log10Scale: number;
+  /** Why it did not run where asked, in words; empty when it did. */
+  notes: string[];
+}
+
+/** One drawn piece of the equation text; `index` and `tensors` link it to the diagram. */
+export interface EquationSpan {
+  start: number;
+  end: number;
+  index: string | null;
+  tensor: string | null;
+}
+
+/** Python -> page. */
+export type Notice =
+  | { kind: "ready"; seq: number; device: DeviceJson }
+  | { kind: "ack"; seq: number }
+  | { kind: "rejected"; seq: number; error: ErrorJson; document: DocumentJson }
+  | { kind: "apply"; seq: number | null; gesture: string; commands: Command[] }
+  | { kind: "equation"; seq: number | null; text: string; spans: EquationSpan[]; named: boolean; error: ErrorJson | null }
+  | { kind: "plan"; plan: PlanJson }
+  | { kind: "search"; running: boolean; trials: number; elapsedMs: number; bestMulAdds: BigDecimal; message: string }
+  | { kind: "progress"; done: number; etaMs: number | null; message: string }
+  | { kind: "result"; result: ResultJson }
+  | { kind: "stale"; message: string }
+  | { kind: "inspection"; tensor: string | null; title: string; shape: number[]; indices: string[]; fixed: Record<string, number>; rows: string[]; columns: string[]; note: string }
+  | { kind: "error"; seq: number | null; error: ErrorJson }
+  | { kind: "need-blobs"; hashes: string[] }
+  | { kind: "keep-blob"; hash: string; base64: string }
+  | { kind: "device"; device: DeviceJson };
+
+export interface DeviceJson {
+  /** One sentence for the header, such as "Runs on this CPU, 64-bit". */
+  sentence: string;
+  /** Name of each back end and, where it is missing, why. */
+  backends: { name: Exclude<Backend, "auto">; available: boolean; detail: string }[];
+  /** What this engine lacks and what replaces it, in words. */
+  replaced: string[];
+}
