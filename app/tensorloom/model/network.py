@@ -130,5 +130,8 @@ class Network:
 
     def with_tensor(self, tensor: Tensor) -> Network:
         """The network with the tensor of the same id replaced."""
-        tensors = tuple(tensor if old.id == tensor.id else old for old in self.tensors)
-        return replace(self, tensors=tensors)
+        return replace(self, tensors=self.tensors_with(tensor))
+
+    def tensors_with(self, tensor: Tensor) -> tuple[Tensor, ...]:
+        """The tensors with the one of the same id replaced; not checked against the indices."""
+        return tuple(tensor if old.id == tensor.id else old for old in self.tensors)
