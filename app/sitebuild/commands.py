@@ -1,0 +1,91 @@
+"""One function per subcommand of ``build.py``; each imports only what it needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sitebuild import environment
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["dispatch"]
+
+
+def dispatch(root: Path, options: argparse.Namespace) -> int:
+    """The exit status of a subcommand."""
+    return _VERBS[options.verb](root, options)
+
+
+def build_site(root: Path, mirror: str | None = None, *, snapshot: bool = True) -> Path:
+    """The folder of the built site; unchanged parts are kept."""
+    from sitebuild import site  # noqa: PLC0415  # only this subcommand needs it
+
+    env = environment.ensure(root)
+    return site.build(env, mirror=mirror, snapshot=snapshot)
+
+
+def _setup(root: Path, _options: argparse.Namespace) -> int:
+    env = environment.ensure(root)
+    print(f"Ready: {env.python}")
+    return 0
+
+
+def _site(root: Path, options: argparse.Namespace) -> int:
+    out = build_site(root, options.runtime_mirror, snapshot=not options.no_snapshot)
+    print(f"Built {out}")
+    return 0
+
+
+def _serve(root: Path, options: argparse.Namespace) -> int:
+    from sitebuild import serve  # noqa: PLC0415  # only this subcommand needs it
+
+    out = build_site(root, options.runtime_mirror, snapshot=not options.no_snapshot)
+    serve.forever(out, port=options.port, prefix=options.prefix)
+    return 0
+
+
+def _check(root: Path, _options: argparse.Namespace) -> int:
+    from sitebuild import checks  # noqa: PLC0415  # only this subcommand needs it
+
+    return checks.run_all(environment.ensure(root))
+
+
+def _test(root: Path, options: argparse.Namespace) -> int:
+    from sitebuild import tests  # noqa: PLC0415  # only this subcommand needs it
+
+    return tests.run_all(environment.ensure(root), options.tiers)
+
+
+def _bench(root: Path, options: argparse.Namespace) -> int:
+    from sitebuild import bench  # noqa: PLC0415  # only this subcommand needs it
+
+    return bench.run(environment.ensure(root), options.what, quick=options.quick)
+
+
+def _golden(root: Path, _options: argparse.Namespace) -> int:
+    env = environment.ensure(root)
+    script = root / "tests" / "golden" / "regenerate.py"
+    print(environment.run([env.python, script], what="Golden files", variables=env.variables()))
+    return 0
+
+
+def _lock(root: Path, _options: argparse.Namespace) -> int:
+    from sitebuild import relock  # noqa: PLC0415  # only this subcommand needs it
+
+    relock.write(environment.ensure(root))
+    return 0
+
+
+_VERBS: dict[str, Callable[[Path, argparse.Namespace], int]] = {
+    "setup": _setup,
+    "site": _site,
+    "serve": _serve,
+    "check": _check,
+    "test": _test,
+    "bench": _bench,
+    "golden": _golden,
+    "lock": _lock,
+}

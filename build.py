@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Builds, serves and tests Tensorloom. Needs Python 3.11 or newer and nothing else.
+
+    python3 build.py serve     set up, build and serve the site on this machine
+    python3 build.py test      set up and run every check and test tier
+
+The work is done by ``app/sitebuild``; this file only reads the command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "app"))
+
+from sitebuild import SiteError, commands  # noqa: E402  # after the path is set
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    root = argparse.ArgumentParser(prog="build.py", description=__doc__.split("\n", maxsplit=1)[0])
+    verbs = root.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+    verbs.add_parser("setup", help="make the environment and install pinned packages")
+    site = verbs.add_parser("site", help="build the static site into dist/")
+    serve = verbs.add_parser("serve", help="build the site and serve it on this machine")
+    serve.add_argument("--port", type=int, default=8000, help="default 8000, or the next free one")
+    serve.add_argument("--prefix", default="/", help="path of the site, such as /tensorloom/")
+    for verb in (site, serve):
+        verb.add_argument(
+            "--runtime-mirror", metavar="URL-or-folder", help="take the Python runtime from here"
+        )
+        verb.add_argument("--no-snapshot", action="store_true", help="leave the heap snapshot out")
+    verbs.add_parser("check", help="lint, types, layers, generated files")
+    test = verbs.add_parser("test", help="every check and test tier")
+    test.add_argument("tiers", nargs="*", help="only these tiers")
+    bench = verbs.add_parser("bench", help="measure, and write docs/benchmarks.md")
+    bench.add_argument("what", nargs="?", default="start", choices=["start", "kernels", "trees"])
+    bench.add_argument("--quick", action="store_true", help="one short round, nothing written")
+    verbs.add_parser("golden", help="make the golden and generated files anew")
+    verbs.add_parser("lock", help="write the runtime lock anew from its sources")
+    return root
+
+
+def main() -> int:
+    """The exit status."""
+    options = parser().parse_args()
+    try:
+        return commands.dispatch(ROOT, options)
+    except SiteError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
