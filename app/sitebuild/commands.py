@@ -24,7 +24,7 @@ def build_site(root: Path, mirror: str | None = None, *, snapshot: bool = True) 
     from sitebuild import site  # noqa: PLC0415  # only this subcommand needs it
 
     env = environment.ensure(root)
-    return site.build(env, mirror=mirror, snapshot=snapshot)
+    return site.build(env, mirror=mirror, snapshot_wanted=snapshot)
 
 
 def _setup(root: Path, _options: argparse.Namespace) -> int:

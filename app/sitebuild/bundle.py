@@ -1,0 +1,92 @@
+"""TypeScript to ES modules by esbuild, and the stylesheets and fonts beside them."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from sitebuild import environment
+from sitebuild.stamps import Stamp, digest_of, files_under
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sitebuild.environment import Environment
+
+__all__ = ["bundle", "bundle_tests"]
+
+ENTRIES = {
+    "boot": "app/tensorloom/view/page/boot.ts",
+    "editor": "app/tensorloom/view/editor/index.tsx",
+    "python.worker": "workers/browser/python.worker.ts",
+    "search.worker": "workers/browser/search.worker.ts",
+}
+
+OPTIONS = (
+    "--bundle",
+    "--format=esm",
+    "--target=es2022",
+    "--minify",
+    "--legal-comments=none",
+    "--jsx=automatic",
+    "--loader:.css=text",
+    "--define:process.env.NODE_ENV=\"production\"",
+    "--log-level=warning",
+)
+
+FONTS = {
+    "inter.woff2": "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2",
+    "inter-ext.woff2": "@fontsource-variable/inter/files/inter-latin-ext-wght-normal.woff2",
+    "inter-greek.woff2": "@fontsource-variable/inter/files/inter-greek-wght-normal.woff2",
+    "katex-math-italic.woff2": "katex/dist/fonts/KaTeX_Math-Italic.woff2",
+    "katex-main.woff2": "katex/dist/fonts/KaTeX_Main-Regular.woff2",
+    "katex-main-italic.woff2": "katex/dist/fonts/KaTeX_Main-Italic.woff2",
+}
+
+
+def sources(root: Path) -> list[Path]:
+    """Everything a bundle is made from."""
+    return files_under(
+        root / "app" / "tensorloom" / "view",
+        root / "workers" / "browser",
+        root / "app" / "package-lock.json",
+        root / "app" / "sitebuild" / "bundle.py",
+    )
+
+
+def bundle(env: Environment, out: Path) -> str:
+    """The hash of what was bundled into ``out``; nothing is done where nothing changed."""
+    digest = digest_of([path for path in sources(env.root) if path.suffix != ".py" or path.name == "bundle.py"])
+    stamp = Stamp(out / ".stamp", digest)
+    if stamp.fresh:
+        return digest
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    entries = [f"{name}={env.root / path}" for name, path in ENTRIES.items()]
+    _esbuild(env, [*entries, f"--outdir={out}", *OPTIONS])
+    worker = env.root / "workers" / "browser" / "service-worker.ts"
+    if worker.is_file():
+        _esbuild(env, [str(worker), f"--outfile={out / 'service-worker.js'}", *OPTIONS, "--format=iife"])
+    fonts = out / "fonts"
+    fonts.mkdir()
+    for name, path in FONTS.items():
+        shutil.copyfile(env.modules / path, fonts / name)
+    stamp.write()
+    return digest
+
+
+def bundle_tests(env: Environment, out: Path) -> list[Path]:
+    """Bundles of ``tests/ts/*.test.ts`` for Node's own test runner."""
+    files = sorted((env.root / "tests" / "ts").glob("*.test.ts*"))
+    shutil.rmtree(out, ignore_errors=True)
+    options = [option for option in OPTIONS if option != "--minify"]
+    _esbuild(
+        env,
+        [*map(str, files), f"--outdir={out}", *options, "--platform=node", "--out-extension:.js=.mjs"],
+    )
+    return sorted(out.glob("*.mjs"))
+
+
+def _esbuild(env: Environment, arguments: list[str]) -> None:
+    variables = {**env.variables(), "NODE_PATH": str(env.modules)}
+    environment.run([*env.esbuild, *arguments], what="Bundling (esbuild)", variables=variables)

@@ -1,0 +1,39 @@
+/** Fetches the payload in parallel and reports true progress: bytes received of bytes known. */
+
+import type { BuildRecord, StartMode } from "./messages.ts";
+
+export type Fetched = Map<string, Promise<ArrayBuffer>>;
+export type Status = (message: string, fraction: number) => void;
+
+const FILES: Record<StartMode, readonly string[]> = {
+  snapshot: ["snapshot.bin.gz", "libraries.zip", "files.zip"],
+  pyc: ["numpy.zip", "site.zip"],
+};
+
+/** Starts all downloads of a mode at once; each promise holds the whole file, inflated if `.gz`. */
+export function fetchAll(base: string, build: BuildRecord, mode: StartMode, status: Status): Fetched {
+  const names = FILES[mode];
+  const total = names.reduce((sum, name) => sum + (build.sizes[name] ?? 0), 0);
+  let received = 0;
+  const progress = (bytes: number) => {
+    received += bytes;
+    const share = total > 0 ? Math.min(1, received / total) : 0;
+    status(`Fetching Python, ${(received / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`, 0.05 + 0.5 * share);
+  };
+  return new Map(names.map((name) => [name, fetchOne(new URL(`${build.python}${name}`, base), progress)]));
+}
+
+async function fetchOne(address: URL, progress: (bytes: number) => void): Promise<ArrayBuffer> {
+  const response = await fetch(address);
+  if (!response.ok || !response.body) throw new Error(`${address.pathname}: ${response.status}`);
+  const counted = response.body.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        progress(chunk.byteLength);
+        controller.enqueue(chunk);
+      },
+    }),
+  );
+  const plain = address.pathname.endsWith(".gz") ? counted.pipeThrough(new DecompressionStream("gzip") as ReadableWritablePair<Uint8Array, Uint8Array>) : counted;
+  return new Response(plain as ReadableStream).arrayBuffer();
+}

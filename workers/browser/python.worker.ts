@@ -1,0 +1,113 @@
+/**
+ * The Python worker: starts Pyodide, builds or restores the Panel document, links it to the page's.
+ *
+ * Two ways to start, chosen by the page: "snapshot" restores a heap image in which the application
+ * is already imported; "pyc" imports it from compiled archives. Any failure is said to the page,
+ * which then starts a fresh worker the other way; this worker never limps on.
+ */
+
+import { createGpuExecutor } from "./webgpu.ts";
+import { engineFeatures } from "./features.ts";
+import { fetchAll } from "./fetching.ts";
+import type { BuildRecord, EngineFeatures, FromWorker, StartMode, ToWorker } from "./messages.ts";
+import type { Pyodide, PyProxy } from "./pyodide.d.ts";
+import { startFromArchives } from "./startPyc.ts";
+import { startFromSnapshot } from "./startSnapshot.ts";
+import { searchControl } from "./searchControl.ts";
+
+const scope = globalThis as unknown as DedicatedWorkerGlobalScope;
+
+function say(message: FromWorker, transfer: Transferable[] = []): void {
+  scope.postMessage(message, transfer);
+}
+
+let pyodide: Pyodide | null = null;
+let statics: PyProxy | null = null;
+let features: EngineFeatures | null = null;
+
+async function start(base: string, build: BuildRecord, mode: StartMode, reason: string): Promise<void> {
+  const status = (message: string, fraction: number) => say({ type: "status", message, fraction });
+  const fetched = fetchAll(base, build, mode, status);
+  features = await engineFeatures();
+  features.snapshot = mode === "snapshot";
+  features.snapshotReason = reason;
+  pyodide = mode === "snapshot" ? await startFromSnapshot(base, build, fetched, status) : await startFromArchives(base, build, fetched, status);
+  registerPageModule(pyodide, base, build, features);
+  statics = pyodide.pyimport("tensorloom.view.static");
+  const built = statics.document_texts as unknown as PyProxy;
+  const [docsJson, renderItems, rootIds] = (built() as PyProxy).toJs() as [string, string, string];
+  say({ type: "document", docsJson, renderItems, rootIds });
+}
+
+/** The engine's bridge for Python, importable there as `tensorloom_page`. */
+function registerPageModule(python: Pyodide, base: string, build: BuildRecord, found: EngineFeatures): void {
+  python.registerJsModule("tensorloom_page", {
+    features: JSON.stringify(found),
+    now: () => performance.now(),
+    memory: () => python._module.memory,
+    instantiate: (bytes: Uint8Array, imports: WebAssembly.Imports) =>
+      new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), imports),
+    gpu: createGpuExecutor(python),
+    search: searchControl(base, build),
+    loadPackage: async (name: string) => {
+      const response = await fetch(new URL(`${build.python}${name}.zip`, base));
+      if (!response.ok) throw new Error(`${name}: ${response.status}`);
+      python.unpackArchive(await response.arrayBuffer(), "zip", { extractDir: "/lib/python3.14/site-packages" });
+    },
+  });
+}
+
+async function linked(): Promise<void> {
+  if (!statics || !features) return;
+  const link = statics.link as unknown as PyProxy;
+  await (link((patch: unknown, buffers: Map<string, ArrayBuffer>) => say({ type: "patch", patch, buffers })) as Promise<unknown>);
+  say({ type: "ready", features, cpuMs: performance.now() });
+}
+
+async function call(id: number, method: string, args: string, buffers: ArrayBuffer[]): Promise<void> {
+  if (!pyodide) return;
+  const bridge = pyodide.pyimport("tensorloom.view.bridge");
+  const callee = bridge.call as unknown as PyProxy;
+  try {
+    const views = buffers.map((buffer) => new Uint8Array(buffer));
+    const answer = (await (callee(method, args, views) as Promise<PyProxy>)) as PyProxy;
+    const [ok, text, arrays] = answer.toJs() as [boolean, string, Uint8Array[]];
+    answer.destroy();
+    const out = arrays.map((array) => (array.slice().buffer as ArrayBuffer));
+    say({ type: "reply", id, ok, text, buffers: out }, out);
+  } catch (error) {
+    const record = { code: "internal", message: String(error).slice(-400), hint: "Please report this.", where: {} };
+    say({ type: "reply", id, ok: false, text: JSON.stringify(record), buffers: [] });
+  }
+}
+
+async function patch(change: unknown): Promise<void> {
+  if (!statics) return;
+  try {
+    const apply = statics.apply_patch as unknown as PyProxy;
+    await (apply(change) as Promise<unknown>);
+  } finally {
+    say({ type: "idle" });
+  }
+}
+
+scope.onmessage = (event: MessageEvent<ToWorker>) => {
+  const message = event.data;
+  const fail = (error: unknown) => say({ type: "failed", message: String(error instanceof Error ? (error.stack ?? error.message) : error).slice(0, 4000) });
+  switch (message.type) {
+    case "start":
+      start(message.base, message.build, message.mode, message.reason).catch(fail);
+      break;
+    case "linked":
+      linked().catch(fail);
+      break;
+    case "patch":
+      patch(message.patch).catch((error: unknown) => console.error(error));
+      break;
+    case "call":
+      void call(message.id, message.method, message.args, message.buffers);
+      break;
+    default:
+      message satisfies never;
+  }
+};
