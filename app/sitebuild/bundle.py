@@ -30,7 +30,7 @@ OPTIONS = (
     "--legal-comments=none",
     "--jsx=automatic",
     "--loader:.css=text",
-    "--define:process.env.NODE_ENV=\"production\"",
+    '--define:process.env.NODE_ENV="production"',
     "--log-level=warning",
 )
 
@@ -56,7 +56,9 @@ def sources(root: Path) -> list[Path]:
 
 def bundle(env: Environment, out: Path) -> str:
     """The hash of what was bundled into ``out``; nothing is done where nothing changed."""
-    digest = digest_of([path for path in sources(env.root) if path.suffix != ".py" or path.name == "bundle.py"])
+    digest = digest_of(
+        [path for path in sources(env.root) if path.suffix != ".py" or path.name == "bundle.py"]
+    )
     stamp = Stamp(out / ".stamp", digest)
     if stamp.fresh:
         return digest
@@ -66,7 +68,9 @@ def bundle(env: Environment, out: Path) -> str:
     _esbuild(env, [*entries, f"--outdir={out}", *OPTIONS])
     worker = env.root / "workers" / "browser" / "service-worker.ts"
     if worker.is_file():
-        _esbuild(env, [str(worker), f"--outfile={out / 'service-worker.js'}", *OPTIONS, "--format=iife"])
+        _esbuild(
+            env, [str(worker), f"--outfile={out / 'service-worker.js'}", *OPTIONS, "--format=iife"]
+        )
     fonts = out / "fonts"
     fonts.mkdir()
     for name, path in FONTS.items():
@@ -82,7 +86,13 @@ def bundle_tests(env: Environment, out: Path) -> list[Path]:
     options = [option for option in OPTIONS if option != "--minify"]
     _esbuild(
         env,
-        [*map(str, files), f"--outdir={out}", *options, "--platform=node", "--out-extension:.js=.mjs"],
+        [
+            *map(str, files),
+            f"--outdir={out}",
+            *options,
+            "--platform=node",
+            "--out-extension:.js=.mjs",
+        ],
     )
     return sorted(out.glob("*.mjs"))
 

@@ -40,7 +40,13 @@ PYODIDE_HTTP_STUB = 'def patch_all():\n    """Nothing: the site makes no HTTP fr
 
 def _wanted(name: str) -> bool:
     """Whether a wheel's member is of use in the page."""
-    dropped = ("/tests/", "panel/dist/", "panel/examples/", "bokeh/server/static/", "/_pyinstaller/")
+    dropped = (
+        "/tests/",
+        "panel/dist/",
+        "panel/examples/",
+        "bokeh/server/static/",
+        "/_pyinstaller/",
+    )
     if any(part in f"/{name}" for part in dropped) or name.endswith((".ts", ".map", ".pyi", "/")):
         return False
     if name.startswith("panel/"):
@@ -84,7 +90,9 @@ def build(env: Environment, files: dict[str, Path], editor_address: str, out: Pa
     raw = out / "raw"
     raw.mkdir(parents=True)
     _copy_core(files, out)
-    wheels = {name.split("-")[0].lower(): path for name, path in files.items() if name.endswith(".whl")}
+    wheels = {
+        name.split("-")[0].lower(): path for name, path in files.items() if name.endswith(".whl")
+    }
     taken = {wheel for members in ARCHIVES.values() for wheel in members}
     for archive, members in ARCHIVES.items():
         content = [item for wheel in members for item in _wheel_files(wheels[wheel], _wanted)]
@@ -93,10 +101,15 @@ def build(env: Environment, files: dict[str, Path], editor_address: str, out: Pa
         _write_zip(raw / archive, content)
     rest = [path for wheel, path in wheels.items() if wheel not in taken]
     content = [item for path in rest for item in _wheel_files(path, _wanted)]
-    content += [item for wheel in ARCHIVES["search.zip"] for item in _wheel_files(wheels[wheel], _wanted)]
+    content += [
+        item for wheel in ARCHIVES["search.zip"] for item in _wheel_files(wheels[wheel], _wanted)
+    ]
     content += _package_files(env.root)
     build_record = json.dumps({"editor": editor_address}).encode()
-    content += [("pyodide_http.py", PYODIDE_HTTP_STUB.encode()), ("tensorloom/_build.json", build_record)]
+    content += [
+        ("pyodide_http.py", PYODIDE_HTTP_STUB.encode()),
+        ("tensorloom/_build.json", build_record),
+    ]
     _write_zip(raw / "site.zip", content)
     shutil.copyfile(files["python_stdlib.zip"], raw / "python_stdlib.zip")
     script = env.root / "app" / "sitebuild" / "node" / "compile.mjs"

@@ -171,7 +171,12 @@ class _Fetcher:
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             if source["kind"] == "pypi":
                 command = [str(self.env.python), "-m", "pip", "download", "--quiet", "--no-deps"]
-                command += ["--disable-pip-version-check", "--dest", scratch, *source.get("options", "").split()]
+                command += [
+                    "--disable-pip-version-check",
+                    "--dest",
+                    scratch,
+                    *source.get("options", "").split(),
+                ]
                 command += [wanted]
             else:
                 command = [*self.env.npm, "pack", "--silent", "--pack-destination", scratch, wanted]
@@ -181,9 +186,7 @@ class _Fetcher:
 
 
 def _run(command: list[str], wanted: str, env: Environment) -> None:
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=env.variables()
-    )
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env.variables())
     if done.returncode:
         tail = (done.stderr or done.stdout).strip().splitlines()
         raise SiteError(tail[-1] if tail else f"{wanted} could not be downloaded")

@@ -71,7 +71,10 @@ def forever(folder: Path, *, port: int, prefix: str) -> None:
             server = _server(folder, candidate, prefix)
         except OSError:
             continue
-        print(f"\nTensorloom is at http://localhost:{candidate}{prefix}\nStop with Ctrl+C.", flush=True)
+        print(
+            f"\nTensorloom is at http://localhost:{candidate}{prefix}\nStop with Ctrl+C.",
+            flush=True,
+        )
         server.serve_forever()
         return
     raise SiteError(f"No free port from {port} to {port + 19}. Choose one with --port.")

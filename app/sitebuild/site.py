@@ -82,7 +82,9 @@ def _assemble(
     shutil.copytree(env.root / "static", part)
     hidden = shutil.ignore_patterns(".stamp", "service-worker.js")
     shutil.copytree(bundles, part / app_folder, ignore=hidden)
-    python_folder = f"py-{digest_of([python / '.stamp', python / 'document.json'], str(made))[:10]}/"
+    python_folder = (
+        f"py-{digest_of([python / '.stamp', python / 'document.json'], str(made))[:10]}/"
+    )
     shutil.copytree(python, part / python_folder, ignore=shutil.ignore_patterns(".*", "raw"))
     _copy_libraries(env, part, app_folder)
     sizes = {path.name: path.stat().st_size for path in (part / python_folder).glob("*.*")}
@@ -112,9 +114,11 @@ def _copy_libraries(env: Environment, part: Path, app_folder: str) -> None:
         shutil.copyfile(packages / path, part / app_folder / name)
     shim = next((packages / SHIMS).rglob("es-module-shims.min.js"))
     shutil.copyfile(shim, part / app_folder / "es-module-shims.min.js")
-    version = json.loads((packages / "panel" / "package.json").read_text())["version"] if (
-        packages / "panel" / "package.json"
-    ).is_file() else "1.9.4"
+    version = (
+        json.loads((packages / "panel" / "package.json").read_text())["version"]
+        if (packages / "panel" / "package.json").is_file()
+        else "1.9.4"
+    )
     for folder in PANEL_CSS:
         shutil.copytree(
             packages / "panel" / "dist" / folder, part / "panel" / version / "dist" / folder
@@ -132,6 +136,9 @@ def _write_page(part: Path, record: dict[str, object]) -> None:
 def _write_worker(part: Path, source: str, record: dict[str, object]) -> None:
     """The service worker with its list of files; the list changes the bytes, so browsers update."""
     files = [path.relative_to(part).as_posix() for path in files_under(part)]
-    precache = ["./", *(name for name in files if name != "index.html" and not name.endswith("scipy.zip"))]
+    precache = [
+        "./",
+        *(name for name in files if name != "index.html" and not name.endswith("scipy.zip")),
+    ]
     head = f"self.TENSORLOOM_BUILD={json.dumps(record['build'])};self.TENSORLOOM_FILES={json.dumps(precache)};\n"
     (part / "service-worker.js").write_text(head + source)

@@ -31,8 +31,8 @@ __all__ = [
     "MAX_DOCUMENT_BYTES",
     "VERSION",
     "canonical_text",
-    "dimensions_from_json",
     "decode_link",
+    "dimensions_from_json",
     "encode_link",
     "from_json",
     "from_text",
@@ -181,7 +181,11 @@ def mark_from_json(value: object) -> Mark:
 def canonical_text(document: Document) -> str:
     """JSON with sorted keys and no blanks; dimensions keep their order in the tensors anyway."""
     return json.dumps(
-        to_json(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        to_json(document),
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
     )
 
 
@@ -206,7 +210,11 @@ def read_json(source: str | bytes) -> object:
         value = json.loads(source, parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except (ValueError, RecursionError, UnicodeDecodeError) as error:
         line = getattr(error, "lineno", None)
-        place = f" (line {line}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+        place = (
+            f" (line {line}, column {error.colno})"
+            if isinstance(error, json.JSONDecodeError)
+            else ""
+        )
         raise DocumentError(
             "not-json", f"This is not readable JSON{place}.", "Check that the text is complete."
         ) from error

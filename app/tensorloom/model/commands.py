@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tensorloom.errors import DocumentError, NetworkError, Where
 from tensorloom.model.diagram import Diagram, Mark, MarkColour, MarkShape
-from tensorloom.model.document import Document
 from tensorloom.model.index import Index
 from tensorloom.model.network import Network
-from tensorloom.model.tensor import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
+    from tensorloom.model.document import Document
     from tensorloom.model.recipe import ArrayRecipe, DType
+    from tensorloom.model.tensor import Tensor
 
 __all__ = [
     "AddTensor",
@@ -384,9 +384,7 @@ def _rename_index(document: Document, command: RenameIndex) -> Document:
 
 def _relabelled(network: Network, old: str, new: str) -> tuple[Tensor, ...]:
     return tuple(
-        replace(
-            tensor, indices=tuple(new if name == old else name for name in tensor.indices)
-        )
+        replace(tensor, indices=tuple(new if name == old else name for name in tensor.indices))
         if old in tensor.indices
         else tensor
         for tensor in network.tensors
@@ -494,7 +492,9 @@ def _unremove(document: Document, command: RemoveTensor) -> tuple[Command, ...]:
     back = AddTensor(
         tensor=gone,
         mark=document.diagram.marks[gone.id],
-        dimensions=tuple((name, network.dimension_of[name]) for name in dict.fromkeys(gone.indices)),
+        dimensions=tuple(
+            (name, network.dimension_of[name]) for name in dict.fromkeys(gone.indices)
+        ),
         at=network.tensors.index(gone),
         output=network.output,
     )
@@ -531,7 +531,9 @@ def _unmove(document: Document, command: Move) -> tuple[Command, ...]:
     marks, anchors = document.diagram.marks, document.diagram.anchors
     return (
         Move(
-            positions=tuple((name, (marks[name].x, marks[name].y)) for name, _ in command.positions),
+            positions=tuple(
+                (name, (marks[name].x, marks[name].y)) for name, _ in command.positions
+            ),
             anchors=tuple((name, anchors.get(name)) for name, _ in command.anchors),
         ),
     )

@@ -66,11 +66,7 @@ def check_position(position: tuple[object, object], what: str) -> Position:
         DocumentError: ``bad-position`` otherwise.
     """
     x, y = position
-    if (
-        type(x) is not int
-        or type(y) is not int
-        or max(abs(x), abs(y)) > MAX_COORDINATE
-    ):
+    if type(x) is not int or type(y) is not int or max(abs(x), abs(y)) > MAX_COORDINATE:
         shown = f"({x!r:.20}, {y!r:.20})"
         raise DocumentError(
             "bad-position",

@@ -47,7 +47,7 @@ class Document:
         _check_size(self.network)
         ids = set(self.network.tensor_by_id)
         if ids != set(self.diagram.marks):
-            odd = sorted(ids ^ set(self.diagram.marks))[0]
+            odd = min(ids ^ set(self.diagram.marks))
             raise DocumentError(
                 "bad-diagram",
                 f"Tensor '{odd}' is in the network or in the drawing, but not in both.",
@@ -70,7 +70,11 @@ def check_title(title: object) -> None:
     Raises:
         DocumentError: ``bad-title`` otherwise.
     """
-    if not isinstance(title, str) or len(title) > MAX_TITLE_LENGTH or (title and not title.isprintable()):
+    if (
+        not isinstance(title, str)
+        or len(title) > MAX_TITLE_LENGTH
+        or (title and not title.isprintable())
+    ):
         raise DocumentError(
             "bad-title",
             f"{title!r:.40} cannot be a title.",

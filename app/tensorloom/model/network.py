@@ -12,11 +12,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tensorloom.errors import NetworkError, Where
-from tensorloom.model.index import Index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tensorloom.model.index import Index
     from tensorloom.model.tensor import Tensor
 
 __all__ = ["Leg", "Network"]

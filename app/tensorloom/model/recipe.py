@@ -114,11 +114,5 @@ class BlobArray:
 
 
 ArrayRecipe = (
-    RandomArray
-    | ConstantArray
-    | IdentityArray
-    | CopyArray
-    | GateArray
-    | InlineArray
-    | BlobArray
+    RandomArray | ConstantArray | IdentityArray | CopyArray | GateArray | InlineArray | BlobArray
 )

@@ -1,0 +1,1 @@
+"""Network -> ContractionTree -> Cost, Plan; trees are found by cotengra and opt_einsum."""

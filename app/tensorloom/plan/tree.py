@@ -70,7 +70,9 @@ class ContractionTree:
         number = len(self.inputs)
         for left, right in self.path:
             if left == right or not {left, right} <= live:
-                raise PlanError("bad-path", f"Step {number} joins {left} and {right}, not both free.")
+                raise PlanError(
+                    "bad-path", f"Step {number} joins {left} and {right}, not both free."
+                )
             live -= {left, right}
             live.add(number)
             number += 1

@@ -1,0 +1,1 @@
+"""Tensorloom: draw a tensor network, plan its contraction, run it anywhere."""

@@ -1,0 +1,1 @@
+"""Foreign text and files -> Document, templates -> Document, Document -> positions (layout)."""

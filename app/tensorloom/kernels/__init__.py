@@ -1,0 +1,1 @@
+"""Plan -> Program (buffers, kernels, dispatches) -> WGSL text or WASM bytes. Pure."""

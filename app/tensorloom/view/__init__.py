@@ -1,0 +1,1 @@
+"""The workbench: session (messages), Panel components, plots; ``editor`` and ``page`` are TypeScript."""
