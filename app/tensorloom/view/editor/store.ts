@@ -10,7 +10,7 @@ import { useSyncExternalStore } from "react";
 import { type Drafts, noDrafts } from "./drafts.ts";
 import { cancel, commit, type History, live, newHistory, redo, undo } from "./model/history.ts";
 import { applyAll, CommandError } from "./model/reducer.ts";
-import type { Command, DeviceJson, DocumentJson, EquationSpan, ErrorJson, Notice, PlanJson, Request, ResultJson } from "./protocol.ts";
+import type { Backend, Command, DeviceJson, DocumentJson, EquationSpan, ErrorJson, MarkShape, Notice, PlanJson, Request, ResultJson } from "./protocol.ts";
 
 export interface Selection {
   tensors: ReadonlySet<string>;
@@ -21,6 +21,9 @@ export interface Toast {
   id: number;
   error: ErrorJson;
 }
+
+export type Theme = "system" | "light" | "dark";
+export type DialogName = "templates" | "open" | "share" | "export" | "gestures" | "commands";
 
 export interface EditorState {
   document: DocumentJson;
@@ -45,6 +48,17 @@ export interface EditorState {
   lastGesture: string | null;
   /** True while a link is shown and the user's own draft waits. */
   draftWaiting: boolean;
+  theme: Theme;
+  dialog: DialogName | null;
+  /** Where the user wants it to run; the device line says where it did. */
+  backend: Backend;
+  /** The mark armed in the rail: the next tap on the paper places it. */
+  tool: MarkShape | null;
+  /** What the user pointed at in an error: shown in warm until something else is done. */
+  blamed: { tensors: readonly string[]; indices: readonly string[] } | null;
+  /** Narrow screens show one panel at a time over the canvas. */
+  sheet: "side" | "plan" | null;
+  planFolded: boolean;
 }
 
 type Listener = () => void;
@@ -73,6 +87,7 @@ export class EditorStore {
       document: EMPTY, canUndo: false, canRedo: false, selection: NOTHING, hover: null, equation: null, plan: null, planStep: null,
       result: null, stale: null, progress: null, search: null, inspection: null, device: null, ready: false,
       boot: { message: "Starting", fraction: 0, failed: false }, toasts: [], lastGesture: null, draftWaiting: false,
+      theme: "system", dialog: null, backend: "auto", tool: null, blamed: null, sheet: null, planFolded: false,
     };
   }
 

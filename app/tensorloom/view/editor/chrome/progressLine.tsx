@@ -1,0 +1,3 @@
+export function ProgressLine() {
+  return null;
+}
