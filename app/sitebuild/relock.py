@@ -78,10 +78,11 @@ def write(env: Environment) -> None:
         if row["sha256"] != entry["sha256"]:
             raise SiteError(f"{name} does not match Pyodide's own lock.")
         rows.append(row)
-    for wanted in PURE_WHEELS:
-        rows.append(_wheel(fetcher, {"kind": "pypi", "package": wanted}))
-    for wanted in PLATFORM_WHEELS:
-        rows.append(_wheel(fetcher, {"kind": "pypi", "package": wanted, "options": PLATFORM}))
+    rows += [_wheel(fetcher, {"kind": "pypi", "package": wanted}) for wanted in PURE_WHEELS]
+    rows += [
+        _wheel(fetcher, {"kind": "pypi", "package": wanted, "options": PLATFORM})
+        for wanted in PLATFORM_WHEELS
+    ]
     LOCK.write_text(json.dumps({"pyodide": PYODIDE, "files": rows}, indent=1) + "\n")
     print(f"{LOCK.name}: {len(rows)} files")
 

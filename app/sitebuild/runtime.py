@@ -1,4 +1,4 @@
-"""The locked runtime: Pyodide, wasm wheels and pure-Python wheels, fetched once and verified always.
+"""The locked runtime: Pyodide, wasm and pure-Python wheels; fetched once, verified always.
 
 ``locks/runtime.json`` lists every file with its hash, size and sources in order. A source is one of
 ``pypi`` (a file of a wheel, or the wheel itself, by ``name==version``), ``npm`` (a file of a
@@ -89,7 +89,7 @@ def ensure(
 
 
 class _Fetcher:
-    """Fetches locked files; remembers packages already downloaded and sources that do not answer."""
+    """Fetches locked files; remembers packages it has and sources that do not answer."""
 
     def __init__(self, env: Environment, mirror: str | None, cache: Path) -> None:
         self.env = env

@@ -84,7 +84,7 @@ def forever(folder: Path, *, port: int, prefix: str) -> None:
 def background(folder: Path, *, prefix: str = "/") -> Iterator[str]:
     """The address of a server that lives as long as the block."""
     server = _server(folder, 0, prefix)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
     thread.start()
     try:
         yield f"http://localhost:{server.server_address[1]}{prefix}"

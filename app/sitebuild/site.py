@@ -1,4 +1,4 @@
-"""Assembles ``dist/``: bundles, Python payload, prerendered document, libraries' files, the page."""
+"""Assembles ``dist/``: bundles, Python payload, prerendered document, libraries, the page."""
 
 from __future__ import annotations
 
@@ -140,5 +140,6 @@ def _write_worker(part: Path, source: str, record: dict[str, object]) -> None:
         "./",
         *(name for name in files if name != "index.html" and not name.endswith("scipy.zip")),
     ]
-    head = f"self.TENSORLOOM_BUILD={json.dumps(record['build'])};self.TENSORLOOM_FILES={json.dumps(precache)};\n"
+    facts = {"TENSORLOOM_BUILD": record["build"], "TENSORLOOM_FILES": precache}
+    head = "".join(f"self.{name}={json.dumps(value)};" for name, value in facts.items()) + "\n"
     (part / "service-worker.js").write_text(head + source)

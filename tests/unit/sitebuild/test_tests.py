@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sitebuild import SiteError, tests
+from sitebuild.environment import Environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REPORT = """<testsuites><testsuite>
+<testcase name="a"/><testcase name="b"/><testcase name="c"/>
+<testcase name="d"><failure message="no"/></testcase>
+<testcase name="e"><error message="no"/></testcase>
+<testcase name="f"><skipped message="no browser"/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_failures_errors_and_skips_are_counted_apart(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text(REPORT)
+    tally = tests.tally_of("unit", report, status=1, seconds=2.5)
+    assert (tally.passed, tally.failed, tally.skipped) == (3, 2, 1)
+
+
+def test_a_tier_that_never_reported_is_one_failure(tmp_path: Path) -> None:
+    tally = tests.tally_of("unit", tmp_path / "absent.xml", status=-9, seconds=1)
+    assert (tally.passed, tally.failed, tally.skipped) == (0, 1, 0)
+
+
+def test_a_bad_exit_after_good_tests_is_a_failure(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text('<testsuites><testcase name="a"/></testsuites>')
+    assert tests.tally_of("unit", report, status=3, seconds=1).failed == 1
+
+
+def test_an_unknown_tier_is_refused_by_name(tmp_path: Path) -> None:
+    env = Environment(root=tmp_path, python=tmp_path, node=tmp_path, npm=("npm",))
+    sentence = re.escape("No tier called unti. Tiers: check, property,")
+    with pytest.raises(SiteError, match=sentence):
+        tests.run_all(env, ["unti"])
+
+
+def test_the_sum_is_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
+    tallies = [
+        tests.Tally(tier="unit", passed=40, failed=1, skipped=0, seconds=3),
+        tests.Tally(tier="browser", passed=2, failed=0, skipped=5, seconds=30),
+    ]
+    tests._summary(tallies, {"webkit": "no driver"}, 33)
+    lines = capsys.readouterr().out.rstrip("\n").split("\n")
+    assert lines[-1] == "42 passed, 1 failed, 5 skipped"
+    assert "LEFT OUT: everything that needs webkit. no driver." in lines
+
+
+def test_no_skips_are_not_spoken_of(capsys: pytest.CaptureFixture[str]) -> None:
+    tests._summary([tests.Tally(tier="ts", passed=7, failed=0, skipped=0, seconds=1)], {}, 1)
+    assert capsys.readouterr().out.rstrip("\n").split("\n")[-1] == "7 passed, 0 failed"
