@@ -1,1 +1,1 @@
-"""The workbench: session (messages), Panel components, plots; ``editor`` and ``page`` are TypeScript."""
+"""The workbench: session, Panel components, plots; ``editor`` and ``page`` are TypeScript."""

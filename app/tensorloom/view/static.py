@@ -1,4 +1,4 @@
-"""The application as a Bokeh document in the browser's Python worker: built once, linked to the page.
+"""The application as a Bokeh document in the page's Python worker: built once, then linked.
 
 Only the worker imports this module. Model ids come from Bokeh's counter, so a document built by the
 same code has the same ids each time: the page shows a prerendered one and links it without drawing

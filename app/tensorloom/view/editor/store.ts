@@ -80,7 +80,8 @@ export class EditorStore {
   private liveWaiting: Unsequenced | null = null;
   private lastLive = 0;
   private drafts: Drafts = noDrafts;
-  private readonly waiting = new Map<number, () => void>();
+  private answered = 0;
+  private waiting: { seq: number; resolve: () => void }[] = [];
 
   constructor() {
     this.state = {
@@ -127,8 +128,9 @@ export class EditorStore {
   }
 
   /** Resolves when Python has answered everything sent so far. */
-  settled(seq: number): Promise<void> {
-    return new Promise((resolve) => this.waiting.set(seq, resolve));
+  settled(): Promise<void> {
+    if (this.answered >= this.seq) return Promise.resolve();
+    return new Promise((resolve) => this.waiting.push({ seq: this.seq, resolve }));
   }
 
   /** One step of a gesture. Live steps carry the whole change since the gesture began. */
@@ -192,13 +194,10 @@ export class EditorStore {
   }
 
   receive(notice: Notice): void {
-    if ("seq" in notice && notice.seq !== null) {
-      for (const [seq, resolve] of this.waiting) {
-        if (seq <= notice.seq) {
-          this.waiting.delete(seq);
-          resolve();
-        }
-      }
+    if (notice.kind === "ack") {
+      this.answered = Math.max(this.answered, notice.seq);
+      for (const waiter of this.waiting) if (waiter.seq <= notice.seq) waiter.resolve();
+      this.waiting = this.waiting.filter((waiter) => waiter.seq > notice.seq);
     }
     switch (notice.kind) {
       case "ready":

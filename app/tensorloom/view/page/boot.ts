@@ -6,6 +6,8 @@
  * fresh worker starts from archives; the user sees a word in the device line, nothing is lost.
  */
 
+import type { EditorStore } from "../editor/store.ts";
+import { createApi } from "./api.ts";
 import type { BuildRecord, EngineFeatures, FromWorker, StartMode, ToWorker } from "../../../../workers/browser/messages.ts";
 
 interface BokehDocument {
@@ -215,7 +217,8 @@ const record = document.querySelector<HTMLMetaElement>('meta[name="tensorloom-bu
 const build = JSON.parse(record ?? "{}") as BuildRecord;
 const base = new URL(".", document.baseURI).href;
 const boot = new Boot(build, base);
-Object.assign(globalThis, { tensorloomBoot: boot });
+const held = globalThis as { tensorloomStore?: EditorStore };
+Object.assign(globalThis, { tensorloomBoot: boot, tensorloom: createApi(boot, () => held.tensorloomStore) });
 
 const wanted = new URLSearchParams(location.search).get("start");
 boot.startWorker(build.snapshot && wanted !== "pyc" ? "snapshot" : "pyc", build.snapshot ? (wanted === "pyc" ? "asked for" : "") : "this site was built without one");

@@ -1,0 +1,1 @@
+"""The editor: TypeScript, and the Panel component that carries it."""

@@ -1,0 +1,135 @@
+/**
+ * `window.tensorloom`: the same engine and document as the page's own controls, without the mouse.
+ *
+ * Documented in `docs/api.md`. Calls wait for Python; arrays travel as bytes, never as JSON.
+ * Errors reject with Python's record: `{code, where, hint, message}`.
+ */
+
+import type { EditorStore } from "../editor/store.ts";
+import type { Backend, DocumentJson, DType } from "../editor/protocol.ts";
+import { encodeLink } from "../editor/model/link.ts";
+
+export interface PythonCalls {
+  readonly ready: Promise<void>;
+  call(method: string, args: unknown, buffers?: ArrayBuffer[]): Promise<{ text: string; buffers: ArrayBuffer[] }>;
+}
+
+type Numbers = Float32Array | Float64Array;
+
+export interface GivenArray {
+  shape: number[];
+  /** Flat, C order; complex numbers interleaved as (re, im). */
+  data: ArrayLike<number>;
+  dtype?: DType;
+}
+
+export interface OpenOptions {
+  format?: "einsum" | "network-json" | "qasm" | "uai" | "document";
+  text: string;
+  name?: string;
+  arrays?: GivenArray[];
+  sizes?: Record<string, number>;
+  seed?: number;
+  output?: string;
+  dtype?: DType;
+}
+
+export interface RunResult {
+  value: Numbers;
+  shape: number[];
+  dtype: DType;
+  backend: Exclude<Backend, "auto">;
+  ms: number;
+  predictedMs: number;
+  peakBytes: number;
+  mulAdds: number;
+  errorBound: number;
+  log10Scale: number;
+  notes: string[];
+}
+
+export interface TensorloomApi {
+  ready: Promise<void>;
+  open(options: OpenOptions): Promise<DocumentJson>;
+  document(): DocumentJson;
+  link(): Promise<string>;
+  run(options?: { backend?: Backend; dtype?: DType }): Promise<RunResult>;
+}
+
+const IS_SINGLE: Record<DType, boolean> = { float32: true, complex64: true, float64: false, complex128: false };
+const DTYPES = Object.keys(IS_SINGLE);
+
+function refused(code: string, message: string, hint: string): { code: string; where: object; hint: string; message: string } {
+  return { code, where: {}, hint, message };
+}
+
+function numbersOf(array: GivenArray, position: number): { shape: number[]; dtype: DType; bytes: ArrayBuffer } {
+  const dtype = array.dtype ?? "float64";
+  if (!DTYPES.includes(dtype)) throw refused("bad-dtype", `Array ${position} has the type ${String(dtype)}.`, `Choose ${DTYPES.join(", ")}.`);
+  if (!Array.isArray(array.shape)) throw refused("bad-array", `Array ${position} has no shape.`, "Give a list of whole numbers.");
+  const plain = IS_SINGLE[dtype] ? Float32Array.from(array.data) : Float64Array.from(array.data);
+  return { shape: array.shape, dtype, bytes: plain.buffer };
+}
+
+export function createApi(python: PythonCalls, store: () => EditorStore | undefined): TensorloomApi {
+  const ready = python.ready.then(() => answered(store));
+  const settled = async (): Promise<EditorStore> => {
+    await ready;
+    const found = store();
+    if (!found) throw refused("no-workbench", "The workbench is not on this page.", "Reload the page.");
+    await found.settled();
+    return found;
+  };
+  return {
+    ready,
+    async open(options) {
+      const shown = await settled();
+      const { text, format, name, arrays = [], ...rest } = options;
+      if (typeof text !== "string") throw refused("no-text", "There is no text to open.", "Give it as `text`.");
+      const packed = arrays.map(numbersOf);
+      const described = packed.map(({ shape, dtype }) => ({ shape, dtype }));
+      await python.call(
+        "open",
+        { text, format: format ?? null, name: name ?? "", options: rest, arrays: described },
+        packed.map(({ bytes }) => bytes),
+      );
+      await shown.settled();
+      return shown.get().document;
+    },
+    document: () => {
+      const found = store();
+      if (!found) throw refused("no-workbench", "The workbench is not drawn yet.", "Wait for `tensorloom.ready`.");
+      return structuredClone(found.get().document);
+    },
+    async link() {
+      const shown = await settled();
+      return `${location.href.split("#")[0]}#${await encodeLink(shown.get().document)}`;
+    },
+    async run(options = {}) {
+      await settled();
+      const { text, buffers } = await python.call("run", { backend: options.backend ?? "auto", dtype: options.dtype ?? null });
+      const result = JSON.parse(text) as Omit<RunResult, "value">;
+      const bytes = buffers[0] ?? new ArrayBuffer(0);
+      return { value: IS_SINGLE[result.dtype] ? new Float32Array(bytes) : new Float64Array(bytes), ...result };
+    },
+  };
+}
+
+/** Resolves when the workbench is drawn and Python has answered its first message. */
+function answered(store: () => EditorStore | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const look = () => {
+      const found = store();
+      if (!found) setTimeout(look, 20);
+      else if (found.get().ready) resolve();
+      else {
+        const stop = found.subscribe(() => {
+          if (!found.get().ready) return;
+          stop();
+          resolve();
+        });
+      }
+    };
+    look();
+  });
+}

@@ -1,0 +1,364 @@
+"""Answers the page: one method per request of ``protocol.ts``, each ending in notices.
+
+The page holds the document that the user sees; the session validates every gesture, keeps the text,
+the plan and the value fresh, opens files, and looks into tensors. Errors of the user become notices
+with a place and a way out; anything else is our bug and is said as such.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+from typing import TYPE_CHECKING, Any
+
+from tensorloom.errors import DocumentError, InputError, TensorloomError
+from tensorloom.execute.arrays import ArrayStore, make_array
+from tensorloom.formats import npy, opening
+from tensorloom.formats.equation_edit import edits
+from tensorloom.formats.layout import layout_command
+from tensorloom.formats.templates import template
+from tensorloom.model import codec, equation
+from tensorloom.model.command_codec import command_from_json, command_to_json
+from tensorloom.model.commands import ReplaceDocument, SetArray, SetDimension, apply_all
+from tensorloom.model.recipe import BlobArray
+from tensorloom.view.desk import Desk
+from tensorloom.view.inspection import look_at
+from tensorloom.view.live import LiveValue
+from tensorloom.view.records import error_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
+
+    from tensorloom.formats.opened import Opened
+    from tensorloom.model.commands import Command
+    from tensorloom.model.document import Document
+    from tensorloom.model.stored_array import StoredArray
+    from tensorloom.view.inspection import Inspection
+
+__all__ = ["Session"]
+
+log = logging.getLogger(__name__)
+
+Request = dict[str, Any]
+Notice = dict[str, object]
+
+
+class Session:
+    """One page's conversation.
+
+    Args:
+        inspection: The figure for looking inside.
+
+    Attributes:
+        send: Where notices go; set once the page's component exists.
+    """
+
+    def __init__(self, *, inspection: Inspection) -> None:
+        self.inspection = inspection
+        self.desk = Desk()
+        self.store = ArrayStore()
+        self.live = LiveValue(self._notify, self.store)
+        self.send: Callable[[Notice], None] = lambda _notice: None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._layout: asyncio.Task[None] | None = None
+        self._looking: Request | None = None
+        self._answers: dict[str, Callable[[Request], None]] = {
+            "hello": self._hello,
+            "commands": self._commands,
+            "equation": self._equation,
+            "open": self._open,
+            "template": self._template,
+            "layout": self._start_layout,
+            "run": self._run,
+            "cancel": lambda _request: self.live.cancel(),
+            "search": self._search,
+            "inspect": self._inspect,
+            "blobs": self._blobs,
+        }
+
+    # --- in and out -------------------------------------------------------------------------
+
+    def receive(self, request: Request) -> None:
+        """Answer a request of the page."""
+        seq = request.get("seq")
+        try:
+            self._answers[request["kind"]](request)
+        except TensorloomError as error:
+            self._notify({"kind": "error", "seq": seq, "error": error_json(error)})
+        except Exception as error:  # noqa: BLE001  # our bug must reach the user, not kill the session
+            self._notify({"kind": "error", "seq": seq, "error": _bug(error)})
+        self._notify({"kind": "ack", "seq": seq})
+
+    def _notify(self, notice: Notice) -> None:
+        self.send(notice)
+        if notice["kind"] == "result" and self._looking is not None:
+            self._show_inside(self._looking)
+
+    def first_notices(self, document: Document) -> list[Notice]:
+        """What the page may show of a document before Python is there: text, plan and value."""
+        self.desk.put(document)
+        notices: list[Notice] = []
+        self.send = notices.append
+        self._say_equation(None)
+        self.live.compute_at_once(document)
+        return notices
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something on the side; its errors become notices."""
+        task = asyncio.ensure_future(self._guarded(coroutine))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _guarded(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        try:
+            await coroutine
+        except TensorloomError as error:
+            self._notify({"kind": "error", "seq": None, "error": error_json(error)})
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001  # our bug must reach the user
+            self._notify({"kind": "error", "seq": None, "error": _bug(error)})
+
+    # --- the document -----------------------------------------------------------------------
+
+    def _hello(self, request: Request) -> None:
+        seq = request["seq"]
+        try:
+            document = codec.from_json(request["document"])
+        except InputError as error:
+            self._reject(seq, error)
+            document = self.desk.committed
+        self.desk.put(document)
+        self._ask_for_blobs(document)
+        self._notify({"kind": "ready", "seq": seq, "device": self.live.device_json()})
+        self._changed()
+
+    def _commands(self, request: Request) -> None:
+        live = request["phase"] == "live"
+        try:
+            commands = [command_from_json(item) for item in request["commands"]]
+            self.desk.gesture(commands, live=live)
+        except InputError as error:
+            self._reject(request["seq"], error)
+        self._changed()
+
+    def _reject(self, seq: int, error: TensorloomError) -> None:
+        document = codec.to_json(self.desk.committed)
+        self._notify(
+            {"kind": "rejected", "seq": seq, "error": error_json(error), "document": document}
+        )
+
+    def _changed(self) -> None:
+        """The document is another one: bring text, plan and value up to date."""
+        if self._layout is not None and not self.desk.dragging:
+            self._layout.cancel()
+        self._say_equation(None)
+        self.live.show(self.desk.shown, dragging=self.desk.dragging)
+
+    def apply(self, gesture: str, commands: Sequence[Command], seq: int | None = None) -> None:
+        """Change the document from Python's side: one step in the page's history."""
+        if not commands:
+            return
+        self.desk.put(apply_all(self.desk.committed, commands))
+        self._notify(
+            {
+                "kind": "apply",
+                "seq": seq,
+                "gesture": gesture,
+                "commands": [command_to_json(command) for command in commands],
+            }
+        )
+        self._changed()
+
+    # --- text -------------------------------------------------------------------------------
+
+    def _equation(self, request: Request) -> None:
+        typed = request["text"]
+        try:
+            commands = edits(self.desk.committed, typed)
+        except InputError as error:
+            self._say_equation(typed, error)
+            return
+        self.apply("Type the equation", commands, request["seq"])
+        self._say_equation(typed)
+
+    def _say_equation(self, typed: str | None, error: TensorloomError | None = None) -> None:
+        """Send the text with its links to the diagram; what was typed stays as it was typed."""
+        written = equation.write(self.desk.shown.network)
+        spans = written.spans
+        if typed is not None and error is None:
+            spans = equation.spans_in(typed, self.desk.shown.network)
+        shown = [
+            {"start": span.start, "end": span.end, "index": span.index, "tensor": span.tensor}
+            for span in (() if error else spans)
+        ]
+        self._notify(
+            {
+                "kind": "equation",
+                "seq": None,
+                "text": written.text if typed is None else typed,
+                "spans": shown,
+                "named": written.named,
+                "error": None if error is None else error_json(error),
+            }
+        )
+
+    # --- files and templates ----------------------------------------------------------------
+
+    def _open(self, request: Request) -> None:
+        name = str(request.get("name") or "")
+        if request.get("base64") is not None:
+            self._open_arrays(_decoded(request["base64"]), name, request.get("onto"))
+            return
+        opened = opening.open_text(
+            request["text"], format=request["format"], name=name, options=request["options"]
+        )
+        self.take(opened)
+
+    def take(self, opened: Opened) -> None:
+        """Show what was opened, as one step that can be undone."""
+        self._keep(opened.arrays)
+        self.apply("Open", (ReplaceDocument(document=opened.document),))
+
+    def _open_arrays(self, data: bytes, name: str, onto: str | None) -> None:
+        found = npy.read_npy(data, name)
+        tensors = self.desk.committed.network.tensor_by_id
+        if onto is None or onto not in tensors:
+            raise DocumentError(
+                "no-tensor-chosen",
+                f"'{name[:60]}' holds an array, but no tensor is selected.",
+                "Select the tensor that it belongs to, then open the file again.",
+            )
+        label, stored = found[0]
+        tensor = tensors[onto]
+        if len(stored.shape) != len(tensor.indices):
+            raise DocumentError(
+                "wrong-axes",
+                f"The array '{label[:40]}' has {len(stored.shape)} axes; "
+                f"{tensor.name} has {len(tensor.indices)} legs.",
+                "Give the tensor as many legs as the array has axes.",
+            )
+        self._keep((stored,))
+        sizes = dict(zip(tensor.indices, stored.shape, strict=True))
+        resized = [
+            SetDimension(name=index, dimension=size)
+            for index, size in sizes.items()
+            if self.desk.committed.network.dimension_of[index] != size
+        ]
+        array = BlobArray(hash=stored.hash, shape=stored.shape, dtype=stored.dtype)
+        self.apply(f"Open {name[:60]}", (*resized, SetArray(id=onto, array=array)))
+
+    def _keep(self, arrays: Iterable[StoredArray]) -> None:
+        for stored in arrays:
+            self.store.put(stored)
+            text = base64.b64encode(stored.packed()).decode()
+            self._notify({"kind": "keep-blob", "hash": stored.hash, "base64": text})
+
+    def _ask_for_blobs(self, document: Document) -> None:
+        hashes = {
+            tensor.array.hash
+            for tensor in document.network.tensors
+            if isinstance(tensor.array, BlobArray) and tensor.array.hash not in self.store
+        }
+        if hashes:
+            self._notify({"kind": "need-blobs", "hashes": sorted(hashes)})
+
+    def _blobs(self, request: Request) -> None:
+        for blob in request["blobs"]:
+            self.store.put_packed(blob["hash"], _decoded(blob["base64"]))
+        self.live.show(self.desk.shown, dragging=False, anew=True)
+
+    def _template(self, request: Request) -> None:
+        document = template(request["name"], request["parameters"])
+        self.apply("Template", (ReplaceDocument(document=document),), request["seq"])
+
+    # --- layout -----------------------------------------------------------------------------
+
+    def _start_layout(self, request: Request) -> None:
+        if self._layout is not None:
+            self._layout.cancel()
+        self._layout = self.start(self._lay_out(request["seq"]))
+
+    async def _lay_out(self, seq: int) -> None:
+        document = self.desk.committed
+        command = None
+        for progress in layout_command(document):
+            command = progress.command
+            await asyncio.sleep(0)
+        self._layout = None
+        if command is not None and document is self.desk.committed:
+            self.apply("Arrange", (command,), seq)
+
+    # --- plan, run, see ---------------------------------------------------------------------
+
+    def _run(self, request: Request) -> None:
+        self.live.choose(request["backend"], request.get("dtype"))
+        self.live.show(self.desk.shown, dragging=False, anew=True)
+
+    def _search(self, request: Request) -> None:
+        if request["action"] == "start":
+            self.live.start_search()
+        else:
+            self.live.stop_search()
+
+    def _inspect(self, request: Request) -> None:
+        self._looking = request
+        self._show_inside(request)
+
+    def _show_inside(self, request: Request) -> None:
+        network = self.desk.shown.network
+        chosen = network.tensor_by_id.get(request["tensor"]) if request["tensor"] else None
+        if chosen is not None:
+            names, title = chosen.indices, chosen.name
+            array = make_array(
+                chosen.array, network.shape(chosen), self.desk.shown.dtype, self.store
+            )
+        elif self.live.result is not None:
+            array, names, title = self.live.result.value, self.live.result_indices, ""
+        else:
+            return
+        look = look_at(
+            array,
+            names,
+            rows=request["rows"],
+            columns=request["columns"],
+            fixed=request["fixed"],
+        )
+        self.inspection.show(look, dark=request["dark"])
+        self.send(
+            {
+                "kind": "inspection",
+                "tensor": request["tensor"],
+                "title": title,
+                "shape": list(array.shape),
+                "indices": list(names),
+                "fixed": dict(look.fixed),
+                "rows": list(look.rows),
+                "columns": list(look.columns),
+                "note": look.note,
+            }
+        )
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise DocumentError(
+            "bad-file", "The file did not arrive whole.", "Open it again."
+        ) from error
+
+
+def _bug(error: Exception) -> Notice:
+    log.exception("A request failed", exc_info=error)
+    return {
+        "kind": "InternalError",
+        "code": "internal",
+        "message": f"Something here is broken: {type(error).__name__}.",
+        "hint": "Your drawing is kept. Please report what you did just before.",
+        "where": {},
+        "values": {"detail": str(error)[:300]},
+    }
