@@ -20,9 +20,19 @@ from math import prod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tensorloom.model.recipe import DType
 
-__all__ = ["Buffer", "Dispatch", "KernelSpec", "LoopAxis", "Program", "SliceAxis"]
+__all__ = ["ITEM_BYTES", "Buffer", "Dispatch", "KernelSpec", "LoopAxis", "Program", "SliceAxis"]
+
+ITEM_BYTES: Mapping[DType, int] = {
+    "float32": 4,
+    "float64": 8,
+    "complex64": 8,
+    "complex128": 16,
+}
+"""Size of one element [bytes]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +147,9 @@ class Program:
         buffers: By number; inputs first, in the network's order. Inputs hold whole tensors, also
             under slicing.
         kernels: By number, each once.
-        dispatches: In order, for one slice. Empty if the network has one tensor and no work.
+        dispatches: In order, for one slice. Empty if the network has one tensor and no work
+            (``result`` is that input), or none at all (``result`` is a lone buffer: the scalar 1).
+            ``execute.run`` answers those itself; no backend is asked.
         slices: Sliced indices; the number of slices is the product of their sizes. The last
             dispatch's result is *added* into the full result (at the offset of output slices).
         result: Buffer that holds the result of one slice; C order of ``shape`` with output slices

@@ -1,0 +1,208 @@
+"""The oracle: programs replayed with numpy's strided views; correct in every type, first of all.
+
+Operands become batches of matrices ``(b, m, k)`` and ``(b, k, n)``, copied only where numpy must.
+In Pyodide numpy has no BLAS, which makes this the slowest backend there, and the last resort.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from tensorloom.execute.scaling import SliceSum, absmax, finished, scaled, shift_for
+from tensorloom.kernels.slices import Slice, result_axes, slices_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from tensorloom.execute.backend import BackendName, Pulse, RawResult
+    from tensorloom.kernels.program import Dispatch, KernelSpec, LoopAxis, Program
+    from tensorloom.model.recipe import DType
+
+__all__ = ["NumpyBackend", "run_kernel"]
+
+CHUNK_MUL_ADDS = 1 << 22
+"""Work between two pulses: about 30 ms in Pyodide, where numpy does 1.5e8 per second."""
+
+DISPATCH_MUL_ADDS = 1 << 13
+"""A kernel call costs at least as much time as this many multiply-adds."""
+
+FEW_PRODUCTS = 64
+"""Matrices with fewer multiply-adds each go to einsum: matmul's loop over batches is slower."""
+
+
+class NumpyBackend:
+    """Replays programs with numpy.
+
+    Args:
+        limit_bytes: Most bytes a program may hold alive [bytes].
+    """
+
+    name: BackendName = "numpy"
+    dtypes: tuple[DType, ...] = ("float64", "complex128", "float32", "complex64")
+
+    def __init__(self, *, limit_bytes: int = 2 << 30) -> None:
+        self.limit_bytes = limit_bytes
+
+    def predicted_ms(self, program: Program) -> float:
+        """Expected duration from typical rates [ms]."""
+        calls = program.n_slices * len(program.dispatches)
+        return 0.03 * calls + program.mul_adds / 1.5e5
+
+    async def run(
+        self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
+    ) -> RawResult:
+        """The contracted network; see ``Backend.run``."""
+        replay = _Replay(program, arrays, pulse)
+        return await replay.result()
+
+
+class _Replay:
+    """One run: what is alive, with its carried exponents, and how far it has come."""
+
+    def __init__(self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse) -> None:
+        self.program = program
+        self.pulse = pulse
+        self.inputs: list[NDArray[Any]] = []
+        self.exponents: dict[int, int] = {}
+        for number, array in enumerate(arrays):
+            shift = shift_for(absmax(array), program.dtype)
+            self.exponents[number] = shift
+            self.inputs.append(scaled(array, -shift).reshape(-1))
+        self.done = 0
+        self.since_pulse = 0
+
+    async def result(self) -> RawResult:
+        program = self.program
+        if not program.slices:
+            value, exponent = await self._slice(None)
+            return finished(value.reshape(program.shape), exponent, program.dtype)
+        total = SliceSum(program.shape, program.dtype)
+        axes = result_axes(program)
+        flat = total.value.reshape(-1)
+        for piece in slices_of(program):
+            value, exponent = await self._slice(piece)
+            where = _view(flat[piece.out :], axes)
+            total.add(where, value.reshape(where.shape), exponent)
+        return finished(total.value, total.exponent or 0, program.dtype)
+
+    async def _slice(self, piece: Slice | None) -> tuple[NDArray[Any], int]:
+        """The result of one slice and its exponent."""
+        live = dict(enumerate(self.inputs))
+        exponents = dict(self.exponents)
+        if piece is not None:
+            live = {number: array[piece.starts[number] :] for number, array in live.items()}
+        for dispatch in self.program.dispatches:
+            out = await self._dispatch(dispatch, live)
+            exponent = exponents[dispatch.left]
+            if dispatch.right is not None:
+                exponent += exponents[dispatch.right]
+            shift = shift_for(absmax(out), self.program.dtype)
+            live[dispatch.out] = scaled(out, -shift)
+            exponents[dispatch.out] = exponent + shift
+            for buffer in dispatch.frees:
+                del live[buffer]
+        result = self.program.result
+        if result not in live:
+            return np.ones(1, self.program.dtype), 0
+        return live[result], exponents[result]
+
+    async def _dispatch(self, dispatch: Dispatch, live: dict[int, NDArray[Any]]) -> NDArray[Any]:
+        spec = self.program.kernels[dispatch.kernel]
+        out = np.empty(self.program.buffers[dispatch.out].elements, self.program.dtype)
+        right = None if dispatch.right is None else live[dispatch.right]
+        for mul_adds in run_kernel(spec, live[dispatch.left], right, out):
+            self.done += mul_adds
+            self.since_pulse += mul_adds + DISPATCH_MUL_ADDS
+            if self.since_pulse >= CHUNK_MUL_ADDS:
+                self.since_pulse = 0
+                await self.pulse(self.done)
+        return out
+
+
+def run_kernel(
+    spec: KernelSpec, left: NDArray[Any], right: NDArray[Any] | None, out: NDArray[Any]
+) -> Iterator[int]:
+    """Runs one kernel into ``out`` piece by piece; yields the multiply-adds of each piece.
+
+    Args:
+        spec: What to do.
+        left: Left operand, flat, from its first element on.
+        right: Right operand likewise; ``None`` for a unary kernel.
+        out: Result, flat.
+    """
+    with np.errstate(all="ignore"):
+        if right is None:
+            kept = _view(left, [(axis.size, axis.left) for axis in (*spec.rows, *spec.contracted)])
+            summed = tuple(range(len(spec.rows), kept.ndim))
+            _view(out, [(axis.size, axis.out) for axis in spec.rows])[...] = kept.sum(axis=summed)
+            yield spec.mul_adds
+            return
+        batch, m, n, k = spec.extents
+        both = [axis for axis in spec.contracted if axis.left and axis.right]
+        a = _operand(left, spec, "left", both)
+        b = _operand(right, spec, "right", both)
+        k = prod(axis.size for axis in both)
+        a = a.reshape(batch, m, k)
+        b = b.reshape(batch, k, n)
+        c = _view(out, [(axis.size, axis.out) for axis in (*spec.batch, *spec.rows, *spec.columns)])
+        yield from _products(spec, a, b, c)
+
+
+def _operand(
+    flat: NDArray[Any], spec: KernelSpec, side: str, both: Sequence[LoopAxis]
+) -> NDArray[Any]:
+    """An operand's axes in matrix order, its lone indices summed."""
+    lone = [axis for axis in spec.contracted if axis not in both and getattr(axis, side)]
+    free = spec.rows if side == "left" else spec.columns
+    middle = (*free, *both) if side == "left" else (*both, *free)
+    axes = [(axis.size, getattr(axis, side)) for axis in (*spec.batch, *middle, *lone)]
+    view = _view(flat, axes)
+    summed = tuple(range(view.ndim - len(lone), view.ndim))
+    return view.sum(axis=summed) if lone else view
+
+
+def _products(spec: KernelSpec, a: NDArray[Any], b: NDArray[Any], c: NDArray[Any]) -> Iterator[int]:
+    """Batches of matrix products in pieces of at most about ``CHUNK_MUL_ADDS``."""
+    batch, m, k = a.shape
+    n = b.shape[2]
+    if batch * m * n * k <= CHUNK_MUL_ADDS or batch * m == 1:
+        c[...] = _product(a, b).reshape(c.shape)
+        yield spec.mul_adds
+        return
+    whole = np.empty((batch, m, n), c.dtype)
+    done = 0
+    batches = max(1, CHUNK_MUL_ADDS // (m * n * k))
+    rows = m if batches > 1 else max(1, CHUNK_MUL_ADDS // (n * k))
+    for at in range(0, batch, batches):
+        for row in range(0, m, rows):
+            piece = (slice(at, at + batches), slice(row, row + rows))
+            whole[piece] = _product(a[piece], b[at : at + batches])
+            reached = spec.mul_adds * (at * m + min(row + rows, m)) // (batch * m)
+            yield max(0, reached - done)
+            done = max(done, reached)
+    c[...] = whole.reshape(c.shape)
+    yield spec.mul_adds - done
+
+
+def _product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    batch, m, k = a.shape
+    n = b.shape[2]
+    if k == 1:
+        return np.asarray(a * b)
+    if batch > 1 and m * n * k <= FEW_PRODUCTS:
+        return np.asarray(np.einsum("bmk,bkn->bmn", a, b))
+    return np.asarray(np.matmul(a, b))
+
+
+def _view(flat: NDArray[Any], axes: Sequence[tuple[int, int]]) -> NDArray[Any]:
+    """A view with these ``(size, stride)`` axes [elements]."""
+    item = flat.itemsize
+    return as_strided(
+        flat, [size for size, _ in axes], [stride * item for _, stride in axes], subok=False
+    )

@@ -1,0 +1,125 @@
+"""Carried exponents: big networks neither overflow nor vanish, on any backend.
+
+A backend keeps a power of two beside each tensor: true value = stored value * 2**exponent. After
+every kernel it looks at the largest magnitude; if that has left the safe range it takes the
+exponent out (exact: only exponent bits change). At the end ``finished`` puts it back where the
+numbers fit, else into ``log10_scale``. Zeros, infinities and NaN carry no exponent: they stay as
+they are.
+
+The safe range leaves room for the next kernel: with both operands' largest magnitudes at most
+2**s, a sum of K products stays below 2**(2 s) * K.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import floor, frexp, isfinite, log2, log10
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorloom.execute.backend import RawResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from tensorloom.model.recipe import DType
+
+__all__ = ["SAFE_LOG2", "SliceSum", "absmax", "finished", "scaled", "shift_for"]
+
+SAFE_LOG2: Mapping[DType, int] = {
+    "float32": 40,
+    "complex64": 40,
+    "float64": 400,
+    "complex128": 400,
+}
+"""Largest magnitudes between 2**-s and 2**s are left alone.
+
+float32: the largest product is at least 2**-80, so parts 46 binary digits below it, beyond the 24
+that count, are still normal numbers; and 2**80 leaves room for sums of 2**47 products.
+"""
+
+
+def absmax(array: NDArray[Any]) -> float:
+    """The largest magnitude of a real or imaginary part; 0 for none, NaN if there is one."""
+    parts = _parts(array)
+    if parts.size == 0:
+        return 0.0
+    return float(max(parts.max(), -parts.min(), key=_nan_first))
+
+
+def _nan_first(value: np.floating[Any]) -> float:
+    return float("inf") if np.isnan(value) else float(value)
+
+
+def shift_for(largest: float, dtype: DType) -> int:
+    """The exponent to take out of a tensor: 0 within the safe range.
+
+    Example:
+        >>> shift_for(1.0, "float32"), shift_for(2.0**60, "float32"), shift_for(0.0, "float32")
+        (0, 61, 0)
+    """
+    if largest == 0 or not isfinite(largest):
+        return 0
+    exponent = frexp(largest)[1]
+    return exponent if abs(exponent) > SAFE_LOG2[dtype] else 0
+
+
+def scaled(array: NDArray[Any], exponent: int) -> NDArray[Any]:
+    """``array * 2**exponent``, exact unless it leaves the range; the array itself for 0."""
+    if exponent == 0:
+        return array
+    # Beyond this any finite number is 0 or infinite anyway; ldexp takes C integers only.
+    exponent = max(-20_000, min(20_000, exponent))
+    with np.errstate(over="ignore", under="ignore"):
+        moved: NDArray[Any] = np.ldexp(_parts(array), exponent)
+    return moved.view(array.dtype).reshape(array.shape)
+
+
+def _parts(array: NDArray[Any]) -> NDArray[Any]:
+    """All real and imaginary parts, as a view where the array is contiguous."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return flat.view(flat.real.dtype)
+
+
+class SliceSum:
+    """The full result while slices are added up, with one exponent for all of it."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: DType) -> None:
+        self.value = np.zeros(shape, dtype)
+        self.exponent: int | None = None
+
+    def add(self, where: NDArray[Any], part: NDArray[Any], exponent: int) -> None:
+        """Adds one slice's result ``part * 2**exponent`` to ``where``, a view of ``value``."""
+        if self.exponent is None:
+            self.exponent = exponent
+        if exponent > self.exponent and absmax(part) > 0:
+            self.value[...] = scaled(self.value, self.exponent - exponent)
+            self.exponent = exponent
+        where += scaled(part, exponent - self.exponent)
+
+
+def finished(value: NDArray[Any], exponent: int, dtype: DType) -> RawResult:
+    """What a backend gives back for ``value * 2**exponent``.
+
+    The scale is a whole power of ten, and the number beside it is between 1 and 10: nothing is
+    lost in ``10**log10_scale``. It is 0 wherever the numbers fit the type.
+    """
+    largest = absmax(value)
+    if exponent == 0 or largest == 0 or not isfinite(largest):
+        return RawResult(value=value)
+    limits = np.finfo(dtype)
+    true_log2 = log2(largest) + exponent
+    if log2(float(limits.tiny)) <= true_log2 < log2(float(limits.max)):
+        return RawResult(value=scaled(value, exponent))
+    power = floor(true_log2 * log10(2))
+    mantissa_exponent = frexp(largest)[1]
+    # 2**(exponent + own) / 10**power is near 1: exact as a fraction, one rounding as a float.
+    factor = float(Fraction(2) ** (exponent + mantissa_exponent) / Fraction(10) ** power)
+    normal = scaled(value, -mantissa_exponent)
+    return RawResult(
+        value=(normal * normal.real.dtype.type(factor)).astype(dtype, copy=False),
+        log10_scale=float(power),
+    )
