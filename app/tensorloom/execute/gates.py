@@ -133,8 +133,8 @@ _I = np.eye(2, dtype=np.complex128)
 _X = np.array([[0, 1], [1, 0]], dtype=np.complex128)
 _Y = np.array([[0, -1j], [1j, 0]])
 _Z = np.array([[1, 0], [0, -1]], dtype=np.complex128)
-_H: Matrix = np.array([[1, 1], [1, -1]], dtype=np.complex128) / sqrt(2)
-_SX: Matrix = np.array([[1 + 1j, 1 - 1j], [1 - 1j, 1 + 1j]]) / 2
+_H = np.array([[1, 1], [1, -1]]) * complex(sqrt(0.5))
+_SX = np.array([[0.5 + 0.5j, 0.5 - 0.5j], [0.5 - 0.5j, 0.5 + 0.5j]])
 _SWAP: Matrix = np.eye(4, dtype=np.complex128)[[0, 2, 1, 3]]
 
 _MATRICES: Mapping[str, Callable[..., Matrix]] = {

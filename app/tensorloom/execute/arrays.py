@@ -1,0 +1,254 @@
+"""Recipes -> numpy arrays, and the store of those that no recipe can describe.
+
+Random numbers are drawn in double precision and C order, then rounded, so every dtype holds the
+same numbers; a complex normal array draws all real parts first. Arrays made here may be shared
+between tensors and runs and must not be written to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod, sqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorloom.errors import DeviceMemoryError, NetworkError, TensorloomError, Where
+from tensorloom.execute.gates import gate_array
+from tensorloom.model.recipe import (
+    ArrayRecipe,
+    BlobArray,
+    ConstantArray,
+    CopyArray,
+    DType,
+    GateArray,
+    IdentityArray,
+    InlineArray,
+    RandomArray,
+)
+from tensorloom.model.stored_array import ITEM_BYTES, StoredArray
+
+if TYPE_CHECKING:
+    from tensorloom.model.network import Network
+
+__all__ = ["MAX_ARRAY_BYTES", "ArrayStore", "arrays_of", "make_array", "stored_array"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Shape = tuple[int, ...]
+
+MAX_ARRAY_BYTES = 2**31
+"""Largest single array [bytes]; half of what a 32-bit WASM memory can address."""
+
+
+class ArrayStore:
+    """Arrays by the hash of their content.
+
+    Attributes:
+        recent: What the last network was made of, by (recipe, shape, dtype): an edit of one tensor
+            makes one array again, and 20,000 equal gates are one array.
+    """
+
+    def __init__(self) -> None:
+        self._stored: dict[str, Array] = {}
+        self.recent: dict[tuple[ArrayRecipe, Shape, DType], Array] = {}
+
+    def __contains__(self, digest: str) -> bool:
+        return digest in self._stored
+
+    def add(self, array: Array | StoredArray) -> BlobArray:
+        """The recipe of an array that is in the store from now on, as a copy.
+
+        Args:
+            array: A ``StoredArray``, or what ``stored_array`` takes.
+        """
+        stored = array if isinstance(array, StoredArray) else stored_array(array)
+        if stored.hash not in self._stored:
+            little = np.dtype(stored.dtype).newbyteorder("<")
+            found = np.frombuffer(stored.data, dtype=little).reshape(stored.shape)
+            self._stored[stored.hash] = found.astype(stored.dtype, copy=False)
+        return stored.recipe
+
+    def get(self, digest: str) -> Array:
+        """The array with this hash, read-only.
+
+        Raises:
+            NetworkError: ``array-missing``.
+        """
+        found = self._stored.get(digest)
+        if found is None:
+            raise NetworkError(
+                "array-missing",
+                f"The stored array {digest[:12]} is not here.",
+                "Open the file it came from again, or choose another array.",
+                values={"hash": digest},
+            )
+        return found
+
+
+def stored_array(array: Array) -> StoredArray:
+    """The bytes of an array; whole numbers, truth values and half floats become float64.
+
+    Raises:
+        NetworkError: ``not-numbers`` if its elements are not numbers.
+    """
+    if array.dtype.kind not in "biufc":
+        raise NetworkError(
+            "not-numbers",
+            f"An array of type {array.dtype!s:.40} holds no numbers.",
+            "Convert it to float64 or complex128 first.",
+        )
+    name = array.dtype.name
+    if name not in ITEM_BYTES:
+        name = "complex128" if array.dtype.kind == "c" else "float64"
+    dtype: DType = name  # type: ignore[assignment]  # a key of ITEM_BYTES
+    plain = np.asarray(array, dtype=np.dtype(dtype).newbyteorder("<"), order="C")
+    return StoredArray.of(dtype=dtype, shape=array.shape, data=plain.tobytes())
+
+
+def arrays_of(network: Network, dtype: DType, store: ArrayStore) -> tuple[Array, ...]:
+    """One C-contiguous array per tensor, in the network's order, not to be written to.
+
+    Raises:
+        NetworkError: What ``make_array`` raises, with the tensor in ``where``.
+        DeviceMemoryError: ``array-too-big``, likewise.
+    """
+    made: dict[tuple[ArrayRecipe, Shape, DType], Array] = {}
+    found: list[Array] = []
+    for tensor in network.tensors:
+        key = (tensor.array, network.shape(tensor), dtype)
+        array = made.get(key)
+        if array is None:
+            array = store.recent.get(key)
+        if array is None:
+            try:
+                array = make_array(*key, store)
+            except TensorloomError as error:
+                raise replace(
+                    error,
+                    message=f"{tensor.name}: {error.message}",
+                    where=Where(tensors=(tensor.id,)),
+                ) from error
+        made[key] = array
+        found.append(array)
+    store.recent = made
+    return tuple(found)
+
+
+def make_array(recipe: ArrayRecipe, shape: Shape, dtype: DType, store: ArrayStore) -> Array:
+    """The C-contiguous array of a recipe, not to be written to.
+
+    Args:
+        recipe: What to make.
+        shape: Shape that the tensor's indices ask for [elements].
+        dtype: Element type.
+        store: Where blobs are.
+
+    Raises:
+        NetworkError: ``array-shape``, ``odd-axes``, ``array-missing``, ``complex-into-real``,
+            ``out-of-range``, or what ``gate_array`` raises.
+        DeviceMemoryError: ``array-too-big``.
+    """
+    size = prod(shape) * ITEM_BYTES[dtype]
+    if size > MAX_ARRAY_BYTES:
+        raise DeviceMemoryError(
+            "array-too-big",
+            f"The array needs {size} bytes; the most is {MAX_ARRAY_BYTES}.",
+            "Make a dimension smaller, or split the tensor.",
+            values={"bytes": size, "most": MAX_ARRAY_BYTES},
+        )
+    return _converted(_values(recipe, shape, store), dtype)
+
+
+def _values(recipe: ArrayRecipe, shape: Shape, store: ArrayStore) -> Array:
+    """The values in double precision, or as they are stored."""
+    match recipe:
+        case RandomArray():
+            return _random(recipe, shape)
+        case ConstantArray():
+            return np.full(shape, recipe.value)
+        case IdentityArray():
+            return _identity(shape)
+        case CopyArray():
+            array = np.zeros(shape)
+            array[(np.arange(min(shape, default=1)),) * len(shape)] = 1.0
+            return array
+        case _:
+            return _of_shape(*_given(recipe, store), shape)
+
+
+def _given(recipe: GateArray | InlineArray | BlobArray, store: ArrayStore) -> tuple[Array, str]:
+    """Values that have a shape of their own, and what they are called."""
+    match recipe:
+        case GateArray():
+            gate = gate_array(recipe.name, recipe.parameters, conjugate=recipe.conjugate)
+            return gate, f"the gate '{recipe.name}'"
+        case InlineArray():
+            flat = np.array(recipe.values, dtype=np.float64)
+            flat = flat.view(np.complex128) if recipe.complex else flat
+            return flat.reshape(recipe.shape), "the array"
+        case BlobArray():
+            return store.get(recipe.hash), "the stored array"
+
+
+def _random(recipe: RandomArray, shape: Shape) -> Array:
+    generator = np.random.Generator(np.random.PCG64(recipe.seed))
+    if recipe.distribution == "uniform":
+        return generator.random(shape)
+    if recipe.distribution == "normal":
+        return generator.standard_normal(shape)
+    parts = generator.standard_normal((2, *shape)) * sqrt(0.5)
+    return np.asarray(parts[0] + 1j * parts[1])
+
+
+def _identity(shape: Shape) -> Array:
+    half = len(shape) // 2
+    rows, columns = prod(shape[:half]), prod(shape[half:])
+    if len(shape) % 2:
+        raise NetworkError(
+            "odd-axes",
+            f"An identity needs as many legs in as out, but the tensor has {len(shape)}.",
+            "Add or remove a leg, or choose another array.",
+            values={"n_axes": len(shape)},
+        )
+    if rows != columns:
+        raise NetworkError(
+            "array-shape",
+            f"An identity is square, but this tensor's halves have {rows} and {columns} elements.",
+            "Make the dimensions of both halves agree, or choose another array.",
+            values={"rows": rows, "columns": columns},
+        )
+    return np.eye(rows).reshape(shape)
+
+
+def _of_shape(array: Array, what: str, shape: Shape) -> Array:
+    if array.shape != shape:
+        raise NetworkError(
+            "array-shape",
+            f"The tensor has shape {shape}, but {what} has shape {array.shape}.",
+            "Change the dimensions back, or choose another array.",
+            values={"wanted": list(shape), "found": list(array.shape)},
+        )
+    return array
+
+
+def _converted(array: Array, dtype: DType) -> Array:
+    """The array in C order and of this type; nothing but rounding may be lost."""
+    if array.dtype.kind == "c" and not dtype.startswith("complex"):
+        if np.any(array.imag):
+            raise NetworkError(
+                "complex-into-real",
+                f"The array is complex, but the network is contracted in {dtype}.",
+                "Choose complex64 or complex128 as the number type.",
+                values={"dtype": dtype},
+            )
+        array = array.real
+    try:
+        with np.errstate(over="raise"):
+            return np.asarray(array, dtype=dtype, order="C")
+    except FloatingPointError as error:
+        raise NetworkError(
+            "out-of-range",
+            f"The array holds {np.max(np.abs(array)):.3g}, which is beyond {dtype}.",
+            "Choose float64 or complex128 as the number type.",
+            values={"dtype": dtype},
+        ) from error
