@@ -48,20 +48,22 @@ function EquationField() {
 
   return (
     <div className="tl-equation">
-      <div className="tl-equation-copy" aria-hidden="true" style={{ transform: `translateX(${-scroll}px)` }}>
-        {drawn.map((piece) => (
-          <span
-            key={piece.start}
-            className={[
-              piece.index !== null && selected.has(piece.index) ? "is-selected" : "",
-              piece.index !== null && piece.index === hovered ? "is-hovered" : "",
-              piece.arrow ? "is-arrow" : "",
-              piece.wrong ? "is-wrong" : "",
-            ].join(" ")}
-          >
-            {piece.text}
-          </span>
-        ))}
+      <div className="tl-equation-window" aria-hidden="true">
+        <div className="tl-equation-copy" style={{ transform: `translateX(${-scroll}px)` }}>
+          {drawn.map((piece) => (
+            <span
+              key={piece.start}
+              className={[
+                piece.index !== null && selected.has(piece.index) ? "is-selected" : "",
+                piece.index !== null && piece.index === hovered ? "is-hovered" : "",
+                piece.arrow ? "is-arrow" : "",
+                piece.wrong ? "is-wrong" : "",
+              ].join(" ")}
+            >
+              {piece.text}
+            </span>
+          ))}
+        </div>
       </div>
       <input
         ref={input}

@@ -1,3 +1,40 @@
+/**
+ * The rail: marks to drag onto the paper. A click arms one; the next click on the paper places it.
+ */
+
+import { store, useEditor } from "../store.ts";
+import { MarkIcon } from "./icons.tsx";
+import { DRAG_TYPE, RAIL_TOOLS } from "./railTools.ts";
+
 export function Rail() {
-  return null;
+  const armed = useEditor((state) => state.tool);
+  return (
+    <nav className="tl-rail" aria-label="Things to draw">
+      {RAIL_TOOLS.map(({ shape, label, about }) => (
+        <button
+          key={shape}
+          type="button"
+          className="tl-tool"
+          draggable
+          aria-label={`${label}. ${about}. Drag it onto the paper, or press and then click the paper.`}
+          aria-pressed={armed === shape}
+          onClick={() => store.set({ tool: armed === shape ? null : shape })}
+          onDragStart={(event) => {
+            event.dataTransfer.setData(DRAG_TYPE, shape);
+            event.dataTransfer.effectAllowed = "copy";
+          }}
+          onKeyDown={(event) => {
+            if (event.key !== "Escape" || armed === null) return;
+            store.set({ tool: null });
+            event.stopPropagation();
+          }}
+        >
+          <MarkIcon shape={shape} />
+          <span className="tl-tip" aria-hidden="true">
+            {label}
+          </span>
+        </button>
+      ))}
+    </nav>
+  );
 }
