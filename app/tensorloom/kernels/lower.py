@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from tensorloom.kernels.layout import Operand, Wish, order_operands, wish_layouts
 from tensorloom.kernels.loops import binary_kernel, unary_kernel
-from tensorloom.kernels.program import ITEM_BYTES, Buffer, Dispatch, Program, SliceAxis
+from tensorloom.kernels.program import Buffer, Dispatch, Program, SliceAxis
+from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.plan.plan import Plan
 
 if TYPE_CHECKING:

@@ -20,19 +20,9 @@ from math import prod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tensorloom.model.recipe import DType
 
-__all__ = ["ITEM_BYTES", "Buffer", "Dispatch", "KernelSpec", "LoopAxis", "Program", "SliceAxis"]
-
-ITEM_BYTES: Mapping[DType, int] = {
-    "float32": 4,
-    "float64": 8,
-    "complex64": 8,
-    "complex128": 16,
-}
-"""Size of one element [bytes]."""
+__all__ = ["Buffer", "Dispatch", "KernelSpec", "LoopAxis", "Program", "SliceAxis"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,207 @@
+"""How fast this device is: a few small programs, timed once, predict all others.
+
+    duration = run_ms + bytes in and out / bytes_per_ms
+               + per slice and kernel call: dispatch_ms + multiply-adds / rate of its class
+
+Kernels fall in three classes, as what limits them differs: matrices (arithmetic), thin ones
+(strides and loads), streams (memory alone).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from tensorloom.kernels.lower import lower
+from tensorloom.model.stored_array import ITEM_BYTES
+from tensorloom.plan.tree import ContractionTree
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from tensorloom.kernels.program import KernelSpec, Program
+    from tensorloom.model.recipe import DType
+
+    Clock = Callable[[], float]
+    Replay = Callable[[Program, list[NDArray[Any]]], Awaitable[object]]
+
+__all__ = ["Rates", "SizeClass", "calibrate", "predict", "size_class"]
+
+SizeClass = Literal["matrix", "thin", "stream"]
+
+MATRIX_SIDE = 8
+"""Rows, columns and contraction length from which a kernel counts as a matrix product."""
+
+BUDGET_MS = 140.0
+"""Time after which nothing more is measured; the rest is estimated [ms]."""
+
+SIGNIFICANT_MS = 1.0
+"""Samples grow until they take this long: browsers round clocks to 0.1 ms [ms]."""
+
+RELATIVE_SPEED: Mapping[DType, float] = {
+    "float64": 1.0,
+    "float32": 2.0,
+    "complex128": 0.25,
+    "complex64": 0.5,
+}
+"""Multiply-adds per time against float64, for types that were not measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """What predicts a duration.
+
+    Args:
+        run_ms: Every run [ms].
+        dispatch_ms: Every kernel call [ms].
+        bytes_per_ms: Arrays in and result out [bytes/ms].
+        mul_adds_per_ms: Multiply-adds per millisecond by type and class of kernel.
+    """
+
+    run_ms: float
+    dispatch_ms: float
+    bytes_per_ms: float
+    mul_adds_per_ms: tuple[tuple[DType, SizeClass, float], ...]
+
+    def rate(self, dtype: DType, size: SizeClass) -> float:
+        """Multiply-adds per millisecond; from another type of the same class if need be."""
+        found = {name: rate for name, kind, rate in self.mul_adds_per_ms if kind == size}
+        if dtype in found:
+            return found[dtype]
+        name, rate = next(iter(found.items()))
+        return rate * RELATIVE_SPEED[dtype] / RELATIVE_SPEED[name]
+
+
+def size_class(spec: KernelSpec) -> SizeClass:
+    """What limits a kernel."""
+    _, m, n, k = spec.extents
+    if spec.unary or k == 1:
+        return "stream"
+    return "matrix" if min(m, n, k) >= MATRIX_SIDE else "thin"
+
+
+def predict(program: Program, rates: Rates) -> float:
+    """Expected duration of a program [ms]."""
+    times = [
+        rates.dispatch_ms + spec.mul_adds / rates.rate(program.dtype, size_class(spec))
+        for spec in program.kernels
+    ]
+    one_slice = sum(times[dispatch.kernel] for dispatch in program.dispatches)
+    moved = sum(buffer.elements for buffer in program.buffers if buffer.source is not None)
+    moved += program.buffers[program.result].elements
+    moved_ms = moved * ITEM_BYTES[program.dtype] / rates.bytes_per_ms
+    return rates.run_ms + moved_ms + program.n_slices * one_slice
+
+
+async def calibrate(replay: Replay, dtypes: tuple[DType, ...], clock: Clock) -> Rates:
+    """Rates measured by running small programs, within about 150 ms.
+
+    Args:
+        replay: Runs a program with its arrays, as ``Backend.run`` does.
+        dtypes: Element types to measure, the most important one first.
+        clock: Seconds.
+    """
+    bench = _Bench(replay, clock)
+    first = dtypes[0]
+    short = await bench.best_ms(_chain(2), first)
+    chain = 33
+    long = await bench.best_ms(_chain(chain), first)
+    dispatch_ms = max(1e-4, (long - short) / (chain - 2))
+    big = 1 << 18
+    copy_ms = await bench.best_ms(_transpose(512), first)
+    rates = [
+        (dtype, size, await bench.rate(size, dtype, short))
+        for dtype in dtypes
+        for size in _SAMPLES
+        if bench.spent_ms < BUDGET_MS or dtype == first
+    ]
+    return Rates(
+        run_ms=max(0.0, short - dispatch_ms),
+        dispatch_ms=dispatch_ms,
+        bytes_per_ms=2 * big * ITEM_BYTES[first] / max(1e-3, copy_ms - short),
+        mul_adds_per_ms=tuple(rates),
+    )
+
+
+class _Bench:
+    """Times programs and keeps account of the time that took."""
+
+    def __init__(self, replay: Replay, clock: Clock) -> None:
+        self.replay = replay
+        self.clock = clock
+        self.spent_ms = 0.0
+
+    async def best_ms(self, tree: ContractionTree, dtype: DType, times: int = 3) -> float:
+        """The shortest of a few runs; the first one may compile and is not counted."""
+        sizes = dict(tree.dimensions)
+        arrays = [np.ones([sizes[name] for name in names], dtype) for names in tree.inputs]
+        program = lower(tree, dtype)
+        found = []
+        for _ in range(times + 1):
+            start = self.clock()
+            await self.replay(program, arrays)
+            found.append(1e3 * (self.clock() - start))
+        self.spent_ms += sum(found)
+        return min(found[1:])
+
+    async def rate(self, size: SizeClass, dtype: DType, base_ms: float) -> float:
+        """Multiply-adds per millisecond of one class, on a sample large enough to be timed."""
+        make, side, most = _SAMPLES[size]
+        while True:
+            tree = make(side)
+            elapsed = await self.best_ms(tree, dtype, times=2) - base_ms
+            if elapsed >= SIGNIFICANT_MS or side >= most or self.spent_ms > BUDGET_MS:
+                return lower(tree, dtype).mul_adds / max(0.02, elapsed)
+            side *= 2
+
+
+def _chain(n: int) -> ContractionTree:
+    """``n`` matrices of 2 x 2 from left to right: nothing but kernel calls."""
+    names = [f"i{number}" for number in range(n + 1)]
+    path = [(0, 1), *((n + step - 1, step + 1) for step in range(1, n - 1))]
+    return ContractionTree(
+        inputs=tuple(pairwise(names)),
+        output=(names[0], names[-1]),
+        dimensions=tuple((name, 2) for name in names),
+        path=tuple(path),
+    )
+
+
+def _matrices(side: int) -> ContractionTree:
+    return _pair("ij", "jk", "ik", {"i": side, "j": side, "k": side})
+
+
+def _vector(side: int) -> ContractionTree:
+    return _pair("ij", "j", "i", {"i": side, "j": side})
+
+
+def _outer(side: int) -> ContractionTree:
+    return _pair("i", "k", "ik", {"i": side, "k": side})
+
+
+def _transpose(side: int) -> ContractionTree:
+    return ContractionTree(
+        inputs=(("i", "j"),), output=("j", "i"), dimensions=(("i", side), ("j", side)), path=()
+    )
+
+
+def _pair(left: str, right: str, out: str, sizes: dict[str, int]) -> ContractionTree:
+    return ContractionTree(
+        inputs=(tuple(left), tuple(right)),
+        output=tuple(out),
+        dimensions=tuple(sizes.items()),
+        path=((0, 1),),
+    )
+
+
+_SAMPLES: Mapping[SizeClass, tuple[Callable[[int], ContractionTree], int, int]] = {
+    "matrix": (_matrices, 64, 512),
+    "thin": (_vector, 256, 1024),
+    "stream": (_outer, 256, 1024),
+}
+"""How to make a sample of a class, its first side and its last."""
