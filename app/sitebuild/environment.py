@@ -84,7 +84,9 @@ def run(
         check=False,
     )
     if done.returncode:
-        tail = "\n".join((done.stdout + done.stderr).splitlines()[-25:])
+        lines = (done.stdout + done.stderr).splitlines()[-25:]
+        # A bundle's source line, shown by Node for an error in it, is a megabyte long.
+        tail = "\n".join(line[:400] for line in lines)
         raise SiteError(f"{what} failed (exit {done.returncode}).\n{tail}")
     return done.stdout
 
@@ -110,7 +112,7 @@ def _ensure_python(root: Path, *, quiet: bool) -> Path:
     home = root / ".venv"
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     lock = root / "app" / "sitebuild" / "locks" / "requirements.txt"
-    stamp = Stamp(home / ".tensorloom-stamp", digest_of([lock], sys.version))
+    stamp = Stamp(home / ".tensorloom-stamp", digest_of([], lock.read_text(), sys.version))
     if python.is_file() and stamp.fresh:
         return python
     if not python.is_file() or not _same_version(python):
@@ -173,7 +175,7 @@ def _npm(node: Path) -> tuple[str, ...]:
 def _ensure_npm_packages(env: Environment, *, quiet: bool) -> None:
     app = env.root / "app"
     lock = app / "package-lock.json"
-    stamp = Stamp(env.modules / ".tensorloom-stamp", digest_of([lock], str(env.node)))
+    stamp = Stamp(env.modules / ".tensorloom-stamp", digest_of([], lock.read_text(), str(env.node)))
     if stamp.fresh:
         return
     _say("Installing the pinned npm packages ...", quiet=quiet)

@@ -138,7 +138,8 @@ def _write_zip(path: Path, content: Iterable[tuple[str, bytes]]) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, data in content:
-            if name not in seen and ".dist-info/" not in name:
+            # Of a wheel's records only the version is asked for (by bokeh and panel, on import).
+            if name not in seen and (".dist-info/" not in name or name.endswith("/METADATA")):
                 seen.add(name)
                 archive.writestr(zipfile.ZipInfo(name), data)
     path.write_bytes(buffer.getvalue())

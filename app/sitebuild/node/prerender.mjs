@@ -10,6 +10,11 @@ const [payload, target] = process.argv.slice(2);
 const core = join(payload, "pyodide");
 // Panel imports this name from JavaScript; Node has none, and nothing calls it while building.
 globalThis.XMLHttpRequest ??= class {};
+// Python's traceback only: Node would print the megabyte line of Pyodide's source before it.
+process.on("uncaughtException", (error) => {
+  process.exitCode = 1;
+  console.error(error.message);
+});
 const { loadPyodide } = await import(pathToFileURL(join(core, "pyodide.mjs")).href);
 const pyodide = await loadPyodide({
   indexURL: `${core}/`,
