@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tensorloom.errors import NetworkError, Where
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from tensorloom.model.index import Index
     from tensorloom.model.tensor import Tensor
@@ -45,8 +45,7 @@ class Network:
 
     def __post_init__(self) -> None:
         if len(self.tensor_by_id) != len(self.tensors):
-            ids = [tensor.id for tensor in self.tensors]
-            twice = next(name for name in ids if ids.count(name) > 1)
+            twice = _repeated(tensor.id for tensor in self.tensors)
             raise NetworkError(
                 "duplicate-tensor",
                 f"Two tensors have the id '{twice}'.",
@@ -54,8 +53,7 @@ class Network:
                 Where(tensors=(twice,)),
             )
         if len(self.dimension_of) != len(self.indices):
-            names = [index.name for index in self.indices]
-            twice = next(name for name in names if names.count(name) > 1)
+            twice = _repeated(index.name for index in self.indices)
             raise NetworkError(
                 "duplicate-index",
                 f"Index '{twice}' is declared twice.",
@@ -84,13 +82,14 @@ class Network:
                     "Put it on a tensor, or take it out of the output.",
                     Where(indices=(name,)),
                 )
-            if self.output.count(name) > 1:
-                raise NetworkError(
-                    "duplicate-output",
-                    f"Index '{name}' appears twice in the output.",
-                    "Name each output index once.",
-                    Where(indices=(name,)),
-                )
+        if len(set(self.output)) != len(self.output):
+            twice = _repeated(self.output)
+            raise NetworkError(
+                "duplicate-output",
+                f"Index '{twice}' appears twice in the output.",
+                "Name each output index once.",
+                Where(indices=(twice,)),
+            )
         for name in self.dimension_of:
             if name not in used:
                 raise NetworkError(
@@ -135,3 +134,13 @@ class Network:
     def tensors_with(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """The tensors with the one of the same id replaced; not checked against the indices."""
         return tuple(tensor if old.id == tensor.id else old for old in self.tensors)
+
+
+def _repeated(names: Iterable[str]) -> str:
+    """The first name that comes a second time, in linear time: inputs may be hostile."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    raise AssertionError
