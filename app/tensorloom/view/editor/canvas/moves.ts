@@ -1,0 +1,39 @@
+/** Moving tensors: free ends and dots that belong to them alone go along. Pure. */
+
+import type { Command, DocumentJson } from "../protocol.ts";
+import type { DiagramPoint } from "./points.ts";
+
+/** The command that moves tensors to new centres, each anchor with its tensors. */
+export function moved(document: DocumentJson, centres: ReadonlyMap<string, DiagramPoint>): Command {
+  const shifts = new Map<string, DiagramPoint>();
+  const positions: Record<string, [number, number]> = {};
+  for (const [id, { x, y }] of centres) {
+    const mark = document.marks[id];
+    if (!mark) continue;
+    positions[id] = [Math.round(x), Math.round(y)];
+    shifts.set(id, { x: Math.round(x) - mark.x, y: Math.round(y) - mark.y });
+  }
+  const anchors: Record<string, [number, number] | null> = {};
+  for (const [name, [x, y]] of Object.entries(document.anchors)) {
+    const holders = document.tensors.filter((tensor) => tensor.indices.includes(name));
+    const shift = holders[0] && shifts.get(holders[0].id);
+    if (shift && holders.every(({ id }) => shifts.has(id))) anchors[name] = [x + shift.x, y + shift.y];
+  }
+  return { kind: "move", positions, anchors };
+}
+
+/** All chosen tensors and the anchors of chosen indices by the same step. */
+export function stepped(document: DocumentJson, tensors: ReadonlySet<string>, indices: ReadonlySet<string>, step: DiagramPoint): Command {
+  const centres = new Map([...tensors].flatMap((id): [string, DiagramPoint][] => {
+    const mark = document.marks[id];
+    return mark ? [[id, { x: mark.x + step.x, y: mark.y + step.y }]] : [];
+  }));
+  const command = moved(document, centres);
+  if (command.kind !== "move") return command;
+  const anchors = { ...command.anchors };
+  for (const name of indices) {
+    const at = document.anchors[name];
+    if (at && !anchors[name]) anchors[name] = [at[0] + step.x, at[1] + step.y];
+  }
+  return { ...command, anchors };
+}
