@@ -28,7 +28,7 @@ BackendName = Literal["webgpu", "wasm", "numpy"]
 class Pulse(Protocol):
     """Called between pieces of at most about 50 ms of work: lets messages in, may cancel."""
 
-    async def __call__(self, done_mul_adds: int) -> None:
+    async def __call__(self, done_mul_adds: int, /) -> None:
         """Report work done so far in this run [multiply-adds]."""
 
 

@@ -101,25 +101,29 @@ class SliceSum:
         where += scaled(part, exponent - self.exponent)
 
 
-def finished(value: NDArray[Any], exponent: int, dtype: DType) -> RawResult:
-    """What a backend gives back for ``value * 2**exponent``.
+def finished(
+    value: NDArray[Any], exponent: int, dtype: DType, *, log10_scale: float = 0.0
+) -> RawResult:
+    """What a backend gives back for ``value * 2**exponent * 10**log10_scale``.
 
-    The scale is a whole power of ten, and the number beside it is between 1 and 10: nothing is
-    lost in ``10**log10_scale``. It is 0 wherever the numbers fit the type.
+    The scale is a whole power of ten, and the largest number beside it is between 1 and 10: nothing
+    is lost in ``10**log10_scale``. It is 0 wherever the numbers fit the type.
     """
     largest = absmax(value)
-    if exponent == 0 or largest == 0 or not isfinite(largest):
+    if largest == 0 or not isfinite(largest):
+        return RawResult(value=value)
+    if exponent == 0 and log10_scale == 0:
         return RawResult(value=value)
     limits = np.finfo(dtype)
-    true_log2 = log2(largest) + exponent
-    if log2(float(limits.tiny)) <= true_log2 < log2(float(limits.max)):
+    true_log2 = log2(largest) + exponent + log10_scale * log2(10)
+    fits = log2(float(limits.tiny)) <= true_log2 < log2(float(limits.max))
+    if fits and log10_scale == 0:
         return RawResult(value=scaled(value, exponent))
-    power = floor(true_log2 * log10(2))
-    mantissa_exponent = frexp(largest)[1]
-    # 2**(exponent + own) / 10**power is near 1: exact as a fraction, one rounding as a float.
-    factor = float(Fraction(2) ** (exponent + mantissa_exponent) / Fraction(10) ** power)
-    normal = scaled(value, -mantissa_exponent)
-    return RawResult(
-        value=(normal * normal.real.dtype.type(factor)).astype(dtype, copy=False),
-        log10_scale=float(power),
-    )
+    power = 0 if fits else floor(true_log2 * log10(2))
+    own = frexp(largest)[1]
+    # Exact as a fraction, one rounding as a float; near 1 unless everything fits again.
+    factor = Fraction(2) ** (exponent + own) * Fraction(10) ** (int(log10_scale) - power)
+    shift = factor.numerator.bit_length() - factor.denominator.bit_length()
+    number = value.real.dtype.type(float(factor / Fraction(2) ** shift))
+    normal = (scaled(value, -own) * number).astype(dtype, copy=False)
+    return RawResult(value=scaled(normal, shift), log10_scale=float(power))

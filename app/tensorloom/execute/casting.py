@@ -1,0 +1,110 @@
+"""Arrays as a program wants them: one per tensor, of one type, C order, within its range.
+
+A number beyond a narrower type's range moves into a carried exponent instead of becoming infinite.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorloom.errors import NetworkError
+from tensorloom.execute.scaling import absmax, scaled, shift_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from tensorloom.model.recipe import DType
+    from tensorloom.plan.tree import ContractionTree
+
+__all__ = ["cast_arrays", "common_dtype", "plain_arrays"]
+
+
+def plain_arrays(tree: ContractionTree, arrays: Sequence[ArrayLike]) -> tuple[NDArray[Any], ...]:
+    """The arrays as numpy arrays of numbers, checked against the tree.
+
+    Raises:
+        NetworkError: ``wrong-arrays``, ``bad-array`` or ``array-shape``.
+    """
+    if len(arrays) != len(tree.inputs):
+        raise NetworkError(
+            "wrong-arrays",
+            f"There are {len(arrays)} arrays for {len(tree.inputs)} tensors.",
+            "Give one array per tensor.",
+            values={"arrays": len(arrays), "tensors": len(tree.inputs)},
+        )
+    sizes = dict(tree.dimensions)
+    found = []
+    for number, (given, names) in enumerate(zip(arrays, tree.inputs, strict=True)):
+        array = as_numbers(given, number)
+        shape = tuple(sizes[name] for name in names)
+        if array.shape != shape:
+            raise NetworkError(
+                "array-shape",
+                f"Array {number} has shape {array.shape}, but its tensor has shape {shape}.",
+                "Give an array with one axis per index, of its dimension.",
+                values={"wanted": list(shape), "found": list(array.shape)},
+            )
+        found.append(array)
+    return tuple(found)
+
+
+def as_numbers(given: ArrayLike, number: int) -> NDArray[Any]:
+    """One array, refused unless it holds numbers.
+
+    Raises:
+        NetworkError: ``bad-array``.
+    """
+    try:
+        array = np.asarray(given)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "biufc":
+        raise NetworkError(
+            "bad-array",
+            f"Operand {number} holds no numbers, but elements of type {array.dtype!s:.40}.",
+            "Give an array of real or complex numbers.",
+            values={"operand": number},
+        )
+    return array
+
+
+def common_dtype(arrays: Sequence[NDArray[Any]]) -> DType:
+    """The smallest type that holds all arrays: 64 bits unless all of them are 32-bit floats."""
+    found = np.result_type(np.float32, *(array.dtype for array in arrays)) if arrays else None
+    wide = found is None or found not in (np.float32, np.complex64)
+    if any(array.dtype.kind == "c" for array in arrays):
+        return "complex128" if wide else "complex64"
+    return "float64" if wide else "float32"
+
+
+def cast_arrays(
+    arrays: Sequence[NDArray[Any]], dtype: DType
+) -> tuple[tuple[NDArray[Any], ...], int]:
+    """``(arrays of this type, exponent)``: the network's value is to be scaled by 2**exponent.
+
+    Raises:
+        NetworkError: ``complex-into-real`` if an imaginary part would be lost.
+    """
+    exponent = 0
+    found = []
+    for array in arrays:
+        real = array
+        if array.dtype.kind == "c" and not dtype.startswith("complex"):
+            if np.any(array.imag):
+                raise NetworkError(
+                    "complex-into-real",
+                    f"An array is complex, but the network is contracted in {dtype}.",
+                    "Choose complex64 or complex128 as the number type.",
+                    values={"dtype": dtype},
+                )
+            real = array.real
+        if real.dtype.kind in "fc" and np.finfo(real.dtype).max > np.finfo(dtype).max:
+            shift = shift_for(absmax(real), dtype)
+            real = scaled(real, -shift)
+            exponent += shift
+        found.append(np.ascontiguousarray(real, dtype).reshape(array.shape))
+    return tuple(found), exponent

@@ -1,0 +1,257 @@
+"""Running a plan: choose a backend, refuse what does not fit, fall back visibly, tell the truth.
+
+    prepare(plan, backends) -> Choice: programs and whom to ask, best first; nothing has run yet
+    run(choice, arrays) -> Result
+
+A request by name is honoured or answered with a note; only ``UnsupportedKernel`` and ``DeviceLost``
+move on to the next backend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from tensorloom.errors import DeviceLost, DeviceMemoryError, PlanError, UnsupportedKernel
+from tensorloom.execute.backend import RawResult, Result, no_pulse
+from tensorloom.execute.casting import cast_arrays, plain_arrays
+from tensorloom.execute.error_bound import error_bound
+from tensorloom.execute.quantities import bytes_text
+from tensorloom.execute.scaling import finished
+from tensorloom.kernels.lower import lower
+from tensorloom.model.stored_array import ITEM_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from tensorloom.execute.backend import Backend, BackendName, Pulse
+    from tensorloom.kernels.program import Program
+    from tensorloom.model.recipe import DType
+    from tensorloom.plan.plan import Plan
+
+__all__ = ["Attempt", "BackendChoice", "Choice", "prepare", "run"]
+
+BackendChoice = Literal["auto", "webgpu", "wasm", "numpy"]
+
+LABELS: Mapping[str, str] = {"webgpu": "WebGPU", "wasm": "WebAssembly", "numpy": "numpy"}
+
+NARROW: Mapping[DType, DType] = {
+    "float32": "float32",
+    "float64": "float32",
+    "complex64": "complex64",
+    "complex128": "complex64",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A backend with what it would run.
+
+    Args:
+        backend: Where.
+        plan: What, sliced if it would not fit otherwise.
+        program: The same, lowered.
+        predicted_ms: How long it should take [ms].
+    """
+
+    backend: Backend
+    plan: Plan
+    program: Program
+    predicted_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The backends to ask, best first, and why the first is not the one that was named.
+
+    Args:
+        attempts: At least one.
+        notes: In words.
+    """
+
+    attempts: tuple[Attempt, ...]
+    notes: tuple[str, ...] = ()
+
+
+def prepare(
+    plan: Plan,
+    *,
+    backends: Mapping[BackendName, Backend],
+    backend: BackendChoice = "auto",
+    dtype: DType = "float64",
+    allow_slicing: bool = False,
+) -> Choice:
+    """Where a plan would run, and what it would cost there.
+
+    Args:
+        plan: What to contract.
+        backends: Those that are here; at least one.
+        backend: One of them, or the one that is predicted to be fastest.
+        dtype: Type to compute in.
+        allow_slicing: Whether a plan that does not fit may be sliced until it does.
+
+    Raises:
+        DeviceMemoryError: ``does-not-fit``, with the numbers and the ways out.
+    """
+    notes: list[str] = []
+    order = _candidates(backends, backend, dtype, notes)
+    programs: dict[DType, Program] = {}
+    attempts, refused = [], []
+    for candidate in order:
+        own = _own_dtype(candidate, dtype)
+        if own not in programs:
+            programs[own] = lower(plan, own)
+        program = programs[own]
+        if program.peak_bytes <= candidate.limit_bytes:
+            attempts.append(_attempt(candidate, plan, program))
+        else:
+            refused.append((candidate, program))
+    named = order[0].name == backend
+    if named and refused and refused[0][0] is order[0]:
+        # Who asks for a backend by name gets that one, sliced if allowed, or hears why not.
+        attempts = []
+    if not attempts:
+        candidate, program = refused[0] if named else max(refused, key=_limit)
+        if not allow_slicing:
+            raise _does_not_fit(candidate, program.peak_bytes)
+        attempts = [_sliced(candidate, plan, program)]
+        n_slices = attempts[0].program.n_slices
+        notes.append(f"Cut into {n_slices} slices to fit {bytes_text(candidate.limit_bytes)}.")
+    elif not named:
+        attempts.sort(key=lambda attempt: attempt.predicted_ms)
+    if attempts[0].program.dtype != dtype:
+        label = LABELS[attempts[0].backend.name]
+        notes.append(f"{label} computes in {attempts[0].program.dtype}, not {dtype}.")
+    return Choice(attempts=tuple(attempts), notes=tuple(notes))
+
+
+def _candidates(
+    backends: Mapping[BackendName, Backend], wanted: BackendChoice, dtype: DType, notes: list[str]
+) -> list[Backend]:
+    """Backends to consider: the named one first, then all that compute in this type."""
+    able = [backend for backend in backends.values() if dtype in backend.dtypes]
+    if wanted == "auto":
+        return able
+    if wanted in backends:
+        named = backends[wanted]
+        return [named, *(backend for backend in able if backend is not named)]
+    notes.append(f"{LABELS[wanted]} is not available here.")
+    return able
+
+
+def _own_dtype(backend: Backend, dtype: DType) -> DType:
+    return dtype if dtype in backend.dtypes else NARROW[dtype]
+
+
+def _attempt(backend: Backend, plan: Plan, program: Program) -> Attempt:
+    return Attempt(
+        backend=backend, plan=plan, program=program, predicted_ms=backend.predicted_ms(program)
+    )
+
+
+def _limit(refused: tuple[Backend, Program]) -> int:
+    return refused[0].limit_bytes
+
+
+def _sliced(backend: Backend, plan: Plan, program: Program) -> Attempt:
+    from tensorloom.plan.slicing import (  # noqa: PLC0415  # imports cotengra: 0.4 s in Pyodide
+        sliced_to_fit,
+    )
+
+    try:
+        smaller = sliced_to_fit(plan, backend.limit_bytes // ITEM_BYTES[program.dtype])
+    except PlanError as error:
+        raise _does_not_fit(backend, program.peak_bytes) from error
+    made = lower(smaller, program.dtype)
+    if made.peak_bytes > backend.limit_bytes:
+        raise _does_not_fit(backend, made.peak_bytes)
+    return _attempt(backend, smaller, made)
+
+
+def _does_not_fit(backend: Backend, needed: int) -> DeviceMemoryError:
+    return DeviceMemoryError(
+        "does-not-fit",
+        f"This contraction holds {bytes_text(needed)} at once; "
+        f"{LABELS[backend.name]} has room for {bytes_text(backend.limit_bytes)} here.",
+        "Slice an index, make a dimension smaller, or send it to a heavy worker.",
+        values={
+            "neededBytes": str(needed),
+            "limitBytes": str(backend.limit_bytes),
+            "backend": backend.name,
+        },
+    )
+
+
+async def run(
+    choice: Choice,
+    arrays: Sequence[ArrayLike],
+    *,
+    pulse: Pulse = no_pulse,
+    clock: Callable[[], float] = perf_counter,
+) -> Result:
+    """The contracted network with where, how long and how exact.
+
+    Args:
+        choice: From ``prepare``.
+        arrays: One per tensor, of its shape; converted to the type computed in.
+        pulse: Progress and cancellation.
+        clock: Seconds.
+
+    Raises:
+        NetworkError: Arrays that do not belong to the plan.
+        UnsupportedKernel, DeviceLost: The last backend could not either.
+        Cancelled: The pulse said so.
+    """
+    given = plain_arrays(choice.attempts[0].plan.tree, arrays)
+    notes = list(choice.notes)
+    for place, attempt in enumerate(choice.attempts):
+        try:
+            result = await _run_on(attempt, given, pulse, clock)
+        except (UnsupportedKernel, DeviceLost) as error:
+            if place == len(choice.attempts) - 1:
+                raise
+            notes.append(f"{LABELS[attempt.backend.name]} could not run it: {error.message}")
+        else:
+            return replace(result, notes=tuple(notes))
+    raise AssertionError("a choice has at least one attempt")
+
+
+async def _run_on(
+    attempt: Attempt,
+    given: tuple[NDArray[Any], ...],
+    pulse: Pulse,
+    clock: Callable[[], float],
+) -> Result:
+    program = attempt.program
+    start = clock()
+    arrays, exponent = cast_arrays(given, program.dtype)
+    if program.dispatches:
+        raw = await attempt.backend.run(program, arrays, pulse)
+    else:
+        raw = RawResult(value=_without_work(program, arrays))
+    if exponent:
+        raw = finished(raw.value, exponent, program.dtype, log10_scale=raw.log10_scale)
+    ms = 1e3 * (clock() - start)
+    return Result(
+        value=raw.value,
+        dtype=program.dtype,
+        backend=attempt.backend.name,
+        ms=ms,
+        predicted_ms=attempt.predicted_ms,
+        peak_bytes=program.peak_bytes,
+        mul_adds=program.mul_adds,
+        error_bound=error_bound(attempt.plan.tree, program, given, raw),
+        log10_scale=raw.log10_scale,
+    )
+
+
+def _without_work(program: Program, arrays: tuple[NDArray[Any], ...]) -> NDArray[Any]:
+    """The result of a program without kernel calls: its only tensor, or the number 1."""
+    if not arrays:
+        return np.ones((), program.dtype)
+    return arrays[program.result].reshape(program.shape).copy()
