@@ -27,7 +27,7 @@ LEG = 78
 CLEARANCE = 64
 """Least distance of a new thing from every tensor [pixels]."""
 
-_COMPASS = tuple((math.cos(k * math.pi / 8), math.sin(k * math.pi / 8)) for k in range(16))
+_COMPASS = tuple((math.cos(k * math.pi / 4), math.sin(k * math.pi / 4)) for k in range(8))
 _AROUND = ((1, 0), (0, 1), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 
 
@@ -81,41 +81,40 @@ def anchors_of(
 ) -> dict[str, Position]:
     """Free ends of lone indices, pointing outwards, and the dots of hyperindices [pixels]."""
     anchors = dict(dots)
-    lone: dict[str, list[str]] = {}
-    for index, legs in network.legs_of.items():
-        if index not in anchors and len({tensor for tensor, _ in legs}) == 1:
-            tensor = legs[0][0]
-            if len(legs) == 1 or index in network.output:
-                lone.setdefault(tensor, []).append(index)
     room = Room(positions.values())
-    outward_from = _centres(graph, positions)
-    number = {tensor: node for node, tensor in enumerate(graph.tensors)}
     spots = [positions[tensor] for tensor in graph.tensors] + [dots[name] for name in graph.dots]
-    for tensor, indices in lone.items():
-        node = number[tensor]
-        bonds = [_direction(spots[node], spots[other]) for other in graph.neighbours[node]]
-        outward = _direction(outward_from[node], spots[node])
-        for index in indices:
-            way = _best_way(spots[node], bonds, outward, room)
-            bonds.append(way)
-            anchors[index] = (
-                round(spots[node][0] + LEG * way[0]),
-                round(spots[node][1] + LEG * way[1]),
-            )
+    lone = _lone_indices(network, graph)
+    for nodes in parts(graph.neighbours):
+        members = [node for node in nodes if node < len(graph.tensors)]
+        middle = (
+            sum(spots[node][0] for node in members) / len(members),
+            sum(spots[node][1] for node in members) / len(members),
+        )
+        # Legs inside a chain or a lattice hang; then those at its ends do, too.
+        hangs = any(lone[node] and len(graph.neighbours[node]) > 1 for node in members)
+        for node in members:
+            bonds = [_direction(spots[node], spots[other]) for other in graph.neighbours[node]]
+            outward = _direction(middle, spots[node])
+            for index in lone[node]:
+                way = _best_way(spots[node], bonds, outward, room, hangs=hangs)
+                bonds.append(way)
+                anchors[index] = (
+                    round(spots[node][0] + LEG * way[0]),
+                    round(spots[node][1] + LEG * way[1]),
+                )
     return anchors
 
 
-def _centres(graph: LayoutGraph, positions: Mapping[str, Position]) -> list[tuple[float, float]]:
-    """For every tensor, the middle of the connected part that it belongs to."""
-    count = len(graph.tensors)
-    centres: list[tuple[float, float]] = [(0.0, 0.0)] * count
-    for nodes in parts(graph.neighbours):
-        members = [node for node in nodes if node < count]
-        spots = [positions[graph.tensors[node]] for node in members]
-        x, y = sum(x for x, _ in spots) / len(spots), sum(y for _, y in spots) / len(spots)
-        for node in members:
-            centres[node] = (x, y)
-    return centres
+def _lone_indices(network: Network, graph: LayoutGraph) -> list[list[str]]:
+    """For every tensor, its indices that end in the open: on no other tensor, no loop."""
+    number = {tensor: node for node, tensor in enumerate(graph.tensors)}
+    lone: list[list[str]] = [[] for _ in graph.tensors]
+    output = set(network.output)
+    for index, legs in network.legs_of.items():
+        first = legs[0][0]
+        if all(tensor == first for tensor, _ in legs) and (len(legs) == 1 or index in output):
+            lone[number[first]].append(index)
+    return lone
 
 
 def _direction(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:
@@ -129,17 +128,23 @@ def _best_way(
     bonds: Sequence[tuple[float, float]],
     outward: tuple[float, float],
     room: Room,
+    *,
+    hangs: bool,
 ) -> tuple[float, float]:
-    """The unit direction for one more leg: clear of bonds and tensors, outwards, best downwards.
+    """The unit direction for one more leg: clear of bonds and tensors, down or outwards.
 
     A right angle to every bond is enough; beyond it, physical legs hang down as in the textbooks.
     """
+    most_bonds_of_a_chain = 3
+    straight = 12 if hangs else 2
+    out = 8 if len(bonds) <= most_bonds_of_a_chain else 2
 
     def score(way: tuple[float, float]) -> float:
         nearest = max((way[0] * bond[0] + way[1] * bond[1] for bond in bonds), default=-1.0)
         angle = min(math.degrees(math.acos(max(-1.0, min(1.0, nearest)))), 90.0)
-        hanging = 12 * max(way[1], 0.0) + 10 * max(-way[1], 0.0)
-        outside = 8 * (way[0] * outward[0] + way[1] * outward[1])
+        # The cube favours straight down (or, a little less, up) over slanting.
+        hanging = straight * max(way[1], -0.8 * way[1]) ** 3
+        outside = out * (way[0] * outward[0] + way[1] * outward[1])
         end = (spot[0] + 1.2 * LEG * way[0], spot[1] + 1.2 * LEG * way[1])
         return angle + hanging + outside - (0 if room.is_free(end) else 60)
 
