@@ -1,0 +1,109 @@
+/**
+ * Look inside: the picture that Python draws of the selected tensor or of the result, and which of
+ * its indices are rows, columns or held. The slot is Python's; it stays mounted while the page lives.
+ */
+
+import { useEffect } from "react";
+import type { Notice } from "../protocol.ts";
+import { store, useEditor } from "../store.ts";
+import { Choice } from "./choice.tsx";
+import { type Role, roleOf, type View, withRole, within, withValue } from "./inspectionAxes.ts";
+import { MathText } from "./mathText.tsx";
+import { useDark } from "./useDark.ts";
+
+type Inspection = Extract<Notice, { kind: "inspection" }>;
+
+/** The tensor to look into, null for the result, undefined where there is nothing to see. */
+function useTarget(): string | null | undefined {
+  return useEditor((state) => {
+    const { tensors, indices } = state.selection;
+    if (tensors.size === 1) return [...tensors][0];
+    if (tensors.size > 0 || indices.size > 0) return undefined;
+    return state.result && !state.result.scalar ? null : undefined;
+  });
+}
+
+export function InspectionCard() {
+  const target = useTarget();
+  const ready = useEditor((state) => state.ready);
+  const result = useEditor((state) => state.result);
+  const tensor = useEditor((state) => state.document.tensors.find((one) => one.id === target));
+  const inspection = useEditor((state) => state.inspection);
+  const dark = useDark();
+  const shown = target !== undefined && inspection?.tensor === target ? inspection : null;
+
+  // A new target asks for Python's own choice of rows and columns; otherwise the user's stays.
+  const size = useEditor((state) => tensor?.indices.map((name) => `${name}:${String(state.document.dimensions[name])}`).join());
+  useEffect(() => {
+    if (!ready || target === undefined) return;
+    const now = store.get();
+    const kept = now.inspection?.tensor === target ? within(now.inspection, now.document.dimensions) : { rows: [], columns: [], fixed: {} };
+    store.request({ kind: "inspect", tensor: target, rows: kept.rows, columns: kept.columns, fixed: kept.fixed, dark });
+  }, [ready, target, dark, tensor?.array, size, target === null ? result : null]);
+
+  return (
+    <section className="tl-card tl-inspection" aria-label={shown?.title ?? "Look inside"} hidden={target === undefined}>
+      <header className="tl-card-head">
+        <h2>{tensor ? <>Inside <MathText name={tensor.name} /></> : "Inside the result"}</h2>
+        <span>{shown?.note}</span>
+      </header>
+      <div className="tl-inspection-slot" data-tensorloom-slot="inspection" />
+      {shown && <Caption inspection={shown} />}
+      {shown && shown.indices.length > 2 && <AxisRoles inspection={shown} dark={dark} />}
+      {!shown && <p className="tl-note">{ready ? "Drawing the numbers." : "The numbers are drawn as soon as Python answers."}</p>}
+    </section>
+  );
+}
+
+function Caption({ inspection }: { inspection: Inspection }) {
+  if (inspection.indices.length < 2) return null;
+  const names = (list: readonly string[]) => list.map((name) => <MathText key={name} name={name} />);
+  return (
+    <p className="tl-ends tl-caption">
+      <span>
+        {inspection.rows.length > 0 && <>rows {names(inspection.rows)}</>}
+        {inspection.rows.length > 0 && inspection.columns.length > 0 && ", "}
+        {inspection.columns.length > 0 && <>columns {names(inspection.columns)}</>}
+      </span>
+    </p>
+  );
+}
+
+const ROLES: readonly { value: Role; label: string }[] = [
+  { value: "rows", label: "rows" },
+  { value: "columns", label: "columns" },
+  { value: "fixed", label: "held" },
+];
+
+function AxisRoles({ inspection, dark }: { inspection: Inspection; dark: boolean }) {
+  const show = (view: View) => store.request({ kind: "inspect", tensor: inspection.tensor, rows: view.rows, columns: view.columns, fixed: view.fixed, dark });
+  const sizes = new Map(inspection.indices.map((name, axis) => [name, inspection.shape[axis] ?? 1]));
+  return (
+    <ul className="tl-roles" aria-label="Rows, columns and held indices">
+      {[...sizes].map(([name, size]) => {
+        const role = roleOf(inspection, name);
+        const value = inspection.fixed[name] ?? 0;
+        return (
+          <li key={name}>
+            <MathText name={name} />
+            <Choice label={`Role of ${name}`} value={role} options={ROLES} onChange={(next) => show(withRole(inspection, name, next))} />
+            {role === "fixed" && (
+              <label className="tl-held">
+                <input
+                  type="range"
+                  min={0}
+                  max={size - 1}
+                  value={value}
+                  aria-label={`Value at which ${name} is held`}
+                  onKeyDown={(event) => event.stopPropagation()}
+                  onChange={(event) => show(withValue(inspection, name, Number(event.target.value)))}
+                />
+                <output>{value}</output>
+              </label>
+            )}
+          </li>
+        );
+      })}
+    </ul>
+  );
+}

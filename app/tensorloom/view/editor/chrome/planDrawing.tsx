@@ -1,0 +1,161 @@
+/**
+ * Contraction tree and memory strip in one SVG, with one slider line through both.
+ */
+
+import { memo, type PointerEvent, useEffect, useId, useMemo, useRef, useState } from "react";
+import type { MarkJson, PlanJson } from "../protocol.ts";
+import { useEditor } from "../store.ts";
+import { bigCount, bytes } from "./numbers.ts";
+import { memoryStrip, planBox, type PlanBox, showsMarks, stepAt, timeX, treePath, treeY } from "./planPaths.ts";
+import { goToStep } from "./planSteps.ts";
+import { type TreeGeometry, treeGeometry } from "./treeGeometry.ts";
+import { numbersWords } from "./valueText.ts";
+
+const HEIGHT = 195;
+
+export function PlanDrawing({ plan, step }: { plan: PlanJson; step: number }) {
+  const [width, setWidth] = useState(800);
+  const holder = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const element = holder.current;
+    if (!element) return undefined;
+    const observer = new ResizeObserver(([entry]) => setWidth(Math.max(240, Math.round(entry?.contentRect.width ?? 800))));
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+
+  const box = useMemo(() => planBox(width, HEIGHT), [width]);
+  const geometry = useMemo(() => treeGeometry(plan), [plan]);
+  const clip = useId();
+  const x = timeX(box, geometry.nSteps, step);
+  const drag = useSlider(plan, box);
+  return (
+    <div className="tl-plan-drawing" ref={holder}>
+      <svg width={width} height={HEIGHT} viewBox={`0 0 ${width} ${HEIGHT}`} role="presentation" {...drag}>
+        <clipPath id={clip}>
+          <rect x="0" y="0" width={x} height={HEIGHT} />
+        </clipPath>
+        <Picture plan={plan} geometry={geometry} box={box} clip={clip} />
+        <Slider plan={plan} box={box} step={step} x={x} />
+      </svg>
+    </div>
+  );
+}
+
+/** Press or drag anywhere: the line follows the pointer. */
+function useSlider(plan: PlanJson, box: PlanBox) {
+  const held = useRef(false);
+  const follow = (event: PointerEvent<SVGSVGElement>) => {
+    const left = event.currentTarget.getBoundingClientRect().left;
+    goToStep(plan, stepAt(box, plan.steps.length, event.clientX - left));
+  };
+  return {
+    onPointerDown: (event: PointerEvent<SVGSVGElement>) => {
+      held.current = true;
+      event.currentTarget.setPointerCapture(event.pointerId);
+      follow(event);
+    },
+    onPointerMove: (event: PointerEvent<SVGSVGElement>) => {
+      if (held.current) follow(event);
+    },
+    onPointerUp: () => {
+      held.current = false;
+    },
+    onPointerCancel: () => {
+      held.current = false;
+    },
+  };
+}
+
+interface PictureProps {
+  plan: PlanJson;
+  geometry: TreeGeometry;
+  box: PlanBox;
+  clip: string;
+}
+
+/** Everything that does not move with the slider; only the clip does. */
+const Picture = memo(function Picture({ plan, geometry, box, clip }: PictureProps) {
+  const tree = useMemo(() => treePath(geometry, box), [geometry, box]);
+  const memory = useMemo(() => memoryStrip(plan, box), [plan, box]);
+  const inside = `url(#${CSS.escape(clip)})`;
+  const peakAnchor = memory.peakX > box.width - 150 ? "end" : "start";
+  return (
+    <g className={geometry.nSteps > 120 ? "tl-tree is-dense" : "tl-tree"}>
+      <path className="is-pending" d={tree} />
+      <path className="is-done" d={tree} clipPath={inside} />
+      <Leaves plan={plan} geometry={geometry} box={box} />
+      <path className="tl-memory is-pending" d={memory.area} />
+      <path className="tl-memory is-done" d={memory.area} clipPath={inside} />
+      <path className="tl-memory-line" d={memory.line} />
+      <text x={memory.peakX + (peakAnchor === "end" ? -2 : 2)} y={memory.peakY - 7} textAnchor={peakAnchor}>
+        peak {bytes(plan.peakBytes)}
+      </text>
+    </g>
+  );
+});
+
+function Leaves({ plan, geometry, box }: Omit<PictureProps, "clip">) {
+  const marks = useEditor((state) => state.document.marks);
+  const selected = useEditor((state) => state.selection.tensors);
+  const withMarks = showsMarks(geometry, box);
+  const ticks = useMemo(() => {
+    if (withMarks) return "";
+    return plan.inputs.map((_, leaf) => `M${timeX(box, geometry.nSteps, geometry.points[leaf]?.x ?? 0).toFixed(1)},${box.ground}v4`).join("");
+  }, [withMarks, plan, geometry, box]);
+  if (!withMarks) return <path className="tl-ticks" d={ticks} />;
+  return (
+    <>
+      {plan.inputs.map((id, leaf) => (
+        <LeafMark key={id} mark={marks[id]} isSelected={selected.has(id)} x={timeX(box, geometry.nSteps, geometry.points[leaf]?.x ?? 0)} y={treeY(box, 0)} />
+      ))}
+    </>
+  );
+}
+
+function LeafMark({ mark, isSelected, x, y }: { mark: MarkJson | undefined; isSelected: boolean; x: number; y: number }) {
+  const shape = mark?.shape ?? "circle";
+  const className = isSelected ? "tl-leaf is-selected" : "tl-leaf";
+  const size = 5.6;
+  const common = { className, "data-colour": mark?.colour ?? "blue" };
+  if (shape === "square") return <rect {...common} x={x - size} y={y - size} width={2 * size} height={2 * size} rx="2.4" />;
+  if (shape === "triangle-right") return <path {...common} d={`M${x - 5},${y - 6}v12l10.5,-6z`} />;
+  if (shape === "triangle-left") return <path {...common} d={`M${x + 5},${y - 6}v12l-10.5,-6z`} />;
+  if (shape === "diamond") return <path {...common} d={`M${x - 6.5},${y}l6.5,-6.5l6.5,6.5l-6.5,6.5z`} />;
+  return <circle {...common} cx={x} cy={y} r={shape === "dot" ? 3.4 : 6} />;
+}
+
+function Slider({ plan, box, step, x }: { plan: PlanJson; box: PlanBox; step: number; x: number }) {
+  const nSteps = plan.steps.length;
+  const now = plan.steps[step - 1];
+  const words = now ? `${numbersWords(now.elements)}, ${bigCount(now.mulAdds)} multiply-adds` : "before the first step";
+  const keys: Record<string, number> = { ArrowLeft: step - 1, ArrowDown: step - 1, ArrowRight: step + 1, ArrowUp: step + 1, PageDown: step - 10, PageUp: step + 10, Home: 0, End: nSteps };
+  const flip = x > box.width - 240;
+  return (
+    <g
+      className="tl-slider"
+      role="slider"
+      tabIndex={0}
+      aria-label="Step of the contraction"
+      aria-valuemin={0}
+      aria-valuemax={nSteps}
+      aria-valuenow={step}
+      aria-valuetext={`Step ${step} of ${nSteps}: ${words}`}
+      transform={`translate(${x} 0)`}
+      onKeyDown={(event) => {
+        const next = keys[event.key];
+        if (next === undefined) return;
+        event.preventDefault();
+        event.stopPropagation();
+        goToStep(plan, next);
+      }}
+    >
+      <rect x="-14" y="0" width="28" height={HEIGHT} fill="transparent" />
+      <path d={`M0,14V${HEIGHT - 7}`} />
+      <circle cy="13" r="5" />
+      <text x={flip ? -12 : 12} y="17" textAnchor={flip ? "end" : "start"}>
+        {words}
+      </text>
+    </g>
+  );
+}

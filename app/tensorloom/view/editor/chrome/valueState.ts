@@ -1,0 +1,50 @@
+/**
+ * What the value card has to say now: one of eight states, from the store alone. Pure.
+ */
+
+import type { DocumentJson, PlanJson } from "../protocol.ts";
+import type { EditorState } from "../store.ts";
+
+export type ValueState = "empty" | "refused" | "running" | "stale" | "live" | "failed" | "starting" | "waiting";
+
+type Facts = Pick<EditorState, "document" | "plan" | "progress" | "result" | "stale" | "ready" | "boot">;
+
+export function valueState(facts: Facts): ValueState {
+  if (facts.document.tensors.length === 0) return "empty";
+  if (facts.progress) return "running";
+  if (facts.plan?.refused) return "refused";
+  if (facts.result) return facts.stale === null ? "live" : "stale";
+  if (facts.boot.failed && !facts.ready) return "failed";
+  return facts.ready ? "waiting" : "starting";
+}
+
+export const STATE_WORDS: Readonly<Record<ValueState, string>> = {
+  empty: "",
+  refused: "not started",
+  running: "computing",
+  stale: "out of date",
+  live: "live",
+  failed: "stopped",
+  starting: "starting",
+  waiting: "planning",
+};
+
+/** `about 4 s left`, from what has been done so far. */
+export function remaining(etaMs: number | null, words: (ms: number) => string): string {
+  return etaMs === null ? "time left not known yet" : `about ${words(etaMs)} left`;
+}
+
+/** The largest dimension and the indices that have it: halving these shrinks everything most. */
+export function largestDimension(document: Pick<DocumentJson, "dimensions">): { dimension: number; names: string[] } | null {
+  const entries = Object.entries(document.dimensions);
+  const dimension = Math.max(1, ...entries.map(([, size]) => size));
+  if (dimension < 2) return null;
+  return { dimension, names: entries.filter(([, size]) => size === dimension).map(([name]) => name) };
+}
+
+/** Numbers of a refusal, whatever the error carries of them [bytes]. */
+export function refusalBytes(plan: Pick<PlanJson, "refused" | "peakBytes">): { needed: string; limit: string | null } {
+  const values = plan.refused?.values ?? {};
+  const found = ["limit_bytes", "limitBytes", "limit", "available_bytes"].map((name) => values[name]).find((value) => typeof value === "number" || typeof value === "string");
+  return { needed: plan.peakBytes, limit: found === undefined ? null : String(found) };
+}
