@@ -10,25 +10,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from importlib import import_module
-from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 from tensorloom.errors import UnsupportedKernel
-from tensorloom.execute.backend import no_pulse
-from tensorloom.execute.calibration import calibrate
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.platform import IN_BROWSER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any
+    from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from tensorloom.execute.backend import Backend, BackendName
 
-    from tensorloom.execute.backend import Backend, BackendName, RawResult
-    from tensorloom.kernels.program import Program
-
-__all__ = ["Available", "available", "calibrated_numpy", "numpy_backend"]
+__all__ = ["Available", "available", "numpy_backend"]
 
 MODULES: Mapping[BackendName, str] = (
     {"wasm": "tensorloom.execute.wasm_backend", "webgpu": "tensorloom.execute.webgpu"}
@@ -71,17 +64,6 @@ async def available() -> Available:
 def numpy_backend() -> NumpyBackend:
     """The numpy backend with this machine's memory as its limit."""
     return NumpyBackend(limit_bytes=_memory_limit())
-
-
-async def calibrated_numpy(clock: Callable[[], float] = perf_counter) -> NumpyBackend:
-    """The same with rates measured now, in about 150 ms."""
-    backend = numpy_backend()
-
-    async def replay(program: Program, arrays: list[NDArray[Any]]) -> RawResult:
-        return await backend.run(program, arrays, no_pulse)
-
-    backend.rates = await calibrate(replay, backend.dtypes, clock)
-    return backend
 
 
 def _memory_limit() -> int:

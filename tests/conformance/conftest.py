@@ -1,0 +1,46 @@
+"""The backends that the conformance suite runs on: every one that this machine has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tensorloom.errors import UnsupportedKernel
+from tensorloom.execute.backend import drive
+from tensorloom.execute.numpy_backend import NumpyBackend
+
+if TYPE_CHECKING:
+    from tensorloom.execute.backend import Backend
+
+
+def _numpy() -> Backend:
+    return NumpyBackend()
+
+
+def _wasm() -> Backend:
+    """WASM kernels outside the browser, in wasmtime."""
+    hosting = pytest.importorskip("wasmtime_host", reason="no WASM host for native Python yet")
+    module = pytest.importorskip("tensorloom.execute.wasm_backend")
+    return module.WasmBackend(host=hosting.WasmtimeHost())
+
+
+def _webgpu() -> Backend:
+    pytest.importorskip("wgpu", reason="the package wgpu is not installed")
+    module = pytest.importorskip("tensorloom.execute.wgpu_native")
+    try:
+        return drive(module.make())
+    except UnsupportedKernel as error:
+        pytest.skip(error.message)
+
+
+MAKERS = {"numpy": _numpy, "wasm": _wasm, "webgpu": _webgpu}
+
+
+@pytest.fixture(
+    scope="session",
+    params=["numpy", "wasm", pytest.param("webgpu", marks=pytest.mark.gpu)],
+)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Each backend in turn; skipped with the reason where the machine lacks it."""
+    return MAKERS[request.param]()
