@@ -1,0 +1,232 @@
+"""The WASM backend: programs replayed by SIMD kernels on the memory numpy's arrays live in.
+
+A program becomes one sheet of records, prepared once; a run fills in addresses and replays the
+sheet piece by piece, one call into WASM for as many kernels as fit between two pulses. Memory:
+inputs stay where they are, intermediates share one arena, the result is an array of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorloom.errors import DeviceMemoryError
+from tensorloom.execute.scaling import SAFE_LOG2, SliceSum, absmax, finished, scaled, shift_for
+from tensorloom.execute.wasm_kernels import WasmKernels
+from tensorloom.kernels.arena import place_buffers
+from tensorloom.kernels.slices import Slice, result_axes, slices_of
+from tensorloom.kernels.wasm_records import PIECE_EFFORT, RecordSheet, addressed, record_sheet
+from tensorloom.model.stored_array import ITEM_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from tensorloom.execute.backend import BackendName, Pulse, RawResult
+    from tensorloom.execute.wasm_host import WasmHost
+    from tensorloom.kernels.program import Program
+    from tensorloom.model.recipe import DType
+
+__all__ = ["WasmBackend"]
+
+LIMIT_BYTES = 1 << 31
+"""Pyodide's heap ends at 4 GiB; half of it leaves room for copies and fragmentation."""
+
+_KEPT_PROGRAMS = 4
+"""Programs whose records are kept, so that dragging a value prepares nothing anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """What a program needs besides arrays.
+
+    Args:
+        program: What it is.
+        sheet: Its records.
+        offsets: Where its intermediates lie in the arena [bytes].
+        arena_bytes: Size of the arena.
+    """
+
+    program: Program
+    sheet: RecordSheet
+    offsets: tuple[int, ...]
+    arena_bytes: int
+
+
+class WasmBackend:
+    """Replays programs with WASM kernels.
+
+    Args:
+        host: The engine.
+        limit_bytes: Most bytes a program may hold alive [bytes].
+    """
+
+    name: BackendName = "wasm"
+    dtypes: tuple[DType, ...] = ("float64", "complex128", "float32", "complex64")
+
+    def __init__(self, host: WasmHost, *, limit_bytes: int = LIMIT_BYTES) -> None:
+        self.limit_bytes = limit_bytes
+        self._kernels = WasmKernels(host)
+        self._prepared: dict[int, _Prepared] = {}
+
+    def predicted_ms(self, program: Program) -> float:
+        """Expected duration from typical rates [ms]."""
+        effort = self._prepare(program).sheet.effort * program.n_slices
+        return 0.3 + effort / 1.5e7
+
+    async def run(
+        self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
+    ) -> RawResult:
+        """The contracted network; see ``Backend.run``."""
+        prepared = self._prepare(program)
+        try:
+            replay = _Replay(prepared, self._kernels, arrays)
+        except MemoryError as error:
+            raise DeviceMemoryError(
+                "wasm-memory",
+                f"The browser has no room for {program.peak_bytes} bytes.",
+                "Slice the network, make a dimension smaller, or use the heavy worker.",
+                values={"peak_bytes": program.peak_bytes},
+            ) from error
+        return await replay.result(pulse)
+
+    def _prepare(self, program: Program) -> _Prepared:
+        known = self._prepared.get(id(program))
+        # The record keeps its program alive, so an equal id is the same program.
+        if known is None:
+            offsets, arena_bytes = place_buffers(program)
+            known = _Prepared(
+                program=program,
+                sheet=record_sheet(program, relaxed=self._kernels.relaxed),
+                offsets=offsets,
+                arena_bytes=arena_bytes,
+            )
+            self._prepared[id(program)] = known
+            if len(self._prepared) > _KEPT_PROGRAMS:
+                del self._prepared[next(iter(self._prepared))]
+        return known
+
+
+class _Replay:
+    """One run: its memory, its exponent, and how far it has come."""
+
+    def __init__(
+        self, prepared: _Prepared, kernels: WasmKernels, arrays: Sequence[NDArray[Any]]
+    ) -> None:
+        self.prepared = prepared
+        self.program = program = prepared.program
+        self.kernels = kernels
+        self.slots = [kernels.slot(kernel) for kernel in prepared.sheet.kernels]
+        self.input_exponent = 0
+        self.inputs = [self._safe(array) for array in arrays]
+        host = kernels.host
+        self.arena = host.empty(prepared.arena_bytes)
+        self.descriptors = host.placed(prepared.sheet.descriptors)
+        elements = program.buffers[program.result].elements if program.dispatches else 0
+        self.out = host.empty(elements * ITEM_BYTES[program.dtype]).view(program.dtype)
+        self.addresses = self._addresses()
+        self.done = 0
+        self.since_pulse = 0
+
+    async def result(self, pulse: Pulse) -> RawResult:
+        """All slices, added up."""
+        program = self.program
+        if not program.slices:
+            value, exponent = await self._slice(None, pulse)
+            return finished(value.reshape(program.shape), exponent, program.dtype)
+        total = SliceSum(program.shape, program.dtype)
+        axes = result_axes(program)
+        flat = total.value.reshape(-1)
+        item = flat.itemsize
+        for piece in slices_of(program):
+            value, exponent = await self._slice(piece, pulse)
+            where = np.lib.stride_tricks.as_strided(
+                flat[piece.out :],
+                [size for size, _ in axes],
+                [stride * item for _, stride in axes],
+            )
+            total.add(where, value.reshape(where.shape), exponent)
+        return finished(total.value, total.exponent or 0, program.dtype)
+
+    def _safe(self, array: NDArray[Any]) -> NDArray[Any]:
+        """An input where kernels reach it, its exponent taken out if it has left the safe range."""
+        placed = self.kernels.host.placed(array.reshape(-1))
+        shift = shift_for(self.kernels.absmax(placed), self.program.dtype)
+        if shift == 0:
+            return placed
+        self.input_exponent += shift
+        return self.kernels.host.placed(scaled(array.reshape(-1), -shift))
+
+    def _addresses(self) -> NDArray[np.int64]:
+        """Address of every buffer, and last that of the constant 1."""
+        host = self.kernels.host
+        arena = host.address(self.arena)
+        found = [arena + offset for offset in self.prepared.offsets]
+        for number, array in enumerate(self.inputs):
+            found[number] = host.address(array)
+        if self.program.dispatches:
+            found[self.program.result] = host.address(self.out)
+        found.append(host.address(self.kernels.one[self.program.dtype]))
+        return np.array(found, np.int64)
+
+    async def _slice(self, piece: Slice | None, pulse: Pulse) -> tuple[NDArray[Any], int]:
+        """The result of one slice and its exponent."""
+        program, sheet = self.program, self.prepared.sheet
+        if not program.dispatches:
+            return self._untouched(piece)
+        addresses = self.addresses
+        if piece is not None:
+            starts = np.array([*piece.starts, 0], np.int64)
+            addresses = addresses + starts * ITEM_BYTES[program.dtype]
+        host = self.kernels.host
+        places = host.address(self.descriptors), host.address(self.kernels.workspace)
+        records = host.placed(addressed(sheet, addresses, self.slots, places))
+        exponent = self.input_exponent
+        before = self.done
+        for number, (first, last) in enumerate(sheet.pieces):
+            exponent += self._piece(records, first, last)
+            self.done = before + sheet.done[number]
+            self.since_pulse += min(sheet.effort, PIECE_EFFORT)
+            if self.since_pulse >= PIECE_EFFORT:
+                self.since_pulse = 0
+                await pulse(self.done)
+        return self.out, exponent
+
+    def _piece(self, records: NDArray[np.uint32], first: int, last: int) -> int:
+        """Replays records; the exponents taken out on the way."""
+        limit = 2.0 ** SAFE_LOG2[self.program.dtype]
+        address = self.kernels.host.address(records)
+        exponent = 0
+        while first < last:
+            reached = self.kernels.run(address, first, last, 1 / limit, limit)
+            first = abs(reached)
+            if reached < 0:
+                exponent += self._rescaled(self.prepared.sheet.dispatches[first - 1])
+        return exponent
+
+    def _rescaled(self, dispatch: int) -> int:
+        """Takes the exponent out of what a dispatch made, in place."""
+        program = self.program
+        number = program.dispatches[dispatch].out
+        made = self.out
+        if number != program.result:
+            start = self.prepared.offsets[number]
+            stop = start + program.buffers[number].elements * ITEM_BYTES[program.dtype]
+            made = self.arena[start:stop].view(program.dtype)
+        shift = shift_for(absmax(made), program.dtype)
+        if shift:
+            made[...] = scaled(made, -shift)
+        return shift
+
+    def _untouched(self, piece: Slice | None) -> tuple[NDArray[Any], int]:
+        """The result of a program without work: an input as it is, or the scalar 1."""
+        program = self.program
+        if program.result >= len(self.inputs):
+            return np.ones(1, program.dtype), 0
+        array = self.inputs[program.result]
+        return array if piece is None else array[
+            piece.starts[program.result] :
+        ], self.input_exponent

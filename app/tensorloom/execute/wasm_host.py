@@ -1,0 +1,99 @@
+"""The engine that runs WASM kernels: a small protocol, and the browser's engine behind it.
+
+Only here does Tensorloom touch Pyodide's memory. It is a private part of Pyodide, so the backend
+tests every kernel before it trusts one.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from tensorloom.kernels.wasm import WasmFeatures
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["BrowserHost", "Driver", "WasmHost"]
+
+
+class Driver(Protocol):
+    """The exports of the driver module."""
+
+    def run(self, records: int, first: int, last: int, low: float, high: float) -> int:
+        """Replays records; see ``kernels.wasm_driver``."""
+
+    def absmax_f32(self, address: int, n_bytes: int) -> float:
+        """The largest magnitude of single-precision scalars."""
+
+    def absmax_f64(self, address: int, n_bytes: int) -> float:
+        """The largest magnitude of double-precision scalars."""
+
+
+class WasmHost(Protocol):
+    """An engine and its memory."""
+
+    @property
+    def features(self) -> WasmFeatures:
+        """What it can do."""
+
+    def start(self, driver: bytes) -> Driver:
+        """Instantiates the driver, once, before any kernel."""
+
+    def load(self, slot: int, module: bytes) -> None:
+        """Instantiates a kernel's module and puts its ``kernel`` into the driver's table."""
+
+    def empty(self, n_bytes: int) -> NDArray[np.uint8]:
+        """Memory that kernels can address; freed with the array."""
+
+    def placed(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The array where kernels can address it: itself, or a copy."""
+
+    def address(self, array: NDArray[Any]) -> int:
+        """Where an array from ``empty`` or ``placed`` starts."""
+
+
+class BrowserHost:
+    """The browser's engine on Pyodide's own memory: arrays are where kernels work, nothing moves.
+
+    Modules import the memory itself, not a view of it, so they go on working after it grows.
+    """
+
+    def __init__(self) -> None:
+        # These modules exist only in the browser.
+        self._page: Any = import_module("tensorloom_page")
+        self._to_js: Any = import_module("pyodide.ffi").to_js
+        found = json.loads(self._page.features)
+        self.features = WasmFeatures(simd=found["simd"], relaxed_simd=found["relaxedSimd"])
+        self._imports = self._to_js(
+            {"env": {"memory": self._page.memory()}},
+            dict_converter=import_module("js").Object.fromEntries,
+        )
+        self._table: Any = None
+
+    def start(self, driver: bytes) -> Driver:
+        """Instantiates the driver."""
+        exports = self._page.instantiate(self._to_js(driver), self._imports).exports
+        self._table = exports.kernels
+        started: Driver = exports
+        return started
+
+    def load(self, slot: int, module: bytes) -> None:
+        """Adds a kernel to the driver's table."""
+        made = self._page.instantiate(self._to_js(module), self._imports)
+        self._table.set(slot, made.exports.kernel)
+
+    def empty(self, n_bytes: int) -> NDArray[np.uint8]:
+        """A new array."""
+        return np.empty(n_bytes, np.uint8)
+
+    def placed(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The array itself."""
+        return array
+
+    def address(self, array: NDArray[Any]) -> int:
+        """Its place in Pyodide's memory."""
+        return int(array.ctypes.data)

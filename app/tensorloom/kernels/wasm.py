@@ -1,0 +1,33 @@
+r"""WASM kernels: which modules exist, and their bytes.
+
+KernelSpec --schedule--> Kernel (form, element type) --module_for--> bytes
+                     \-> descriptor (sizes, strides) --records--> driver.run
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tensorloom.errors import UnsupportedKernel
+from tensorloom.kernels.wasm_element import Element, WasmFeatures
+from tensorloom.kernels.wasm_gemm import gemm_module
+
+if TYPE_CHECKING:
+    from tensorloom.kernels.wasm_schedule import Kernel
+
+__all__ = ["WasmFeatures", "module_for"]
+
+
+def module_for(kernel: Kernel, features: WasmFeatures) -> bytes:
+    """The module of a kernel; it exports ``kernel(record)`` and imports ``env.memory``.
+
+    Raises:
+        UnsupportedKernel: The engine has no SIMD.
+    """
+    if not features.simd:
+        raise UnsupportedKernel(
+            "wasm-no-simd",
+            "This browser engine has no WebAssembly SIMD.",
+            "Tensorloom computes with numpy instead; a newer browser is much faster.",
+        )
+    return gemm_module(Element(kernel.dtype, relaxed=features.relaxed_simd))

@@ -1,0 +1,86 @@
+"""The driver: replays records, many kernels in one call, and watches the magnitudes they leave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tensorloom.kernels.wasm_assembler import Module, apply, f64, i32, lane, load, select
+from tensorloom.kernels.wasm_element import Element
+from tensorloom.kernels.wasm_layout import RECORD_BYTES, RECORD_FIELDS
+
+if TYPE_CHECKING:
+    from tensorloom.kernels.wasm_assembler import Expression, Function, Local
+
+__all__ = ["TABLE_SIZE", "driver_module"]
+
+TABLE_SIZE = 1024
+"""Slots for kernels in the driver's table."""
+
+
+def driver_module() -> bytes:
+    """A module exporting the table ``kernels`` and ``run(records, first, last, low, high)``.
+
+    ``run`` returns ``last`` after all records; or, negated, the number of the next record, as soon
+    as one that asks to be checked leaves a largest magnitude that is not 0 and not within
+    ``low .. high``. NaN is not a magnitude.
+    """
+    module = Module()
+    module.table("kernels", TABLE_SIZE)
+    single = _define_absmax(module, Element("float32", relaxed=False))
+    double = _define_absmax(module, Element("float64", relaxed=False))
+    signature = module.signature(("i32",))
+    run = module.function("run", ("i32", "i32", "i32", "f64", "f64"), "i32")
+    records, number, last, low, high = run.parameters
+
+    def word(name: str) -> Expression:
+        return load("i32.load", record, RECORD_FIELDS[name])
+
+    record = run.variable(records + number * RECORD_BYTES)
+    largest = run.local("f64")
+    with run.counting(number, last):
+        run.call_indirect(signature, word("slot"), record)
+        with run.when(word("check")):
+            values = word("out"), word("check_bytes")
+            with run.when(word("check").equals(1)):
+                run.set(largest, run.value_of(single, *values))
+            with run.otherwise():
+                run.set(largest, run.value_of(double, *values))
+            vanishing = apply("f64.lt", largest, low) & apply("f64.gt", largest, f64(0.0))
+            outside = apply("i32.or", apply("f64.gt", largest, high), vanishing)
+            with run.when(outside):
+                run.give(i32(-1) - number)
+        run.set(record, record + RECORD_BYTES)
+    run.give(last)
+    return module.encode()
+
+
+def _define_absmax(module: Module, element: Element) -> Function:
+    """A function ``(address, bytes) -> f64``: the largest magnitude of scalars, NaN left out."""
+    absmax = module.function(f"absmax_{element.scalar}", ("i32", "i32"), "f64")
+    at, size = absmax.parameters
+    step = element.scalar_bytes
+    end = absmax.variable(at + size)
+    vectors = [absmax.local("v128") for _ in range(4)]
+    largest, value = absmax.local(element.scalar), absmax.local(element.scalar)
+
+    def see(number: Local) -> None:
+        bigger = apply(f"{element.scalar}.gt", number, largest)
+        absmax.set(largest, select(bigger, number, largest))
+
+    with absmax.when(at + 64 <= end), absmax.loop() as again:
+        for number, vector in enumerate(vectors):
+            there = element.vector("abs", load("v128.load", at, 16 * number))
+            absmax.set(vector, element.vector("pmax", vector, there))
+        absmax.set(at, at + 64)
+        absmax.branch(again, at + 64 <= end)
+    for vector in vectors:
+        for number in range(element.lanes):
+            shape = "f32x4" if element.scalar == "f32" else "f64x2"
+            absmax.set(value, lane(f"{shape}.extract_lane", vector, number))
+            see(value)
+    with absmax.counting(at, end, step):
+        absmax.set(value, apply(f"{element.scalar}.abs", load(f"{element.scalar}.load", at)))
+        see(value)
+    promoted = apply("f64.promote_f32", largest) if element.scalar == "f32" else largest
+    absmax.give(promoted)
+    return absmax

@@ -1,0 +1,93 @@
+"""A native engine for WASM kernels, so that the backend runs in plain pytest."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import wasmtime
+
+from tensorloom.kernels.wasm import WasmFeatures
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PAGE = 1 << 16
+
+
+class WasmtimeHost:
+    """wasmtime with a memory of its own; arrays are copied in and never freed.
+
+    Args:
+        relaxed_simd: Whether kernels may use fused multiply-add.
+        pages: Size of the memory; the system hands out only what is touched.
+    """
+
+    def __init__(self, *, relaxed_simd: bool = True, pages: int = 1 << 15) -> None:
+        config = wasmtime.Config()
+        config.wasm_simd = True
+        config.wasm_relaxed_simd = relaxed_simd
+        self.features = WasmFeatures(simd=True, relaxed_simd=relaxed_simd)
+        self._engine = wasmtime.Engine(config)
+        self._store = wasmtime.Store(self._engine)
+        kind = wasmtime.MemoryType(wasmtime.Limits(pages, pages))
+        self._memory = wasmtime.Memory(self._store, kind)
+        data = ctypes.addressof(self._memory.data_ptr(self._store).contents)
+        length = self._memory.data_len(self._store)
+        self._base = data
+        self.bytes = np.ctypeslib.as_array((ctypes.c_uint8 * length).from_address(data))
+        self._next = 64
+        self._table: Any = None
+
+    def start(self, driver: bytes) -> Any:
+        exports = self.instantiate(driver)
+        self._table = exports["kernels"]
+        return _Exports(self._store, exports)
+
+    def load(self, slot: int, module: bytes) -> None:
+        self._table.set(self._store, slot, self.instantiate(module)["kernel"])
+
+    def instantiate(self, module: bytes) -> Any:
+        """The exports of a module that imports the memory."""
+        compiled = wasmtime.Module(self._engine, module)
+        return wasmtime.Instance(self._store, compiled, [self._memory]).exports(self._store)
+
+    def call(self, function: Any, *arguments: float) -> Any:
+        """The result of an exported function."""
+        return function(self._store, *arguments)
+
+    def empty(self, n_bytes: int) -> NDArray[np.uint8]:
+        start = self._next
+        self._next += -(-n_bytes // 64) * 64
+        if self._next > len(self.bytes):
+            raise MemoryError
+        return self.bytes[start : start + n_bytes]
+
+    def placed(self, array: NDArray[Any]) -> NDArray[Any]:
+        target = self.empty(array.nbytes).view(array.dtype).reshape(array.shape)
+        target[...] = array
+        return target
+
+    def address(self, array: NDArray[Any]) -> int:
+        return array.ctypes.data - self._base
+
+    def mark(self) -> int:
+        """How far the memory is used."""
+        return self._next
+
+    def release(self, mark: int) -> None:
+        """Forgets what was placed after a mark; results that still lie there must be copied."""
+        self._next = mark
+
+
+class _Exports:
+    """Exported functions as methods."""
+
+    def __init__(self, store: wasmtime.Store, exports: Any) -> None:
+        self._store = store
+        self._exports = exports
+
+    def __getattr__(self, name: str) -> Any:
+        function = self._exports[name]
+        return lambda *arguments: function(self._store, *arguments)
