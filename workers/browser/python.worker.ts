@@ -47,7 +47,7 @@ function registerPageModule(python: Pyodide, base: string, build: BuildRecord, f
     memory: () => python._module.memory,
     instantiate: (bytes: Uint8Array, imports: WebAssembly.Imports) =>
       new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), imports),
-    gpu: createGpuExecutor(python),
+    gpu: createGpuExecutor(),
     search: searchControl(base, build),
     loadPackage: async (name: string) => {
       const response = await fetch(new URL(`${build.python}${name}.zip`, base));

@@ -3,36 +3,86 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tensorloom.model.stored_array import ITEM_BYTES
+from tensorloom.view.engine import replaced
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tensorloom.errors import TensorloomError
     from tensorloom.execute.backend import BackendName, Result
+    from tensorloom.execute.backends import Available
+    from tensorloom.model.equation import EquationSpan
     from tensorloom.model.network import Network
     from tensorloom.model.recipe import DType
     from tensorloom.plan.plan import Plan
 
-__all__ = ["error_json", "finite", "plan_json", "result_json"]
-
-ITEM_BYTES: dict[str, int] = {"float32": 4, "float64": 8, "complex64": 8, "complex128": 16}
+__all__ = ["device_json", "error_json", "finite", "plan_json", "result_json", "spans_json"]
 
 LARGEST = 1.7e308
+LAST_SINGLE_UNIT = 0xFFFF
 
 Notice = dict[str, object]
 
 
 def finite(value: float) -> float:
-    """A prediction or a bound that plain JSON can carry: unknown and infinite become the largest."""
+    """A prediction or bound that JSON can carry: unknown and infinite become the largest."""
     return LARGEST if math.isnan(value) else min(max(value, -LARGEST), LARGEST)
 
 
-def error_json(error: TensorloomError) -> Notice:
-    """The record of an error."""
-    return error.to_json()
+def error_json(error: TensorloomError, text: str = "") -> Notice:
+    """The record of an error; its span counts as JavaScript does if the text is given."""
+    record = error.to_json()
+    span = error.where.span
+    if span is not None and text:
+        units = _units_before(text)
+        where = {**error.where.to_json(), "span": [units(place) for place in span]}
+        record = {**record, "where": where}
+    return record
+
+
+def spans_json(text: str, spans: Iterable[EquationSpan]) -> list[Notice]:
+    """``EquationSpan`` records, counted as JavaScript counts characters: in UTF-16 units."""
+    units = _units_before(text)
+    return [
+        {
+            "start": units(span.start),
+            "end": units(span.end),
+            "index": span.index,
+            "tensor": span.tensor,
+        }
+        for span in spans
+    ]
+
+
+def _units_before(text: str) -> Callable[[int], int]:
+    wide = [place for place, letter in enumerate(text) if ord(letter) > LAST_SINGLE_UNIT]
+    if not wide:
+        return lambda place: place
+    return lambda place: place + bisect_left(wide, place)
+
+
+def device_json(found: Available) -> Notice:
+    """``DeviceJson``: where this page computes and what stands in for what is missing."""
+    backends = [
+        {"name": name, "available": True, "detail": getattr(backend, "detail", "")}
+        for name, backend in found.backends.items()
+    ]
+    backends += [
+        {"name": name, "available": False, "detail": why} for name, why in found.missing.items()
+    ]
+    if "wasm" in found.backends:
+        sentence = "Runs on this CPU, 64-bit"
+    elif "webgpu" in found.backends:
+        sentence = "Runs on this GPU and in numpy"
+    else:
+        sentence = "Runs in numpy, 64-bit"
+    return {"sentence": sentence, "backends": backends, "replaced": list(replaced())}
 
 
 def plan_json(

@@ -17,16 +17,24 @@ from tensorloom.errors import DocumentError, InputError, TensorloomError
 from tensorloom.execute.arrays import ArrayStore, make_array
 from tensorloom.formats import npy, opening
 from tensorloom.formats.equation_edit import edits
-from tensorloom.formats.layout import layout_command
+from tensorloom.formats.layout import layout
 from tensorloom.formats.templates import template
 from tensorloom.model import codec, equation
 from tensorloom.model.command_codec import command_from_json, command_to_json
-from tensorloom.model.commands import ReplaceDocument, SetArray, SetDimension, apply_all
+from tensorloom.model.commands import (
+    AddTensor,
+    Move,
+    ReplaceDocument,
+    SetArray,
+    SetDimension,
+    apply_all,
+)
 from tensorloom.model.recipe import BlobArray
+from tensorloom.model.stored_array import StoredArray
 from tensorloom.view.desk import Desk
 from tensorloom.view.inspection import look_at
 from tensorloom.view.live import LiveValue
-from tensorloom.view.records import error_json
+from tensorloom.view.records import device_json, error_json, spans_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
     from tensorloom.formats.opened import Opened
     from tensorloom.model.commands import Command
     from tensorloom.model.document import Document
-    from tensorloom.model.stored_array import StoredArray
+    from tensorloom.model.network import Network
     from tensorloom.view.inspection import Inspection
 
 __all__ = ["Session"]
@@ -64,6 +72,8 @@ class Session:
         self._tasks: set[asyncio.Task[None]] = set()
         self._layout: asyncio.Task[None] | None = None
         self._looking: Request | None = None
+        self._placed: set[str] = set()
+        self._written: Network | None = None
         self._answers: dict[str, Callable[[Request], None]] = {
             "hello": self._hello,
             "commands": self._commands,
@@ -132,15 +142,23 @@ class Session:
             self._reject(seq, error)
             document = self.desk.committed
         self.desk.put(document)
-        self._ask_for_blobs(document)
-        self._notify({"kind": "ready", "seq": seq, "device": self.live.device_json()})
+        missing = self._missing()
+        if missing:
+            self._notify({"kind": "need-blobs", "hashes": sorted(missing)})
         self._changed()
+        self.start(self._greet(seq))
+
+    async def _greet(self, seq: int) -> None:
+        found = await self.live.find_devices()
+        self._notify({"kind": "ready", "seq": seq, "device": device_json(found)})
 
     def _commands(self, request: Request) -> None:
         live = request["phase"] == "live"
         try:
             commands = [command_from_json(item) for item in request["commands"]]
             self.desk.gesture(commands, live=live)
+            if not live:
+                self._remember_placed(commands)
         except InputError as error:
             self._reject(request["seq"], error)
         self._changed()
@@ -153,9 +171,12 @@ class Session:
 
     def _changed(self) -> None:
         """The document is another one: bring text, plan and value up to date."""
-        if self._layout is not None and not self.desk.dragging:
-            self._layout.cancel()
-        self._say_equation(None)
+        network = self.desk.shown.network
+        if network is not self._written:
+            self._written = network
+            self._say_equation(None)
+            if self._layout is not None:
+                self._layout.cancel()
         self.live.show(self.desk.shown, dragging=self.desk.dragging)
 
     def apply(self, gesture: str, commands: Sequence[Command], seq: int | None = None) -> None:
@@ -163,6 +184,8 @@ class Session:
         if not commands:
             return
         self.desk.put(apply_all(self.desk.committed, commands))
+        if any(isinstance(command, ReplaceDocument) for command in commands):
+            self._placed.clear()
         self._notify(
             {
                 "kind": "apply",
@@ -187,22 +210,26 @@ class Session:
 
     def _say_equation(self, typed: str | None, error: TensorloomError | None = None) -> None:
         """Send the text with its links to the diagram; what was typed stays as it was typed."""
-        written = equation.write(self.desk.shown.network)
-        spans = written.spans
-        if typed is not None and error is None:
-            spans = equation.spans_in(typed, self.desk.shown.network)
-        shown = [
-            {"start": span.start, "end": span.end, "index": span.index, "tensor": span.tensor}
-            for span in (() if error else spans)
-        ]
+        network = self.desk.shown.network
+        spans: tuple[equation.EquationSpan, ...] = ()
+        if typed is None:
+            written = equation.write(network)
+            text, named, spans = written.text, written.named, written.spans
+        else:
+            text, named = typed, False
+            if error is None:
+                parsed = equation.parse(typed)
+                named = parsed.named
+                ids = [tensor.id for tensor in network.tensors]
+                spans = equation.spans_of(parsed, ids)
         self._notify(
             {
                 "kind": "equation",
                 "seq": None,
-                "text": written.text if typed is None else typed,
-                "spans": shown,
-                "named": written.named,
-                "error": None if error is None else error_json(error),
+                "text": text,
+                "spans": spans_json(text, spans),
+                "named": named,
+                "error": None if error is None else error_json(error, text),
             }
         )
 
@@ -252,23 +279,31 @@ class Session:
         self.apply(f"Open {name[:60]}", (*resized, SetArray(id=onto, array=array)))
 
     def _keep(self, arrays: Iterable[StoredArray]) -> None:
+        """Hold arrays here, and let the page keep their bytes for the next visit."""
         for stored in arrays:
-            self.store.put(stored)
-            text = base64.b64encode(stored.packed()).decode()
+            self.store.add(stored)
+            text = base64.b64encode(stored.data).decode()
             self._notify({"kind": "keep-blob", "hash": stored.hash, "base64": text})
 
-    def _ask_for_blobs(self, document: Document) -> None:
-        hashes = {
-            tensor.array.hash
-            for tensor in document.network.tensors
-            if isinstance(tensor.array, BlobArray) and tensor.array.hash not in self.store
+    def _missing(self) -> dict[str, BlobArray]:
+        """Stored arrays that the document refers to and that are not here, by hash."""
+        recipes = [tensor.array for tensor in self.desk.shown.network.tensors]
+        return {
+            recipe.hash: recipe
+            for recipe in recipes
+            if isinstance(recipe, BlobArray) and recipe.hash not in self.store
         }
-        if hashes:
-            self._notify({"kind": "need-blobs", "hashes": sorted(hashes)})
 
     def _blobs(self, request: Request) -> None:
+        missing = self._missing()
         for blob in request["blobs"]:
-            self.store.put_packed(blob["hash"], _decoded(blob["base64"]))
+            recipe = missing.get(blob["hash"])
+            if recipe is not None:
+                data = _decoded(blob["base64"])
+                stored = StoredArray(
+                    hash=recipe.hash, shape=recipe.shape, dtype=recipe.dtype, data=data
+                )
+                self.store.add(stored)
         self.live.show(self.desk.shown, dragging=False, anew=True)
 
     def _template(self, request: Request) -> None:
@@ -280,17 +315,35 @@ class Session:
     def _start_layout(self, request: Request) -> None:
         if self._layout is not None:
             self._layout.cancel()
-        self._layout = self.start(self._lay_out(request["seq"]))
+        self._layout = self.start(self._lay_out(request["seq"], request.get("tensors") or ()))
 
-    async def _lay_out(self, seq: int) -> None:
+    async def _lay_out(self, seq: int, free: Sequence[str]) -> None:
+        """Arrange what the user did not place, or what was selected for it."""
         document = self.desk.committed
-        command = None
-        for progress in layout_command(document):
-            command = progress.command
+        placed = {
+            name: (mark.x, mark.y)
+            for name, mark in document.diagram.marks.items()
+            if (name not in free if free else name in self._placed)
+        }
+        for progress in layout(document.network, placed):
+            if progress.positions:
+                move = Move(
+                    positions=tuple(progress.positions.items()),
+                    anchors=tuple(progress.anchors.items()),
+                )
+                self._layout = None
+                self.apply("Arrange", (move,), seq)
             await asyncio.sleep(0)
-        self._layout = None
-        if command is not None and document is self.desk.committed:
-            self.apply("Arrange", (command,), seq)
+
+    def _remember_placed(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            match command:
+                case Move():
+                    self._placed.update(name for name, _ in command.positions)
+                case AddTensor():
+                    self._placed.add(command.tensor.id)
+                case ReplaceDocument():
+                    self._placed.clear()
 
     # --- plan, run, see ---------------------------------------------------------------------
 
@@ -353,7 +406,7 @@ def _decoded(text: str) -> bytes:
 
 
 def _bug(error: Exception) -> Notice:
-    log.exception("A request failed", exc_info=error)
+    log.error("A request failed", exc_info=error)
     return {
         "kind": "InternalError",
         "code": "internal",

@@ -46,13 +46,10 @@ def document_texts() -> tuple[str, str, str]:
 
 
 async def link(send_patch: Callable[..., None]) -> None:
-    """From now on changes in Python go to the page; the session says that it is ready."""
-    from tensorloom.view import bridge  # noqa: PLC0415  # imports the page's module, made after start
-
+    """From now on changes in Python go to the page."""
     kept = send_patch.copy() if hasattr(send_patch, "copy") else send_patch
     panel_pyodide._link_docs_worker(_built[0], kept, setter="js")  # noqa: SLF001  # no public door
     state._loaded[_built[0]] = state._connected[_built[0]] = True  # noqa: SLF001  # as Panel does
-    bridge.start()
 
 
 async def apply_patch(patch: Any) -> None:  # noqa: ANN401  # a JavaScript object

@@ -1,0 +1,230 @@
+"""KernelSpec -> WGSL text and how many workgroups to dispatch. Pure; templates come in as text.
+
+Two families: a tile of outputs per invocation in registers, and, where outputs are few and sums
+long, one workgroup per output. All sizes and strides are constants of the text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from math import ceil, prod
+from typing import TYPE_CHECKING
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from tensorloom.errors import UnsupportedKernel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tensorloom.kernels.program import KernelSpec, LoopAxis
+
+__all__ = ["SAFE_EXPONENT", "GpuLimits", "Shader", "Templates", "render"]
+
+SAFE_EXPONENT = 40
+"""Largest magnitudes between 2^-40 and 2^40 keep their exponent: two of them cannot overflow."""
+
+THREADS = 64
+MAX_GROUPS_PER_ROW = 32_768
+"""Workgroups in one row of a dispatch; WebGPU's default limit is 65,535 per dimension."""
+
+SPLIT_OUTPUTS, SPLIT_SUM = 4096, 256
+"""At most this many outputs with at least this long sums get a workgroup each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuLimits:
+    """What of a device matters for choosing a kernel.
+
+    Args:
+        largest_tile: Most rows and columns of a register tile; 4 on GPUs, 8 on software adapters,
+            which want few long invocations.
+        split: Whether workgroup memory and barriers are worth using; they are not on the CPU.
+        min_groups: Workgroups needed to keep the device busy.
+        most_iterations: Longest loop of one invocation; longer sums are split. Mesa's llvmpipe
+            silently leaves loops after 65,535 iterations (seen in 22.3).
+    """
+
+    largest_tile: int = 4
+    split: bool = True
+    min_groups: int = 64
+    most_iterations: int = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shader:
+    """One compute shader.
+
+    Args:
+        name: Hash of the text.
+        text: WGSL with the entry point ``main``.
+        groups: Workgroups to dispatch, ``(x, y)``.
+        unary: Whether binding 1 is absent.
+    """
+
+    name: str
+    text: str
+    groups: tuple[int, int]
+    unary: bool
+
+
+Templates = tuple[tuple[str, str], ...]
+"""File names below ``shaders/`` and their texts."""
+
+
+@cache
+def _environment(templates: Templates) -> Environment:
+    return Environment(
+        loader=DictLoader(dict(templates)),
+        undefined=StrictUndefined,
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="«",
+        variable_end_string="»",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  # the output is WGSL, not HTML
+    )
+
+
+def render(spec: KernelSpec, templates: Templates, limits: GpuLimits, *, fixed: bool) -> Shader:
+    """The shader of a kernel.
+
+    Args:
+        spec: What to compute, in float32 or complex64.
+        templates: From ``assets.templates``.
+        limits: Of the device.
+        fixed: Whether operands always start at their first element, so that arrays can have a
+            fixed size, which saves bounds checks.
+
+    Raises:
+        UnsupportedKernel: ``gpu-dtype``, or ``gpu-too-big`` beyond 2^32 elements.
+    """
+    if spec.dtype not in {"float32", "complex64"}:
+        raise UnsupportedKernel(
+            "gpu-dtype",
+            f"The GPU does not compute in {spec.dtype}.",
+            "Choose float32 or complex64, or run it on the CPU.",
+        )
+    spans = _spans(spec)
+    if max(spans.values()) >= 2**32:
+        raise UnsupportedKernel(
+            "gpu-too-big",
+            f"A tensor of {max(spans.values())} elements is more than a GPU kernel can address.",
+            "Slice the network, or run it on the CPU.",
+        )
+    batch, rows, columns, contracted = spec.extents
+    outputs = batch * rows * columns
+    few = limits.split and outputs <= SPLIT_OUTPUTS and contracted >= SPLIT_SUM
+    split = few or contracted > limits.most_iterations
+    if contracted > THREADS * limits.most_iterations:
+        raise UnsupportedKernel(
+            "gpu-too-long",
+            f"A sum of {contracted} products is too long for one GPU kernel.",
+            "Slice the network, or run it on the CPU.",
+        )
+    tile_rows, tile_columns = (1, 1) if split else _tile(spec, limits)
+    row_tiles, column_tiles = ceil(rows / tile_rows), ceil(columns / tile_columns)
+    tiles = batch * row_tiles * column_tiles
+    n_groups = tiles if split else ceil(tiles / THREADS)
+    per_row = min(n_groups, MAX_GROUPS_PER_ROW)
+    k = [(f"k{number}", axis) for number, axis in enumerate(spec.contracted)]
+    values = {
+        "element": "vec2<f32>" if spec.dtype == "complex64" else "f32",
+        "is_complex": spec.dtype == "complex64",
+        "unary": spec.unary,
+        **{f"{side}_length": f", {span}" if fixed else "" for side, span in spans.items()},
+        "threads": THREADS,
+        "threads_per_row": per_row * THREADS,
+        "groups_per_row": per_row,
+        "tile_rows": tile_rows,
+        "tile_columns": tile_columns,
+        "row_tiles": row_tiles,
+        "column_tiles": column_tiles,
+        "tiles": tiles,
+        "rows": rows,
+        "columns": columns,
+        "contracted": contracted,
+        "batch_left": _offset("batch", spec.batch, "left"),
+        "batch_right": _offset("batch", spec.batch, "right"),
+        "batch_out": _offset("batch", spec.batch, "out"),
+        "row_left": [_offset(f"row_{r}", spec.rows, "left") for r in range(tile_rows)],
+        "row_out": [_offset(f"row_{r}", spec.rows, "out") for r in range(tile_rows)],
+        "column_right": [
+            _offset(f"column_{c}", spec.columns, "right") for c in range(tile_columns)
+        ],
+        "column_out": [_offset(f"column_{c}", spec.columns, "out") for c in range(tile_columns)],
+        "loops": [{"name": name, "size": axis.size} for name, axis in k],
+        "left_step": _offset("k", spec.contracted, "left") if split else _sum(k, "left"),
+        "right_step": _offset("k", spec.contracted, "right") if split else _sum(k, "right"),
+        "safe": SAFE_EXPONENT,
+    }
+    family = "contract_split.wgsl.j2" if split else "contract.wgsl.j2"
+    template = _environment(templates).get_template(family)
+    body = template.render(name="{name}", **values)
+    name = hashlib.sha256(body.encode()).hexdigest()[:16]
+    return Shader(
+        name=name,
+        text=body.replace("{name}", name, 1),
+        groups=(per_row, ceil(n_groups / per_row)),
+        unary=spec.unary,
+    )
+
+
+def _tile(spec: KernelSpec, limits: GpuLimits) -> tuple[int, int]:
+    """Rows and columns per invocation: as large as the kernel fills and the device stays busy."""
+    batch, rows, columns, _ = spec.extents
+    most = limits.largest_tile
+    most_rows = max(1, most // 2) if spec.dtype == "complex64" else most
+    tile = [_power_at_most(rows, most_rows), _power_at_most(columns, most)]
+    while max(tile) > 1:
+        tiles = batch * ceil(rows / tile[0]) * ceil(columns / tile[1])
+        if tiles >= THREADS * limits.min_groups:
+            break
+        tile[tile.index(max(tile))] //= 2
+    return tile[0], tile[1]
+
+
+def _power_at_most(size: int, most: int) -> int:
+    power = 1
+    while power * 2 <= min(size, most):
+        power *= 2
+    return power
+
+
+def _spans(spec: KernelSpec) -> Mapping[str, int]:
+    """Elements from the first to the last one that each operand touches."""
+    axes = (*spec.batch, *spec.rows, *spec.columns, *spec.contracted)
+    return {
+        side: 1 + sum((axis.size - 1) * getattr(axis, side) for axis in axes)
+        for side in ("left", "right", "out")
+    }
+
+
+def _offset(position: str, axes: Sequence[LoopAxis], side: str) -> str:
+    """WGSL for the offset of a position counted over axes in C order, last axis fastest."""
+    terms = []
+    total = prod(axis.size for axis in axes)
+    below = total
+    for axis in axes:
+        below //= axis.size
+        stride = getattr(axis, side)
+        if stride == 0 or axis.size == 1:
+            continue
+        digit = position if below == 1 else f"({position} / {below}u)"
+        if below * axis.size != total:
+            digit = f"({digit} % {axis.size}u)"
+        terms.append(digit if stride == 1 else f"{digit} * {stride}u")
+    return " + ".join(terms) or "0u"
+
+
+def _sum(loops: Sequence[tuple[str, LoopAxis]], side: str) -> str:
+    """WGSL for the offset that the loops' variables make."""
+    terms = [(name, getattr(axis, side)) for name, axis in loops]
+    written = [name if stride == 1 else f"{name} * {stride}u" for name, stride in terms if stride]
+    return " + ".join(written) or "0u"

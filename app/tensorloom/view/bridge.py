@@ -1,0 +1,137 @@
+"""Calls from ``window.tensorloom`` (``page/api.ts``) into the page's one session.
+
+Arguments and answers are JSON with arrays beside them as bytes; errors travel as their record.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorloom.errors import DocumentError, TensorloomError
+from tensorloom.formats import opening
+from tensorloom.formats.opened import Opened
+from tensorloom.model.commands import SetArray, SetDimension, SetDType, apply_all
+from tensorloom.model.document import check_dtype
+from tensorloom.model.stored_array import StoredArray
+from tensorloom.view.records import result_json
+from tensorloom.view.workbench import sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from tensorloom.model.commands import Command
+    from tensorloom.model.document import Document
+    from tensorloom.view.session import Session
+
+__all__ = ["call"]
+
+Answer = tuple[bool, str, list[Any]]
+
+
+async def call(method: str, arguments: str, buffers: Sequence[Any]) -> Answer:
+    """``(succeeded, JSON text, arrays of bytes)`` of a call.
+
+    Args:
+        method: ``open`` or ``run``.
+        arguments: JSON object.
+        buffers: Bytes of the arrays it speaks of, as JavaScript typed arrays or Python buffers.
+    """
+    try:
+        return await _METHODS[method](sessions[-1], json.loads(arguments), buffers)
+    except TensorloomError as error:
+        return False, json.dumps(error.to_json()), []
+
+
+async def _open(session: Session, given: dict[str, Any], buffers: Sequence[Any]) -> Answer:
+    options = dict(given["options"])
+    dtype = options.pop("dtype", None)
+    opened = opening.open_text(
+        given["text"], format=given["format"], name=given["name"], options=options
+    )
+    stored = [
+        _stored(described, _bytes(buffer))
+        for described, buffer in zip(given["arrays"], buffers, strict=True)
+    ]
+    document = _with_arrays(opened.document, stored, dtype)
+    session.take(Opened(document=document, arrays=(*opened.arrays, *stored)))
+    return True, "{}", []
+
+
+async def _run(session: Session, given: dict[str, Any], _buffers: Sequence[Any]) -> Answer:
+    if given["dtype"] is not None:
+        check_dtype(given["dtype"])
+    result = await session.live.run_now(given["backend"], given["dtype"])
+    record = result_json(result, session.live.result_indices)
+    record.pop("scalar")
+    record |= {"peakBytes": result.peak_bytes, "mulAdds": result.mul_adds}
+    flat: NDArray[Any] = np.ascontiguousarray(result.value).reshape(-1)
+    return True, json.dumps(record), [flat.view(np.uint8)]
+
+
+def _bytes(buffer: Any) -> bytes:  # noqa: ANN401  # a JavaScript typed array has no Python type
+    return bytes(buffer.to_py()) if hasattr(buffer, "to_py") else bytes(buffer)
+
+
+def _stored(described: dict[str, Any], data: bytes) -> StoredArray:
+    check_dtype(described["dtype"])
+    shape = described["shape"]
+    if not all(type(size) is int and size >= 0 for size in shape):
+        raise DocumentError(
+            "bad-array",
+            f"{str(shape)[:60]} is not the shape of an array.",
+            "Give a list of whole numbers.",
+        )
+    return StoredArray.of(dtype=described["dtype"], shape=tuple(shape), data=data)
+
+
+def _with_arrays(document: Document, stored: list[StoredArray], dtype: str | None) -> Document:
+    """The document with the given arrays on its tensors, in order, and sized by them."""
+    tensors = document.network.tensors
+    if stored and len(stored) != len(tensors):
+        raise DocumentError(
+            "wrong-arrays",
+            f"There are {len(stored)} arrays for {len(tensors)} tensors.",
+            "Give one array per operand, or none.",
+            values={"arrays": len(stored), "tensors": len(tensors)},
+        )
+    sizes: dict[str, int] = {}
+    commands: list[Command] = []
+    for tensor, array in zip(tensors, stored, strict=False):
+        if len(array.shape) != len(tensor.indices):
+            raise DocumentError(
+                "wrong-axes",
+                f"The array of {tensor.name} has {len(array.shape)} axes; "
+                f"it has {len(tensor.indices)} indices.",
+                "Give an array with one axis per index.",
+            )
+        for name, size in zip(tensor.indices, array.shape, strict=True):
+            if sizes.setdefault(name, size) != size:
+                raise DocumentError(
+                    "dimension-mismatch",
+                    f"Index '{name}' has dimension {sizes[name]} on one array and {size} on "
+                    f"that of {tensor.name}.",
+                    "Make them equal.",
+                    values={"one": sizes[name], "other": size},
+                )
+        commands.append(SetArray(id=tensor.id, array=array.recipe))
+    commands += [SetDimension(name=name, dimension=size) for name, size in sizes.items()]
+    wanted = dtype or _widest([array.dtype for array in stored])
+    if wanted is not None:
+        check_dtype(wanted)
+        commands.append(SetDType(dtype=wanted))  # type: ignore[arg-type]  # checked the line before
+    return apply_all(document, commands)
+
+
+def _widest(dtypes: list[str]) -> str | None:
+    return np.result_type(*dtypes).name if dtypes else None
+
+
+_METHODS: dict[str, Callable[[Session, dict[str, Any], Sequence[Any]], Awaitable[Answer]]] = {
+    "open": _open,
+    "run": _run,
+}

@@ -1,0 +1,328 @@
+"""The value that follows the drawing: plan, predict, refuse or run, report; newest document first.
+
+One task works through what changed last; a newer document interrupts it at its next pulse. While a
+gesture is in the air only what should take less than 50 ms is computed, the rest waits for release.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from tensorloom.errors import Cancelled, TensorloomError
+from tensorloom.execute.arrays import arrays_of
+from tensorloom.execute.backend import drive
+from tensorloom.execute.backends import available
+from tensorloom.execute.numpy_backend import NumpyBackend
+from tensorloom.execute.run import prepare, run
+from tensorloom.plan.find import quick, recosted, with_path
+from tensorloom.view.records import error_json, plan_json, result_json
+from tensorloom.view.searching import PathSearch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tensorloom.execute.arrays import ArrayStore
+    from tensorloom.execute.backend import Backend, BackendName, Pulse, Result
+    from tensorloom.execute.backends import Available
+    from tensorloom.execute.run import BackendChoice, Choice
+    from tensorloom.model.document import Document
+    from tensorloom.model.network import Network
+    from tensorloom.model.recipe import DType
+    from tensorloom.plan.plan import Plan
+
+__all__ = ["LiveValue"]
+
+DRAG_MS = 50.0
+"""Longest predicted run while a gesture is in the air [ms]."""
+
+QUIET_MS = 200.0
+"""Runs longer than this show progress and can be cancelled [ms]."""
+
+ASK_MS = 20_000.0
+"""Runs predicted to take longer wait until they are asked for [ms]."""
+
+PROGRESS_INTERVAL_MS = 80.0
+
+WORTH_SEARCHING_MUL_ADDS = 10**8
+"""Plans from this cost on are searched further by themselves."""
+
+SEARCH_SECONDS = 30.0
+
+Notice = dict[str, object]
+
+
+class LiveValue:
+    """Keeps plan and value of one document fresh.
+
+    Args:
+        notify: Takes notices for the page.
+        store: Where stored arrays are.
+
+    Attributes:
+        result: The last value, if any.
+        result_indices: Names of its axes.
+        plan: The tree that is shown.
+    """
+
+    def __init__(self, notify: Callable[[Notice], None], store: ArrayStore) -> None:
+        self._notify = notify
+        self._store = store
+        self._found: Available | None = None
+        self._document: Document | None = None
+        self._dragging = False
+        self._stale = False
+        self._generation = 0
+        self._asked = 0
+        self._stopped = 0
+        self._task: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+        self._backend: BackendChoice = "auto"
+        self._dtype: DType | None = None
+        self.plan: Plan | None = None
+        self.result: Result | None = None
+        self.result_indices: tuple[str, ...] = ()
+        self.search = PathSearch(self._heard)
+        self._search_line: Notice = {}
+        self._searched: Network | None = None
+
+    # --- what the session asks ----------------------------------------------------------------
+
+    def show(self, document: Document, *, dragging: bool, anew: bool = False) -> None:
+        """Bring plan and value up to a document, soon."""
+        old = self._document
+        same = old is not None and (old.network, old.dtype) == (document.network, document.dtype)
+        self._document, self._dragging = document, dragging
+        if same and not anew and not self._stale:
+            return
+        if anew:
+            self._asked = self._generation + 1
+        self._generation += 1
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._work())
+
+    def choose(self, backend: BackendChoice, dtype: DType | None) -> None:
+        """Compute there and in this type from now on; ``None`` is the document's own."""
+        self._backend, self._dtype = backend, dtype
+
+    def cancel(self) -> None:
+        """Stop the run in progress."""
+        self._stopped = self._generation
+
+    async def run_now(self, backend: BackendChoice, dtype: DType | None) -> Result:
+        """The value of what is shown, computed now; nothing is predicted away.
+
+        Raises:
+            TensorloomError: What planning, making arrays or running refuses.
+        """
+        document = self._document
+        assert document is not None
+        await self.find_devices()
+        async with self._lock:
+            plan = self._planned(document.network)
+            wanted = dtype or document.dtype
+            arrays = arrays_of(document.network, wanted, self._store)
+            result = await run(plan, arrays, backends=self._backends, backend=backend, dtype=wanted)
+        self._take(result, document)
+        return result
+
+    def compute_at_once(self, document: Document) -> None:
+        """Plan and value by numpy, without an event loop; for building the page."""
+        self._document = document
+        only: Mapping[BackendName, Backend] = {"numpy": NumpyBackend()}
+        plan = self._planned(document.network)
+        choice = prepare(plan, backends=only, dtype=document.dtype)
+        self._say_plan(document, plan, choice)
+        arrays = arrays_of(document.network, document.dtype, self._store)
+        self._take(drive(run(choice, arrays)), document)
+        # The page's own device computes it again as soon as it is there.
+        self._document = None
+
+    async def find_devices(self) -> Available:
+        """The devices, found when first asked for: a heap snapshot must not hold any."""
+        if self._found is None:
+            self._found = await available()
+        return self._found
+
+    @property
+    def _backends(self) -> Mapping[BackendName, Backend]:
+        assert self._found is not None
+        return self._found.backends
+
+    # --- planning -----------------------------------------------------------------------------
+
+    def _planned(self, network: Network) -> Plan:
+        """The plan for a network: the same tree while only sizes change."""
+        kept = recosted(self.plan, network) if self.plan is not None else None
+        if kept is None:
+            self.stop_search()
+            kept = quick(network)
+        self.plan = kept
+        return kept
+
+    def _say_plan(
+        self,
+        document: Document,
+        plan: Plan,
+        choice: Choice | None,
+        refused: TensorloomError | None = None,
+    ) -> None:
+        first = choice.attempts[0] if choice else None
+        record = plan_json(
+            plan,
+            document.network,
+            self._dtype or document.dtype,
+            backend=first.backend.name if first else None,
+            predicted_ms=first.predicted_ms if first else None,
+            refused=refused,
+        )
+        self._notify({"kind": "plan", "plan": record})
+
+    def start_search(self) -> None:
+        """Look for a better tree in a worker of its own."""
+        if self._document is None or self.plan is None:
+            return
+        tree = self.plan.tree
+        self._searched = self._document.network
+        self.search.start(
+            {
+                "inputs": [list(names) for names in tree.inputs],
+                "output": list(tree.output),
+                "dimensions": dict(tree.dimensions),
+                "seconds": SEARCH_SECONDS,
+                "seed": 0,
+            }
+        )
+        self._say_search(trials=0, elapsedMs=0, message="Starting the search")
+
+    def stop_search(self) -> None:
+        """Stop looking."""
+        if self.search.running:
+            self.search.stop()
+            self._say_search(message="Search stopped")
+
+    def _say_search(self, **news: object) -> None:
+        best = str(self.plan.cost.mul_adds) if self.plan else "0"
+        start: Notice = {"trials": 0, "elapsedMs": 0, "message": ""}
+        self._search_line = {**start, **self._search_line, **news}
+        running = self.search.running
+        self._notify(
+            {"kind": "search", "running": running, "bestMulAdds": best, **self._search_line}
+        )
+
+    def _heard(self, line: dict[str, Any]) -> None:
+        if "error" in line:
+            self._say_search(message=f"The search stopped: {line['error']}")
+            return
+        if "finished" in line:
+            self._say_search(message="Search finished")
+            return
+        message = "Looking for a better order"
+        if line.get("path") and self._adopt(line["path"], line["finder"]):
+            message = "Found a better order"
+        self._say_search(trials=line["trials"], elapsedMs=line["elapsedMs"], message=message)
+
+    def _adopt(self, path: list[list[int]], finder: Any) -> bool:  # noqa: ANN401  # from JSON
+        """Whether a path found elsewhere is cheaper for the network as it is now."""
+        document = self._document
+        if document is None or self.plan is None or self._searched is None:
+            return False
+        found = with_path(document.network, path, finder=finder)
+        if found.cost.mul_adds >= self.plan.cost.mul_adds:
+            return False
+        self.plan = found
+        if self._stale:
+            self.show(document, dragging=self._dragging)
+        else:
+            self._say_prepared(document, found)
+        return True
+
+    # --- running ------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        done = -1
+        while done != self._generation:
+            done = self._generation
+            document = self._document
+            assert document is not None
+            try:
+                await self.find_devices()
+                async with self._lock:
+                    await self._bring_up(document, done)
+            except Cancelled as stop:
+                if done == self._generation:
+                    self._wait(stop.message)
+            except TensorloomError as error:
+                self._wait(error.message)
+                self._notify({"kind": "error", "seq": None, "error": error_json(error)})
+
+    def _wait(self, message: str) -> None:
+        self._stale = True
+        self._notify({"kind": "stale", "message": message})
+
+    def _say_prepared(self, document: Document, plan: Plan) -> Choice | None:
+        dtype = self._dtype or document.dtype
+        try:
+            choice = prepare(plan, backends=self._backends, backend=self._backend, dtype=dtype)
+        except TensorloomError as error:
+            self._say_plan(document, plan, None, error)
+            self._wait(error.message)
+            return None
+        self._say_plan(document, plan, choice)
+        return choice
+
+    async def _bring_up(self, document: Document, generation: int) -> None:
+        plan = self._planned(document.network)
+        choice = self._say_prepared(document, plan)
+        if choice is None:
+            self._search_if_worth_it(plan)
+            return
+        predicted = choice.attempts[0].predicted_ms
+        if self._dragging and predicted > DRAG_MS:
+            self._wait("Release to compute")
+            return
+        if predicted > ASK_MS and self._asked != generation:
+            self._wait("Waiting for you: this one takes long")
+            self._search_if_worth_it(plan)
+            return
+        dtype = self._dtype or document.dtype
+        arrays = arrays_of(document.network, dtype, self._store)
+        pulse = self._pulse(generation, max(1, plan.cost.mul_adds))
+        result = await run(choice, arrays, pulse=pulse)
+        self._take(result, document)
+        self._search_if_worth_it(plan)
+
+    def _search_if_worth_it(self, plan: Plan) -> None:
+        worth = plan.cost.mul_adds >= WORTH_SEARCHING_MUL_ADDS and plan.finder == "greedy"
+        if worth and not self._dragging and not self.search.running:
+            self.start_search()
+
+    def _take(self, result: Result, document: Document) -> None:
+        self._stale = False
+        self.result, self.result_indices = result, document.network.output
+        self._notify({"kind": "result", "result": result_json(result, self.result_indices)})
+
+    def _pulse(self, generation: int, total: int) -> Pulse:
+        """Progress for the page; lets its messages in and stops for a newer document."""
+        start = perf_counter()
+        said = start
+
+        async def pulse(done: int) -> None:
+            nonlocal said
+            now = perf_counter()
+            elapsed = 1e3 * (now - start)
+            if elapsed > QUIET_MS and 1e3 * (now - said) > PROGRESS_INTERVAL_MS:
+                said = now
+                share = min(1.0, done / total)
+                eta = elapsed * (1 - share) / share if share > 0 else None
+                self._notify(
+                    {"kind": "progress", "done": share, "etaMs": eta, "message": "Contracting"}
+                )
+            await asyncio.sleep(0)
+            if self._stopped == generation:
+                raise Cancelled("cancelled", "Stopped. The value is that of an earlier drawing.")
+            if self._generation != generation:
+                raise Cancelled("superseded", "A newer drawing took over.")
+
+        return pulse
