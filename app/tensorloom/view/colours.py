@@ -76,7 +76,7 @@ def _signed(values: NDArray[Any], theme: Theme) -> Floats:
 
 
 def _wheel(phase: Floats) -> Floats:
-    """Colours in sRGB, from 0 to 1, of phases in radians; phase 0 is blue, as positive numbers are."""
+    """Colours in sRGB, from 0 to 1, of phases [radians]; 0 is blue, as positive numbers are."""
     hue = phase + np.radians(265.0)
     lab = np.stack([np.full_like(hue, LIGHTNESS), CHROMA * np.cos(hue), CHROMA * np.sin(hue)], -1)
     linear = ((lab @ FROM_OKLAB.T) ** 3) @ TO_LINEAR.T
@@ -85,6 +85,7 @@ def _wheel(phase: Floats) -> Floats:
 
 def _gamma(linear: Floats) -> Floats:
     # Both branches and the threshold are IEC 61966-2-1.
+    curved = 1.055 * np.power(linear, 1 / 2.4) - 0.055
     curved = 1.055 * np.power(linear, 1 / 2.4) - 0.055
     return np.where(linear <= SRGB_KNEE, 12.92 * linear, curved)
 

@@ -122,8 +122,10 @@ class LiveValue:
         async with self._lock:
             plan = self._planned(document.network)
             wanted = dtype or document.dtype
-            arrays = arrays_of(document.network, wanted, self._store)
-            result = await run(plan, arrays, backends=self._backends, backend=backend, dtype=wanted)
+            choice = prepare(
+                plan, backends=self._backends, backend=backend, dtype=wanted, allow_slicing=True
+            )
+            result = await run(choice, arrays_of(document.network, wanted, self._store))
         self._take(result, document)
         return result
 
