@@ -4,8 +4,8 @@ Conventions. The first qubit of the call is the most significant bit of a matrix
 so controls come first. ``u(θ, φ, λ)`` has the real cos(θ/2) in its corner; ``rx``, ``ry``, ``rz``,
 ``rxx``, ``rzz`` have determinant 1 and ``sx`` squares to ``x``. This is what Qiskit computes with.
 The paper's (arXiv:1707.03429) ``U`` differs by a global phase, and so do the bodies that
-``qelib1.inc`` gives ``rz``, ``rxx``, ``rzz``, ``sx`` and ``sxdg``; all other bodies multiply to
-exactly the matrices below.
+``qelib1.inc`` gives ``rz``, ``rxx``, ``rzz``, ``sx``, ``sxdg`` and ``ch``; all its other bodies
+multiply to exactly the matrices below.
 """
 
 from __future__ import annotations

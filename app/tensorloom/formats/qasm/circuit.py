@@ -138,7 +138,7 @@ class _Program:
             refuse(
                 statement.token,
                 "unknown-include",
-                f"The file {statement.token.shown} is not at hand.",
+                f"The file '{statement.file:.40}' is not at hand.",
                 'Paste its gates into the program; only "qelib1.inc" is built in.',
             )
         for name, gate in HEADER.items():
@@ -195,6 +195,7 @@ class _Program:
         """Apply a gate, once per place where whole registers are given."""
         gate = gate_called(call, self.gates, self.opaque)
         ranges = [self._resolve(operand, quantum=True) for operand in call.operands]
+        self._spend(call.name, Cost(steps=sum(map(len, call.angles))))
         angles = tuple(evaluate(angle, {}) for angle in call.angles)
         for turn in range(_turns(call, ranges)):
             qubits = tuple(

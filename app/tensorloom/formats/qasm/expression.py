@@ -38,6 +38,9 @@ class Step(NamedTuple):
 
 Expression = tuple[Step, ...]
 
+MAX_EXPRESSION = 10_000
+"""Longest angle [steps]."""
+
 _FUNCTIONS: Mapping[str, Callable[[float], float]] = {
     "sin": math.sin,
     "cos": math.cos,
@@ -61,7 +64,7 @@ def read_expression(reader: Reader, parameters: Collection[str]) -> Expression:
     """The postfix code of an expression; the reader then stands at the ``,`` or ``)`` after it.
 
     Raises:
-        FileFormatError: ``bad-syntax`` or ``unknown-parameter``.
+        FileFormatError: ``bad-syntax``, ``unknown-parameter`` or ``too-big``.
     """
     code: list[Step] = []
     waiting: list[Step] = []  # operators and open brackets whose right side is not read yet
@@ -92,6 +95,13 @@ def _read_operand(
     n_opened = 0
     while True:
         token = reader.take()
+        if len(code) + len(waiting) > MAX_EXPRESSION:
+            refuse(
+                token,
+                "too-big",
+                f"The angle takes more than {MAX_EXPRESSION} steps.",
+                "Give it as a number.",
+            )
         if token.kind in ("real", "whole"):
             code.append(Step(token, value=float(token.text)))
             return n_opened

@@ -135,15 +135,16 @@ def gate_called(call: Call, known: Mapping[str, Gate], opaque: Collection[str] =
             else "Define it before it is used; capital letters count.",
         )
     counts = (
-        (len(call.angles), len(gate.parameters), "bad-gate-parameters", "takes", "angles"),
-        (len(call.operands), gate.n_qubits, "bad-gate-qubits", "acts on", "qubits"),
+        (len(call.angles), len(gate.parameters), "bad-gate-parameters", "takes", "angle"),
+        (len(call.operands), gate.n_qubits, "bad-gate-qubits", "acts on", "qubit"),
     )
     for given, wanted, code, verb, what in counts:
         if given != wanted:
             refuse(
                 name,
                 code,
-                f"The gate {name.shown} {verb} {wanted} {what}, but {given} are given.",
+                f"The gate {name.shown} {verb} {wanted} {what}{'s' * (wanted != 1)}, "
+                f"but {given} {'is' if given == 1 else 'are'} given.",
                 f"Give it {wanted}.",
                 {"given": given, "wanted": wanted},
             )

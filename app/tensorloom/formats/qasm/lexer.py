@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_TEXT_LENGTH", "Token", "TokenKind", "refuse", "tokens"]
 
-MAX_TEXT_LENGTH = 2_000_000
-"""Longest program [characters]; 20,000 gates take about a fifth of it."""
+MAX_TEXT_LENGTH = 1_500_000
+"""Longest program [characters]; enough for 20,000 gates with three long angles each."""
 
 FORMAT = "OpenQASM 2"
 

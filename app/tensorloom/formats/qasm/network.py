@@ -79,12 +79,18 @@ class _Drawing:
     def __init__(self, circuit: Circuit) -> None:
         self.columns, self.depth = _columns(circuit)
         self._width = min(COLUMN, MAX_COORDINATE // self.depth)
-        self._names = _index_names(circuit)
-        self._wires = [next(self._names) for _ in range(circuit.n_qubits)]
+        self._letters = _letters(circuit)
+        self._n_steps = [0] * circuit.n_qubits
+        self._wires = [self._new_index(qubit) for qubit in range(circuit.n_qubits)]
         self._tensors: list[Tensor] = []
         self._marks: dict[str, Mark] = {}
         for qubit in range(circuit.n_qubits):
             self._add(GateArray(name="ket0"), (self._wires[qubit],), "none", (0, qubit * ROW))
+
+    def _new_index(self, qubit: int) -> str:
+        """A name for the next stretch of a qubit's wire."""
+        self._n_steps[qubit] += 1
+        return next(self._letters, f"q{qubit}_{self._n_steps[qubit]}")
 
     def _add(
         self, recipe: GateArray, indices: tuple[str, ...], shape: MarkShape, at: tuple[int, int]
@@ -99,7 +105,7 @@ class _Drawing:
     ) -> None:
         """Put a gate on its wires, which go on with new indices."""
         ins = tuple(self._wires[qubit] for qubit in qubits)
-        outs = tuple(next(self._names) for _ in qubits)
+        outs = tuple(self._new_index(qubit) for qubit in qubits)
         for qubit, index in zip(qubits, outs, strict=True):
             self._wires[qubit] = index
         at = (column * self._width, _height(qubits))
@@ -148,9 +154,7 @@ def _height(qubits: tuple[int, ...]) -> int:
     return (top + below) * ROW // 2
 
 
-def _index_names(circuit: Circuit) -> Iterator[str]:
-    """New names of indices: letters while they last, so that the equation reads well."""
+def _letters(circuit: Circuit) -> Iterator[str]:
+    """Letters for all indices, if there are enough, so that the equation reads well."""
     n_indices = circuit.n_qubits + sum(len(gate.qubits) for gate in circuit.gates)
-    if n_indices <= len(ascii_letters):
-        return iter(ascii_letters)
-    return (f"w{number}" for number in range(1, n_indices + 1))
+    return iter(ascii_letters if n_indices <= len(ascii_letters) else "")

@@ -32,6 +32,9 @@ __all__ = ["statements"]
 MAX_DIGITS = 9
 """Longest size or place of a register [digits]."""
 
+MAX_OPERANDS = 10_000
+"""Most operands of one statement."""
+
 _RESERVED = frozenset(
     ("OPENQASM", "include", "qreg", "creg", "gate", "opaque", "barrier", "measure", "reset", "if")
 )
@@ -129,6 +132,13 @@ def _operands(reader: Reader, read: Callable[[Reader], Operand]) -> tuple[Operan
     found = [read(reader)]
     while reader.skips(","):
         found.append(read(reader))
+        if len(found) > MAX_OPERANDS:
+            refuse(
+                reader.next,
+                "too-big",
+                f"The statement has more than {MAX_OPERANDS} operands.",
+                "Split it into parts.",
+            )
     reader.expect(";")
     return tuple(found)
 

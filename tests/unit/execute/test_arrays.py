@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tensorloom.errors import NetworkError, TensorloomError
+from tensorloom.execute.arrays import ArrayStore, arrays_of, make_array, stored_array
+from tensorloom.model.index import Index
+from tensorloom.model.network import Network
+from tensorloom.model.recipe import (
+    ArrayRecipe,
+    BlobArray,
+    ConstantArray,
+    CopyArray,
+    GateArray,
+    IdentityArray,
+    InlineArray,
+    RandomArray,
+)
+from tensorloom.model.stored_array import StoredArray
+from tensorloom.model.tensor import Tensor
+
+if TYPE_CHECKING:
+    from tensorloom.model.recipe import DType
+
+
+def made(recipe: ArrayRecipe, *shape: int, dtype: DType = "float64") -> np.ndarray[Any, Any]:
+    array = make_array(recipe, shape, dtype, ArrayStore())
+    assert array.shape == shape
+    assert array.dtype == dtype
+    assert array.flags.c_contiguous
+    return array
+
+
+def network_of(*tensors: Tensor, **dimensions: int) -> Network:
+    indices = tuple(Index(name=name, dimension=size) for name, size in dimensions.items())
+    return Network(tensors=tensors, indices=indices)
+
+
+def refusal(recipe: ArrayRecipe, *shape: int, dtype: DType = "float64") -> TensorloomError:
+    with pytest.raises(TensorloomError) as caught:
+        make_array(recipe, shape, dtype, ArrayStore())
+    return caught.value
+
+
+def test_normal_numbers_are_those_of_pcg64() -> None:
+    array = made(RandomArray(seed=1), 2, 2)
+    expected = [[0.345584192064786, 0.8216181435011584], [0.33043707618338714, -1.303157231604361]]
+    np.testing.assert_array_equal(array, expected)
+
+
+def test_uniform_numbers_are_those_of_pcg64() -> None:
+    array = made(RandomArray(seed=1, distribution="uniform"), 3)
+    expected = [0.5118216247002567, 0.9504636963259353, 0.14415961271963373]
+    np.testing.assert_array_equal(array, expected)
+
+
+def test_complex_normal_draws_real_parts_first_with_variance_one_half() -> None:
+    recipe = RandomArray(seed=1, distribution="complex-normal")
+    plain = made(RandomArray(seed=1), 2, 2) * 0.5**0.5
+    array = made(recipe, 2, dtype="complex128")
+    np.testing.assert_allclose(array, plain[0] + 1j * plain[1], rtol=1e-15)
+    many = made(recipe, 40_000, dtype="complex128")
+    assert abs(float(np.mean(np.abs(many) ** 2)) - 1) < 0.02
+
+
+def test_single_precision_holds_the_same_numbers_rounded() -> None:
+    single = made(RandomArray(seed=3), 5, 7, dtype="float32")
+    np.testing.assert_array_equal(single, made(RandomArray(seed=3), 5, 7).astype("float32"))
+
+
+def test_constant_copy_and_identity() -> None:
+    assert made(ConstantArray(value=2.5), 2).tolist() == [2.5, 2.5]
+    assert made(ConstantArray(value=-3.0)).item() == -3.0
+    assert made(CopyArray(), 2, 3).tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert np.argwhere(made(CopyArray(), 2, 2, 2)).tolist() == [[0, 0, 0], [1, 1, 1]]
+    assert made(CopyArray()).item() == 1
+    assert made(IdentityArray(), 2, 2).tolist() == [[1, 0], [0, 1]]
+    assert made(IdentityArray()).item() == 1
+
+
+def test_identity_fuses_each_half_in_c_order() -> None:
+    array = made(IdentityArray(), 2, 3, 6, 1)
+    ones = np.argwhere(array)
+    assert ones.tolist() == [[i, j, 3 * i + j, 0] for i in range(2) for j in range(3)]
+
+
+def test_inline_values_in_c_order_real_and_complex() -> None:
+    array = made(InlineArray(values=(1, 2, 3, 4, 5, 6), shape=(2, 3)), 2, 3)
+    assert array.tolist() == [[1, 2, 3], [4, 5, 6]]
+    recipe = InlineArray(values=(1, 2, 3, -4), shape=(2,), complex=True)
+    assert made(recipe, 2, dtype="complex64").tolist() == [1 + 2j, 3 - 4j]
+
+
+def test_gate_recipe_becomes_its_array() -> None:
+    array = made(GateArray(name="y", conjugate=True), 2, 2, dtype="complex128")
+    assert array.tolist() == [[0, 1j], [-1j, 0]]
+
+
+def test_real_gate_fits_a_real_network_and_a_complex_one_does_not() -> None:
+    assert made(GateArray(name="x"), 2, 2, dtype="float32").tolist() == [[0, 1], [1, 0]]
+    error = refusal(GateArray(name="s"), 2, 2, dtype="float32")
+    assert isinstance(error, NetworkError)
+    assert error.code == "complex-into-real"
+    assert error.message == "The array is complex, but the network is contracted in float32."
+    assert error.hint == "Choose complex64 or complex128 as the number type."
+
+
+@pytest.mark.parametrize(
+    ("recipe", "shape", "code", "message"),
+    [
+        (
+            GateArray(name="h"),
+            (2, 3),
+            "array-shape",
+            "The tensor has shape (2, 3), but the gate 'h' has shape (2, 2).",
+        ),
+        (
+            InlineArray(values=(1, 2), shape=(2,)),
+            (5,),
+            "array-shape",
+            "The tensor has shape (5,), but the array has shape (2,).",
+        ),
+        (
+            IdentityArray(),
+            (2, 2, 2),
+            "odd-axes",
+            "An identity needs as many legs in as out, but the tensor has 3.",
+        ),
+        (
+            IdentityArray(),
+            (2, 3, 4, 1),
+            "array-shape",
+            "An identity is square, but this tensor's halves have 6 and 4 elements.",
+        ),
+        (
+            BlobArray(hash="ab" * 32, shape=(2,), dtype="float64"),
+            (2,),
+            "array-missing",
+            "The stored array abababababab is not here.",
+        ),
+        (
+            ConstantArray(value=0.0),
+            (2**30, 3),
+            "array-too-big",
+            "The array needs 25769803776 bytes; the most is 2147483648.",
+        ),
+    ],
+)
+def test_recipes_that_do_not_fit_are_refused(
+    recipe: ArrayRecipe, shape: tuple[int, ...], code: str, message: str
+) -> None:
+    error = refusal(recipe, *shape)
+    assert (error.code, error.message) == (code, message)
+    assert error.hint
+
+
+def test_numbers_beyond_single_precision_are_refused() -> None:
+    error = refusal(InlineArray(values=(1.0, -3e300), shape=(2,)), 2, dtype="float32")
+    assert error.code == "out-of-range"
+    assert error.message == "The array holds 3e+300, which is beyond float32."
+
+
+def test_store_gives_back_what_was_added_read_only() -> None:
+    store = ArrayStore()
+    array = np.arange(6, dtype=np.complex64).reshape(2, 3).T
+    recipe = store.add(array)
+    assert (recipe.shape, recipe.dtype) == ((3, 2), "complex64")
+    assert recipe.hash in store
+    np.testing.assert_array_equal(store.get(recipe.hash), array)
+    assert not store.get(recipe.hash).flags.writeable
+    np.testing.assert_array_equal(make_array(recipe, (3, 2), "complex128", store), array)
+    array[0, 0] = 9
+    assert store.get(recipe.hash)[0, 0] == 0
+
+
+def test_equal_content_is_stored_once_and_types_tell_it_apart() -> None:
+    store = ArrayStore()
+    first = store.add(np.ones(3))
+    assert store.add(stored_array(np.ones(3))) == first
+    assert store.add(np.ones(3, dtype="float32")).hash != first.hash
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "bool", "float16", ">f8"])
+def test_other_number_types_become_float64(dtype: str) -> None:
+    stored = stored_array(np.array([0, 1, 1], dtype=dtype))
+    assert stored.dtype == "float64"
+    assert stored.data == np.array([0, 1, 1], dtype="<f8").tobytes()
+
+
+def test_arrays_without_numbers_are_refused() -> None:
+    with pytest.raises(NetworkError) as caught:
+        stored_array(np.array(["a", "bc"]))
+    assert caught.value.code == "not-numbers"
+    assert caught.value.message == "An array of type <U2 holds no numbers."
+
+
+def test_scalars_stay_scalars() -> None:
+    store = ArrayStore()
+    recipe = store.add(StoredArray.of(dtype="float64", shape=(), data=np.float64(4).tobytes()))
+    assert make_array(recipe, (), "float64", store).shape == ()
+
+
+def test_arrays_of_a_network_come_in_its_order_and_equal_ones_are_shared() -> None:
+    tensors = (
+        Tensor(id="a", name="A", indices=("i", "j"), array=ConstantArray(value=2.0)),
+        Tensor(id="b", name="B", indices=("j",), array=ConstantArray(value=3.0)),
+        Tensor(id="c", name="C", indices=("j",), array=ConstantArray(value=3.0)),
+    )
+    arrays = arrays_of(network_of(*tensors, i=2, j=4), "float32", ArrayStore())
+    assert [array.shape for array in arrays] == [(2, 4), (4,), (4,)]
+    assert arrays[1] is arrays[2]
+
+
+def test_what_has_not_changed_is_not_made_again() -> None:
+    store = ArrayStore()
+    tensors = (
+        Tensor(id="a", name="A", indices=("i",), array=RandomArray(seed=1)),
+        Tensor(id="b", name="B", indices=("j",), array=RandomArray(seed=2)),
+    )
+    before = arrays_of(network_of(*tensors, i=2, j=4), "float64", store)
+    after = arrays_of(network_of(*tensors, i=3, j=4), "float64", store)
+    assert after[0].shape == (3,)
+    assert after[1] is before[1]
+    assert len(store.recent) == 2
+
+
+def test_errors_name_the_tensor() -> None:
+    tensor = Tensor(id="t7", name="A_1", indices=("i",), array=GateArray(name="cx"))
+    with pytest.raises(NetworkError) as caught:
+        arrays_of(network_of(tensor, i=2), "float64", ArrayStore())
+    assert caught.value.where.tensors == ("t7",)
+    assert caught.value.message == (
+        "A_1: The tensor has shape (2,), but the gate 'cx' has shape (2, 2, 2, 2)."
+    )
