@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from tensorloom.errors import EquationError, NetworkError
+from tensorloom.errors import EquationError, NetworkError, PlanError
 from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.backends import available, numpy_backend
 from tensorloom.execute.casting import as_numbers, common_dtype
+from tensorloom.execute.quantities import duration_text
 from tensorloom.execute.run import prepare, run
 from tensorloom.model.document import Document, check_dtype
 from tensorloom.model.equation import parse
@@ -42,6 +43,9 @@ _T = TypeVar("_T")
 
 WORTH_A_GPU_MS = 1000.0
 """Native numpy is asked alone below this: opening a GPU takes longer [ms]."""
+
+LONGEST_MS = 30 * 24 * 3.6e6
+"""Nobody waits for a call longer than a month; the job is refused instead [ms]."""
 
 _CHOICES: Mapping[str, BackendChoice] = {
     "auto": "auto",
@@ -73,6 +77,7 @@ def contract(
         EquationError: The text cannot be read.
         NetworkError: The operands do not belong to it.
         DeviceMemoryError: It does not fit, even sliced.
+        PlanError: ``too-long``.
 
     Example:
         >>> contract("ij,jk->ik", [[1.0, 2.0]], [[3.0], [4.0]])
@@ -114,6 +119,7 @@ def contract_network(  # noqa: PLR0913  # the last four are for callers with the
     Raises:
         InputError: Arrays or recipes that do not fit the network.
         DeviceMemoryError: It does not fit, even sliced.
+        PlanError: ``too-long``.
     """
     if isinstance(network, Document):
         dtype = dtype or network.dtype
@@ -128,7 +134,7 @@ def backend_choice(name: str) -> BackendChoice:
     """The backend that a user's word means; ``wgpu`` is WebGPU without a browser.
 
     Raises:
-        EquationError: ``bad-backend``.
+        NetworkError: ``bad-backend``.
     """
     if name not in _CHOICES:
         raise NetworkError(
@@ -152,6 +158,14 @@ def _run(
         dtype=dtype,
         allow_slicing=True,
     )
+    expected_ms = choice.attempts[0].predicted_ms
+    if expected_ms > LONGEST_MS:
+        raise PlanError(
+            "too-long",
+            f"This would take about {duration_text(expected_ms)} here.",
+            "Find a better order, make a dimension smaller, or send it to a heavy worker.",
+            values={"predictedMs": expected_ms},
+        )
     return _completed(run(choice, arrays, pulse=pulse))
 
 

@@ -6,10 +6,11 @@
 a sum meets at most K roundings), so it is a true bound where nothing cancels. ``loss`` is how much
 smaller the result is than a sum of the same products with random signs would be: what cancels in
 the value does not cancel in the error. For a network with elements of variance s_i^2 in tensor i
-and N_s summed index values, that sum has standard deviation prod(s_i) * sqrt(N_s).
+and N_s summed index values, that sum has standard deviation prod(s_i) * sqrt(N_s). Where no tensor
+has a negative element nothing cancels: loss is 1, and the bound a proof.
 
-A bound for real data, not a proof: inputs made so that large intermediates cancel inside the
-network, yet not in these averages, can pass it. 1 means that no digit is certain.
+Elsewhere it is a bound for real data, not a proof: inputs made so that large intermediates cancel
+inside the network, yet not in these averages, can pass it. 1 means that no digit is certain.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["error_bound", "length_bound"]
 
 SAFETY = 4.0
-"""Covers the gap between averages and maxima; 20,000 random networks stay below a quarter of it."""
+"""Covers the gap between averages and maxima; 18,000 random networks stay below half without it."""
 
 COMPLEX_FACTOR = 2.0
 """A complex product has four real ones and two sums: at most 2 sqrt(2) roundings, 2 typically."""
@@ -71,6 +72,8 @@ def error_bound(
     if largest == 0:
         return 1.0
     loss = typical - log(largest) - raw.log10_scale * log(10)
+    if all(array.dtype.kind != "c" and array.min() >= 0 for array in arrays):
+        loss = 0.0
     return min(1.0, SAFETY * length_bound(program) * exp(min(700.0, max(0.0, loss))))
 
 

@@ -1,0 +1,207 @@
+"""The command line: ``python -m tensorloom contract FILE`` prints the value and what it cost.
+
+Bad input ends in one line on the error stream and exit status 2, never in a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from math import log10
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from tensorloom.engine import backend_choice, contract_network
+from tensorloom.errors import FileFormatError, TensorloomError, Where
+from tensorloom.execute.arrays import ArrayStore
+from tensorloom.execute.quantities import bytes_text, count_text, duration_text
+from tensorloom.formats.opening import FORMATS, open_text, sniff
+from tensorloom.model.document import DTYPES
+from tensorloom.plan.find import quick
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tensorloom.execute.backend import Result
+    from tensorloom.formats.opened import Opened
+    from tensorloom.model.network import Network
+    from tensorloom.plan.plan import Plan
+
+__all__ = ["main"]
+
+LABEL_WIDTH = 16
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 0, or 2 for bad input.
+
+    Args:
+        arguments: Instead of those of the process.
+    """
+    try:
+        given = _parser().parse_args(arguments)
+        backend_choice(given.backend)
+        lines = _contract(given)
+    except TensorloomError as error:
+        print(f"tensorloom: {_sentence(error)}", file=sys.stderr)
+        return 2
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line, like everything else here."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"tensorloom: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="tensorloom", description="Contract tensor networks.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    contract = commands.add_parser(
+        "contract",
+        help="print the value of a network and what it cost",
+        description="Print the value of a network and what it cost.",
+    )
+    contract.add_argument(
+        "file", metavar="FILE", help="what to open, - for standard input, or einsum text itself"
+    )
+    contract.add_argument("--format", choices=FORMATS, help="by default found from the text")
+    contract.add_argument(
+        "--output",
+        metavar="state|BITS",
+        help="of a circuit: the full state, or the amplitude of a bit string, qubit 0 first",
+    )
+    contract.add_argument("--seed", type=int, help="of random arrays that the file does not fix")
+    contract.add_argument("--backend", default="auto", help="auto (default), numpy or wgpu")
+    contract.add_argument("--dtype", choices=DTYPES, help="by default the document's own")
+    contract.add_argument("--save", metavar="NPY", type=Path, help="write the value to this file")
+    return parser
+
+
+def _contract(given: argparse.Namespace) -> list[str]:
+    opened = _opened(given)
+    network = opened.document.network
+    store = ArrayStore()
+    for array in opened.arrays:
+        store.add(array)
+    plan = quick(network)
+    result = contract_network(
+        opened.document, backend=given.backend, dtype=given.dtype, store=store, plan=plan
+    )
+    lines = _report(network, plan, result)
+    if given.save is not None:
+        try:
+            np.save(given.save, result.value)
+        except OSError as error:
+            raise _unusable(str(given.save), error.strerror or "it cannot be written") from error
+    return lines
+
+
+def _opened(given: argparse.Namespace) -> Opened:
+    text, name = _text(given.file)
+    kind = given.format or sniff(text, name)
+    options: dict[str, object] = {"output": given.output, "seed": given.seed}
+    return open_text(
+        text,
+        format=kind,
+        name=name,
+        options={option: value for option, value in options.items() if value is not None},
+    )
+
+
+def _text(file: str) -> tuple[str, str]:
+    """The text to open and its name."""
+    try:
+        if file == "-":
+            return sys.stdin.buffer.read().decode(), "standard input"
+        path = Path(file)
+        if "->" in file and not path.exists():
+            return file, ""
+        return path.read_bytes().decode(), path.name
+    except UnicodeDecodeError as error:
+        raise _unusable(file, "it is not UTF-8 text") from error
+    except OSError as error:
+        raise _unusable(file, error.strerror or "it cannot be read") from error
+    except ValueError as error:
+        raise _unusable(file, "it is not the name of a file") from error
+
+
+def _unusable(file: str, reason: str) -> FileFormatError:
+    shown = file if len(file) < 80 else f"{file[:77]}..."  # noqa: PLR2004  # one terminal line
+    return FileFormatError(
+        "unusable-file",
+        f"{shown!r} cannot be used: {reason}.",
+        "Give the path of a file, or - for standard input.",
+        Where(file=shown),
+    )
+
+
+def _sentence(error: TensorloomError) -> str:
+    """The error in one line, with its place in the file."""
+    line = error.where.line
+    place = f"line {line}: " if line is not None else ""
+    return " ".join(f"{place}{error}".split())
+
+
+def _report(network: Network, plan: Plan, result: Result) -> list[str]:
+    """The value, then its cost, one fact a line."""
+    kind = "complex" if result.dtype.startswith("complex") else "real"
+    flop = result.mul_adds * (8 if kind == "complex" else 2)
+    steps = len(plan.tree.path)
+    shape = " x ".join(f"{name}: {size}" for name, size in _axes(network)) or "a scalar"
+    rows = [
+        ("value", _value_text(result)),
+        ("axes", shape),
+        ("error bound", _bound_text(result.error_bound)),
+        ("computed on", f"{result.backend} in {result.dtype}"),
+        ("time", f"{duration_text(result.ms)}, predicted {duration_text(result.predicted_ms)}"),
+        ("multiply-adds", f"{count_text(result.mul_adds)} ({count_text(flop)} FLOP, {kind})"),
+        ("largest tensor", f"{count_text(plan.cost.largest_elements)} elements made in one step"),
+        ("peak memory", bytes_text(result.peak_bytes)),
+        ("order", f"{plan.finder}, {steps} step{'s' * (steps != 1)}"),
+        *(("note", note) for note in result.notes),
+    ]
+    return [_row(label, text) for label, text in rows]
+
+
+def _axes(network: Network) -> list[tuple[str, int]]:
+    return [(name, network.dimension_of[name]) for name in network.output]
+
+
+def _row(label: str, text: str) -> str:
+    indent = " " * LABEL_WIDTH
+    return f"{label:<{LABEL_WIDTH}}{text}".replace("\n", f"\n{indent}")
+
+
+def _bound_text(bound: float) -> str:
+    return "no digit is certain" if bound >= 1 else f"{bound:.2g} of the largest magnitude"
+
+
+def _value_text(result: Result) -> str:
+    """A scalar in full, an array in numpy's short form; a carried exponent beside it."""
+    value: np.ndarray[Any, Any] = result.value
+    if value.ndim == 0:
+        text = str(value.item())
+    else:
+        text = np.array2string(value, threshold=200, max_line_width=100 - LABEL_WIDTH)
+    if result.log10_scale == 0:
+        return text
+    scale = f"10^{result.log10_scale:.0f}"
+    largest = float(np.abs(value).max())
+    return f"{text} x {scale} (log10 of the largest magnitude: {_log10(largest, result):.12g})"
+
+
+def _log10(largest: float, result: Result) -> float:
+    return log10(largest) + result.log10_scale
+
+
+if __name__ == "__main__":
+    sys.exit(main())
