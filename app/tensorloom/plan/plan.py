@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cost", "Finder", "Plan", "StepCost"]
 
-Finder = Literal["optimal", "greedy", "random-greedy", "reconfigured", "hyper"]
+Finder = Literal["optimal", "greedy", "random-greedy", "annealed", "reconfigured"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

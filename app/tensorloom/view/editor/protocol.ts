@@ -87,7 +87,7 @@ export interface ErrorJson {
 export type BigDecimal = string;
 
 export interface PlanJson {
-  /** "optimal" (proved) | "greedy" | "random-greedy" | "reconfigured" | "hyper". */
+  /** "optimal" (proved) | "greedy" | "random-greedy" | "annealed" | "reconfigured". */
   finder: string;
   proved: boolean;
   mulAdds: BigDecimal;
