@@ -76,7 +76,11 @@ export function sendOpen(file: ReadFile, options: Record<string, unknown> = {}, 
 /** Opens one file; QASM is given to `ask` first, as it can mean a state or an amplitude. */
 export async function openFile(file: File, onto: string | null, ask: (file: ReadFile, qubits: number) => void): Promise<void> {
   const read = await readFile(file);
-  if (!read) return;
+  if (!read) {
+    // The complaint would lie under the dialog.
+    store.set({ dialog: null });
+    return;
+  }
   if (read.base64 !== null) {
     openArray(read, onto);
     return;
@@ -93,12 +97,12 @@ export async function openFile(file: File, onto: string | null, ask: (file: Read
 function openArray(read: ReadFile, onto: string | null): void {
   const selected = [...store.get().selection.tensors];
   const target = onto ?? (selected.length === 1 ? (selected[0] ?? null) : null);
+  store.set({ dialog: null });
   if (target === null) {
     store.complain({ kind: "InputError", code: "no-tensor-selected", message: `“${read.name}” holds an array; it needs a tensor to sit on.`, hint: "Select one tensor, then open the file again.", where: { file: read.name }, values: {} });
     return;
   }
   sendOpen(read, {}, target);
-  store.set({ dialog: null });
 }
 
 /** The system's file chooser for arrays of one tensor. */
