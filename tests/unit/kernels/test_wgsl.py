@@ -1,0 +1,83 @@
+"""WGSL text: choice of family and tile, dispatch size, limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from tensorloom.assets import templates
+from tensorloom.errors import UnsupportedKernel
+from tensorloom.kernels.program import KernelSpec, LoopAxis
+from tensorloom.kernels.wgsl import GpuLimits, Shader, render
+
+
+def _matrices(rows: int, columns: int, contracted: int, dtype: str = "float32") -> KernelSpec:
+    return KernelSpec(
+        dtype=dtype,  # type: ignore[arg-type]  # one case asks for a wrong one
+        rows=(LoopAxis(size=rows, left=contracted, right=0, out=columns),),
+        columns=(LoopAxis(size=columns, left=0, right=1, out=1),),
+        contracted=(LoopAxis(size=contracted, left=1, right=columns, out=0),),
+    )
+
+
+def _render(spec: KernelSpec, limits: GpuLimits | None = None) -> Shader:
+    return render(spec, templates(), limits or GpuLimits(min_groups=1), fixed=True)
+
+
+def test_the_name_is_a_hash_of_the_text_and_its_first_word() -> None:
+    one, other = _render(_matrices(8, 8, 8)), _render(_matrices(8, 8, 9))
+    assert one.text.startswith(f"// {one.name}: ")
+    assert one.name != other.name
+    assert one == _render(_matrices(8, 8, 8))
+
+
+def test_groups_cover_all_tiles() -> None:
+    # 100 x 60 outputs in tiles of 4 x 4: 25 * 15 = 375 invocations in 6 groups of 64.
+    assert _render(_matrices(100, 60, 8)).groups == (6, 1)
+
+
+def test_very_many_groups_fill_two_dimensions() -> None:
+    # 40,000 x 4,000 outputs in tiles of 4 x 4 are 10^7 invocations: 156,250 groups of 64.
+    shader = _render(_matrices(40_000, 4_000, 2))
+    assert shader.groups == (32_768, 5)
+    assert f"id.y * {32_768 * 64}u" in shader.text
+
+
+def test_few_outputs_with_long_sums_get_a_workgroup_each() -> None:
+    shader = _render(_matrices(2, 3, 1000))
+    assert "workgroupBarrier" in shader.text
+    assert shader.groups == (6, 1)
+
+
+def test_a_software_adapter_sums_in_one_invocation() -> None:
+    assert "workgroupBarrier" not in _render(_matrices(2, 3, 1000), GpuLimits(split=False)).text
+
+
+def test_loops_that_llvmpipe_would_cut_are_split() -> None:
+    assert "workgroupBarrier" in _render(_matrices(2, 3, 70_000), GpuLimits(split=False)).text
+
+
+def test_tiles_shrink_until_the_device_is_busy() -> None:
+    busy = _render(_matrices(512, 512, 8), GpuLimits(min_groups=64))
+    assert "sum_3_3" in busy.text
+    starved = _render(_matrices(64, 64, 8), GpuLimits(min_groups=64))
+    assert "sum_1_0" not in starved.text
+
+
+def test_double_precision_is_refused() -> None:
+    with pytest.raises(UnsupportedKernel) as caught:
+        _render(_matrices(2, 2, 2, "float64"))
+    assert caught.value.code == "gpu-dtype"
+    assert caught.value.message == "The GPU does not compute in float64."
+
+
+def test_tensors_beyond_32_bit_addresses_are_refused() -> None:
+    with pytest.raises(UnsupportedKernel) as caught:
+        _render(_matrices(70_000, 70_000, 1))
+    assert caught.value.code == "gpu-too-big"
+    assert "4900000000 elements" in caught.value.message
+
+
+def test_sums_beyond_the_iteration_limit_are_refused() -> None:
+    with pytest.raises(UnsupportedKernel) as caught:
+        _render(_matrices(1, 1, 64 * 60_000 + 1))
+    assert caught.value.code == "gpu-too-long"
