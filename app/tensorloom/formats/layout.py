@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tensorloom.formats.layout_circuit import circuit
+from tensorloom.formats.layout_factors import factor_graph
 from tensorloom.formats.layout_free import Room, anchors_of, place_beside
 from tensorloom.formats.layout_graph import graph_of, parts, within
 from tensorloom.formats.layout_shapes import SPACING, known_shape
@@ -22,7 +23,7 @@ from tensorloom.model.diagram import MAX_COORDINATE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from tensorloom.formats.layout_graph import LayoutGraph
+    from tensorloom.formats.layout_graph import LayoutGraph, Neighbours
     from tensorloom.formats.layout_shapes import Points
     from tensorloom.model.document import Document
     from tensorloom.model.network import Network
@@ -65,9 +66,9 @@ def layout(
     spots: list[Position | None] = [fixed.get(tensor) for tensor in graph.tensors]
     spots += [None] * len(graph.dots)
     boxes: list[tuple[tuple[int, ...], Points]] = []
-    wires = None if fixed else circuit(network.tensors)
+    wires = None if fixed else circuit(network.tensors, network.output)
     if wires is not None:
-        spots[: len(wires)] = [(round(x), round(y)) for x, y in wires]
+        spots[: len(wires.points)] = [(round(x), round(y)) for x, y in wires.points]
     for nodes in parts(graph.neighbours):
         if any(spots[node] is not None for node in nodes):
             continue
@@ -77,7 +78,7 @@ def layout(
         boxes.append((nodes, points))
     _grow(graph, spots)
     _pack(boxes, spots)
-    yield _finished(network, graph, spots)
+    yield _finished(network, graph, spots, {} if wires is None else wires.ends)
 
 
 def laid_out(
@@ -117,6 +118,17 @@ def _drawn(graph: LayoutGraph, nodes: Sequence[int], seed: int) -> Iterator[tupl
         yield 1.0, [(0.0, 0.0)]
         return
     neighbours = within(graph.neighbours, nodes)
+    count = len(graph.tensors)
+    factors = factor_graph(neighbours, [k for k, node in enumerate(nodes) if node >= count])
+    if factors is None:
+        yield from _shaped(neighbours, seed)
+        return
+    for share, points in _shaped(factors.sites, seed):
+        yield share, factors.expanded(points, len(nodes))
+
+
+def _shaped(neighbours: Neighbours, seed: int) -> Iterator[tuple[float, Points]]:
+    """(share done, a point per node) of one connected graph."""
     known = known_shape(neighbours)
     if known is not None:
         yield 1.0, known
@@ -188,7 +200,10 @@ def _extent(points: Points) -> tuple[float, float, float, float]:
 
 
 def _finished(
-    network: Network, graph: LayoutGraph, spots: Sequence[Position | None]
+    network: Network,
+    graph: LayoutGraph,
+    spots: Sequence[Position | None],
+    ends: Mapping[str, Position],
 ) -> LayoutProgress:
     """The last progress value, everything within the bounds of a document."""
     kept = [_bounded(spot) for spot in spots if spot is not None]
@@ -196,7 +211,7 @@ def _finished(
     count = len(graph.tensors)
     positions = dict(zip(graph.tensors, kept, strict=False))
     dots = dict(zip(graph.dots, kept[count:], strict=True))
-    anchors = anchors_of(network, graph, positions, dots)
+    anchors = {**anchors_of(network, graph, positions, dots), **ends}
     return LayoutProgress(
         done=1.0,
         positions=positions,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tensorloom.formats.layout_shapes import Points
     from tensorloom.model.tensor import Tensor
 
-__all__ = ["circuit"]
+__all__ = ["CircuitDrawing", "circuit"]
 
 COLUMN, ROW = 120, 110
 """Distance of neighbouring moments and wires [pixels]."""
@@ -30,33 +30,47 @@ class _Step:
     leaving: tuple[str, ...]
 
 
-def circuit(tensors: Sequence[Tensor]) -> Points | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitDrawing:
+    """Where a circuit's tensors stand, in their order, and where its open wires end [pixels]."""
+
+    points: Points
+    ends: dict[str, tuple[int, int]]
+
+
+def circuit(tensors: Sequence[Tensor], output: Sequence[str]) -> CircuitDrawing | None:
     """Columns of moments, rows of qubits; ``None`` if the tensors are no circuit.
 
-    A gate on distant qubits keeps the rows between them free in its column.
+    A gate on distant qubits keeps the rows between them free in its column; bras and open ends
+    stand in the column after the last gate.
     """
     steps = _steps(tensors)
-    if steps is None:
-        return None
-    order = _in_time(steps)
-    if order is None:
+    order = None if steps is None else _in_time(steps)
+    if steps is None or order is None:
         return None
     row_of: dict[str, int] = {}
     free: list[int] = []
-    points: Points = [(0.0, 0.0)] * len(tensors)
+    column_of: dict[int, int] = {}
+    height_of: dict[int, float] = {}
     for place in order:
         step = steps[place]
         rows = [row_of[index] for index in step.entering if index in row_of]
         while len(rows) < max(len(step.entering), len(step.leaving)):
             rows.append(len(free))
             free.append(0)
-        spanned = range(min(rows), max(rows) + 1)
-        column = max(free[row] for row in spanned)
-        for row in spanned:
-            free[row] = column + 1
-        row_of.update(zip(step.leaving, rows, strict=False))
-        points[place] = (column * COLUMN, ROW * (min(rows) + max(rows)) / 2)
-    return points
+        height_of[place] = ROW * (min(rows) + max(rows)) / 2
+        if step.leaving:
+            spanned = range(min(rows), max(rows) + 1)
+            column_of[place] = max(free[row] for row in spanned)
+            free[spanned.start : spanned.stop] = [column_of[place] + 1] * len(spanned)
+            row_of.update(zip(step.leaving, rows, strict=True))
+    last = max(free)
+    return CircuitDrawing(
+        points=[
+            (column_of.get(place, last) * COLUMN, height_of[place]) for place in range(len(tensors))
+        ],
+        ends={name: (last * COLUMN, ROW * row_of[name]) for name in output if name in row_of},
+    )
 
 
 def _steps(tensors: Sequence[Tensor]) -> list[_Step] | None:
@@ -73,6 +87,8 @@ def _steps(tensors: Sequence[Tensor]) -> list[_Step] | None:
             half, kets = axes, kets + 1
         elif name.startswith("bra"):
             half = 0
+        elif axes % 2:
+            return None
         else:
             half = axes // 2
         step = _Step(entering=tensor.indices[half:], leaving=tensor.indices[:half])

@@ -137,7 +137,7 @@ def _best_way(
     """
     most_bonds_of_a_chain = 3
     straight = 12 if hangs else 2
-    out = 8 if len(bonds) <= most_bonds_of_a_chain else 2
+    out = 2 if len(bonds) > most_bonds_of_a_chain else 5 if hangs else 8
 
     def score(way: tuple[float, float]) -> float:
         nearest = max((way[0] * bond[0] + way[1] * bond[1] for bond in bonds), default=-1.0)

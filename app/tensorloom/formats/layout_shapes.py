@@ -25,6 +25,9 @@ SPACING = 130
 SIBLINGS = 110
 """Distance of neighbouring leaves in a tree [pixels]."""
 
+LEAST_SPINE = 4
+"""A tree with a shorter row of inner nodes looks better as a tree."""
+
 MOST_LAYERED_LEAVES = 24
 """Trees with more leaves are drawn around their centre, as a row of them would be unreadable."""
 
@@ -81,6 +84,8 @@ def comb(neighbours: Neighbours) -> Points | None:
         return None
     order = [spine_nodes[place] for place in path]
     if any(node not in hanging for node in order):
+        if len(order) < LEAST_SPINE:
+            return None
         # Not every site carries a leaf: the outer ones then belong to the row itself.
         order = [hanging[order[0]].pop(0), *order, hanging[order[-1]].pop(0)]
     points: Points = [(0.0, 0.0)] * len(neighbours)

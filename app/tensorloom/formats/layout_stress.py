@@ -36,8 +36,11 @@ MANY_NODES, FEW_PIVOTS, SOME_PIVOTS = 3000, 24, 80
 
 SWEEPS = 60
 SWEEPS_PER_YIELD = 6
-LEAST_DISTANCE = 0.55
-"""Closest that two nodes may end up [bonds]."""
+LEAST_DISTANCE = 0.7
+"""Closest that two nodes should end up [bonds]."""
+
+ROOM, MOST_SCALING = 0.75, 1.5
+"""Distance that three nodes in four should keep [bonds], and the most that scaling does for it."""
 
 
 def stress_layout(neighbours: Neighbours, seed: int) -> Iterator[tuple[float, Table]]:
@@ -53,7 +56,7 @@ def stress_layout(neighbours: Neighbours, seed: int) -> Iterator[tuple[float, Ta
         points = _majorised(points, steps, pivots, near)
         if sweep % SWEEPS_PER_YIELD == 0:
             yield 0.9 * sweep / sweeps, points * SPACING
-    points = _upright(points)
+    points = _roomy(_upright(points))
     for _ in range(12):
         points = _spread(points)
     yield 1.0, points * SPACING
@@ -151,6 +154,16 @@ def _upright(points: Table) -> Table:
     # Node 0 in the upper left, as in every other drawing.
     signs = np.where(turned[0] > 0, -1.0, 1.0)
     return turned * signs
+
+
+def _roomy(points: Table) -> Table:
+    """The drawing scaled up until most nodes have room: dense graphs crowd at one bond per step."""
+    columns = [
+        np.hypot(points[:, 0] - x, points[:, 1] - y) for x, y in points[:: len(points) // 200 + 1]
+    ]
+    nearest = np.sort(np.array(columns), axis=1)[:, 1]
+    crowded = float(np.quantile(nearest, 0.25))
+    return points * max(1.0, ROOM / max(crowded, ROOM / MOST_SCALING))
 
 
 def _spread(points: Table) -> Table:

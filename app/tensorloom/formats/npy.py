@@ -1,0 +1,215 @@
+"""NumPy files, .npy and .npz, as stored arrays: no pickles, nothing executed, sizes bounded.
+
+Headers are read by numpy itself, but no byte is allocated before the header's claim has been
+compared with the bytes that are there. Integers, booleans and half floats become ``float64``.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+import zipfile
+import zlib
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from tensorloom.errors import FileFormatError, Where
+from tensorloom.model.document import MAX_AXES
+from tensorloom.model.index import MAX_DIMENSION
+from tensorloom.model.stored_array import StoredArray
+
+if TYPE_CHECKING:
+    from tensorloom.model.recipe import DType
+
+__all__ = ["MAX_FILE_BYTES", "read_npy"]
+
+MAX_FILE_BYTES = 512 * 1024 * 1024
+"""Most bytes of arrays in one file, after inflating."""
+
+MAX_MEMBERS = 1000
+"""Most arrays in one archive."""
+
+_MAGIC = b"\x93NUMPY"
+_ZIP_MAGIC = b"PK"
+_MAX_HEADER_BYTES = 10_000
+_HEADER_READERS = {
+    (1, 0): npy_format.read_array_header_1_0,
+    (2, 0): npy_format.read_array_header_2_0,
+}
+
+
+def read_npy(data: bytes, name: str = "") -> tuple[tuple[str, StoredArray], ...]:
+    """(label, array) for each array in the file; the label of a lone .npy is its file's name.
+
+    Raises:
+        FileFormatError: ``not-npy``, ``too-big``, ``object-array``, ``unknown-dtype``,
+            ``cut-short``, ``left-over``, ``too-many-axes``, ``empty-array``, ``damaged-archive``.
+    """
+    if data.startswith(_MAGIC):
+        return ((_label(name), _read_one(data, name)),)
+    if data.startswith(_ZIP_MAGIC):
+        return _read_archive(data, name)
+    raise _refused(
+        "not-npy", "This is neither a .npy nor a .npz file.", "Save it with numpy.save.", name
+    )
+
+
+def _read_archive(data: bytes, name: str) -> tuple[tuple[str, StoredArray], ...]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = [info for info in archive.infolist() if not info.is_dir()]
+            if len(members) > MAX_MEMBERS:
+                raise _refused(
+                    "too-big",
+                    f"The archive holds {len(members)} files; the most is {MAX_MEMBERS}.",
+                    "Split it.",
+                    name,
+                )
+            left = MAX_FILE_BYTES
+            found = []
+            for info in members:
+                content = _inflate(archive, info, left, name)
+                left -= len(content)
+                if not content.startswith(_MAGIC):
+                    raise _refused(
+                        "not-npy",
+                        f"{info.filename[:60]!r} in the archive is no .npy file.",
+                        "Save the archive with numpy.savez.",
+                        name,
+                    )
+                label = _label(info.filename)
+                found.append((label, _read_one(content, f"{name}:{label}")))
+            return tuple(found)
+    # zipfile raises these for damaged, encrypted and unknown content, by Python version.
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise _damaged(name) from error
+    except (EOFError, OSError, ValueError, UnicodeError, KeyError, IndexError) as error:
+        raise _damaged(name) from error
+
+
+def _inflate(archive: zipfile.ZipFile, info: zipfile.ZipInfo, left: int, name: str) -> bytes:
+    """A member's bytes, no more than are allowed whatever its header claims."""
+    if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise _damaged(name)
+    with archive.open(info) as member:
+        content = member.read(left + 1)
+    if len(content) > left:
+        raise _refused(
+            "too-big",
+            f"The arrays hold more than {MAX_FILE_BYTES} bytes.",
+            "Open a smaller file.",
+            name,
+        )
+    return content
+
+
+def _read_one(data: bytes, name: str) -> StoredArray:
+    """The array of one .npy file."""
+    stream = io.BytesIO(data)
+    try:
+        version = npy_format.read_magic(stream)
+        read = _HEADER_READERS[version]
+        with warnings.catch_warnings():
+            # numpy warns about headers that Python 2 wrote; they are fine.
+            warnings.simplefilter("ignore")
+            shape, is_fortran, dtype = read(stream, max_header_size=_MAX_HEADER_BYTES)
+    # The header is Python text, which numpy reads with ast.literal_eval and its own checks.
+    except (ValueError, TypeError, KeyError, SyntaxError, RecursionError, MemoryError) as error:
+        raise FileFormatError(
+            "not-npy",
+            "The header of this .npy file cannot be read.",
+            "Save it again with numpy.save.",
+            Where(file=name or ".npy"),
+        ) from error
+    wanted = _wanted_type(dtype, name)
+    _check_shape(shape, name)
+    needed = math.prod(shape) * dtype.itemsize
+    there = len(data) - stream.tell()
+    if needed != there:
+        raise _refused(
+            "cut-short" if needed > there else "left-over",
+            f"The header speaks of {needed} bytes, but {there} follow.",
+            "Check that the file is complete.",
+            name,
+        )
+    if math.prod(shape) * np.dtype(wanted).itemsize > MAX_FILE_BYTES:
+        raise _refused(
+            "too-big",
+            f"The array has {math.prod(shape)} elements, too many for {wanted}.",
+            "Open a smaller array.",
+            name,
+        )
+    order: Literal["F", "C"] = "F" if is_fortran else "C"
+    array = np.frombuffer(data, dtype=dtype, offset=stream.tell()).reshape(shape, order=order)
+    content = np.ascontiguousarray(array, dtype=np.dtype(wanted).newbyteorder("<"))
+    return StoredArray.of(
+        dtype=wanted, shape=tuple(int(size) for size in shape), data=content.tobytes()
+    )
+
+
+def _wanted_type(dtype: np.dtype[np.generic], name: str) -> DType:
+    """The engine's type for a file's type."""
+    if dtype.hasobject:
+        raise _refused(
+            "object-array",
+            "The file holds Python objects, which are never loaded.",
+            "Save an array of numbers.",
+            name,
+        )
+    if dtype.kind in "biu":
+        return "float64"
+    by_kind: dict[tuple[str, int], DType] = {
+        ("f", 2): "float64",
+        ("f", 4): "float32",
+        ("f", 8): "float64",
+        ("c", 8): "complex64",
+        ("c", 16): "complex128",
+    }
+    wanted = by_kind.get((dtype.kind, dtype.itemsize))
+    if wanted is None:
+        raise _refused(
+            "unknown-dtype",
+            f"The file holds elements of type {str(dtype)[:40]}.",
+            "Convert it to a float or complex type.",
+            name,
+        )
+    return wanted
+
+
+def _check_shape(shape: tuple[int, ...], name: str) -> None:
+    # numpy stops at 64 axes, like a tensor here; older ones stopped at 32.
+    if len(shape) > min(MAX_AXES, 64):
+        raise _refused(
+            "too-many-axes",
+            f"The array has {len(shape)} axes; the most is {MAX_AXES}.",
+            "Fuse some of them.",
+            name,
+        )
+    if any(size < 1 or size > MAX_DIMENSION for size in shape):
+        raise _refused(
+            "empty-array",
+            f"The array has the shape {str(shape)[:60]}.",
+            f"Every dimension must be from 1 to {MAX_DIMENSION}.",
+            name,
+        )
+
+
+def _label(name: str) -> str:
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return last.removesuffix(".npy")[:64]
+
+
+def _damaged(name: str) -> FileFormatError:
+    return FileFormatError(
+        "damaged-archive",
+        "This archive is damaged, encrypted or packed in an unusual way.",
+        "Save it again with numpy.savez.",
+        Where(file=name or ".npz"),
+    )
+
+
+def _refused(code: str, message: str, hint: str, name: str) -> FileFormatError:
+    return FileFormatError(code, message, hint, Where(file=name or ".npy"))
