@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import sys
 import threading
 from contextlib import contextmanager
 from functools import partial
@@ -58,9 +59,20 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         """Say nothing: the address is what the user needs to see."""
 
 
-def _server(folder: Path, port: int, prefix: str) -> http.server.ThreadingHTTPServer:
+class Server(http.server.ThreadingHTTPServer):
+    """A server that does not complain of browsers which hang up early."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # base class's own
+        """Say nothing of closed connections, everything of other errors."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def _server(folder: Path, port: int, prefix: str) -> Server:
     handler = partial(Handler, directory=str(folder), prefix=prefix)
-    return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    return Server(("127.0.0.1", port), handler)
 
 
 def forever(folder: Path, *, port: int, prefix: str) -> None:

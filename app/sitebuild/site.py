@@ -22,7 +22,6 @@ LIBRARIES = {
     "bokeh-tables.min.js": "bokeh/server/static/js/bokeh-tables.min.js",
     "panel.min.js": "panel/dist/panel.min.js",
 }
-SHIMS = "panel/dist/bundled/reactiveesm"
 PANEL_CSS = ("css", "bundled/theme", "assets")
 
 
@@ -112,8 +111,6 @@ def _copy_libraries(env: Environment, part: Path, app_folder: str) -> None:
         packages = env.root / ".venv" / "Lib" / "site-packages"
     for name, path in LIBRARIES.items():
         shutil.copyfile(packages / path, part / app_folder / name)
-    shim = next((packages / SHIMS).rglob("es-module-shims.min.js"))
-    shutil.copyfile(shim, part / app_folder / "es-module-shims.min.js")
     version = (
         json.loads((packages / "panel" / "package.json").read_text())["version"]
         if (packages / "panel" / "package.json").is_file()

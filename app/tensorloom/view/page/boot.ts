@@ -36,6 +36,9 @@ export interface BootStatus {
   failed: boolean;
 }
 
+/** Panel asks for its components through es-module-shims; browsers that run this site need no shim. */
+const importShim = Object.assign((address: string) => import(new URL(address, document.baseURI).href), { addImportMap: () => undefined });
+
 type Reply = { text: string; buffers: ArrayBuffer[] };
 
 class Boot {
@@ -218,7 +221,7 @@ const build = JSON.parse(record ?? "{}") as BuildRecord;
 const base = new URL(".", document.baseURI).href;
 const boot = new Boot(build, base);
 const held = globalThis as { tensorloomStore?: EditorStore };
-Object.assign(globalThis, { tensorloomBoot: boot, tensorloom: createApi(boot, () => held.tensorloomStore) });
+Object.assign(globalThis, { importShim, tensorloomBoot: boot, tensorloom: createApi(boot, () => held.tensorloomStore) });
 
 const wanted = new URLSearchParams(location.search).get("start");
 boot.startWorker(build.snapshot && wanted !== "pyc" ? "snapshot" : "pyc", build.snapshot ? (wanted === "pyc" ? "asked for" : "") : "this site was built without one");
