@@ -21,7 +21,7 @@ export interface Gesture {
 }
 
 export type ActionId =
-  | "add-tensor" | "add-operator" | "add-isometry" | "add-copy" | "pull-leg" | "connect" | "toggle-open" | "rename" | "set-dimension"
+  | "add-tensor" | "add-operator" | "add-isometry" | "add-copy" | "add-matrix" | "pull-leg" | "connect" | "toggle-open" | "rename" | "set-dimension"
   | "undo" | "redo" | "cut" | "copy" | "paste" | "duplicate" | "delete" | "select-all" | "deselect"
   | "move-left" | "move-right" | "move-up" | "move-down" | "nudge-left" | "nudge-right" | "nudge-up" | "nudge-down" | "tidy"
   | "fit" | "zoom-in" | "zoom-out" | "zoom-reset" | "next" | "previous"
@@ -32,6 +32,7 @@ export const ACTIONS: readonly Action[] = [
   { id: "add-operator", label: "Add an operator", group: "Draw", keys: ["O"] },
   { id: "add-isometry", label: "Add an isometry", group: "Draw", keys: ["I"] },
   { id: "add-copy", label: "Add a copy dot", group: "Draw", keys: ["D"] },
+  { id: "add-matrix", label: "Put a matrix on the bond", group: "Draw", keys: ["X"] },
   { id: "pull-leg", label: "Pull a leg", group: "Draw", keys: ["L"], held: true },
   { id: "connect", label: "Connect to a letter", group: "Draw", keys: ["C"], held: true },
   { id: "toggle-open", label: "Open the index, or sum over it", group: "Draw", keys: ["S"], held: true },
@@ -98,22 +99,24 @@ export const ARIA = {
   tensorName: (tensor: string): string => `Name of tensor ${tensor}`,
 } as const;
 
-const handlers = new Map<ActionId, () => void>();
+/** What an action does; `false` says that there was nothing to do, and the key keeps its own meaning. */
+export type Handler = () => boolean | void;
+
+const handlers = new Map<ActionId, Handler>();
 
 /** Says what actions do; the answer takes it back. Later registrations win. */
-export function registerActions(given: Partial<Record<ActionId, () => void>>): () => void {
-  const entries = Object.entries(given) as [ActionId, () => void][];
+export function registerActions(given: Partial<Record<ActionId, Handler>>): () => void {
+  const entries = Object.entries(given) as [ActionId, Handler][];
   for (const [id, handler] of entries) handlers.set(id, handler);
   return () => {
     for (const [id, handler] of entries) if (handlers.get(id) === handler) handlers.delete(id);
   };
 }
 
-/** Does the action; false when nothing on the page can. */
+/** Does the action; false when nothing on the page can, or there was nothing to do. */
 export function perform(id: ActionId): boolean {
   const handler = handlers.get(id);
-  handler?.();
-  return handler !== undefined;
+  return handler !== undefined && handler() !== false;
 }
 
 export function actionOf(id: ActionId): Action {

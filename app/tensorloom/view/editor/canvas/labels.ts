@@ -109,7 +109,7 @@ function linePlaces({ index, kind }: Wish): DiagramPoint[] {
       let normal = turned(directionAt(curve, t));
       if (normal.y < -0.05 || (Math.abs(normal.y) <= 0.05 && normal.x < 0)) normal = times(normal, -1);
       const sign = (kind === "dimension" ? 1 : -1) * side;
-      const away = index.width / 2 + ASIDE - 3 + Math.abs(normal.x) * Math.max(0, half - 5);
+      const away = index.width / 2 + (kind === "name" ? ASIDE : ASIDE - 3) + Math.abs(normal.x) * Math.max(0, half - 5);
       return add(pointAt(curve, t), times(normal, sign * away));
     }),
   );

@@ -1,8 +1,8 @@
 /**
  * A name as mathematics: italic base, upright subscript, overline for a conjugate.
  *
- * `A_1`, `A1` and `A_{1}` read as A with subscript 1; a trailing `*` (also before the subscript) is
- * a conjugate; names of Greek letters become the letter. Names never become markup.
+ * `A_1`, `A1` and `A_{1}` read as A with subscript 1; a trailing `*` (also before the subscript) or
+ * a macron is a conjugate; names of Greek letters become the letter. Names never become markup.
  */
 
 export interface MathName {
@@ -20,10 +20,13 @@ const GREEK: Record<string, string> = {
 };
 
 const LONGEST = 14;
+/** A star at the end or before the subscript, or a macron or overline that combines with a letter. */
+const CONJUGATE = /\*(?=$|_)|[\u0304\u0305]/;
 
 export function mathName(name: string): MathName {
-  const conjugate = /\*$|\*_/.test(name);
-  const plain = conjugate ? name.replace(/\*(?=$|_)/, "") : name;
+  const spread = name.normalize("NFD");
+  const conjugate = CONJUGATE.test(spread);
+  const plain = conjugate ? spread.replace(CONJUGATE, "").normalize("NFC") : name;
   const parts = /^(.+?)_\{?([^{}]*)\}?$/.exec(plain) ?? /^(\D+?)(\d+)$/.exec(plain);
   const base = parts?.[1] || plain || name;
   const letter = GREEK[base] ?? base;

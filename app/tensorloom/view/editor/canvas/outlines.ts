@@ -51,8 +51,10 @@ export function inside(shape: MarkShape, x: number, y: number): boolean {
   }
 }
 
-export function outlinePath(shape: MarkShape): string {
-  const round = (radius: number) => `M${-radius},0a${radius},${radius} 0 1,0 ${2 * radius},0a${radius},${radius} 0 1,0 ${-2 * radius},0z`;
+/** The outline as an SVG path with its mark at `at`. */
+export function outlinePath(shape: MarkShape, at: DiagramPoint = { x: 0, y: 0 }): string {
+  const start = (x: number, y: number) => `M${at.x + x},${at.y + y}`;
+  const round = (radius: number) => `${start(-radius, 0)}a${radius},${radius} 0 1,0 ${2 * radius},0a${radius},${radius} 0 1,0 ${-2 * radius},0z`;
   switch (shape) {
     case "circle":
       return round(CIRCLE);
@@ -61,16 +63,18 @@ export function outlinePath(shape: MarkShape): string {
     case "none":
       return round(BARE);
     case "diamond":
-      return `M${-DIAMOND},0L0,${-DIAMOND}L${DIAMOND},0L0,${DIAMOND}z`;
+      return `${start(-DIAMOND, 0)}l${DIAMOND},${-DIAMOND}l${DIAMOND},${DIAMOND}l${-DIAMOND},${DIAMOND}z`;
     case "square": {
       const side = 2 * (SQUARE - CORNER);
       const arc = (x: number, y: number) => `a${CORNER},${CORNER} 0 0,1 ${x},${y}`;
-      return `M${CORNER - SQUARE},${-SQUARE}h${side}${arc(CORNER, CORNER)}v${side}${arc(-CORNER, CORNER)}h${-side}${arc(-CORNER, -CORNER)}v${-side}${arc(CORNER, -CORNER)}z`;
+      return `${start(CORNER - SQUARE, -SQUARE)}h${side}${arc(CORNER, CORNER)}v${side}${arc(-CORNER, CORNER)}h${-side}${arc(-CORNER, -CORNER)}v${-side}${arc(CORNER, -CORNER)}z`;
     }
     case "triangle-right":
-      return `M${TRIANGLE.base},${-TRIANGLE.half}L${TRIANGLE.tip},0L${TRIANGLE.base},${TRIANGLE.half}z`;
-    case "triangle-left":
-      return `M${-TRIANGLE.base},${-TRIANGLE.half}L${-TRIANGLE.tip},0L${-TRIANGLE.base},${TRIANGLE.half}z`;
+    case "triangle-left": {
+      const way = shape === "triangle-right" ? 1 : -1;
+      const along = way * (TRIANGLE.tip - TRIANGLE.base);
+      return `${start(way * TRIANGLE.base, -TRIANGLE.half)}l${along},${TRIANGLE.half}l${-along},${TRIANGLE.half}z`;
+    }
     default:
       return shape satisfies never;
   }

@@ -1,0 +1,41 @@
+/** The hint at the bottom left of the canvas, and the two keys that open everything else. */
+
+import { useEffect, useMemo, useState } from "react";
+import { perform } from "../actions.ts";
+import { useEditor } from "../store.ts";
+import { hintFor, keepLearnt, learntBefore } from "./hints.ts";
+import type { Scene } from "./scene.ts";
+
+export function HintLine({ scene, pulling }: { scene: Scene; pulling: boolean }) {
+  const [learnt, setLearnt] = useState<ReadonlySet<string>>(learntBefore);
+  const gesture = useEditor((state) => state.lastGesture);
+  const selectedIndices = useEditor((state) => state.selection.indices.size);
+  const selectedTensors = useEditor((state) => state.selection.tensors.size);
+  const draftWaiting = useEditor((state) => state.draftWaiting);
+  const made = gesture ?? (selectedTensors > 1 ? "Select" : null);
+  useEffect(() => {
+    if (made === null || learnt.has(made)) return;
+    const more = new Set(learnt).add(made);
+    setLearnt(more);
+    keepLearnt(more);
+  }, [made, learnt]);
+  const text = useMemo(
+    () => hintFor({ scene, tensors: scene.tensors.length, selectedIndices, pulling, draftWaiting }, learnt),
+    [scene, selectedIndices, pulling, draftWaiting, learnt],
+  );
+  return (
+    <p className="tl-hint">
+      {text && <span>{text}</span>}
+      {!pulling && (
+        <span className="tl-hint-keys">
+          <button type="button" onClick={() => perform("commands")}>
+            <kbd>Space</kbd> commands
+          </button>
+          <button type="button" onClick={() => perform("gestures")}>
+            <kbd>?</kbd> all gestures
+          </button>
+        </span>
+      )}
+    </p>
+  );
+}
