@@ -43,6 +43,9 @@ BUDGET_MS = 140.0
 SIGNIFICANT_MS = 1.0
 """Samples grow until they take this long: browsers round clocks to 0.1 ms [ms]."""
 
+CHAIN = 33
+"""Matrices in the sample that counts kernel calls."""
+
 RELATIVE_SPEED: Mapping[DType, float] = {
     "float64": 1.0,
     "float32": 2.0,
@@ -92,9 +95,7 @@ def predict(program: Program, rates: Rates) -> float:
         for spec in program.kernels
     ]
     one_slice = sum(times[dispatch.kernel] for dispatch in program.dispatches)
-    moved = sum(buffer.elements for buffer in program.buffers if buffer.source is not None)
-    moved += program.buffers[program.result].elements
-    moved_ms = moved * ITEM_BYTES[program.dtype] / rates.bytes_per_ms
+    moved_ms = _moved_bytes(program) / rates.bytes_per_ms
     return rates.run_ms + moved_ms + program.n_slices * one_slice
 
 
@@ -109,13 +110,12 @@ async def calibrate(replay: Replay, dtypes: tuple[DType, ...], clock: Clock) -> 
     bench = _Bench(replay, clock)
     first = dtypes[0]
     short = await bench.best_ms(_chain(2), first)
-    chain = 33
-    long = await bench.best_ms(_chain(chain), first)
-    dispatch_ms = max(1e-4, (long - short) / (chain - 2))
-    big = 1 << 18
-    copy_ms = await bench.best_ms(_transpose(512), first)
+    long = await bench.best_ms(_chain(CHAIN), first)
+    moving = await bench.best_ms(_diagonal(512), first) - short
+    dispatch_ms = max(1e-4, (long - short) / (CHAIN - 2))
+    bytes_per_ms = _moved_bytes(lower(_diagonal(512), first)) / max(1e-3, moving)
     rates = [
-        (dtype, size, await bench.rate(size, dtype, short))
+        (dtype, size, await bench.rate(size, dtype, short, bytes_per_ms))
         for dtype in dtypes
         for size in _SAMPLES
         if bench.spent_ms < BUDGET_MS or dtype == first
@@ -123,7 +123,7 @@ async def calibrate(replay: Replay, dtypes: tuple[DType, ...], clock: Clock) -> 
     return Rates(
         run_ms=max(0.0, short - dispatch_ms),
         dispatch_ms=dispatch_ms,
-        bytes_per_ms=2 * big * ITEM_BYTES[first] / max(1e-3, copy_ms - short),
+        bytes_per_ms=bytes_per_ms,
         mul_adds_per_ms=tuple(rates),
     )
 
@@ -149,15 +149,26 @@ class _Bench:
         self.spent_ms += sum(found)
         return min(found[1:])
 
-    async def rate(self, size: SizeClass, dtype: DType, base_ms: float) -> float:
+    async def rate(
+        self, size: SizeClass, dtype: DType, base_ms: float, bytes_per_ms: float
+    ) -> float:
         """Multiply-adds per millisecond of one class, on a sample large enough to be timed."""
         make, side, most = _SAMPLES[size]
         while True:
             tree = make(side)
-            elapsed = await self.best_ms(tree, dtype, times=2) - base_ms
+            program = lower(tree, dtype)
+            apart = base_ms + _moved_bytes(program) / bytes_per_ms
+            elapsed = await self.best_ms(tree, dtype, times=2) - apart
             if elapsed >= SIGNIFICANT_MS or side >= most or self.spent_ms > BUDGET_MS:
-                return lower(tree, dtype).mul_adds / max(0.02, elapsed)
+                return program.mul_adds / max(0.02, elapsed)
             side *= 2
+
+
+def _moved_bytes(program: Program) -> int:
+    """Bytes of all inputs and of the result of one slice."""
+    moved = sum(buffer.elements for buffer in program.buffers if buffer.source is not None)
+    moved += program.buffers[program.result].elements
+    return moved * ITEM_BYTES[program.dtype]
 
 
 def _chain(n: int) -> ContractionTree:
@@ -184,10 +195,9 @@ def _outer(side: int) -> ContractionTree:
     return _pair("i", "k", "ik", {"i": side, "k": side})
 
 
-def _transpose(side: int) -> ContractionTree:
-    return ContractionTree(
-        inputs=(("i", "j"),), output=("j", "i"), dimensions=(("i", side), ("j", side)), path=()
-    )
+def _diagonal(side: int) -> ContractionTree:
+    """Much to move, little to do."""
+    return ContractionTree(inputs=(("i", "i"),), output=("i",), dimensions=(("i", side),), path=())
 
 
 def _pair(left: str, right: str, out: str, sizes: dict[str, int]) -> ContractionTree:

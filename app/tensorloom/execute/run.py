@@ -23,6 +23,7 @@ from tensorloom.execute.quantities import bytes_text
 from tensorloom.execute.scaling import finished
 from tensorloom.kernels.lower import lower
 from tensorloom.model.stored_array import ITEM_BYTES
+from tensorloom.plan.slicing import sliced_to_fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -159,10 +160,6 @@ def _limit(refused: tuple[Backend, Program]) -> int:
 
 
 def _sliced(backend: Backend, plan: Plan, program: Program) -> Attempt:
-    from tensorloom.plan.slicing import (  # noqa: PLC0415  # imports cotengra: 0.4 s in Pyodide
-        sliced_to_fit,
-    )
-
     try:
         smaller = sliced_to_fit(plan, backend.limit_bytes // ITEM_BYTES[program.dtype])
     except PlanError as error:

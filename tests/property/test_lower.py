@@ -1,0 +1,84 @@
+"""Programs of random trees: what they hold, read and free, and that layouts change no value."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from random_networks import equation, random_arrays, random_tree, reference, tolerance
+from tensorloom.execute.backend import drive, no_pulse
+from tensorloom.execute.numpy_backend import NumpyBackend
+from tensorloom.kernels.lower import lower
+from tensorloom.plan.cost import cost_of
+
+if TYPE_CHECKING:
+    from tensorloom.plan.tree import ContractionTree
+
+trees = st.builds(random_tree, st.integers(0, 2**32), sliced=st.booleans())
+
+
+@given(tree=trees)
+def test_every_element_of_a_result_is_written_once(tree: ContractionTree) -> None:
+    program = lower(tree, "float64")
+    for call in program.dispatches:
+        spec = program.kernels[call.kernel]
+        axes = (*spec.batch, *spec.rows, *spec.columns)
+        places = np.zeros((), int)
+        for axis in axes:
+            places = np.add.outer(places, axis.out * np.arange(axis.size))
+        assert sorted(places.reshape(-1)) == list(range(program.buffers[call.out].elements))
+
+
+@given(tree=trees)
+def test_reads_stay_inside_the_buffers(tree: ContractionTree) -> None:
+    program = lower(tree, "float64")
+    for call in program.dispatches:
+        spec = program.kernels[call.kernel]
+        for side, buffer in (("left", call.left), ("right", call.right)):
+            if buffer is None:
+                continue
+            axes = (*spec.batch, *spec.rows, *spec.columns, *spec.contracted)
+            last = sum((axis.size - 1) * getattr(axis, side) for axis in axes)
+            moved = sum(
+                (axis.size - 1) * dict(axis.inputs).get(buffer, 0) for axis in program.slices
+            )
+            assert last + moved < program.buffers[buffer].elements
+
+
+@given(tree=trees)
+def test_intermediates_are_freed_once_after_their_last_use(tree: ContractionTree) -> None:
+    program = lower(tree, "float64")
+    n_inputs = len(tree.inputs)
+    freed: list[int] = []
+    for call in program.dispatches:
+        assert call.left not in freed
+        assert call.right not in freed
+        freed.extend(call.frees)
+    made = {call.out for call in program.dispatches}
+    assert sorted(freed) == sorted(made - {program.result})
+    assert all(buffer >= n_inputs for buffer in freed)
+
+
+@given(tree=trees)
+def test_cost_and_program_agree(tree: ContractionTree) -> None:
+    program, cost = lower(tree, "float32"), cost_of(tree)
+    n_slices = prod(dict(tree.dimensions)[name] for name in tree.sliced)
+    assert program.n_slices == n_slices
+    if tree.path and not any(kernel.unary for kernel in program.kernels):
+        assert program.mul_adds == cost.mul_adds
+    if tree.path:
+        assert program.mul_adds <= cost.mul_adds
+
+
+@given(tree=trees, seed=st.integers(0, 2**32))
+def test_values_agree_with_einsum(tree: ContractionTree, seed: int) -> None:
+    arrays = random_arrays(tree, "float64", seed)
+    program = lower(tree, "float64")
+    found = drive(NumpyBackend().run(program, arrays, no_pulse)).value
+    wanted = reference(equation(tree), arrays, "float64")
+    error = np.abs(found - wanted.value)
+    assert np.all(error <= tolerance(program, wanted))

@@ -1,0 +1,60 @@
+"""Error bounds of small networks, worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tensorloom.execute.backend import RawResult
+from tensorloom.execute.error_bound import SAFETY, error_bound, length_bound
+from tensorloom.kernels.lower import lower
+from tensorloom.plan.tree import ContractionTree
+
+U32, U64 = 2.0**-24, 2.0**-53
+
+
+def dot(n: int) -> ContractionTree:
+    return ContractionTree(
+        inputs=(("i",), ("i",)), output=(), dimensions=(("i", n),), path=((0, 1),)
+    )
+
+
+def bound(left: list[float], right: list[float], dtype: str = "float64") -> float:
+    arrays = [np.array(left), np.array(right)]
+    raw = RawResult(value=np.asarray(arrays[0] @ arrays[1], dtype))
+    return error_bound(dot(len(left)), lower(dot(len(left)), dtype), arrays, raw)
+
+
+def test_lengths_add_up() -> None:
+    # Two inputs, one step of 5 terms and its product.
+    assert length_bound(lower(dot(5), "float64")) == U64 * (2 + 5 + 1)
+    assert length_bound(lower(dot(5), "complex64")) == 2 * U32 * (2 + 5 + 1)
+
+
+def test_nothing_is_lost_without_negative_numbers() -> None:
+    assert bound([1e-9, 1, 1e9], [1, 5, 0.1]) == SAFETY * U64 * (2 + 3 + 1)
+
+
+def test_cancellation_raises_the_bound() -> None:
+    # Typical: sqrt(2) * 1 * 1; found 2^-10.
+    loss = np.sqrt((1 + (1 - 2.0**-10) ** 2) / 2 * 2) / 2.0**-10
+    assert bound([1, -(1 - 2.0**-10)], [1, 1]) == pytest.approx(SAFETY * U64 * 5 * loss)
+
+
+def test_no_digit_is_certain_of_a_zero_left_by_cancellation() -> None:
+    assert bound([1, -1], [1, 1]) == 1.0
+
+
+def test_a_zero_tensor_gives_an_exact_zero() -> None:
+    assert bound([0, 0], [1, -1]) == 0.0
+
+
+def test_infinity_has_no_certain_digit() -> None:
+    assert bound([np.inf, 1], [1, 1]) == 1.0
+
+
+def test_carried_exponents_count() -> None:
+    arrays = [np.array([-1e300]), np.array([1e300])]
+    raw = RawResult(value=np.asarray(-1.0), log10_scale=600.0)
+    found = error_bound(dot(1), lower(dot(1), "float64"), arrays, raw)
+    assert found == pytest.approx(SAFETY * U64 * 4)
