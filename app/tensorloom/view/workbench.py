@@ -29,7 +29,7 @@ def workbench() -> Viewable:
     document = example()
     editor = Editor(
         on_request=session.receive,
-        document=json.dumps(codec.to_json(document)),
+        opening=json.dumps(codec.to_json(document)),
         notices=json.dumps(session.first_notices(document)),
         inspection=pn.pane.Bokeh(inspection.figure, sizing_mode="stretch_width"),
         sizing_mode="stretch_both",

@@ -39,12 +39,13 @@ class Editor(ReactComponent):
     """The workbench as the page draws it.
 
     Args:
-        document: JSON of the document to open with, where the page has none of its own.
+        opening: JSON of the document to open with, where the page has none of its own. (Bokeh
+            models have a ``document`` already.)
         notices: JSON list of what Python said about that document when the site was built.
         inspection: The picture of the tensor that is looked into.
     """
 
-    document: str = param.String(default="{}")
+    opening: str = param.String(default="{}")
     notices: str = param.String(default="[]")
     inspection: Any = Child()
 
