@@ -51,7 +51,7 @@ export function CommandPalette() {
         aria-expanded="true"
         aria-controls="tl-palette-list"
         aria-activedescendant={shown[current] ? `tl-command-${shown[current].id}` : undefined}
-        autoFocus
+        data-focus=""
         spellCheck={false}
         placeholder="What would you like to do?"
         value={typed}

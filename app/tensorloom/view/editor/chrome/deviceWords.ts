@@ -26,11 +26,10 @@ export function place(backend: Backend, dtype: DType): string {
   return `${BACKEND_WORDS[backend]}, ${DTYPE_WORDS[dtype].short}`;
 }
 
-export type LampState = "starting" | "ready" | "replaced" | "failed";
+export type LampState = "starting" | "ready" | "failed";
 
 /** The lamp before the device line: what it says is also in the words beside it. */
 export function lampState(device: DeviceJson | null, ready: boolean, failed: boolean): LampState {
   if (failed) return "failed";
-  if (!ready || !device) return "starting";
-  return device.replaced.length > 0 ? "replaced" : "ready";
+  return ready && device ? "ready" : "starting";
 }

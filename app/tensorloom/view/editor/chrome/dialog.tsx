@@ -23,12 +23,15 @@ export function Dialog({ title, className = "", bare = false, children }: Dialog
   useEffect(() => {
     const dialog = element.current;
     dialog?.showModal();
+    // The browser would focus the closing button; what the dialog is for comes first.
+    (dialog?.querySelector<HTMLElement>("[data-focus]") ?? dialog)?.focus();
     return () => dialog?.close();
   }, []);
   return (
     <dialog
       ref={element}
       className={`tl-dialog ${className}`}
+      tabIndex={-1}
       aria-labelledby={id}
       onCancel={(event) => {
         event.preventDefault();

@@ -25,7 +25,7 @@ export function ExportDialog() {
             <b>Document</b>
             <small>Everything but arrays from files: a JSON file that opens here again</small>
           </div>
-          <button type="button" className="tl-button is-main" autoFocus onClick={saveDocument}>
+          <button type="button" className="tl-button is-main" data-focus="" onClick={saveDocument}>
             Save
           </button>
         </li>

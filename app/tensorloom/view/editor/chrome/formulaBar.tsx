@@ -8,6 +8,7 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 import { store, useEditor } from "../store.ts";
 import { indexAt, pieces, sizeChips } from "./formulaTokens.ts";
+import { MathText } from "./mathText.tsx";
 import { Scrub } from "./scrub.tsx";
 
 export function FormulaBar() {
@@ -123,7 +124,7 @@ function SizeChips() {
           }
           onCancel={() => store.cancelGesture()}
         >
-          <i className={chip.names.length === 1 ? "tl-index" : "tl-many"}>{chip.label}</i>
+          {chip.names.length === 1 ? <MathText name={chip.label} /> : <span>{chip.label}</span>}
         </Scrub>
       ))}
     </div>

@@ -42,11 +42,12 @@ export function InspectionCard() {
   }, [ready, target, dark, tensor?.array, size, target === null ? result : null]);
 
   return (
-    <section className="tl-card tl-inspection" aria-label={shown?.title ?? "Look inside"} hidden={target === undefined}>
-      <header className="tl-card-head">
-        <h2>{tensor ? <>Inside <MathText name={tensor.name} /></> : "Inside the result"}</h2>
-        <span>{shown?.note}</span>
-      </header>
+    <section className="tl-card tl-inspection" data-of={target === null ? "result" : "tensor"} aria-label={shown?.title ?? "Look inside"} hidden={target === undefined}>
+      {target === null && (
+        <header className="tl-card-head">
+          <h2>Inside the result</h2>
+        </header>
+      )}
       <div className="tl-inspection-slot" data-tensorloom-slot="inspection" />
       {shown && <Caption inspection={shown} />}
       {shown && shown.indices.length > 2 && <AxisRoles inspection={shown} dark={dark} />}
@@ -56,7 +57,6 @@ export function InspectionCard() {
 }
 
 function Caption({ inspection }: { inspection: Inspection }) {
-  if (inspection.indices.length < 2) return null;
   const names = (list: readonly string[]) => list.map((name) => <MathText key={name} name={name} />);
   return (
     <p className="tl-ends tl-caption">
@@ -65,6 +65,7 @@ function Caption({ inspection }: { inspection: Inspection }) {
         {inspection.rows.length > 0 && inspection.columns.length > 0 && ", "}
         {inspection.columns.length > 0 && <>columns {names(inspection.columns)}</>}
       </span>
+      <span>{inspection.note}</span>
     </p>
   );
 }

@@ -58,7 +58,7 @@ function Chooser({ ask }: { ask: (file: ReadFile, qubits: number) => void }) {
     <div className="tl-open">
       <div className="tl-drop-field">
         <p>Drop a file anywhere on the page, or</p>
-        <button type="button" className="tl-button is-main" autoFocus onClick={() => input.current?.click()}>
+        <button type="button" className="tl-button is-main" data-focus="" onClick={() => input.current?.click()}>
           Choose a file
         </button>
         <input
@@ -125,14 +125,14 @@ function AskCircuit({ asked: { file, qubits } }: { asked: Asked }) {
         {file.name ? `“${file.name}”` : "This circuit"} has {qubits} {qubits === 1 ? "qubit" : "qubits"}. What should it give?
       </p>
       <label>
-        <input type="radio" name="tl-circuit" checked={wantsState} onChange={() => setWantsState(true)} autoFocus={wantsState} />
+        <input type="radio" name="tl-circuit" checked={wantsState} onChange={() => setWantsState(true)} data-focus={wantsState ? "" : undefined} />
         <span>The whole state</span>
         <small>
           {nAmplitudes} amplitudes{qubits > MAX_STATE_QUBITS ? ", more than a tab can hold comfortably" : ""}
         </small>
       </label>
       <label>
-        <input type="radio" name="tl-circuit" checked={!wantsState} onChange={() => setWantsState(false)} autoFocus={!wantsState} />
+        <input type="radio" name="tl-circuit" checked={!wantsState} onChange={() => setWantsState(false)} data-focus={wantsState ? undefined : ""} />
         <span>The amplitude of a bit string</span>
         <small>The first character is qubit 0</small>
       </label>

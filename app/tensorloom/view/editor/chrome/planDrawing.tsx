@@ -6,7 +6,7 @@ import { memo, type PointerEvent, useEffect, useId, useMemo, useRef, useState } 
 import type { MarkJson, PlanJson } from "../protocol.ts";
 import { useEditor } from "../store.ts";
 import { bigCount, bytes } from "./numbers.ts";
-import { memoryStrip, planBox, type PlanBox, showsMarks, stepAt, timeX, treePath, treeY } from "./planPaths.ts";
+import { carriers, memoryStrip, planBox, type PlanBox, showsMarks, stepAt, timeX, treePath, treeY } from "./planPaths.ts";
 import { goToStep } from "./planSteps.ts";
 import { type TreeGeometry, treeGeometry } from "./treeGeometry.ts";
 import { numbersWords } from "./valueText.ts";
@@ -82,6 +82,7 @@ const Picture = memo(function Picture({ plan, geometry, box, clip }: PictureProp
   const peakAnchor = memory.peakX > box.width - 150 ? "end" : "start";
   return (
     <g className={geometry.nSteps > 120 ? "tl-tree is-dense" : "tl-tree"}>
+      <SelectedIndex plan={plan} geometry={geometry} box={box} />
       <path className="is-pending" d={tree} />
       <path className="is-done" d={tree} clipPath={inside} />
       <Leaves plan={plan} geometry={geometry} box={box} />
@@ -94,6 +95,18 @@ const Picture = memo(function Picture({ plan, geometry, box, clip }: PictureProp
     </g>
   );
 });
+
+/** The life of the selected indices: every tensor that carries one, until it is summed. */
+function SelectedIndex({ plan, geometry, box }: Omit<PictureProps, "clip">) {
+  const names = useEditor((state) => state.selection.indices);
+  const tensors = useEditor((state) => state.document.tensors);
+  const path = useMemo(() => {
+    if (names.size === 0) return "";
+    const carrying = carriers(plan, tensors, names);
+    return treePath(geometry, box, (number) => carrying.has(number));
+  }, [names, tensors, plan, geometry, box]);
+  return path ? <path className="tl-life" d={path} /> : null;
+}
 
 function Leaves({ plan, geometry, box }: Omit<PictureProps, "clip">) {
   const marks = useEditor((state) => state.document.marks);
@@ -130,7 +143,7 @@ function Slider({ plan, box, step, x }: { plan: PlanJson; box: PlanBox; step: nu
   const now = plan.steps[step - 1];
   const words = now ? `${numbersWords(now.elements)}, ${bigCount(now.mulAdds)} multiply-adds` : "before the first step";
   const keys: Record<string, number> = { ArrowLeft: step - 1, ArrowDown: step - 1, ArrowRight: step + 1, ArrowUp: step + 1, PageDown: step - 10, PageUp: step + 10, Home: 0, End: nSteps };
-  const flip = x > box.width - 240;
+  const flip = x > box.width / 2;
   return (
     <g
       className="tl-slider"

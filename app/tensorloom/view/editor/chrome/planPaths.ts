@@ -6,7 +6,7 @@
  * with 924.
  */
 
-import type { PlanJson } from "../protocol.ts";
+import type { PlanJson, TensorJson } from "../protocol.ts";
 import type { TreeGeometry } from "./treeGeometry.ts";
 
 /** The drawing's box in pixels; tree above, leaves on `ground`, memory below. */
@@ -36,12 +36,23 @@ export function stepAt(box: PlanBox, nSteps: number, pixel: number): number {
 
 const px = (value: number): string => String(Math.round(value * 10) / 10);
 
-export function treePath(geometry: TreeGeometry, box: PlanBox): string {
+/** Lines from every tensor to what it becomes; `keep` chooses by the SSA number of the tensor. */
+export function treePath(geometry: TreeGeometry, box: PlanBox, keep: (number: number) => boolean = () => true): string {
   const at = (number: number): string => {
     const point = geometry.points[number] ?? { x: 0, y: 0 };
     return `${px(timeX(box, geometry.nSteps, point.x))},${px(treeY(box, point.y))}`;
   };
-  return geometry.lines.map(({ from, to }) => `M${at(from)}L${at(to)}`).join("");
+  return geometry.lines.filter(({ from }) => keep(from)).map(({ from, to }) => `M${at(from)}L${at(to)}`).join("");
+}
+
+/** SSA numbers of all tensors, given and made, that carry one of the indices. */
+export function carriers(plan: Pick<PlanJson, "inputs" | "steps">, tensors: readonly TensorJson[], names: ReadonlySet<string>): Set<number> {
+  const touched = (indices: readonly string[]) => indices.some((name) => names.has(name));
+  const given = new Set(tensors.filter((tensor) => touched(tensor.indices)).map((tensor) => tensor.id));
+  return new Set([
+    ...plan.inputs.flatMap((id, leaf) => (given.has(id) ? [leaf] : [])),
+    ...plan.steps.flatMap((step) => (touched(step.indices) ? [step.out] : [])),
+  ]);
 }
 
 export function treeY(box: PlanBox, height: number): number {

@@ -42,6 +42,7 @@ function Link({ link }: { link: string }) {
   const field = useRef<HTMLInputElement>(null);
   const [said, setSaid] = useState("Copy");
   const { characters, part, tooLong } = linkSize(link);
+  useEffect(() => field.current?.focus(), []);
   const copy = async () => {
     field.current?.select();
     setSaid((await copyText(link)) ? "Copied" : "Press Ctrl+C");
@@ -49,7 +50,7 @@ function Link({ link }: { link: string }) {
   return (
     <>
       <div className="tl-link-row">
-        <input ref={field} className="tl-field" aria-label="Link" readOnly autoFocus value={link} onFocus={(event) => event.currentTarget.select()} />
+        <input ref={field} className="tl-field" aria-label="Link" readOnly value={link} onFocus={(event) => event.currentTarget.select()} />
         <button type="button" className="tl-button is-main" onClick={() => void copy()}>
           <span role="status">{said}</span>
         </button>

@@ -16,7 +16,7 @@ export function TemplatesDialog() {
       <div className="tl-gallery" role="radiogroup" aria-label="Template">
         {TEMPLATES.map((one) => (
           <label key={one.name} className="tl-template">
-            <input type="radio" name="tl-template" checked={one.name === name} onChange={() => setName(one.name)} autoFocus={one.name === name} />
+            <input type="radio" name="tl-template" checked={one.name === name} onChange={() => setName(one.name)} data-focus={one.name === name ? "" : undefined} />
             <TemplatePicture name={one.name} />
             <b>{one.label}</b>
             <small>{one.about}</small>
