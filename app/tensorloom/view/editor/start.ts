@@ -70,9 +70,9 @@ function brokenLink(reason: string): ErrorJson {
   return { kind: "DocumentError", code: "bad-link", message: `This link cannot be read: ${said}`, hint: "Ask for it again, or for the drawing as a file.", where: {}, values: {} };
 }
 
-function openExample(store: EditorStore, { document, notices }: Given): void {
+function openExample(store: EditorStore, { opening, notices }: Given): void {
   try {
-    store.open(checkedDocument(JSON.parse(document)));
+    store.open(checkedDocument(JSON.parse(opening)));
     for (const notice of JSON.parse(notices) as Notice[]) store.receive(notice);
   } catch (error) {
     // The component's own parameters are ours; an empty paper is better than none.
