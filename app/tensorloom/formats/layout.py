@@ -69,12 +69,14 @@ def layout(
     wires = None if fixed else circuit(network.tensors, network.output)
     if wires is not None:
         spots[: len(wires.points)] = [(round(x), round(y)) for x, y in wires.points]
+    n_drawn = 0
     for nodes in parts(graph.neighbours):
         if any(spots[node] is not None for node in nodes):
             continue
         points: Points = []
         for share, points in _drawn(graph, nodes, seed):  # noqa: B007  # the last is kept
-            yield LayoutProgress(done=0.95 * share * (nodes[-1] + 1) / len(spots))
+            yield LayoutProgress(done=0.95 * (n_drawn + share * len(nodes)) / len(spots))
+        n_drawn += len(nodes)
         boxes.append((nodes, points))
     _grow(graph, spots)
     _pack(boxes, spots)
