@@ -7,7 +7,7 @@ starts from a fresh greedy tree. Nothing reads a clock and everything follows fr
 This module imports cotengra (0.4 s in the page); only ``plan.search`` imports it.
 
 Measured on the benchmark networks (``docs/benchmarks.md``): annealing after greedy beats
-hyper-optimisation of the same length by 10^0 to 10^5 multiply-adds, which is why there is none.
+hyper-optimisation of the same length by factors of 1 to 10^5, which is why there is none.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tensorloom.plan.memory import ordered_path
 from tensorloom.plan.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tensorloom.plan.inputs import Path
     from tensorloom.plan.plan import Finder
@@ -55,7 +55,7 @@ FRESH_SLACK = 10**6
 FRESH_AFTER = 3
 """Rounds without gain after which every other one starts anew."""
 
-MOST_STALE = 60
+MOST_STALE = 30
 """Rounds without gain after which the search ends by itself."""
 
 
@@ -171,7 +171,7 @@ class _Search:
         if not growing.optimize_greedy(costmod=costmod, temperature=temperature, seed=self._seed()):
             return None
         growing.optimize_remaining_by_size()
-        return tuple((left, right) for left, right in growing.ssa_path)
+        return _pairs(growing.ssa_path, len(self.inputs))
 
     def _settings(self) -> tuple[float, float]:
         costmod, temperature = (
@@ -214,3 +214,17 @@ class _Search:
             finder=self.best.finder,
             path=path,
         )
+
+
+def _pairs(path: Iterable[Sequence[int]], n_inputs: int) -> Path:
+    """A path without cotengra's steps of one tensor (a lone sum, a trace), numbered anew."""
+    number = list(range(n_inputs))
+    pairs: list[tuple[int, int]] = []
+    for step in path:
+        if len(step) == 1:
+            number.append(number[step[0]])
+        else:
+            left, right = step
+            number.append(n_inputs + len(pairs))
+            pairs.append((number[left], number[right]))
+    return tuple(pairs)

@@ -1,0 +1,197 @@
+"""How good the trees are: what is found at once, in the tab, and by native cotengra.
+
+Usage: python3 build.py bench trees [--quick], or with PYTHONPATH=app
+python tests/bench/trees.py [--quick] [--seconds 30] [--networks FOLDER] [--only NAME]
+
+For every network JSON file in the folder: the plan found at once; the search of the page, run for
+``--seconds`` in the site's own Pyodide under Node; and cotengra's ``auto-hq`` preset, run natively
+for the same time. Writes the section "Contraction trees" of ``docs/benchmarks.md``. The goal: in
+the tab at most 10 times the multiply-adds of native ``auto-hq``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import re
+import shutil
+import tempfile
+import time
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from sitebuild import environment, runtime
+from tensorloom.plan.cost import cost_of
+from tensorloom.plan.find import plan_for
+
+ROOT = Path(__file__).resolve().parents[2]
+CORE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
+WHEELS = ("numpy-", "cotengra-", "opt_einsum-", "autoray-")
+PLANNER = ("__init__.py", "errors.py", "model/", "plan/")
+GOAL = 10
+HEADING = "## Contraction trees"
+
+Json = dict[str, Any]
+
+
+def main() -> int:
+    options = _options()
+    names = sorted(options.networks.glob("*.json"))
+    if options.only:
+        names = [path for path in names if options.only in path.stem]
+    if not names:
+        print(f"No networks in {options.networks}: nothing measured.")
+        return 0
+    requests = {path.stem: _request(path, options.seconds) for path in names}
+    with tempfile.TemporaryDirectory() as folder:
+        tab = _in_pyodide(list(requests.values()), Path(folder))
+    rows = []
+    for (name, request), answer in zip(requests.items(), tab, strict=True):
+        native = None if options.quick else _auto_hq(request, options.seconds)
+        rows.append(_row(name, request, answer, native))
+        print(*rows[-1], sep=" | ", flush=True)
+    if not options.quick:
+        _write(rows, options.seconds)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--quick", action="store_true", help="3 s each, no auto-hq, nothing written"
+    )
+    parser.add_argument("--seconds", type=float, help="time of each search")
+    parser.add_argument("--only", help="part of a network's name")
+    folder = ROOT / ".." / "shared" / "data" / "networks"
+    parser.add_argument("--networks", type=Path, default=folder, help="folder of network JSON")
+    options = parser.parse_args()
+    options.seconds = options.seconds or (3.0 if options.quick else 30.0)
+    return options
+
+
+def _request(path: Path, seconds: float) -> Json:
+    network = json.loads(path.read_text())
+    return {
+        "inputs": network["inputs"],
+        "output": network["output"],
+        "dimensions": network["size_dict"],
+        "seconds": seconds,
+    }
+
+
+def _in_pyodide(requests: list[Json], folder: Path) -> list[Json]:
+    """What the search says, network by network, in the Pyodide of the lock under Node."""
+    env = environment.ensure(ROOT, quiet=True)
+    files = runtime.ensure(env)
+    for name in CORE:
+        shutil.copyfile(files[name], folder / name)
+    lock = json.loads(files["pyodide-lock.json"].read_text())
+    (folder / "pyodide-lock.json").write_text(json.dumps({"info": lock["info"], "packages": {}}))
+    wheels = [path for name, path in files.items() if name.startswith(WHEELS)]
+    ours = folder / "planner.zip"
+    package = ROOT / "app" / "tensorloom"
+    with zipfile.ZipFile(ours, "w") as archive:
+        for path in sorted(package.rglob("*.py")):
+            name = path.relative_to(package).as_posix()
+            if name.startswith(PLANNER):
+                archive.write(path, f"tensorloom/{name}")
+    script = ROOT / "tests" / "bench" / "trees.mjs"
+    asked = folder / "requests.json"
+    asked.write_text(json.dumps(requests))
+    said = environment.run(
+        [env.node, script, asked, folder, *wheels, ours], what="Searching in Pyodide"
+    )
+    return [json.loads(line) for line in said.splitlines()]
+
+
+def _auto_hq(request: Json, seconds: float) -> int:
+    """Multiply-adds of the tree that native cotengra finds, all processors at work."""
+    import cotengra  # noqa: PLC0415  # slow to import, not needed with --quick
+
+    warnings.simplefilter("ignore")  # it recommends kahypar, which many machines lack
+    finder = cotengra.AutoHQOptimizer(
+        max_time=seconds, max_repeats=10**6, cache=False, minimize="flops"
+    )
+    tree = finder.search(request["inputs"], request["output"], request["dimensions"])
+    return int(tree.total_flops())
+
+
+def _row(name: str, request: Json, answer: Json, native: int | None) -> list[str]:
+    inputs = tuple(map(tuple, request["inputs"]))
+    dimensions = tuple(request["dimensions"].items())
+    begin = time.perf_counter()
+    plan = plan_for(inputs, tuple(request["output"]), dimensions)
+    ms = (time.perf_counter() - begin) * 1000
+    begin = time.perf_counter()
+    # The same tree anew: a plan keeps its steps.
+    assert cost_of(type(plan.tree)(**_fields(plan.tree))) == plan.cost
+    cost_ms = (time.perf_counter() - begin) * 1000
+    lines = answer["lines"]
+    found = int(lines[-1]["bestMulAdds"]) if lines else plan.cost.mul_adds
+    last = max((line["elapsedMs"] for line in lines if line["path"]), default=0)
+    row = [
+        name,
+        str(len(inputs)),
+        f"{ms:.0f} / {answer['quickMs']:.0f} ms",
+        f"{cost_ms:.1f} ms",
+        _log(plan.cost.mul_adds),
+        _log(found),
+        f"{last / 1000:.0f} s",
+    ]
+    return row if native is None else [*row, _log(native), _ratio(found, native)]
+
+
+def _fields(tree: Any) -> Json:
+    return {name: getattr(tree, name) for name in tree.__dataclass_fields__}
+
+
+def _log(count: int) -> str:
+    return f"{math.log10(max(count, 1)):.2f}"
+
+
+def _ratio(found: int, native: int) -> str:
+    ratio = found / native
+    return f"{ratio:.2g}" + ("" if ratio <= GOAL else " (missed)")
+
+
+def _write(rows: list[list[str]], seconds: float) -> None:
+    """Put the table into the page, in place of the one before."""
+    heads = [
+        "network",
+        "tensors",
+        "at once, native / tab",
+        "costing",
+        "at once",
+        f"tab, {seconds:.0f} s",
+        "last gain at",
+        f"auto-hq, {seconds:.0f} s",
+        "ratio",
+    ]
+    table = "\n".join(
+        "| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *rows)
+    )
+    machine = (
+        f"{os.cpu_count()} processors, {platform.machine()}, Python {platform.python_version()}"
+    )
+    text = (
+        f"{HEADING}\n\n"
+        f"log10 of the multiply-adds; one trial each, made by `python3 build.py bench trees` on "
+        f'{machine}, shared with other work. "Tab" is the search of the page in the site\'s '
+        f"Pyodide under Node, one thread; auto-hq is cotengra's preset, native, all processors, "
+        "without kahypar. Ratio: multiply-adds of tab over auto-hq; "
+        f"the goal is at most {GOAL}.\n\n{table}\n"
+    )
+    page = ROOT / "docs" / "benchmarks.md"
+    old = page.read_text() if page.is_file() else "# Benchmarks\n"
+    section = re.compile(rf"^{HEADING}$.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+    new = section.sub(lambda _: f"{text}\n", old) if section.search(old) else f"{old}\n{text}"
+    page.write_text(new.rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
