@@ -214,7 +214,7 @@ def test_deep_nesting_is_read_without_recursion() -> None:
 
 
 def test_comments_and_blanks_are_skipped() -> None:
-    program = "// one\n\tqreg//two\nq[ 1 ] ;\r\n\n U (0,0,0)q[0];// end"
+    program = "\ufeff// one\n\tqreg//two\nq[ 1 ] ;\r\n\n U (0,0,0)q[0];// end"
     assert gates(read(program)) == [("u", (0.0, 0.0, 0.0), (0,))]
 
 

@@ -1,7 +1,8 @@
 """OpenQASM 2 text -> tokens with their places. One regular expression, linear time.
 
 Registers may start with a capital letter and keywords are told apart by the parser, as in the
-programs that circulate; otherwise the words are those of arXiv:1707.03429, figure 12.
+programs that circulate, and a byte-order mark is blank; otherwise the words are those of
+arXiv:1707.03429, appendix A.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ from tensorloom.errors import FileFormatError, Where
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MAX_TEXT_LENGTH", "Token", "TokenKind", "refuse", "tokens"]
+__all__ = ["FORMAT", "MAX_TEXT_LENGTH", "Reader", "Token", "TokenKind", "refuse", "tokens"]
 
 MAX_TEXT_LENGTH = 1_500_000
 """Longest program [characters]; enough for 20,000 gates with three long angles each."""
 
 FORMAT = "OpenQASM 2"
+"""What an error names as the file."""
 
 TokenKind = Literal["name", "real", "whole", "string", "mark", "end"]
 
 _TOKEN = re.compile(
-    r"""(?P<blank>[ \t\r\f\v\n]+|//[^\n]*)
+    r"""(?P<blank>[ \t\r\f\v\n\ufeff]+|//[^\n]*)
     |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
     |(?P<real>(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)
     |(?P<whole>[0-9]+)
