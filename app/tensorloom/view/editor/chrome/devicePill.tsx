@@ -3,11 +3,12 @@
  * lacks, and lets the user choose back end, precision and appearance.
  */
 
-import { type DeviceJson, type DType, type Backend } from "../protocol.ts";
+import type { Backend, DeviceJson, DType } from "../protocol.ts";
 import { store, type Theme, useEditor } from "../store.ts";
 import { Choice } from "./choice.tsx";
 import { BACKEND_WORDS, DTYPE_WORDS, DTYPES, lampState } from "./deviceWords.ts";
 import { usePopover } from "./usePopover.ts";
+import { sentence as withStop } from "./valueState.ts";
 
 export function DevicePill() {
   const device = useEditor((state) => state.device);
@@ -49,7 +50,7 @@ function DevicePopover({ device, sentence }: { device: DeviceJson | null; senten
   const theme = useEditor((state) => state.theme);
   return (
     <div className="tl-popover" role="dialog" aria-label="This device">
-      <p>{sentence}.</p>
+      <p>{withStop(sentence)}</p>
       {device ? (
         <BackendList device={device} chosen={chosen} />
       ) : (

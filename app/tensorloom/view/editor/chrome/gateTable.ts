@@ -1,7 +1,7 @@
 /**
  * Gates and basis states that the recipe chooser offers: twin of `tensorloom/model/gates.py`.
  *
- * `tests/unit/view/test_gate_table.py` compares the two tables.
+ * `tests/unit/view/test_twin_tables.py` compares the two, reading the rows of this file as they stand.
  */
 
 export interface GateEntry {

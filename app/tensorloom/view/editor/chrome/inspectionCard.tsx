@@ -9,7 +9,11 @@ import { store, useEditor } from "../store.ts";
 import { Choice } from "./choice.tsx";
 import { type Role, roleOf, type View, withRole, within, withValue } from "./inspectionAxes.ts";
 import { MathText } from "./mathText.tsx";
+import { elements as elementsOf } from "./recipes.ts";
 import { useDark } from "./useDark.ts";
+
+/** Making a larger array only to look at it would take longer than anyone watches. */
+const MOST_NUMBERS = 2 ** 22;
 
 type Inspection = Extract<Notice, { kind: "inspection" }>;
 
@@ -26,20 +30,22 @@ function useTarget(): string | null | undefined {
 export function InspectionCard() {
   const target = useTarget();
   const ready = useEditor((state) => state.ready);
-  const result = useEditor((state) => state.result);
   const tensor = useEditor((state) => state.document.tensors.find((one) => one.id === target));
   const inspection = useEditor((state) => state.inspection);
   const dark = useDark();
-  const shown = target !== undefined && inspection?.tensor === target ? inspection : null;
 
-  // A new target asks for Python's own choice of rows and columns; otherwise the user's stays.
+  const tooLarge = useEditor((state) => elementsOf(target === null ? (state.result?.shape ?? []) : (tensor?.indices ?? []).map((name) => state.document.dimensions[name] ?? 1)) > MOST_NUMBERS);
+  const shown = !tooLarge && target !== undefined && inspection?.tensor === target ? inspection : null;
+
+  // A new target asks for Python's own choice of rows and columns; otherwise the user's stays. When
+  // a new value arrives, Python shows the same view of it by itself.
   const size = useEditor((state) => tensor?.indices.map((name) => `${name}:${String(state.document.dimensions[name])}`).join());
   useEffect(() => {
-    if (!ready || target === undefined) return;
+    if (!ready || target === undefined || tooLarge) return;
     const now = store.get();
     const kept = now.inspection?.tensor === target ? within(now.inspection, now.document.dimensions) : { rows: [], columns: [], fixed: {} };
     store.request({ kind: "inspect", tensor: target, rows: kept.rows, columns: kept.columns, fixed: kept.fixed, dark });
-  }, [ready, target, dark, tensor?.array, size, target === null ? result : null]);
+  }, [ready, target, dark, tensor?.array, size, tooLarge]);
 
   return (
     <section className="tl-card tl-inspection" data-of={target === null ? "result" : "tensor"} aria-label={shown?.title ?? "Look inside"} hidden={target === undefined}>
@@ -48,12 +54,17 @@ export function InspectionCard() {
           <h2>Inside the result</h2>
         </header>
       )}
-      <div className="tl-inspection-slot" data-tensorloom-slot="inspection" />
+      <div className="tl-inspection-slot" data-tensorloom-slot="inspection" hidden={tooLarge} />
       {shown && <Caption inspection={shown} />}
       {shown && shown.indices.length > 2 && <AxisRoles inspection={shown} dark={dark} />}
-      {!shown && <p className="tl-note">{ready ? "Drawing the numbers." : "The numbers are drawn as soon as Python answers."}</p>}
+      {!shown && <p className="tl-note">{waitingWords(ready, tooLarge)}</p>}
     </section>
   );
+}
+
+function waitingWords(ready: boolean, tooLarge: boolean): string {
+  if (tooLarge) return "Too many numbers to look into here.";
+  return ready ? "Drawing the numbers." : "The numbers are drawn as soon as Python answers.";
 }
 
 function Caption({ inspection }: { inspection: Inspection }) {

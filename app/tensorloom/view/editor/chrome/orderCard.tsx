@@ -43,7 +43,7 @@ function Search({ plan }: { plan: PlanJson }) {
         {running ? "Stop" : "Improve"}
       </button>
       <p className="tl-note" role="status">
-        {search ? search.message || searchWords(search) : "Looks for a cheaper order in the background and takes it when it comes."}
+        {search ? searchWords(search) : "Looks for a cheaper order in the background and takes it when it comes."}
       </p>
     </div>
   );

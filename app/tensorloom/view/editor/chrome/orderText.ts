@@ -30,8 +30,8 @@ export function slicingWords(plan: Pick<PlanJson, "nSlices" | "sliced">): string
   return `${bigCount(plan.nSlices)} parts, ${plan.sliced.length === 1 ? "1 index" : `${plan.sliced.length} indices`} sliced`;
 }
 
-/** `12 tried in 4.2 s, best 13 952`. */
+/** `Found a better order. 12 tried in 4.2 s, best 13 952`; the numbers as soon as there are some. */
 export function searchWords(search: Extract<Notice, { kind: "search" }>): string {
-  const tried = `${grouped(String(search.trials))} tried in ${duration(search.elapsedMs)}`;
-  return search.trials > 0 ? `${tried}, best ${bigCount(search.bestMulAdds)}` : "Starting the search";
+  const tried = `${grouped(String(search.trials))} tried in ${duration(search.elapsedMs)}, best ${bigCount(search.bestMulAdds)}`;
+  return [search.message, search.trials > 0 ? tried : ""].filter((part) => part !== "").join(". ");
 }

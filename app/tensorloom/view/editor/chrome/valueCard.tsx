@@ -8,7 +8,7 @@ import { Card, Row, Rows } from "./card.tsx";
 import { DTYPE_WORDS, place } from "./deviceWords.ts";
 import { bigCount, bytes, duration } from "./numbers.ts";
 import { Refusal } from "./refusal.tsx";
-import { remaining, STATE_WORDS, type ValueState, valueState } from "./valueState.ts";
+import { remaining, sentence, STATE_WORDS, type ValueState, valueState } from "./valueState.ts";
 import { durationBar, headline, norm, operations } from "./valueText.ts";
 
 export function useValueState(): ValueState {
@@ -25,6 +25,7 @@ export function ValueCard() {
       {state === "refused" && plan?.refused && <Refusal plan={plan} refused={plan.refused} />}
       {state === "running" && <Running />}
       {(state === "live" || state === "stale") && result && <Measured result={result} isStale={state === "stale"} />}
+      {state === "stale" && !result && <NotYet plan={plan} />}
       {(state === "starting" || state === "waiting" || state === "failed") && <Waiting state={state} plan={plan} />}
     </Card>
   );
@@ -47,12 +48,11 @@ function Empty() {
 }
 
 function Measured({ result, isStale }: { result: ResultJson; isStale: boolean }) {
-  const stale = useEditor((now) => now.stale);
   const { text, bound } = headline(result);
   return (
     <>
       <Number text={text} bound={bound} />
-      {isStale && stale && <StaleLine message={stale} />}
+      {isStale && <StaleLine />}
       <DurationBar ms={result.ms} predictedMs={result.predictedMs} />
       <Rows>
         {!result.scalar && <Row label="Norm">{norm(result)}</Row>}
@@ -78,14 +78,47 @@ export function Number({ text, bound }: { text: string; bound: string }) {
   );
 }
 
-function StaleLine({ message }: { message: string }) {
+/** Why there is no newer value, and the way to one. */
+function StaleLine() {
+  const stale = useEditor((now) => now.stale);
   return (
     <p className="tl-note">
-      {message}{" "}
+      {stale && sentence(stale)}{" "}
       <button type="button" className="tl-link" onClick={run}>
         Compute now
       </button>
     </p>
+  );
+}
+
+/** No value has been computed for any drawing, as this one waits to be asked. */
+function NotYet({ plan }: { plan: PlanJson | null }) {
+  return (
+    <>
+      <Pending />
+      <StaleLine />
+      {plan && <Expected plan={plan} />}
+    </>
+  );
+}
+
+function Pending() {
+  return (
+    <p className="tl-number is-pending" data-size="large" aria-hidden="true">
+      <b>–</b>
+    </p>
+  );
+}
+
+/** What the run would cost, known before it. */
+function Expected({ plan }: { plan: PlanJson }) {
+  const dtype = useEditor((now) => now.document.dtype);
+  return (
+    <Rows>
+      {plan.predictedMs !== null && <Row label="Would take about">{duration(plan.predictedMs)}</Row>}
+      <WorkRow mulAdds={plan.mulAdds} complex={DTYPE_WORDS[dtype].complex} />
+      <Row label="Peak memory">{bytes(plan.peakBytes)}</Row>
+    </Rows>
   );
 }
 
@@ -142,26 +175,18 @@ function Running() {
 
 function Waiting({ state, plan }: { state: "starting" | "waiting" | "failed"; plan: PlanJson | null }) {
   const boot = useEditor((now) => now.boot);
-  const dtype = useEditor((now) => now.document.dtype);
   const words = {
-    starting: `${boot.message}. You can draw already; the number comes as soon as Python answers.`,
+    starting: `${sentence(boot.message)} You can draw already; the number comes as soon as Python answers.`,
     waiting: "Looking for an order to contract in.",
-    failed: `${boot.message} Your drawing is kept in this browser. Reload the page to try again.`,
+    failed: `${sentence(boot.message)} Your drawing is kept in this browser. Reload the page to try again.`,
   }[state];
   return (
     <>
-      <p className="tl-number is-pending" data-size="large" aria-hidden="true">
-        <b>–</b>
-      </p>
+      <Pending />
       <p className="tl-note" role="status">
         {words}
       </p>
-      {plan && (
-        <Rows>
-          <WorkRow mulAdds={plan.mulAdds} complex={DTYPE_WORDS[dtype].complex} />
-          <Row label="Peak memory">{bytes(plan.peakBytes)}</Row>
-        </Rows>
-      )}
+      {plan && <Expected plan={plan} />}
     </>
   );
 }

@@ -13,7 +13,8 @@ export function valueState(facts: Facts): ValueState {
   if (facts.document.tensors.length === 0) return "empty";
   if (facts.progress) return "running";
   if (facts.plan?.refused) return "refused";
-  if (facts.result) return facts.stale === null ? "live" : "stale";
+  if (facts.stale !== null) return "stale";
+  if (facts.result) return "live";
   if (facts.boot.failed && !facts.ready) return "failed";
   return facts.ready ? "waiting" : "starting";
 }
@@ -42,9 +43,13 @@ export function largestDimension(document: Pick<DocumentJson, "dimensions">): { 
   return { dimension, names: entries.filter(([, size]) => size === dimension).map(([name]) => name) };
 }
 
-/** Numbers of a refusal, whatever the error carries of them [bytes]. */
+/** What a refused run would need and what there is room for, as far as the error says [bytes]. */
 export function refusalBytes(plan: Pick<PlanJson, "refused" | "peakBytes">): { needed: string; limit: string | null } {
-  const values = plan.refused?.values ?? {};
-  const found = ["limit_bytes", "limitBytes", "limit", "available_bytes"].map((name) => values[name]).find((value) => typeof value === "number" || typeof value === "string");
-  return { needed: plan.peakBytes, limit: found === undefined ? null : String(found) };
+  const { neededBytes, limitBytes } = plan.refused?.values ?? {};
+  return { needed: typeof neededBytes === "string" ? neededBytes : plan.peakBytes, limit: typeof limitBytes === "string" ? limitBytes : null };
+}
+
+/** The text with a full stop, unless it has one. */
+export function sentence(text: string): string {
+  return /[.?…]$/.test(text) ? text : `${text}.`;
 }
