@@ -1,5 +1,6 @@
 /** All bonds, legs and dots in one SVG beneath the tensors. It draws; the pointer is handled elsewhere. */
 
+import { useStore } from "@xyflow/react";
 import { memo, useMemo } from "react";
 import { useEditor } from "../store.ts";
 import { svgPath } from "./curves.ts";
@@ -8,13 +9,17 @@ import { BIG, type DrawnIndex, type Placed, type Scene } from "./scene.ts";
 
 const DOT = 4.6;
 
+/** From afar lines are drawn stronger, by powers of two, so that they stay about a pixel wide. */
+const boostAt = (zoom: number): number => 2 ** Math.max(0, Math.ceil(Math.log2(0.36 / zoom)));
+
 export const BondLayer = memo(function BondLayer({ scene, overview, pulled }: { scene: Scene; overview: boolean; pulled: string | null }) {
-  const big = scene.tensors.length > BIG;
+  const many = overview || scene.tensors.length > BIG;
+  const boost = useStore((state) => boostAt(state.transform[2]));
   return (
-    <svg className="tl-bonds" width="1" height="1" aria-hidden="true">
+    <svg className="tl-bonds" width="1" height="1" aria-hidden="true" style={overview ? { ["--tl-boost" as string]: boost } : undefined}>
       <Bands scene={scene} />
-      {big ? <ManyBonds scene={scene} /> : scene.indices.map((index) => <Bond key={index.name} index={index} faint={index.name === pulled} />)}
-      {big && <HeldBonds scene={scene} />}
+      {many ? <ManyBonds scene={scene} /> : scene.indices.map((index) => <Bond key={index.name} index={index} faint={index.name === pulled} />)}
+      {many && <HeldBonds scene={scene} />}
       {overview && <ManyMarks tensors={scene.tensors} />}
     </svg>
   );
@@ -66,7 +71,7 @@ const ManyBonds = memo(function ManyBonds({ scene }: { scene: Scene }) {
   return (
     <>
       {groups.map(([width, path]) => (
-        <path key={width} className="tl-bond" style={{ strokeWidth: width }} d={path} />
+        <path key={width} className="tl-bond" style={{ strokeWidth: `calc(${width}px * var(--tl-boost, 1))` }} d={path} />
       ))}
       {dots && <path className="tl-bond-dots" d={dots} />}
     </>

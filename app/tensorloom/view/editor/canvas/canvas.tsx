@@ -7,6 +7,7 @@ import { Background, BackgroundVariant, ReactFlow, ReactFlowProvider, SelectionM
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { ARIA, perform } from "../actions.ts";
 import { listenToKeys } from "../keyboard.ts";
+import type { DocumentJson } from "../protocol.ts";
 import { store, useEditor } from "../store.ts";
 import { aboutDrawing, aboutIndex, aboutTensor } from "./announce.ts";
 import { BondLayer } from "./bondLayer.tsx";
@@ -25,7 +26,7 @@ import { useMotion } from "./motion.ts";
 import type { Box } from "./points.ts";
 import { PullLayer } from "./pullLayer.tsx";
 import { RenameField } from "./renameField.tsx";
-import { BIG, drawScene, type Scene } from "./scene.ts";
+import { BIG, CROWD, drawScene, type Scene } from "./scene.ts";
 import { TensorNode } from "./tensorNode.tsx";
 import { useActions } from "./useActions.ts";
 import { useGestures } from "./useGestures.ts";
@@ -51,12 +52,14 @@ function Diagram() {
   const canvas = useRef<HTMLDivElement>(null);
   const document = useEditor((state) => state.document);
   const armed = useEditor((state) => state.tool !== null);
+  const holding = useEditor(({ selection }) => selection.tensors.size + selection.indices.size > 0);
   const [still, setStill] = useState(false);
   const shown = useMotion(document, still);
   const scene = useMemo(() => drawScene(shown), [shown]);
   const big = scene.tensors.length > BIG;
   const far = useStore((state) => state.transform[2] < FAR);
-  const overview = big && far;
+  const fresh = useFreshness(document);
+  const overview = scene.tensors.length > CROWD && (far || fresh.now);
   const [renaming, setRenaming] = useState<string | null>(null);
   const [letters, setLetters] = useState<{ source: Source; targets: Target[] } | null>(null);
 
@@ -96,7 +99,7 @@ function Diagram() {
     rename,
     connect,
   });
-  useFitting(scene, canvas, fit);
+  useFitting(scene, canvas, fit, fresh);
   useEffect(() => listenToKeys(() => canvas.current), []);
 
   const renamed = renaming === null ? undefined : scene.byId.get(renaming);
@@ -107,7 +110,8 @@ function Diagram() {
       role="application"
       aria-label={ARIA.canvas}
       tabIndex={0}
-      data-empty={scene.tensors.length === 0 || undefined}
+      data-held={holding ? "" : undefined}
+      onKeyDown={(event) => delete event.currentTarget.dataset.pointer}
       {...gestures.handlers}
     >
       <ReactFlow
@@ -139,7 +143,7 @@ function Diagram() {
         <Background variant={BackgroundVariant.Dots} gap={28} size={1.6} color="var(--tl-dots)" />
         <ViewportPortal>
           <BondLayer scene={scene} overview={overview} pulled={gestures.pull?.source.kind === "leg" ? gestures.pull.source.index : null} />
-          {!overview && !(big && far) && <LabelLayer scene={scene} view={view.box} />}
+          {!overview && <LabelLayer scene={scene} view={view.box} />}
           <PullLayer scene={scene} pull={gestures.pull} snap={nodes.snapped} />
         </ViewportPortal>
       </ReactFlow>
@@ -171,11 +175,24 @@ function useView(followed: boolean): { box: Box | null; now: () => Box } {
   return useMemo(() => ({ box: followed ? box : null, now }), [followed, box, now]);
 }
 
+interface Freshness {
+  /** Another document than the one before is shown and the view does not fit it yet. */
+  now: boolean;
+  before: DocumentJson | null;
+  seen: () => void;
+}
+
+/** A document none of whose marks was there before is another one: a file, a template, a link. */
+function useFreshness(document: DocumentJson): Freshness {
+  const [before, setBefore] = useState<DocumentJson | null>(null);
+  const now = before === null || (before !== document && document.tensors.every(({ id }) => before.marks[id] !== document.marks[id]));
+  return { now, before, seen: () => setBefore(document) };
+}
+
 /** Fits when the canvas first has a size, when it changes before the user moved it, and for another document. */
-function useFitting(scene: Scene, canvas: React.RefObject<HTMLElement | null>, fit: (glide: boolean) => void): void {
+function useFitting(scene: Scene, canvas: React.RefObject<HTMLElement | null>, fit: (glide: boolean) => void, fresh: Freshness): void {
   const flow = useReactFlow();
   const document = useEditor((state) => state.document);
-  const before = useRef<typeof document | null>(null);
   const touched = useRef(false);
   const fitting = useRef(fit);
   fitting.current = fit;
@@ -192,14 +209,13 @@ function useFitting(scene: Scene, canvas: React.RefObject<HTMLElement | null>, f
     return () => watch.disconnect();
   }, [canvas]);
   useEffect(() => {
-    const old = before.current;
-    before.current = document;
-    const other = old === null || old.tensors.length === 0 || document.tensors.every(({ id }) => old.marks[id] !== document.marks[id]);
+    fresh.seen();
     const box = canvas.current;
-    if (!other || !box || document.tensors.length === 0) return;
-    const small = old !== null && document.tensors.length === 1;
-    if (!small && !wellSeen(sceneBox(scene), flow.getViewport(), box.clientWidth, box.clientHeight)) fitting.current(old !== null);
-  }, [document, scene, canvas, flow]);
+    if (!fresh.now || !box || document.tensors.length === 0) return;
+    const small = fresh.before !== null && document.tensors.length === 1;
+    if (!small && !wellSeen(sceneBox(scene), flow.getViewport(), box.clientWidth, box.clientHeight)) fitting.current(scene.tensors.length <= CROWD && fresh.before !== null);
+    // Only the document decides; the scene glides and the view is the user's.
+  }, [document]);
 }
 
 function sourceOfSelection(scene: Scene): { source: Source; at: { x: number; y: number } } | null {

@@ -13,7 +13,7 @@ export interface View {
 export const MOST_ZOOM = 4;
 export const LEAST_ZOOM = 0.02;
 /** Fitting never magnifies more than this: a single tensor stays a tensor. */
-const FIT_ZOOM = 1.25;
+const FIT_ZOOM = 1.15;
 
 /** Everything that is drawn, without labels. */
 export function sceneBox(scene: Scene): Box {

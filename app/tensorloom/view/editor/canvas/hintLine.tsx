@@ -9,9 +9,8 @@ import type { Scene } from "./scene.ts";
 export function HintLine({ scene, pulling }: { scene: Scene; pulling: boolean }) {
   const [learnt, setLearnt] = useState<ReadonlySet<string>>(learntBefore);
   const gesture = useEditor((state) => state.lastGesture);
-  const selectedIndices = useEditor((state) => state.selection.indices.size);
+  const indexHeld = useEditor(({ selection }) => selection.indices.size === 1 && selection.tensors.size === 0);
   const selectedTensors = useEditor((state) => state.selection.tensors.size);
-  const draftWaiting = useEditor((state) => state.draftWaiting);
   const made = gesture ?? (selectedTensors > 1 ? "Select" : null);
   useEffect(() => {
     if (made === null || learnt.has(made)) return;
@@ -19,10 +18,7 @@ export function HintLine({ scene, pulling }: { scene: Scene; pulling: boolean })
     setLearnt(more);
     keepLearnt(more);
   }, [made, learnt]);
-  const text = useMemo(
-    () => hintFor({ scene, tensors: scene.tensors.length, selectedIndices, pulling, draftWaiting }, learnt),
-    [scene, selectedIndices, pulling, draftWaiting, learnt],
-  );
+  const text = useMemo(() => hintFor({ scene, gesture, indexHeld, pulling }, learnt), [scene, gesture, indexHeld, pulling, learnt]);
   return (
     <p className="tl-hint">
       {text && <span>{text}</span>}

@@ -16,21 +16,28 @@ export interface Hint {
 
 interface Situation {
   scene: Scene;
-  tensors: number;
-  selectedIndices: number;
+  /** The last gesture; null on a drawing that was not touched yet. */
+  gesture: string | null;
+  /** One index is held, so its popover is there. */
+  indexHeld: boolean;
   pulling: boolean;
-  draftWaiting: boolean;
 }
 
+const hasBond = ({ scene }: Situation): boolean => scene.indices.some(({ kind }) => kind === "bond");
+const hasEnd = ({ scene }: Situation): boolean => scene.tensors.length > 1 && scene.indices.some(({ free }) => free !== null);
+const SCRUB = "Set dimension";
+
 const HINTS: readonly (Hint & { fits: (now: Situation) => boolean })[] = [
-  { id: "start", text: "Double-click the paper to place a tensor.", learnt: ["Add a tensor"], fits: ({ tensors }) => tensors === 0 },
-  { id: "scrub", text: "Drag a number on a bond sideways: the value follows.", learnt: ["Set dimension"], fits: ({ scene }) => scene.indices.some(({ kind }) => kind === "bond") },
-  { id: "pull", text: "Drag from a tensor's rim to pull a leg.", learnt: ["Pull a leg", "Pull a tensor", "Connect"], fits: ({ tensors }) => tensors > 0 },
-  { id: "join", text: "Drag a leg's end onto another tensor to join them.", learnt: ["Join legs", "Connect"], fits: ({ scene, tensors }) => tensors > 1 && scene.indices.some(({ free }) => free !== null) },
-  { id: "tensor", text: "Hold Shift while you drop a leg: a tensor comes with it.", learnt: ["Pull a tensor"], fits: ({ tensors }) => tensors > 0 },
-  { id: "share", text: "Drop a leg on a bond to share its index.", learnt: ["Share an index"], fits: ({ scene }) => scene.indices.some(({ kind }) => kind === "bond") },
-  { id: "name", text: "Double-click a name to change it.", learnt: ["Rename"], fits: ({ tensors }) => tensors > 0 },
-  { id: "box", text: "Drag on the paper to select; scroll to move it.", learnt: ["Move", "Select"], fits: ({ tensors }) => tensors > 2 },
+  { id: "start", text: "Double-click the paper to place a tensor.", learnt: [], fits: ({ scene }) => scene.tensors.length === 0 },
+  { id: "invite", text: "Drag a number on a bond sideways: the value follows.", learnt: [SCRUB], fits: (now) => now.gesture === null && hasBond(now) },
+  { id: "size", text: "Drag the number sideways, or click it to type.", learnt: [SCRUB], fits: ({ indexHeld }) => indexHeld },
+  { id: "pull", text: "Drag from a tensor's rim to pull a leg.", learnt: ["Pull a leg", "Pull a tensor", "Connect"], fits: () => true },
+  { id: "join", text: "Drag a leg's end onto another tensor to join them.", learnt: ["Join legs", "Connect"], fits: hasEnd },
+  { id: "tensor", text: "Hold Shift while you drop a leg: a tensor comes with it.", learnt: ["Pull a tensor"], fits: () => true },
+  { id: "share", text: "Drop a leg on a bond to share its index.", learnt: ["Share an index"], fits: hasBond },
+  { id: "scrub", text: "Drag a number on a bond sideways: the value follows.", learnt: [SCRUB], fits: hasBond },
+  { id: "name", text: "Double-click a name to change it.", learnt: ["Rename"], fits: () => true },
+  { id: "box", text: "Drag on the paper to select; scroll to move it.", learnt: ["Select"], fits: ({ scene }) => scene.tensors.length > 2 },
 ];
 
 /** During a pull the line says what a drop does; otherwise the first hint that is not learnt yet. */

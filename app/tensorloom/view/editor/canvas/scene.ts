@@ -7,7 +7,7 @@
  */
 
 import type { DocumentJson, MarkColour, MarkShape } from "../protocol.ts";
-import { between, type Curve, leaving, pointAt, reversed, straight } from "./curves.ts";
+import { between, type Curve, leaving, nearest, pointAt, reversed, straight } from "./curves.ts";
 import { outward } from "./directions.ts";
 import { inside } from "./outlines.ts";
 import { add, angleOf, type DiagramPoint, distance, dot as product, minus, polar, times, turned, unit } from "./points.ts";
@@ -58,6 +58,8 @@ const LOOP_REACH = 92;
 const LOOP_OPENING = 0.62;
 /** A straight bond must keep this far from the centres of others. */
 const CLEARANCE = 33;
+/** Above this many tensors a drawing seen from afar is one picture instead of a node each. */
+export const CROWD = 100;
 /** Above this many tensors bonds run straight over others and dots stay where they fall. */
 export const BIG = 300;
 
@@ -80,6 +82,7 @@ class Drawing {
   /** Directions in which lines leave each tensor, as they become known. */
   private readonly taken = new Map<string, number[]>();
   private readonly done = new Map<string, DrawnIndex>();
+  private readonly dots = new Map<string, DiagramPoint>();
 
   constructor(
     private readonly document: DocumentJson,
@@ -99,6 +102,7 @@ class Drawing {
   all(): DrawnIndex[] {
     const kinds = new Map([...this.legs].map(([name, ends]) => [name, kindOf(ends, this.open.has(name))]));
     const named = (kind: Kind) => [...kinds].filter(([, other]) => other === kind).map(([name]) => name);
+    for (const name of named("hyper")) this.placeDot(name);
     this.bonds(named("bond"));
     for (const name of named("hyper")) this.hyper(name);
     for (const name of named("loop")) this.loop(name);
@@ -159,8 +163,9 @@ class Drawing {
       const part = product(away, along);
       return part > 0 && part < size && Math.abs(product(away, turned(along))) < CLEARANCE - 6;
     };
-    if (!this.tensors.some(inTheWay)) return straight(one, other);
-    const arcs = [-1, 1].map((side) => bowed(one, other, side * (78 + size * 0.02)));
+    const blocked = this.tensors.some(inTheWay);
+    if (!blocked && !this.runsOverDot(one, other)) return straight(one, other);
+    const arcs = [-1, 1].map((side) => bowed(one, other, side * (blocked ? 78 + size * 0.02 : 30)));
     const crowd = arcs.map((curve) => {
       const points = [0.2, 0.35, 0.5, 0.65, 0.8].map((t) => pointAt(curve, t));
       return this.tensors.filter((placed) => points.some((point) => distance(point, placed) < CLEARANCE)).length;
@@ -170,9 +175,22 @@ class Drawing {
     return arcs[best] as Curve;
   }
 
+  /** A bond along the spokes of a dot could not be told from them. */
+  private runsOverDot(one: Placed, other: Placed): boolean {
+    const line = straight(one, other);
+    return [...this.dots.values()].some((dot) => nearest(line, dot).distance < 14);
+  }
+
+  private placeDot(name: string): void {
+    const ends = this.endsOf(name);
+    const anchor = this.document.anchors[name];
+    if (anchor) this.dots.set(name, toPoint(anchor));
+    else if (new Set(ends).size > 1) this.dots.set(name, this.freePlace(ends));
+  }
+
   private hyper(name: string): void {
     const ends = this.endsOf(name);
-    const dot = this.document.anchors[name] ? toPoint(this.document.anchors[name]) : this.freePlace(ends);
+    const dot = this.dots.get(name) ?? this.freePlace(ends);
     const seen = new Map<string, number>();
     const strands = ends.map((tensor): Strand => {
       const count = ends.filter((other) => other === tensor).length;

@@ -38,7 +38,8 @@ export function useActions(scene: Scene, parts: CanvasParts): { fit: (glide: boo
   const fit = (glide: boolean) => {
     const box = now.current.parts.canvas.current;
     if (!box || box.clientWidth === 0) return;
-    void flow.setViewport(fitted(sceneBox(now.current.scene), box.clientWidth, box.clientHeight), glide ? GLIDE : {});
+    if (now.current.scene.tensors.length === 0) void flow.setViewport({ x: 0, y: 0, zoom: 1 });
+    else void flow.setViewport(fitted(sceneBox(now.current.scene), box.clientWidth, box.clientHeight), glide ? GLIDE : {});
   };
 
   useEffect(() => {

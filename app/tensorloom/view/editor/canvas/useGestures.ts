@@ -114,8 +114,9 @@ export function useGestures(scene: Scene, canvas: RefObject<HTMLElement | null>,
   const onPointerDownCapture = (event: PointerEvent<HTMLElement>) => {
     claimed.current = false;
     if (!onDiagram(event.target)) return;
+    if (canvas.current) canvas.current.dataset.pointer = "";
     canvas.current?.focus({ preventScroll: true });
-    store.set({ blamed: null });
+    if (store.get().blamed) store.set({ blamed: null });
     if (event.button !== 0 || !event.isPrimary || store.get().tool !== null) return;
     const at = locate(event);
     if (!startScrub(event)) {
