@@ -17,7 +17,7 @@ PAGE = 1 << 16
 
 
 class WasmtimeHost:
-    """wasmtime with a memory of its own; arrays are copied in and never freed.
+    """wasmtime with a memory of its own; arrays are copied in.
 
     Args:
         relaxed_simd: Whether kernels may use fused multiply-add.
@@ -36,8 +36,9 @@ class WasmtimeHost:
         data = ctypes.addressof(self._memory.data_ptr(self._store).contents)
         length = self._memory.data_len(self._store)
         self._base = data
-        self.bytes = np.ctypeslib.as_array((ctypes.c_uint8 * length).from_address(data))
+        self._length = length
         self._next = 64
+        self._free: dict[int, list[int]] = {}
         self._table: Any = None
 
     def start(self, driver: bytes) -> Any:
@@ -58,11 +59,16 @@ class WasmtimeHost:
         return function(self._store, *arguments)
 
     def empty(self, n_bytes: int) -> NDArray[np.uint8]:
-        start = self._next
-        self._next += -(-n_bytes // 64) * 64
-        if self._next > len(self.bytes):
-            raise MemoryError
-        return self.bytes[start : start + n_bytes]
+        size = max(64, 1 << (n_bytes - 1).bit_length() if n_bytes else 0)
+        if self._free.get(size):
+            start = self._free[size].pop()
+        else:
+            start = self._next
+            if start + size > self._length:
+                raise MemoryError
+            self._next += size
+        freed = self._free.setdefault(size, [])
+        return np.asarray(_Block(self._base + start, n_bytes, start, freed))
 
     def placed(self, array: NDArray[Any]) -> NDArray[Any]:
         target = self.empty(array.nbytes).view(array.dtype).reshape(array.shape)
@@ -70,15 +76,24 @@ class WasmtimeHost:
         return target
 
     def address(self, array: NDArray[Any]) -> int:
-        return array.ctypes.data - self._base
+        return array.__array_interface__["data"][0] - self._base
 
-    def mark(self) -> int:
-        """How far the memory is used."""
-        return self._next
 
-    def release(self, mark: int) -> None:
-        """Forgets what was placed after a mark; results that still lie there must be copied."""
-        self._next = mark
+class _Block:
+    """A place in the memory; numpy keeps it while any view of it lives, then it is free again."""
+
+    def __init__(self, address: int, n_bytes: int, start: int, freed: list[int]) -> None:
+        self._start = start
+        self._freed = freed
+        self.__array_interface__ = {
+            "data": (address, False),
+            "shape": (n_bytes,),
+            "typestr": "|u1",
+            "version": 3,
+        }
+
+    def __del__(self) -> None:
+        self._freed.append(self._start)
 
 
 class _Exports:

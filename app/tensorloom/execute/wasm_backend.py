@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorloom.errors import DeviceMemoryError
+from tensorloom.execute.backend import RawResult
 from tensorloom.execute.scaling import SAFE_LOG2, SliceSum, absmax, finished, scaled, shift_for
 from tensorloom.execute.wasm_kernels import WasmKernels
 from tensorloom.kernels.arena import place_buffers
 from tensorloom.kernels.slices import Slice, result_axes, slices_of
-from tensorloom.kernels.wasm_records import PIECE_EFFORT, RecordSheet, addressed, record_sheet
+from tensorloom.kernels.wasm_records import PIECE_EFFORT, address, record_sheet, settled
 from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tensorloom.execute.backend import BackendName, Pulse, RawResult
+    from tensorloom.execute.backend import BackendName, Pulse
     from tensorloom.execute.wasm_host import WasmHost
     from tensorloom.kernels.program import Program
+    from tensorloom.kernels.wasm_records import RecordSheet
     from tensorloom.model.recipe import DType
 
 __all__ = ["WasmBackend"]
@@ -45,15 +47,28 @@ class _Prepared:
 
     Args:
         program: What it is.
-        sheet: Its records.
+        sheet: Its records, for any address.
         offsets: Where its intermediates lie in the arena [bytes].
         arena_bytes: Size of the arena.
     """
 
     program: Program
     sheet: RecordSheet
-    offsets: tuple[int, ...]
+    offsets: NDArray[np.int64]
     arena_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Settled:
+    """What a program keeps in the engine's memory between runs.
+
+    Args:
+        descriptors: Sizes and strides of its kernels.
+        records: Complete but for the operands' addresses.
+    """
+
+    descriptors: NDArray[np.uint32]
+    records: NDArray[np.uint32]
 
 
 class WasmBackend:
@@ -71,6 +86,7 @@ class WasmBackend:
         self.limit_bytes = limit_bytes
         self._kernels = WasmKernels(host)
         self._prepared: dict[int, _Prepared] = {}
+        self._settled: dict[int, _Settled] = {}
 
     def predicted_ms(self, program: Program) -> float:
         """Expected duration from typical rates [ms]."""
@@ -83,7 +99,7 @@ class WasmBackend:
         """The contracted network; see ``Backend.run``."""
         prepared = self._prepare(program)
         try:
-            replay = _Replay(prepared, self._kernels, arrays)
+            replay = _Replay(prepared, self._settle(prepared), self._kernels, arrays)
         except MemoryError as error:
             raise DeviceMemoryError(
                 "wasm-memory",
@@ -101,12 +117,26 @@ class WasmBackend:
             known = _Prepared(
                 program=program,
                 sheet=record_sheet(program, relaxed=self._kernels.relaxed),
-                offsets=offsets,
+                offsets=np.array([*offsets, 0], np.int64),
                 arena_bytes=arena_bytes,
             )
             self._prepared[id(program)] = known
             if len(self._prepared) > _KEPT_PROGRAMS:
-                del self._prepared[next(iter(self._prepared))]
+                oldest = next(iter(self._prepared))
+                del self._prepared[oldest]
+                self._settled.pop(oldest, None)
+        return known
+
+    def _settle(self, prepared: _Prepared) -> _Settled:
+        known = self._settled.get(id(prepared.program))
+        if known is None:
+            kernels, sheet = self._kernels, prepared.sheet
+            slots = [kernels.slot(kernel) for kernel in sheet.kernels]
+            descriptors = kernels.host.placed(sheet.descriptors)
+            place = kernels.host.address(descriptors)
+            records = settled(sheet, slots, place, kernels.host.address(kernels.workspace))
+            known = _Settled(descriptors=descriptors, records=kernels.host.placed(records))
+            self._settled[id(prepared.program)] = known
         return known
 
 
@@ -114,19 +144,21 @@ class _Replay:
     """One run: its memory, its exponent, and how far it has come."""
 
     def __init__(
-        self, prepared: _Prepared, kernels: WasmKernels, arrays: Sequence[NDArray[Any]]
+        self,
+        prepared: _Prepared,
+        kept: _Settled,
+        kernels: WasmKernels,
+        arrays: Sequence[NDArray[Any]],
     ) -> None:
         self.prepared = prepared
         self.program = program = prepared.program
         self.kernels = kernels
-        self.slots = [kernels.slot(kernel) for kernel in prepared.sheet.kernels]
+        self.records = kept.records
         self.input_exponent = 0
         self.inputs = [self._safe(array) for array in arrays]
-        host = kernels.host
-        self.arena = host.empty(prepared.arena_bytes)
-        self.descriptors = host.placed(prepared.sheet.descriptors)
+        self.arena = kernels.host.empty(prepared.arena_bytes)
         elements = program.buffers[program.result].elements if program.dispatches else 0
-        self.out = host.empty(elements * ITEM_BYTES[program.dtype]).view(program.dtype)
+        self.out = kernels.host.empty(elements * ITEM_BYTES[program.dtype]).view(program.dtype)
         self.addresses = self._addresses()
         self.done = 0
         self.since_pulse = 0
@@ -136,7 +168,7 @@ class _Replay:
         program = self.program
         if not program.slices:
             value, exponent = await self._slice(None, pulse)
-            return finished(value.reshape(program.shape), exponent, program.dtype)
+            return _result(value.reshape(program.shape), exponent, program.dtype)
         total = SliceSum(program.shape, program.dtype)
         axes = result_axes(program)
         flat = total.value.reshape(-1)
@@ -149,12 +181,12 @@ class _Replay:
                 [stride * item for _, stride in axes],
             )
             total.add(where, value.reshape(where.shape), exponent)
-        return finished(total.value, total.exponent or 0, program.dtype)
+        return _result(total.value, total.exponent or 0, program.dtype)
 
     def _safe(self, array: NDArray[Any]) -> NDArray[Any]:
         """An input where kernels reach it, its exponent taken out if it has left the safe range."""
         placed = self.kernels.host.placed(array.reshape(-1))
-        shift = shift_for(self.kernels.absmax(placed), self.program.dtype)
+        shift = shift_for(self.kernels.absmax(placed, self.program.dtype), self.program.dtype)
         if shift == 0:
             return placed
         self.input_exponent += shift
@@ -162,15 +194,13 @@ class _Replay:
 
     def _addresses(self) -> NDArray[np.int64]:
         """Address of every buffer, and last that of the constant 1."""
-        host = self.kernels.host
-        arena = host.address(self.arena)
-        found = [arena + offset for offset in self.prepared.offsets]
-        for number, array in enumerate(self.inputs):
-            found[number] = host.address(array)
+        place = self.kernels.host.address
+        found = self.prepared.offsets + place(self.arena)
+        found[: len(self.inputs)] = [place(array) for array in self.inputs]
         if self.program.dispatches:
-            found[self.program.result] = host.address(self.out)
-        found.append(host.address(self.kernels.one[self.program.dtype]))
-        return np.array(found, np.int64)
+            found[self.program.result] = place(self.out)
+        found[-1] = place(self.kernels.one[self.program.dtype])
+        return found
 
     async def _slice(self, piece: Slice | None, pulse: Pulse) -> tuple[NDArray[Any], int]:
         """The result of one slice and its exponent."""
@@ -181,27 +211,28 @@ class _Replay:
         if piece is not None:
             starts = np.array([*piece.starts, 0], np.int64)
             addresses = addresses + starts * ITEM_BYTES[program.dtype]
-        host = self.kernels.host
-        places = host.address(self.descriptors), host.address(self.kernels.workspace)
-        records = host.placed(addressed(sheet, addresses, self.slots, places))
+        numbers = addresses.astype(np.uint32)
+        address(self.records, sheet, numbers)
         exponent = self.input_exponent
         before = self.done
         for number, (first, last) in enumerate(sheet.pieces):
-            exponent += self._piece(records, first, last)
+            exponent += self._piece(first, last)
             self.done = before + sheet.done[number]
             self.since_pulse += min(sheet.effort, PIECE_EFFORT)
             if self.since_pulse >= PIECE_EFFORT:
                 self.since_pulse = 0
                 await pulse(self.done)
+                # Another run of this program may have used the records meanwhile.
+                address(self.records, sheet, numbers)
         return self.out, exponent
 
-    def _piece(self, records: NDArray[np.uint32], first: int, last: int) -> int:
+    def _piece(self, first: int, last: int) -> int:
         """Replays records; the exponents taken out on the way."""
         limit = 2.0 ** SAFE_LOG2[self.program.dtype]
-        address = self.kernels.host.address(records)
+        place = self.kernels.host.address(self.records)
         exponent = 0
         while first < last:
-            reached = self.kernels.run(address, first, last, 1 / limit, limit)
+            reached = self.kernels.run(place, first, last, 1 / limit, limit)
             first = abs(reached)
             if reached < 0:
                 exponent += self._rescaled(self.prepared.sheet.dispatches[first - 1])
@@ -213,7 +244,7 @@ class _Replay:
         number = program.dispatches[dispatch].out
         made = self.out
         if number != program.result:
-            start = self.prepared.offsets[number]
+            start = int(self.prepared.offsets[number])
             stop = start + program.buffers[number].elements * ITEM_BYTES[program.dtype]
             made = self.arena[start:stop].view(program.dtype)
         shift = shift_for(absmax(made), program.dtype)
@@ -230,3 +261,10 @@ class _Replay:
         return array if piece is None else array[
             piece.starts[program.result] :
         ], self.input_exponent
+
+
+def _result(value: NDArray[Any], exponent: int, dtype: DType) -> RawResult:
+    """The result; most carry no exponent and need no look at their numbers."""
+    if exponent == 0:
+        return RawResult(value=value)
+    return finished(value, exponent, dtype)

@@ -96,4 +96,6 @@ class BrowserHost:
 
     def address(self, array: NDArray[Any]) -> int:
         """Its place in Pyodide's memory."""
-        return int(array.ctypes.data)
+        # Several times cheaper than ``array.ctypes.data``, which builds an object first.
+        address: int = array.__array_interface__["data"][0]
+        return address

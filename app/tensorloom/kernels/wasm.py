@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tensorloom.errors import UnsupportedKernel
 from tensorloom.kernels.wasm_element import Element, WasmFeatures
 from tensorloom.kernels.wasm_gemm import gemm_module
+from tensorloom.kernels.wasm_run import points_module, run_module, sum_module
 
 if TYPE_CHECKING:
     from tensorloom.kernels.wasm_schedule import Kernel
@@ -30,4 +31,11 @@ def module_for(kernel: Kernel, features: WasmFeatures) -> bytes:
             "This browser engine has no WebAssembly SIMD.",
             "Tensorloom computes with numpy instead; a newer browser is much faster.",
         )
-    return gemm_module(Element(kernel.dtype, relaxed=features.relaxed_simd))
+    element = Element(kernel.dtype, relaxed=features.relaxed_simd)
+    if kernel.form == "gemm":
+        return gemm_module(element)
+    if kernel.form == "run":
+        return run_module(element, kernel.mode)
+    if kernel.form == "sum":
+        return sum_module(element, kernel.mode)
+    return points_module(element)

@@ -42,7 +42,7 @@ __all__ = [
     "load",
     "select",
     "shuffle",
-    "v128_zero",
+    "v128",
 ]
 
 _TYPE_CODES: dict[ValueType, int] = {
@@ -145,9 +145,11 @@ def f64(value: float) -> Expression:
     return Expression("f64", b"\x44" + struct.pack("<d", value))
 
 
-def v128_zero() -> Expression:
-    """Sixteen zero bytes."""
-    return Expression("v128", b"\xfd\x0c" + bytes(16))
+def v128(data: bytes) -> Expression:
+    """A constant vector of sixteen bytes."""
+    if len(data) != 16:  # noqa: PLR2004 - bytes of v128
+        raise TypeError(f"A vector has 16 bytes, not {len(data)}.")
+    return Expression("v128", b"\xfd\x0c" + data)
 
 
 def apply(name: str, *operands: Expression) -> Expression:

@@ -91,7 +91,7 @@ class Element:
         """Prefix of the load and store that move one whole element."""
         return {4: "f32", 8: "f64", 16: "v128"}[self.bytes]
 
-    def zeros(self) -> Expression:
+    def zero(self) -> Expression:
         """A scalar zero."""
         return f32(0.0) if self.scalar == "f32" else f64(0.0)
 
@@ -129,6 +129,14 @@ class Element:
         start = half * self.lanes // 2
         pairs = range(start, start + self.lanes // 2)
         return self._lanes(first, second, [n for i in pairs for n in (i, i + self.lanes)])
+
+    def swapped(self, vector: Expression) -> Expression:
+        """Neighbouring lanes exchanged: (im, re) of each interleaved number."""
+        return self._lanes(vector, vector, [lane ^ 1 for lane in range(self.lanes)])
+
+    def twice(self, vector: Expression, part: int) -> Expression:
+        """The real (0) or imaginary (1) part of each interleaved number in both its lanes."""
+        return self._lanes(vector, vector, [lane // 2 * 2 + part for lane in range(self.lanes)])
 
     def _lanes(self, first: Expression, second: Expression, lanes: range | list[int]) -> Expression:
         size = self.scalar_bytes

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tensorloom.kernels.wasm_assembler import Expression, Module, i32, load, select
+from tensorloom.kernels.wasm_assembler import Expression, Module, apply, i32, load, select
 from tensorloom.kernels.wasm_element import ROW_BYTES, Element
 from tensorloom.kernels.wasm_frame import Frame
 from tensorloom.kernels.wasm_layout import (
@@ -28,11 +28,14 @@ from tensorloom.kernels.wasm_tables import contiguous
 from tensorloom.kernels.wasm_tile import define_scatter, define_tile, stores_directly
 
 if TYPE_CHECKING:
-    from tensorloom.kernels.wasm_assembler import Function
+    from tensorloom.kernels.wasm_assembler import Function, Local
 
 __all__ = ["gemm_module"]
 
 _UNROLL = 4
+
+_SHALLOW = 64
+"""Depth up to which a block of the right operand stays in the second cache while rows go by."""
 
 
 def gemm_module(element: Element) -> bytes:
@@ -91,10 +94,10 @@ def _define_pack_left(module: Module, element: Element) -> Function:
 def _define_pack_right(module: Module, element: Element) -> Function:
     """Packs the block's columns by tile rows, depth by depth; complex parts are separated.
 
-    Parameters: right operand, columns, depth, workspace.
+    Parameters: right operand, columns, depth, whether columns run through memory, workspace.
     """
-    pack = module.function(None, ("i32",) * 4)
-    right, columns, depth, workspace = pack.parameters
+    pack = module.function(None, ("i32",) * 5)
+    right, columns, depth, along, workspace = pack.parameters
     column, source, entry = (pack.local("i32") for _ in range(3))
     target = pack.variable(workspace + WORKSPACE["panel_right"])
     table = pack.variable(workspace + WORKSPACE["column_right"])
@@ -115,6 +118,10 @@ def _define_pack_right(module: Module, element: Element) -> Function:
                 pack.set(entry, entry + 4)
                 pack.branch(again, entry < end)
                 pack.branch(packed)
+            with pack.when(along):
+                _pack_by_columns(pack, element, pointers, (target, depth))
+                pack.set(target, target + depth * ROW_BYTES)
+                pack.branch(packed)
             with pack.loop() as again:
                 pack.set(source, load("i32.load", entry))
                 for number, pointer in enumerate(pointers):
@@ -129,48 +136,92 @@ def _define_pack_right(module: Module, element: Element) -> Function:
     return pack
 
 
+def _pack_by_columns(
+    pack: Function, element: Element, pointers: list[Local], place: tuple[Local, Local]
+) -> None:
+    """Packs a panel whose columns run through memory, one after the other.
+
+    Reading several at once would fight for the same cache lines where columns are a power of two
+    apart.
+    """
+    target, depth = place
+    source, write, end = (pack.local("i32") for _ in range(3))
+    for number, pointer in enumerate(pointers):
+        pack.set(source, pointer + load("i32.load", pack.parameters[4], WORKSPACE["depth_right"]))
+        pack.set(end, source + depth * element.bytes)
+        pack.set(write, target + number * element.scalar_bytes)
+        with pack.loop() as again:
+            for half in range(2 if element.complex else 1):
+                value = load(f"{element.scalar}.load", source, half * element.scalar_bytes)
+                pack.store(f"{element.scalar}.store", write, value, 16 * half)
+            pack.set(source, source + element.bytes)
+            pack.set(write, write + ROW_BYTES)
+            pack.branch(again, source < end)
+
+
 def _define_block(module: Module, element: Element) -> Function:
     """Multiplies the packed panels, tile by tile.
+
+    Deep blocks sweep rows first, so that the right panel stays in the nearest cache; shallow ones
+    sweep columns first, so that the result, which then is the most to move, is written in order.
 
     Parameters: result, rows, columns, depth, tile rows, whether to add, workspace.
     """
     scatter = define_scatter(module, element)
     tiles = [define_tile(module, element, rows, scatter) for rows in range(1, element.rows + 1)]
+    one = _define_one(module, element, tiles)
     block = module.function(None, ("i32",) * 7)
-    out, rows, columns, depth, tile_rows, adds, workspace = block.parameters
-    row, column, here, wide, panel, direct = (block.local("i32") for _ in range(6))
-    right = block.variable(workspace + WORKSPACE["panel_right"])
-    column_out = block.variable(workspace + WORKSPACE["column_out"])
-    with block.counting(column, columns, element.columns):
-        block.set(wide, _smaller(i32(element.columns), columns - column))
-        block.set(direct, wide.equals(element.columns) & stores_directly(element, column_out))
-        block.set(panel, workspace + WORKSPACE["panel_left"])
-        block.set(row, 0)
-        with block.counting(row, rows, tile_rows):
-            block.set(here, _smaller(tile_rows, rows - row))
-            row_out = workspace + (row << 2) + WORKSPACE["row_out"]
-            scratch = workspace + WORKSPACE["tile"]
-            with block.block() as done:
-                for tile, height in reversed(list(zip(tiles, range(1, 7), strict=False))):
-                    with block.when(here.equals(height)):
-                        block.call(
-                            tile,
-                            panel,
-                            right,
-                            depth,
-                            out,
-                            row_out,
-                            column_out,
-                            wide,
-                            adds,
-                            direct,
-                            scratch,
-                        )
-                        block.branch(done)
-            block.set(panel, panel + here * depth * element.bytes)
-        block.set(right, right + depth * ROW_BYTES)
-        block.set(column_out, column_out + 4 * element.columns)
+    _, rows, columns, depth, tile_rows, _, _ = block.parameters
+    row, column = block.local("i32"), block.local("i32")
+    arguments = (*block.parameters, row, column)
+    with block.when(depth > _SHALLOW):
+        with block.counting(column, columns, element.columns):
+            block.set(row, 0)
+            with block.counting(row, rows, tile_rows):
+                block.call(one, *arguments)
+        block.give()
+    with block.counting(row, rows, tile_rows):
+        block.set(column, 0)
+        with block.counting(column, columns, element.columns):
+            block.call(one, *arguments)
     return block
+
+
+def _define_one(module: Module, element: Element, tiles: list[Function]) -> Function:
+    """Multiplies one tile.
+
+    Parameters: those of a block, row, column.
+    """
+    one = module.function(None, ("i32",) * 9)
+    out, rows, columns, depth, tile_rows, adds, workspace, row, column = one.parameters
+    here = one.variable(_smaller(tile_rows, rows - row))
+    wide = _smaller(i32(element.columns), columns - column)
+    panel = element.columns.bit_length() - 1
+    direct = load(
+        "i32.load",
+        workspace + (apply("i32.shr_u", column, i32(panel)) << 2),
+        WORKSPACE["column_direct"],
+    )
+    arguments = [
+        one.variable(value)
+        for value in (
+            workspace + row * depth * element.bytes + WORKSPACE["panel_left"],
+            workspace + column * depth * element.bytes + WORKSPACE["panel_right"],
+            depth,
+            out,
+            workspace + (row << 2) + WORKSPACE["row_out"],
+            workspace + (column << 2) + WORKSPACE["column_out"],
+            wide,
+            adds,
+            direct,
+            workspace + WORKSPACE["tile"],
+        )
+    ]
+    for height in range(element.rows, 0, -1):
+        with one.when(here.equals(height)):
+            one.call(tiles[height - 1], *arguments)
+            one.give()
+    return one
 
 
 def _define_kernel(
@@ -180,6 +231,7 @@ def _define_kernel(
     kernel = frame.kernel
     pack_left, pack_right, block = parts
     depth, tile_rows, block_rows = (frame.header(n) for n in ("depth", "tile_rows", "block_rows"))
+    along = frame.header("depth_runs")
     batch, batch_stop = frame.range_of("batch")
     row_start, row_stop = frame.range_of("row")
     column_start, column_stop = frame.range_of("column")
@@ -212,7 +264,7 @@ def _define_kernel(
                         kernel.set(known["depth"], at)
                         frame.fill("depth_left", "contracted", "left", at, deep)
                         frame.fill("depth_right", "contracted", "right", at, deep)
-                    kernel.call(pack_right, right, columns, deep, workspace)
+                    kernel.call(pack_right, right, columns, deep, along, workspace)
                     kernel.set(row, row_start)
                     with kernel.counting(row, row_stop, block_rows):
                         kernel.set(rows, _smaller(block_rows, row_stop - row))
@@ -226,10 +278,21 @@ def _define_kernel(
 
 
 def _pad(frame: Frame, columns: Expression, element: Element) -> None:
-    """Repeats the last column's offset up to a whole tile: packed, multiplied, never written."""
+    """Repeats the last column's offset up to a whole tile: packed, multiplied, never written.
+
+    Then notes for each tile of columns whether it can be stored directly.
+    """
     kernel = frame.kernel
     last = kernel.variable(columns - 1)
     value = kernel.variable(frame.entry("column_right", last))
     for extra in range(1, element.columns):
         place = frame.workspace + (columns + extra - 1 << 2)
         kernel.store("i32.store", place, value, WORKSPACE["column_right"])
+    column = kernel.variable(i32(0))
+    table = kernel.variable(frame.workspace + WORKSPACE["column_out"])
+    flag = kernel.variable(frame.workspace + WORKSPACE["column_direct"])
+    with kernel.counting(column, columns, element.columns):
+        whole = column + element.columns <= columns
+        kernel.store("i32.store", flag, whole & stores_directly(element, table))
+        kernel.set(table, table + 4 * element.columns)
+        kernel.set(flag, flag + 4)

@@ -102,6 +102,7 @@ def _integers() -> dict[str, Instruction]:
         "and": 0x71,
         "or": 0x72,
         "shl": 0x74,
+        "shr_u": 0x76,
     }
     table = {
         f"i32.{name}": Instruction(code=bytes([opcode]), operands=("i32", "i32"), result="i32")

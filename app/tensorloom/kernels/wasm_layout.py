@@ -55,13 +55,14 @@ RECORD_BYTES = 64
 GROUPS = ("batch", "rows", "columns", "contracted")
 """Order of the axis groups in a descriptor."""
 
-DESCRIPTOR_FIELDS = {"depth": 0, "tile_rows": 4, "block_rows": 8}
-"""Offset of the header's first words [bytes]: total summed size, rows of a tile and of a block."""
+DESCRIPTOR_FIELDS = {"depth": 0, "tile_rows": 4, "block_rows": 8, "depth_runs": 12, "run": 16}
+"""Offset of the header's first words [bytes]: total summed size; rows of a tile and of a block;
+whether summed positions are neighbours in the right operand; length of a run [bytes]."""
 
-DESCRIPTOR_GROUPS = 12
+DESCRIPTOR_GROUPS = 20
 """Then, for each group, its number of axes and the offset of its first axis [bytes]."""
 
-DESCRIPTOR_BYTES = 48
+DESCRIPTOR_BYTES = 64
 """The whole header. Axes follow, innermost first."""
 
 AXIS_BYTES = 16
@@ -90,6 +91,7 @@ def _workspace() -> tuple[dict[str, int], int]:
         "row_out": 4 * PANEL_ROWS,
         "column_right": 4 * columns,
         "column_out": 4 * columns,
+        "column_direct": 4 * columns,
         "depth_left": 4 * PANEL_DEPTH,
         "depth_right": 4 * PANEL_DEPTH,
         "tile": 8 * 32,

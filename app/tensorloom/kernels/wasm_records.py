@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,13 +19,13 @@ from tensorloom.kernels.wasm_schedule import Kernel, Schedule, schedule
 from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from tensorloom.kernels.program import Dispatch, KernelSpec, Program
 
-__all__ = ["PIECE_EFFORT", "RecordSheet", "addressed", "record_sheet"]
+__all__ = ["PIECE_EFFORT", "RecordSheet", "address", "record_sheet", "settled"]
 
 PIECE_EFFORT = 1 << 29
 """Largest piece of work between two chances to stop: 20 ms at 27e9 multiply-adds per second."""
@@ -39,6 +39,7 @@ _THIN_SIDE = 8
 
 _WORDS = RECORD_BYTES // 4
 _COLUMN = {name: offset // 4 for name, offset in RECORD_FIELDS.items()}
+_OPERANDS = slice(_COLUMN["left"], _COLUMN["out"] + 1)
 _RANGES = slice(_COLUMN["batch_start"], _COLUMN["column_stop"] + 1)
 
 _schedule = lru_cache(maxsize=4096)(schedule)
@@ -71,14 +72,18 @@ class RecordSheet:
     effort: int
 
 
-def record_sheet(program: Program, *, relaxed: bool) -> RecordSheet:
+def record_sheet(
+    program: Program, *, relaxed: bool, plans: Sequence[Schedule] | None = None
+) -> RecordSheet:
     """The records of a program.
 
     Args:
         program: What to run.
         relaxed: Whether kernels may use fused multiply-add.
+        plans: How to run each kernel; by default the cheapest way.
     """
-    plans = [_schedule(spec, relaxed=relaxed) for spec in program.kernels]
+    if plans is None:
+        plans = [_schedule(spec, relaxed=relaxed) for spec in program.kernels]
     starts: list[int] = []
     words: list[int] = []
     for plan in plans:
@@ -121,24 +126,27 @@ def record_sheet(program: Program, *, relaxed: bool) -> RecordSheet:
     )
 
 
-def addressed(
-    sheet: RecordSheet, addresses: NDArray[Any], slots: list[int], places: tuple[int, int]
+def settled(
+    sheet: RecordSheet, slots: Sequence[int], descriptors: int, workspace: int
 ) -> NDArray[np.uint32]:
-    """The records with real addresses.
+    """The records with all that outlives a run filled in.
 
     Args:
         sheet: Where the records come from.
-        addresses: Address of each buffer, and last that of the constant 1.
         slots: Slot of each kernel in the driver's table.
-        places: Addresses of the descriptors and of the workspace.
+        descriptors: Address of the descriptors.
+        workspace: Address of the workspace.
     """
     words = sheet.words.copy()
-    first = _COLUMN["left"]
-    words[:, first : first + 3] = addresses[sheet.operands]
     words[:, _COLUMN["slot"]] = np.asarray(slots, np.uint32)[words[:, _COLUMN["slot"]]]
-    words[:, _COLUMN["descriptor"]] += np.uint32(places[0])
-    words[:, _COLUMN["workspace"]] = places[1]
+    words[:, _COLUMN["descriptor"]] += np.uint32(descriptors)
+    words[:, _COLUMN["workspace"]] = workspace
     return words
+
+
+def address(words: NDArray[np.uint32], sheet: RecordSheet, addresses: NDArray[np.uint32]) -> None:
+    """Writes the operands' addresses into records: one per buffer, and last the constant 1."""
+    words[:, _OPERANDS] = addresses[sheet.operands]
 
 
 def _places(program: Program, dispatch: Dispatch, plan: Schedule) -> tuple[int, int, int]:

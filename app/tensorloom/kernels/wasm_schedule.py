@@ -1,7 +1,8 @@
-"""From a ``KernelSpec`` to what a WASM kernel needs: which kernel, its descriptor, pieces of work.
+"""From a ``KernelSpec`` to what a WASM kernel needs: which kernel, and its descriptor.
 
 Specs differ in sizes and strides, kernels only in their form and element type; sizes and strides go
-into the descriptor, so hundreds of specs share a handful of compiled modules.
+into the descriptor, so hundreds of specs share a handful of compiled modules. The form is the
+cheapest by a small model of cycles, fitted to measurements on one core (Zen 4, Chromium 156).
 """
 
 from __future__ import annotations
@@ -11,20 +12,16 @@ from typing import TYPE_CHECKING, Literal
 
 from tensorloom.kernels.program import LoopAxis
 from tensorloom.kernels.wasm_element import Element
-from tensorloom.kernels.wasm_layout import (
-    AXIS_BYTES,
-    DESCRIPTOR_BYTES,
-    GROUPS,
-    PANEL_ROWS,
-)
+from tensorloom.kernels.wasm_layout import DESCRIPTOR_BYTES, GROUPS, PANEL_ROWS
 
 if TYPE_CHECKING:
     from tensorloom.kernels.program import KernelSpec
+    from tensorloom.kernels.wasm_arithmetic import LeftMode
     from tensorloom.model.recipe import DType
 
-__all__ = ["Form", "Kernel", "Schedule", "schedule"]
+__all__ = ["Form", "Kernel", "Schedule", "schedule", "schedules"]
 
-Form = Literal["gemm"]
+Form = Literal["gemm", "run", "sum", "points"]
 
 _UNIT = LoopAxis(size=1, left=0, right=0, out=0)
 
@@ -36,15 +33,18 @@ class Kernel:
     Args:
         form: The way it goes about it.
         dtype: Element type.
+        mode: For ``run`` and ``sum``: how the left operand runs.
     """
 
     form: Form
     dtype: DType
+    mode: LeftMode = "unit"
 
     @property
     def name(self) -> str:
         """Readable and unique."""
-        return f"{self.form}-{self.dtype}"
+        mode = f"-{self.mode}" if self.form in ("run", "sum") else ""
+        return f"{self.form}{mode}-{self.dtype}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,31 +54,34 @@ class Schedule:
     Args:
         kernel: The compiled kernel.
         descriptor: Words of its descriptor.
-        extents: Positions of batch, rows and columns, after any exchange.
+        extents: Positions of batch, rows and columns over which records can be split.
         swapped: Whether left and right change places; the sum does not care.
+        cycles: What the model expects.
     """
 
     kernel: Kernel
     descriptor: tuple[int, ...]
     extents: tuple[int, int, int]
     swapped: bool
+    cycles: float
 
 
 def schedule(spec: KernelSpec, *, relaxed: bool) -> Schedule:
-    """The way to run a spec."""
+    """The cheapest way to run a spec."""
+    return min(schedules(spec, relaxed=relaxed), key=lambda choice: choice.cycles)
+
+
+def schedules(spec: KernelSpec, *, relaxed: bool) -> tuple[Schedule, ...]:
+    """All ways to run a spec; ``gemm`` and ``points`` are always among them."""
     if spec.unary:
         spec = _binary(spec)
-    swapped = _prefers_exchange(spec)
-    if swapped:
-        spec = _exchanged(spec)
     element = Element(spec.dtype, relaxed=relaxed)
-    batch, m, n, _ = spec.extents
-    return Schedule(
-        kernel=Kernel(form="gemm", dtype=spec.dtype),
-        descriptor=_descriptor(spec, element, _tile_rows(m, element.rows)),
-        extents=(batch, m, n),
-        swapped=swapped,
-    )
+    made = [_gemm(spec, element), _points(spec, element)]
+    for swapped in (False, True):
+        turned = _exchanged(spec) if swapped else spec
+        made += [_run(turned, element, axis, swapped=swapped) for axis in _along_result(turned)]
+        made += [_sum(turned, element, axis, swapped=swapped) for axis in _along_sum(turned)]
+    return tuple(made)
 
 
 def _binary(spec: KernelSpec) -> KernelSpec:
@@ -97,16 +100,20 @@ def _binary(spec: KernelSpec) -> KernelSpec:
         spec,
         dtype="float32" if spec.dtype == "complex64" else "float64",
         batch=doubled(spec.batch),
-        rows=(*doubled(spec.rows), pair),
+        rows=_joined((*doubled(spec.rows), pair)),
         columns=doubled(spec.columns),
         contracted=doubled(spec.contracted),
         unary=False,
     )
 
 
-def _prefers_exchange(spec: KernelSpec) -> bool:
-    """Whether the rows hold the result's unit stride, which tiles write along columns."""
-    return any(axis.out == 1 for axis in spec.rows)
+def _joined(axes: tuple[LoopAxis, ...]) -> tuple[LoopAxis, ...]:
+    """The axes with the last two made one where they walk alike."""
+    if len(axes) > 1:
+        outer, inner = axes[-2:]
+        if (outer.left, outer.out) == (inner.size * inner.left, inner.size * inner.out):
+            return (*axes[:-2], replace(inner, size=outer.size * inner.size))
+    return axes
 
 
 def _exchanged(spec: KernelSpec) -> KernelSpec:
@@ -122,30 +129,129 @@ def _exchanged(spec: KernelSpec) -> KernelSpec:
     )
 
 
-def _tile_rows(m: int, most: int) -> int:
-    """Rows per tile: the fewest tiles, as even as they go."""
-    tiles = -(-m // most)
-    return -(-m // tiles)
+def _along_result(spec: KernelSpec) -> list[LoopAxis]:
+    """Axes along which result and right operand are contiguous and the left one is, or stands."""
+    axes = (*spec.batch, *spec.columns)
+    return [axis for axis in axes if axis.out == axis.right == 1 >= axis.left]
 
 
-def _descriptor(spec: KernelSpec, element: Element, tile_rows: int) -> tuple[int, ...]:
+def _along_sum(spec: KernelSpec) -> list[LoopAxis]:
+    """Summed axes along which both operands are contiguous; real lone sums may stand on the left.
+
+    Complex lone sums never come here: lowering makes them unary, and those are sums of reals.
+    """
+    least = 1 if spec.dtype.startswith("complex") else 0
+    return [axis for axis in spec.contracted if axis.right == 1 >= axis.left >= least]
+
+
+def _gemm(spec: KernelSpec, element: Element) -> Schedule:
+    """Packed blocks; columns hold the result's unit stride, which tiles write along."""
+    swapped = any(axis.out == 1 for axis in spec.rows)
+    if swapped:
+        spec = _exchanged(spec)
+    batch, m, n, k = spec.extents
+    tile_rows = -(-m // -(-m // element.rows))
+    tiles = -(-m // tile_rows) * -(-n // element.columns)
+    inner = max(tile_rows, 3) * (2 if element.complex else 1)
+    contiguous = any(axis.out == 1 and axis.size >= element.columns // 2 for axis in spec.columns)
+    store = tile_rows * (2 if contiguous else 4 * min(n, element.columns))
+    packing = 1.5 * k * (m + n)
+    cycles = batch * (300 + packing + tiles * (60 + store + k * inner))
+    runs = _runs([(axis.size, axis.right) for axis in _ordered("contracted", spec.contracted)])
+    header = (k, tile_rows, PANEL_ROWS // tile_rows * tile_rows, int(runs), 0)
+    return Schedule(
+        kernel=Kernel(form="gemm", dtype=spec.dtype),
+        descriptor=_descriptor(spec, element, header),
+        extents=(batch, m, n),
+        swapped=swapped,
+        cycles=cycles,
+    )
+
+
+def _points(spec: KernelSpec, element: Element) -> Schedule:
+    """One number at a time."""
+    flat = _positions(spec, None)
+    positions, k = flat.extents[0], flat.extents[3]
+    work = 6 if element.complex else 3
+    return Schedule(
+        kernel=Kernel(form="points", dtype=spec.dtype),
+        descriptor=_descriptor(flat, element, (k, 0, 0, 0, 0)),
+        extents=(positions, 1, 1),
+        swapped=False,
+        cycles=100 + positions * (8 + work * k),
+    )
+
+
+def _run(spec: KernelSpec, element: Element, axis: LoopAxis, *, swapped: bool) -> Schedule:
+    """Vectors along an axis of the result."""
+    flat = _positions(spec, axis)
+    positions, k = flat.extents[0], flat.extents[3]
+    vectors, rest = divmod(axis.size * element.bytes, 16)
+    each = (1 if axis.left == 0 else 1.5) * (2 if element.complex else 1)
+    spans = k // 4 + k % 4 // 2 + k % 2
+    cycles = spans * (25 + 2 * vectors) + each * k * vectors
+    cycles += rest // element.bytes * 4 * (spans + k)
+    return Schedule(
+        kernel=Kernel(form="run", dtype=spec.dtype, mode="unit" if axis.left else "splat"),
+        descriptor=_descriptor(flat, element, (k, 0, 0, 0, axis.size * element.bytes)),
+        extents=(positions, 1, axis.size),
+        swapped=swapped,
+        cycles=100 + positions * (20 + cycles),
+    )
+
+
+def _sum(spec: KernelSpec, element: Element, axis: LoopAxis, *, swapped: bool) -> Schedule:
+    """Vectors along a summed axis."""
+    flat = _positions(spec, axis)
+    positions, k = flat.extents[0], flat.extents[3]
+    vectors, rest = divmod(axis.size * element.bytes, 16)
+    each = (1 if axis.left == 0 else 1.5) * (2 if element.complex else 1)
+    cycles = k * (10 + vectors * each + rest // element.bytes * 4)
+    return Schedule(
+        kernel=Kernel(form="sum", dtype=spec.dtype, mode="unit" if axis.left else "splat"),
+        descriptor=_descriptor(flat, element, (k, 0, 0, 0, axis.size * element.bytes)),
+        extents=(positions, 1, 1),
+        swapped=swapped,
+        cycles=100 + positions * (50 + cycles),
+    )
+
+
+def _positions(spec: KernelSpec, run: LoopAxis | None) -> KernelSpec:
+    """The spec with all axes of the result in its batch group, and one axis left out."""
+    result = [*spec.batch, *spec.rows, *spec.columns]
+    summed = list(spec.contracted)
+    if run is not None:
+        (result if run.out else summed).remove(run)
+    result.sort(key=lambda axis: axis.out, reverse=True)
+    return replace(spec, batch=tuple(result), rows=(), columns=(), contracted=tuple(summed))
+
+
+def _descriptor(spec: KernelSpec, element: Element, header: tuple[int, ...]) -> tuple[int, ...]:
     size = element.bytes
-    header = [spec.extents[3], tile_rows, PANEL_ROWS // tile_rows * tile_rows]
+    groups: list[int] = []
     words: list[int] = []
     for name in GROUPS:
         axes = getattr(spec, name) or (_UNIT,)
-        header += [len(axes), DESCRIPTOR_BYTES + 4 * len(words)]
+        groups += [len(axes), DESCRIPTOR_BYTES + 4 * len(words)]
         for axis in reversed(_ordered(name, axes)):
             words += [axis.size, size * axis.left, size * axis.right, size * axis.out]
-    header += [0] * (DESCRIPTOR_BYTES // 4 - len(header))
-    assert 4 * len(words) % AXIS_BYTES == 0
-    return (*header, *words)
+    filler = [0] * (DESCRIPTOR_BYTES // 4 - len(header) - len(groups))
+    return (*header, *groups, *filler, *words)
 
 
 def _ordered(name: str, axes: tuple[LoopAxis, ...]) -> tuple[LoopAxis, ...]:
     """Outermost first; what is summed runs in the order of the operands' memory."""
     if name != "contracted":
         return axes
-    return tuple(
-        sorted(axes, key=lambda axis: (max(axis.left, axis.right), axis.left), reverse=True)
-    )
+    order = sorted(axes, key=lambda axis: (max(axis.left, axis.right), axis.left))
+    return tuple(reversed(order))
+
+
+def _runs(axes: list[tuple[int, int]]) -> bool:
+    """Whether ``(size, stride)`` axes, outermost first, walk through memory without a gap."""
+    expected = 1
+    for size, stride in reversed(axes):
+        if stride != expected:
+            return False
+        expected *= size
+    return expected > 1
