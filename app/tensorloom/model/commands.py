@@ -1,4 +1,4 @@
-"""User edits as records: ``apply(document, command)`` gives the next document, ``invert`` the way back.
+"""User edits as records: ``apply(document, command)`` gives the next document, ``invert`` undoes.
 
 Each command is a frozen record with a ``kind`` tag. After every command the indices are in order of
 first appearance, indices that no tensor carries are gone, also from the output and the anchors.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tensorloom.errors import DocumentError, NetworkError, Where
 from tensorloom.model.diagram import Diagram, Mark, MarkColour, MarkShape
 from tensorloom.model.index import Index
-from tensorloom.model.network import Network
+from tensorloom.model.network import Network, check_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -296,14 +296,7 @@ def _checked_output(
     if output is None:
         return old
     used = {name for tensor in tensors for name in tensor.indices}
-    for name in output:
-        if name not in used:
-            raise NetworkError(
-                "loose-output",
-                f"Output index '{name}' is on no tensor.",
-                "Put it on a tensor, or take it out of the output.",
-                Where(indices=(name,)),
-            )
+    check_output(output, used)
     return output
 
 
@@ -532,7 +525,8 @@ def _unmove(document: Document, command: Move) -> tuple[Command, ...]:
     return (
         Move(
             positions=tuple(
-                (name, (marks[name].x, marks[name].y)) for name, _ in command.positions
+                (name, (marks[_tensor(document, name).id].x, marks[name].y))
+                for name, _ in command.positions
             ),
             anchors=tuple((name, anchors.get(name)) for name, _ in command.anchors),
         ),

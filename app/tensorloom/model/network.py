@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from tensorloom.errors import NetworkError, Where
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from tensorloom.model.index import Index
     from tensorloom.model.tensor import Tensor
 
-__all__ = ["Leg", "Network"]
+__all__ = ["Leg", "Network", "check_output"]
 
 Leg = tuple[str, int]
 """One end of an index: (tensor id, axis)."""
@@ -74,22 +74,7 @@ class Network:
                         "Give it a dimension.",
                         Where(tensors=(tensor.id,), indices=(name,)),
                     )
-        for name in self.output:
-            if name not in used:
-                raise NetworkError(
-                    "loose-output",
-                    f"Output index '{name}' is on no tensor.",
-                    "Put it on a tensor, or take it out of the output.",
-                    Where(indices=(name,)),
-                )
-        if len(set(self.output)) != len(self.output):
-            twice = _repeated(self.output)
-            raise NetworkError(
-                "duplicate-output",
-                f"Index '{twice}' appears twice in the output.",
-                "Name each output index once.",
-                Where(indices=(twice,)),
-            )
+        check_output(self.output, used)
         for name in self.dimension_of:
             if name not in used:
                 raise NetworkError(
@@ -144,3 +129,28 @@ def _repeated(names: Iterable[str]) -> str:
             return name
         seen.add(name)
     raise AssertionError
+
+
+def check_output(output: tuple[str, ...], used: Container[str]) -> None:
+    """Nothing, when every output index is on a tensor and named once.
+
+    Raises:
+        NetworkError: ``loose-output`` or ``duplicate-output``, for the first that is not.
+    """
+    seen: set[str] = set()
+    for name in output:
+        if name not in used:
+            raise NetworkError(
+                "loose-output",
+                f"Output index '{name}' is on no tensor.",
+                "Put it on a tensor, or take it out of the output.",
+                Where(indices=(name,)),
+            )
+        if name in seen:
+            raise NetworkError(
+                "duplicate-output",
+                f"Index '{name}' appears twice in the output.",
+                "Name each output index once.",
+                Where(indices=(name,)),
+            )
+        seen.add(name)

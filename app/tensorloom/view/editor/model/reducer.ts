@@ -6,19 +6,12 @@
  */
 
 import type { Command, DocumentJson, MarkJson, TensorJson } from "../protocol.ts";
+import { checkLook, checkOutput, checkPosition, checkSize, checkTensor, CommandError, named, own, sized, titled, typed } from "./checks.ts";
 
-/** A refused edit; `code` is the one that Python gives. */
-export class CommandError extends Error {
-  constructor(
-    readonly code: string,
-    message: string,
-  ) {
-    super(message);
-    this.name = "CommandError";
-  }
-}
+export { CommandError };
 
 type Dimensions = Record<string, number>;
+type Sizes = ReadonlyMap<string, number>;
 
 export function apply(document: DocumentJson, command: Command): DocumentJson {
   switch (command.kind) {
@@ -40,15 +33,16 @@ export function apply(document: DocumentJson, command: Command): DocumentJson {
       dimensionOf(document, command.name);
       return { ...document, dimensions: { ...document.dimensions, [command.name]: sized(command.dimension) } };
     case "set-output":
-      return { ...document, output: checkedOutput(command.output, document.tensors) };
+      return { ...document, output: checkOutput(command.output, document.tensors) };
     case "move":
       return move(document, command);
     case "set-mark":
+      checkLook(command);
       return withMark(document, command.id, { shape: command.shape, colour: command.colour });
     case "set-title":
-      return { ...document, title: command.title };
+      return { ...document, title: titled(command.title) };
     case "set-dtype":
-      return { ...document, dtype: command.dtype };
+      return { ...document, dtype: typed(command.dtype) };
     case "replace-document":
       return command.document;
     default:
@@ -107,7 +101,7 @@ export function invert(document: DocumentJson, command: Command): Command[] {
         {
           kind: "move",
           positions: Object.fromEntries(Object.keys(command.positions).map((id) => [id, place(id)])),
-          anchors: Object.fromEntries(Object.keys(command.anchors).map((name) => [name, document.anchors[name] ?? null])),
+          anchors: Object.fromEntries(Object.keys(command.anchors).map((name) => [name, own(document.anchors, name) ?? null])),
         },
       ];
     }
@@ -137,19 +131,6 @@ export function invertAll(document: DocumentJson, commands: readonly Command[]):
   return back.flat();
 }
 
-const MAX_DIMENSION = 2 ** 31 - 1;
-
-function sized(dimension: number): number {
-  if (Number.isInteger(dimension) && dimension >= 1 && dimension <= MAX_DIMENSION) return dimension;
-  throw new CommandError("bad-dimension", `An index cannot have dimension ${dimension}.`);
-}
-
-function named(name: string): string {
-  const bad = name.length === 0 || [...name].length > 64 || /[\s,>\p{C}\p{Z}]/u.test(name);
-  if (bad) throw new CommandError("bad-name", `'${name.slice(0, 80)}' cannot be a name.`);
-  return name;
-}
-
 function tensorOf(document: DocumentJson, id: string): TensorJson {
   const found = document.tensors.find((tensor) => tensor.id === id);
   if (!found) throw new CommandError("unknown-tensor", `There is no tensor with the id '${id}'.`);
@@ -157,7 +138,7 @@ function tensorOf(document: DocumentJson, id: string): TensorJson {
 }
 
 function dimensionOf(document: DocumentJson, name: string): number {
-  const found = Object.hasOwn(document.dimensions, name) ? document.dimensions[name] : undefined;
+  const found = own(document.dimensions, name);
   if (found === undefined) throw new CommandError("unknown-index", `There is no index '${name}'.`);
   return found;
 }
@@ -168,7 +149,7 @@ function some(dimensions: Dimensions, names: readonly string[]): Dimensions {
 
 function anchorsBack(document: DocumentJson, names: readonly string[]): Command[] {
   const lost = [...new Set(names)].flatMap((name): [string, [number, number]][] => {
-    const at = document.anchors[name];
+    const at = own(document.anchors, name);
     return at ? [[name, at]] : [];
   });
   return lost.length > 0 ? [{ kind: "move", positions: {}, anchors: Object.fromEntries(lost) }] : [];
@@ -185,58 +166,59 @@ function withMark(document: DocumentJson, id: string, change: Partial<MarkJson>)
 }
 
 /** Puts indices in order of first appearance and drops those that no tensor carries any more. */
-function rebuilt(document: DocumentJson, tensors: TensorJson[], sizes: Dimensions, output: readonly string[]): DocumentJson {
+function rebuilt(document: DocumentJson, tensors: TensorJson[], sizes: Sizes, output: readonly string[]): DocumentJson {
   const order = new Set(tensors.flatMap((tensor) => tensor.indices));
-  const dimensions = Object.fromEntries([...order].map((name) => [name, sizes[name] ?? 1]));
+  const dimensions = Object.fromEntries([...order].map((name) => [name, sizes.get(name) ?? 1]));
   const anchors = Object.fromEntries(Object.entries(document.anchors).filter(([name]) => order.has(name)));
-  return { ...document, tensors, dimensions, output: output.filter((name) => order.has(name)), anchors };
+  return checkSize({ ...document, tensors, dimensions, output: output.filter((name) => order.has(name)), anchors });
 }
 
-function allSizes(document: DocumentJson, given: Dimensions, used: readonly string[]): Dimensions {
-  const sizes: Dimensions = { ...document.dimensions };
+function sizesOf(document: DocumentJson): Map<string, number> {
+  return new Map(Object.entries(document.dimensions));
+}
+
+/** Dimensions of the old indices and of the new ones, which must not contradict each other. */
+function allSizes(document: DocumentJson, given: Dimensions, used: readonly string[]): Sizes {
+  const sizes = sizesOf(document);
   for (const [name, size] of Object.entries(given)) {
-    const known = Object.hasOwn(sizes, name) ? sizes[name] : undefined;
-    if (known === undefined) sizes[named(name)] = sized(size);
-    else if (known !== size) throw new CommandError("dimension-mismatch", `Index '${name}' has dimension ${known}, not ${size}.`);
+    const known = sizes.get(named(name)) ?? size;
+    sizes.set(name, sized(size));
+    if (known !== size) throw new CommandError("dimension-mismatch", `Index '${name}' has dimension ${known}, not ${size}.`);
   }
   for (const name of used) {
-    if (!Object.hasOwn(sizes, name)) throw new CommandError("unknown-index", `Index '${name}' has no dimension.`);
+    if (!sizes.has(name)) throw new CommandError("unknown-index", `Index '${name}' has no dimension.`);
   }
   return sizes;
 }
 
-function checkedOutput(output: readonly string[], tensors: readonly TensorJson[]): string[] {
-  const used = new Set(tensors.flatMap((tensor) => tensor.indices));
-  output.forEach((name, place) => {
-    if (!used.has(name)) throw new CommandError("loose-output", `Output index '${name}' is on no tensor.`);
-    if (output.indexOf(name) !== place) throw new CommandError("duplicate-output", `Index '${name}' appears twice in the output.`);
-  });
-  return [...output];
-}
-
 function addTensor(document: DocumentJson, command: Extract<Command, { kind: "add-tensor" }>): DocumentJson {
   const { tensor, mark } = command;
+  checkTensor(tensor);
+  checkPosition(mark.x, mark.y);
+  checkLook(mark);
   if (Object.hasOwn(document.marks, tensor.id)) throw new CommandError("duplicate-tensor", `Two tensors have the id '${tensor.id}'.`);
   const place = command.at ?? document.tensors.length;
   if (place < 0 || place > document.tensors.length) throw new CommandError("bad-place", `Operand position ${place} does not exist.`);
   const tensors = document.tensors.toSpliced(place, 0, tensor);
   const sizes = allSizes(document, command.dimensions, tensor.indices);
-  const output = command.output ? checkedOutput(command.output, tensors) : document.output;
-  return { ...rebuilt(document, tensors, sizes, output), marks: { ...document.marks, [tensor.id]: mark } };
+  const output = command.output ? checkOutput(command.output, tensors) : document.output;
+  const marks = { ...document.marks, [tensor.id]: mark };
+  return { ...rebuilt(document, tensors, sizes, output), marks };
 }
 
 function removeTensor(document: DocumentJson, id: string): DocumentJson {
   const gone = tensorOf(document, id);
   const { [id]: _mark, ...marks } = document.marks;
   const tensors = document.tensors.filter((tensor) => tensor !== gone);
-  return { ...rebuilt(document, tensors, document.dimensions, document.output), marks };
+  return { ...rebuilt(document, tensors, sizesOf(document), document.output), marks };
 }
 
 function setIndices(document: DocumentJson, command: Extract<Command, { kind: "set-indices" }>): DocumentJson {
   const changed = { ...tensorOf(document, command.id), indices: command.indices };
+  command.indices.forEach(named);
   const sizes = allSizes(document, command.dimensions, command.indices);
   const { tensors } = withTensor(document, changed);
-  const output = command.output ? checkedOutput(command.output, tensors) : document.output;
+  const output = command.output ? checkOutput(command.output, tensors) : document.output;
   return rebuilt(document, tensors, sizes, output);
 }
 
@@ -250,7 +232,7 @@ function renameIndex(document: DocumentJson, name: string, to: string): Document
   const size = dimensionOf(document, name);
   if (to === name) return document;
   if (Object.hasOwn(document.dimensions, to)) throw new CommandError("index-in-use", `Index '${to}' exists already.`);
-  const sizes = { ...document.dimensions, [named(to)]: size };
+  const sizes = sizesOf(document).set(named(to), size);
   const swap = (other: string) => (other === name ? to : other);
   const anchors = Object.fromEntries(Object.entries(document.anchors).map(([other, at]) => [swap(other), at]));
   return rebuilt({ ...document, anchors }, relabelled(document.tensors, name, to), sizes, document.output.map(swap));
@@ -262,22 +244,26 @@ function joinIndices(document: DocumentJson, command: Extract<Command, { kind: "
   if (keep === drop) throw new CommandError("same-index", `Index '${keep}' cannot be joined with itself.`);
   if (kept !== dropped) throw new CommandError("dimension-mismatch", `Index '${keep}' has dimension ${kept}, but '${drop}' has ${dropped}.`);
   const tensors = relabelled(document.tensors, drop, keep);
-  const output = command.output ? checkedOutput(command.output, tensors) : document.output.filter((name) => name !== keep && name !== drop);
-  return rebuilt(document, tensors, document.dimensions, output);
+  const output = command.output ? checkOutput(command.output, tensors) : document.output.filter((name) => name !== keep && name !== drop);
+  return rebuilt(document, tensors, sizesOf(document), output);
 }
 
 function move(document: DocumentJson, command: Extract<Command, { kind: "move" }>): DocumentJson {
-  const marks = { ...document.marks };
-  for (const [id, [x, y]] of Object.entries(command.positions)) {
-    const mark = Object.hasOwn(marks, id) ? marks[id] : undefined;
+  const positions = Object.entries(command.positions);
+  const places = Object.entries(command.anchors);
+  for (const [, [x, y]] of positions) checkPosition(x, y);
+  for (const [, at] of places) if (at) checkPosition(...at);
+  const marks = new Map(Object.entries(document.marks));
+  for (const [id, [x, y]] of positions) {
+    const mark = marks.get(id);
     if (!mark) throw new CommandError("unknown-tensor", `There is no tensor with the id '${id}'.`);
-    marks[id] = { ...mark, x, y };
+    marks.set(id, { ...mark, x, y });
   }
-  const anchors = { ...document.anchors };
-  for (const [name, at] of Object.entries(command.anchors)) {
+  const anchors = new Map(Object.entries(document.anchors));
+  for (const [name, at] of places) {
     dimensionOf(document, name);
-    if (at) anchors[name] = at;
-    else delete anchors[name];
+    if (at) anchors.set(name, at);
+    else anchors.delete(name);
   }
-  return { ...document, marks, anchors };
+  return { ...document, marks: Object.fromEntries(marks), anchors: Object.fromEntries(anchors) };
 }
