@@ -5,9 +5,10 @@
 
 import { applyAll } from "../model/reducer.ts";
 import type { Command, DocumentJson } from "../protocol.ts";
+import { curveLength } from "./curves.ts";
 import { growing, legsOf } from "./edits.ts";
 import { nextIndexName } from "./naming.ts";
-import { add, angleOf, type DiagramPoint, minus, polar, unit } from "./points.ts";
+import { add, type DiagramPoint, minus, times, unit } from "./points.ts";
 import { type DrawnIndex, LEG_LENGTH, type Scene } from "./scene.ts";
 
 /** Commands that delete the tensors, then the indices among the given ones that are still there. */
@@ -67,20 +68,20 @@ function cut(document: DocumentJson, drawn: DrawnIndex, scene: Scene): Command[]
   return [...sets, { kind: "set-output", output }, { kind: "move", positions: {}, anchors }];
 }
 
-/** Cut ends stay in the direction of the bond they came from. */
+/** Cut ends stay in the direction of the bond they came from, and apart from each other. */
 function stumps(drawn: DrawnIndex, scene: Scene, names: readonly string[]): Record<string, [number, number] | null> {
-  const ends: { tensor: string; at: DiagramPoint }[] = [];
+  const ends: { tensor: string; at: DiagramPoint; size: number }[] = [];
   for (const { curve, tensors } of drawn.strands) {
-    if (tensors[0] !== null) ends.push({ tensor: tensors[0], at: curve.from });
-    if (tensors[1] !== null) ends.push({ tensor: tensors[1], at: curve.to });
+    const size = Math.max(8, Math.min(LEG_LENGTH / 2, curveLength(curve) / 2 - 8));
+    if (tensors[0] !== null) ends.push({ tensor: tensors[0], at: curve.from, size });
+    if (tensors[1] !== null) ends.push({ tensor: tensors[1], at: curve.to, size });
   }
-  const places = scene.tensors.flatMap((tensor) => ends.filter((end) => end.tensor === tensor.id).map(({ at }) => ({ tensor, at })));
+  const places = scene.tensors.flatMap((tensor) => ends.filter((end) => end.tensor === tensor.id).map(({ at, size }) => ({ tensor, at, size })));
   return Object.fromEntries(
     names.map((name, order) => {
       const place = places[order];
       if (!place) return [name, null];
-      const direction = angleOf(unit(minus(place.at, place.tensor)));
-      const end = add(place.tensor, polar(direction, LEG_LENGTH - 6));
+      const end = add(place.at, times(unit(minus(place.at, place.tensor)), place.size));
       return [name, [Math.round(end.x), Math.round(end.y)]];
     }),
   );
