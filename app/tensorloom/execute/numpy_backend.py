@@ -32,11 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NumpyBackend", "run_kernel"]
 
-CHUNK_MUL_ADDS = 1 << 22
-"""Work between two pulses: about 30 ms in Pyodide, where numpy does 1.5e8 per second."""
-
-DISPATCH_MUL_ADDS = 1 << 13
-"""A kernel call costs at least as much time as this many multiply-adds."""
+CHUNK_MS = 30.0
+"""Work between two pulses [ms]."""
 
 FEW_PRODUCTS = 64
 """Matrices with fewer multiply-adds each go to einsum: matmul's loop over batches is slower."""
@@ -98,7 +95,7 @@ class NumpyBackend:
     ) -> RawResult:
         """The contracted network; see ``Backend.run``."""
         try:
-            return await _Replay(program, arrays, pulse).result()
+            return await _Replay(program, arrays, pulse, self.rates).result()
         except MemoryError as error:
             raise DeviceMemoryError(
                 "out-of-memory",
@@ -111,9 +108,14 @@ class NumpyBackend:
 class _Replay:
     """One run: what is alive, with its carried exponents, and how far it has come."""
 
-    def __init__(self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse) -> None:
+    def __init__(
+        self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse, rates: Rates
+    ) -> None:
         self.program = program
         self.pulse = pulse
+        rate = rates.rate(program.dtype, "matrix")
+        self.chunk = max(1, int(CHUNK_MS * rate))
+        self.call_mul_adds = int(rates.dispatch_ms * rate)
         self.inputs: list[NDArray[Any]] = []
         self.exponents: dict[int, int] = {}
         for number, array in enumerate(arrays):
@@ -162,17 +164,22 @@ class _Replay:
         spec = self.program.kernels[dispatch.kernel]
         out = np.empty(self.program.buffers[dispatch.out].elements, self.program.dtype)
         right = None if dispatch.right is None else live[dispatch.right]
-        for mul_adds in run_kernel(spec, live[dispatch.left], right, out):
+        for mul_adds in run_kernel(spec, live[dispatch.left], right, out, chunk=self.chunk):
             self.done += mul_adds
-            self.since_pulse += mul_adds + DISPATCH_MUL_ADDS
-            if self.since_pulse >= CHUNK_MUL_ADDS:
+            self.since_pulse += mul_adds + self.call_mul_adds
+            if self.since_pulse >= self.chunk:
                 self.since_pulse = 0
                 await self.pulse(self.done)
         return out
 
 
 def run_kernel(
-    spec: KernelSpec, left: NDArray[Any], right: NDArray[Any] | None, out: NDArray[Any]
+    spec: KernelSpec,
+    left: NDArray[Any],
+    right: NDArray[Any] | None,
+    out: NDArray[Any],
+    *,
+    chunk: int = 1 << 22,
 ) -> Iterator[int]:
     """Runs one kernel into ``out`` piece by piece; yields the multiply-adds of each piece.
 
@@ -181,25 +188,51 @@ def run_kernel(
         left: Left operand, flat, from its first element on.
         right: Right operand likewise; ``None`` for a unary kernel.
         out: Result, flat.
+        chunk: Size of a piece, about [multiply-adds].
     """
-    with np.errstate(all="ignore"):
-        if right is None:
-            kept = _view(left, [(axis.size, axis.left) for axis in (*spec.rows, *spec.contracted)])
-            summed = tuple(range(len(spec.rows), kept.ndim))
-            _view(out, [(axis.size, axis.out) for axis in spec.rows])[...] = kept.sum(axis=summed)
-            yield spec.mul_adds
-            return
-        batch, m, n, k = spec.extents
-        both = [axis for axis in spec.contracted if axis.left and axis.right]
-        a = _operand(left, spec, "left", both)
-        b = _operand(right, spec, "right", both)
-        k = prod(axis.size for axis in both)
-        a = a.reshape(batch, m, k)
-        b = b.reshape(batch, k, n)
-        c = _view(out, [(axis.size, axis.out) for axis in (*spec.batch, *spec.rows, *spec.columns)])
-        yield from _products(spec, a, b, c)
+    if right is None:
+        _unary(spec, left, out)
+        yield spec.mul_adds
+        return
+    both = [axis for axis in spec.contracted if axis.left and axis.right]
+    batch, m, n, _ = spec.extents
+    k = prod(axis.size for axis in both)
+    a = _operand(left, spec, "left", both).reshape(batch, m, k)
+    b = _operand(right, spec, "right", both).reshape(batch, k, n)
+    c = _view(out, [(axis.size, axis.out) for axis in (*spec.batch, *spec.rows, *spec.columns)])
+    if spec.mul_adds <= chunk or batch * m == 1:
+        c[...] = _product(a, b).reshape(c.shape)
+        yield spec.mul_adds
+        return
+    whole = np.empty((batch, m, n), c.dtype)
+    done = 0
+    for batches, rows, reached in _pieces(batch, m, max(1, chunk // (n * k))):
+        whole[batches, rows] = _product(a[batches, rows], b[batches])
+        so_far = spec.mul_adds * reached // (batch * m)
+        yield so_far - done
+        done = so_far
+    c[...] = whole.reshape(c.shape)
 
 
+def _pieces(batch: int, m: int, most: int) -> Iterator[tuple[slice, slice, int]]:
+    """``(batches, rows, rows done so far)`` of pieces of at most about ``most`` rows."""
+    batches = max(1, most // m)
+    rows = m if batches > 1 else min(m, most)
+    for at in range(0, batch, batches):
+        end = min(at + batches, batch)
+        for row in range(0, m, rows):
+            reached = min(row + rows, m)
+            yield slice(at, end), slice(row, reached), at * m + (end - at) * reached
+
+
+@np.errstate(all="ignore")
+def _unary(spec: KernelSpec, left: NDArray[Any], out: NDArray[Any]) -> None:
+    kept = _view(left, [(axis.size, axis.left) for axis in (*spec.rows, *spec.contracted)])
+    summed = tuple(range(len(spec.rows), kept.ndim))
+    _view(out, [(axis.size, axis.out) for axis in spec.rows])[...] = kept.sum(axis=summed)
+
+
+@np.errstate(all="ignore")
 def _operand(
     flat: NDArray[Any], spec: KernelSpec, side: str, both: Sequence[LoopAxis]
 ) -> NDArray[Any]:
@@ -213,30 +246,9 @@ def _operand(
     return view.sum(axis=summed) if lone else view
 
 
-def _products(spec: KernelSpec, a: NDArray[Any], b: NDArray[Any], c: NDArray[Any]) -> Iterator[int]:
-    """Batches of matrix products in pieces of at most about ``CHUNK_MUL_ADDS``."""
-    batch, m, k = a.shape
-    n = b.shape[2]
-    if batch * m * n * k <= CHUNK_MUL_ADDS or batch * m == 1:
-        c[...] = _product(a, b).reshape(c.shape)
-        yield spec.mul_adds
-        return
-    whole = np.empty((batch, m, n), c.dtype)
-    done = 0
-    batches = max(1, CHUNK_MUL_ADDS // (m * n * k))
-    rows = m if batches > 1 else max(1, CHUNK_MUL_ADDS // (n * k))
-    for at in range(0, batch, batches):
-        for row in range(0, m, rows):
-            piece = (slice(at, at + batches), slice(row, row + rows))
-            whole[piece] = _product(a[piece], b[at : at + batches])
-            reached = spec.mul_adds * (at * m + min(row + rows, m)) // (batch * m)
-            yield max(0, reached - done)
-            done = max(done, reached)
-    c[...] = whole.reshape(c.shape)
-    yield spec.mul_adds - done
-
-
+@np.errstate(all="ignore")
 def _product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """The matrix product of each batch."""
     batch, m, k = a.shape
     n = b.shape[2]
     if k == 1:
