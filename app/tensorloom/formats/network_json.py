@@ -36,7 +36,7 @@ def read(text: str, *, name: str = "", seed: int = 0) -> Opened:
 
     Raises:
         FileFormatError: ``too-big``, ``not-a-network``, ``missing-field``, ``bad-field``,
-            ``unknown-index``; the message names the place, such as ``inputs[3][0]``.
+            ``unknown-index``, ``loose-output``; the message names the place, as ``inputs[3][0]``.
         DocumentError: ``not-json``.
         NetworkError: A dimension out of range, or an output that contradicts the inputs.
     """
@@ -91,11 +91,15 @@ def from_json(value: object, *, name: str = "", seed: int = 0) -> Opened:
             zip(inputs, tensor_names(len(inputs)), strict=True), 1
         )
     ]
-    # An output index that is on no input has no new name; the network then refuses it by name.
+    for index in output:
+        if index not in new:
+            raise _error(
+                "loose-output",
+                f"Output index {index[:40]!r} is on no input.",
+                "Put it on an input, or take it out of the output.",
+            )
     return Opened(
-        document=assemble(
-            tensors, sizes, [new.get(index, index) for index in output], title=title_from(name)
-        )
+        document=assemble(tensors, sizes, [new[index] for index in output], title=title_from(name))
     )
 
 

@@ -1,20 +1,20 @@
 """NumPy files, .npy and .npz, as stored arrays: no pickles, nothing executed, sizes bounded.
 
-Headers are read by numpy itself, but no byte is allocated before the header's claim has been
-compared with the bytes that are there. Integers, booleans and half floats become ``float64``.
+Nothing is allocated before the header's claim has been compared with the bytes that are there.
+Integers, booleans and half floats become ``float64``.
 """
 
 from __future__ import annotations
 
+import ast
 import io
 import math
-import warnings
+import re
 import zipfile
 import zlib
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.lib import format as npy_format
 
 from tensorloom.errors import FileFormatError, Where
 from tensorloom.model.document import MAX_AXES
@@ -35,10 +35,22 @@ MAX_MEMBERS = 1000
 _MAGIC = b"\x93NUMPY"
 _ZIP_MAGIC = b"PK"
 _MAX_HEADER_BYTES = 10_000
-_HEADER_READERS = {
-    (1, 0): npy_format.read_array_header_1_0,
-    (2, 0): npy_format.read_array_header_2_0,
+_LENGTH_BYTES = {1: 2, 2: 4, 3: 4}
+"""Size of the header's length, by version of the format [bytes]."""
+
+_WHOLE: dict[tuple[str, int], DType] = {
+    (kind, size): "float64" for kind in "iu" for size in (1, 2, 4, 8)
 }
+_WANTED: dict[tuple[str, int], DType] = {
+    **_WHOLE,
+    ("b", 1): "float64",
+    ("f", 2): "float64",
+    ("f", 4): "float32",
+    ("f", 8): "float64",
+    ("c", 8): "complex64",
+    ("c", 16): "complex128",
+}
+"""The engine's type for a file's type: (kind, bytes)."""
 
 
 def read_npy(data: bytes, name: str = "") -> tuple[tuple[str, StoredArray], ...]:
@@ -108,26 +120,15 @@ def _inflate(archive: zipfile.ZipFile, info: zipfile.ZipInfo, left: int, name: s
 
 def _read_one(data: bytes, name: str) -> StoredArray:
     """The array of one .npy file."""
-    stream = io.BytesIO(data)
-    try:
-        version = npy_format.read_magic(stream)
-        read = _HEADER_READERS[version]
-        with warnings.catch_warnings():
-            # numpy warns about headers that Python 2 wrote; they are fine.
-            warnings.simplefilter("ignore")
-            shape, is_fortran, dtype = read(stream, max_header_size=_MAX_HEADER_BYTES)
-    # The header is Python text, which numpy reads with ast.literal_eval and its own checks.
-    except (ValueError, TypeError, KeyError, SyntaxError, RecursionError, MemoryError) as error:
-        raise FileFormatError(
-            "not-npy",
-            "The header of this .npy file cannot be read.",
-            "Save it again with numpy.save.",
-            Where(file=name or ".npy"),
-        ) from error
-    wanted = _wanted_type(dtype, name)
+    header, start = _header(data, name)
+    shape, is_fortran = header["shape"], header["fortran_order"]
+    stored = _stored_type(header["descr"], name)
+    wanted = _WANTED[stored.kind, stored.itemsize]
+    if not isinstance(shape, tuple) or not all(type(size) is int for size in shape):
+        raise _unreadable(name)
     _check_shape(shape, name)
-    needed = math.prod(shape) * dtype.itemsize
-    there = len(data) - stream.tell()
+    needed = math.prod(shape) * stored.itemsize
+    there = len(data) - start
     if needed != there:
         raise _refused(
             "cut-short" if needed > there else "left-over",
@@ -143,40 +144,62 @@ def _read_one(data: bytes, name: str) -> StoredArray:
             name,
         )
     order: Literal["F", "C"] = "F" if is_fortran else "C"
-    array = np.frombuffer(data, dtype=dtype, offset=stream.tell()).reshape(shape, order=order)
+    array = np.frombuffer(data, dtype=stored, offset=start).reshape(shape, order=order)
     content = np.ascontiguousarray(array, dtype=np.dtype(wanted).newbyteorder("<"))
-    return StoredArray.of(
-        dtype=wanted, shape=tuple(int(size) for size in shape), data=content.tobytes()
-    )
+    return StoredArray.of(dtype=wanted, shape=shape, data=content.tobytes())
 
 
-def _wanted_type(dtype: np.dtype[np.generic], name: str) -> DType:
-    """The engine's type for a file's type."""
-    if dtype.hasobject:
+def _header(data: bytes, name: str) -> tuple[dict[str, object], int]:
+    """The header's three fields, and where the elements start."""
+    version = data[len(_MAGIC)] if len(data) > len(_MAGIC) else 0
+    if version not in _LENGTH_BYTES:
+        raise _unreadable(name)
+    first = len(_MAGIC) + 2
+    start = first + _LENGTH_BYTES[version]
+    end = start + int.from_bytes(data[first:start], "little")
+    if end > len(data) or end - start > _MAX_HEADER_BYTES:
+        raise _unreadable(name)
+    try:
+        # Python text by the format's definition; only literals are read, nothing is executed.
+        found = ast.literal_eval(data[start:end].decode("utf-8").strip())
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        raise _unreadable(name) from error
+    if not isinstance(found, dict) or set(found) != {"descr", "fortran_order", "shape"}:
+        raise _unreadable(name)
+    return found, end
+
+
+def _stored_type(described: object, name: str) -> np.dtype[np.generic]:
+    """The type that the header describes, when its elements are numbers."""
+    if isinstance(described, str) and described.lstrip("|<>=").startswith("O"):
         raise _refused(
             "object-array",
             "The file holds Python objects, which are never loaded.",
             "Save an array of numbers.",
             name,
         )
-    if dtype.kind in "biu":
-        return "float64"
-    by_kind: dict[tuple[str, int], DType] = {
-        ("f", 2): "float64",
-        ("f", 4): "float32",
-        ("f", 8): "float64",
-        ("c", 8): "complex64",
-        ("c", 16): "complex128",
-    }
-    wanted = by_kind.get((dtype.kind, dtype.itemsize))
-    if wanted is None:
-        raise _refused(
-            "unknown-dtype",
-            f"The file holds elements of type {str(dtype)[:40]}.",
-            "Convert it to a float or complex type.",
-            name,
-        )
-    return wanted
+    if isinstance(described, str) and re.fullmatch(r"[<>|=]?[biufc][0-9]{1,2}", described):
+        try:
+            found = np.dtype(described)
+        except TypeError:
+            found = None
+        if found is not None and (found.kind, found.itemsize) in _WANTED:
+            return found
+    raise _refused(
+        "unknown-dtype",
+        f"The file holds elements of type {str(described)[:40]!r}.",
+        "Convert it to a float or complex type.",
+        name,
+    )
+
+
+def _unreadable(name: str) -> FileFormatError:
+    return _refused(
+        "not-npy",
+        "The header of this .npy file cannot be read.",
+        "Save it again with numpy.save.",
+        name,
+    )
 
 
 def _check_shape(shape: tuple[int, ...], name: str) -> None:

@@ -75,7 +75,7 @@ def sniff(text: str, name: str = "") -> str:
         FileFormatError: ``unknown-format``, naming what was tried.
     """
     start = text[:_SNIFFED_CHARACTERS].lstrip("\ufeff \t\r\n")
-    first = start.split(None, 1)[0] if start else ""
+    first = "".join(start.split(None, 1)[:1])
     ending = name.rsplit(".", 1)[-1].lower() if "." in name else ""
     if first in {"MARKOV", "BAYES"}:
         return "uai"

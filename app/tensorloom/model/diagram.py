@@ -39,10 +39,9 @@ class Mark:
     def __post_init__(self) -> None:
         check_position((self.x, self.y), "a mark")
         if self.shape not in SHAPES or self.colour not in COLOURS:
-            shown = f"{self.shape!s:.20} {self.colour!s:.20}"
             raise DocumentError(
                 "bad-mark",
-                f"A mark cannot look like '{shown}'.",
+                f"A mark cannot look like {self.shape!r:.20} in {self.colour!r:.20}.",
                 f"Shapes: {', '.join(SHAPES)}. Colours: {', '.join(COLOURS)}.",
             )
 

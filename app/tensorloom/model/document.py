@@ -50,7 +50,7 @@ class Document:
             odd = min(ids ^ set(self.diagram.marks))
             raise DocumentError(
                 "bad-diagram",
-                f"Tensor '{odd}' is in the network or in the drawing, but not in both.",
+                f"Tensor {odd!r:.80} is in the network or in the drawing, but not in both.",
                 "Give every tensor exactly one mark.",
                 Where(tensors=(odd,)),
             )
@@ -58,7 +58,7 @@ class Document:
         if loose:
             raise DocumentError(
                 "bad-diagram",
-                f"There is an anchor for index '{loose[0]}', which no tensor has.",
+                f"There is an anchor for index {loose[0]!r:.80}, which no tensor has.",
                 "Take the anchor out.",
                 Where(indices=(loose[0],)),
             )
