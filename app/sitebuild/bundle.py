@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sitebuild.environment import Environment
 
-__all__ = ["bundle", "bundle_tests"]
+__all__ = ["bundle", "bundle_one", "bundle_tests"]
 
 ENTRIES = {
     "boot": "app/tensorloom/view/page/boot.ts",
@@ -77,6 +77,11 @@ def bundle(env: Environment, out: Path) -> str:
         shutil.copyfile(env.modules / path, fonts / name)
     stamp.write()
     return digest
+
+
+def bundle_one(env: Environment, source: Path, out: Path) -> None:
+    """One module of the build itself, not of the site."""
+    _esbuild(env, [str(source), f"--outdir={out}", *OPTIONS])
 
 
 def bundle_tests(env: Environment, out: Path) -> list[Path]:

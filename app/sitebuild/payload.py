@@ -7,22 +7,25 @@ will load it; pyc files carry unchecked hashes and stand where their sources wer
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import shutil
+import struct
 import zipfile
 from typing import TYPE_CHECKING
 
 from sitebuild import environment
+from sitebuild.pyodide_patch import patched
 from sitebuild.stamps import Stamp, digest_of, files_under
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from sitebuild.environment import Environment
 
-__all__ = ["build", "payload_digest"]
+__all__ = ["build", "packed", "payload_digest", "zip_files"]
 
 ARCHIVES: dict[str, tuple[str, ...]] = {
     "numpy.zip": ("numpy",),
@@ -113,12 +116,16 @@ def build(env: Environment, files: dict[str, Path], editor_address: str, out: Pa
     _write_zip(raw / "site.zip", content)
     shutil.copyfile(files["python_stdlib.zip"], raw / "python_stdlib.zip")
     script = env.root / "app" / "sitebuild" / "node" / "compile.mjs"
+    compiled = out / "compiled"
+    compiled.mkdir()
     environment.run(
-        [env.node, script, out / "pyodide", raw, out],
+        [env.node, script, out / "pyodide", raw, compiled],
         what="Compiling the Python payload",
         variables=env.variables(),
     )
-    shutil.move(out / "python_stdlib.zip", out / "pyodide" / "python_stdlib.zip")
+    shutil.move(compiled / "python_stdlib.zip", out / "pyodide" / "python_stdlib.zip")
+    for path in compiled.glob("*.zip"):
+        (out / f"{path.stem}.bin.gz").write_bytes(packed(zip_files(path)))
     shutil.rmtree(raw)
     stamp.write()
 
@@ -126,11 +133,29 @@ def build(env: Environment, files: dict[str, Path], editor_address: str, out: Pa
 def _copy_core(files: dict[str, Path], out: Path) -> None:
     core = out / "pyodide"
     core.mkdir()
-    for name in ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip"):
+    for name in ("pyodide.mjs", "pyodide.asm.wasm", "python_stdlib.zip"):
         shutil.copyfile(files[name], core / name)
+    module = files["pyodide.asm.mjs"].read_text(encoding="utf-8")
+    (core / "pyodide.asm.mjs").write_text(patched(module), encoding="utf-8")
     # No package is installed by Pyodide's loader, so the page needs only the head of its lock file.
     lock = json.loads(files["pyodide-lock.json"].read_text())
     (core / "pyodide-lock.json").write_text(json.dumps({"info": lock["info"], "packages": {}}))
+
+
+def zip_files(path: Path) -> dict[str, bytes]:
+    """The files of a zip archive by name."""
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(files: Mapping[str, bytes]) -> bytes:
+    """The archive that ``workers/browser/archive.ts`` reads: names and lengths, then all bytes.
+
+    Compressed as one stream: smaller than zip, and unpacked ten times faster.
+    """
+    entries = json.dumps([[name, len(data)] for name, data in files.items()]).encode()
+    parts = [struct.pack("<I", len(entries)), entries, *files.values()]
+    return gzip.compress(b"".join(parts), compresslevel=9, mtime=0)
 
 
 def _write_zip(path: Path, content: Iterable[tuple[str, bytes]]) -> None:

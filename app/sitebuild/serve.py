@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["background", "forever"]
+__all__ = ["Handler", "background", "forever"]
 
 TYPES = {
     ".js": "text/javascript",
@@ -70,9 +70,8 @@ class Server(http.server.ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def _server(folder: Path, port: int, prefix: str) -> Server:
-    handler = partial(Handler, directory=str(folder), prefix=prefix)
-    return Server(("127.0.0.1", port), handler)
+def _server(folder: Path, port: int, prefix: str, handler: type[Handler] = Handler) -> Server:
+    return Server(("127.0.0.1", port), partial(handler, directory=str(folder), prefix=prefix))
 
 
 def forever(folder: Path, *, port: int, prefix: str) -> None:
@@ -93,9 +92,11 @@ def forever(folder: Path, *, port: int, prefix: str) -> None:
 
 
 @contextmanager
-def background(folder: Path, *, prefix: str = "/") -> Iterator[str]:
+def background(
+    folder: Path, *, prefix: str = "/", port: int = 0, handler: type[Handler] = Handler
+) -> Iterator[str]:
     """The address of a server that lives as long as the block."""
-    server = _server(folder, 0, prefix)
+    server = _server(folder, port, prefix, handler)
     thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
     thread.start()
     try:

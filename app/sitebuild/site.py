@@ -84,7 +84,7 @@ def _assemble(
     python_folder = (
         f"py-{digest_of([python / '.stamp', python / 'document.json'], str(made))[:10]}/"
     )
-    shutil.copytree(python, part / python_folder, ignore=shutil.ignore_patterns(".*", "raw"))
+    shutil.copytree(python, part / python_folder, ignore=shutil.ignore_patterns(".*", "compiled"))
     _copy_libraries(env, part, app_folder)
     sizes = {path.name: path.stat().st_size for path in (part / python_folder).glob("*.*")}
     every = [path for path in files_under(part) if path.name != "index.html"]
@@ -135,7 +135,7 @@ def _write_worker(part: Path, source: str, record: dict[str, object]) -> None:
     files = [path.relative_to(part).as_posix() for path in files_under(part)]
     precache = [
         "./",
-        *(name for name in files if name != "index.html" and not name.endswith("scipy.zip")),
+        *(name for name in files if name != "index.html" and not name.endswith("scipy.bin.gz")),
     ]
     facts = {"TENSORLOOM_BUILD": record["build"], "TENSORLOOM_FILES": precache}
     head = "".join(f"self.{name}={json.dumps(value)};" for name, value in facts.items()) + "\n"

@@ -1,17 +1,147 @@
-"""The heap snapshot: made in headless Chromium, restored by the page instead of importing."""
+"""The heap snapshot: made in headless Chromium, restored by the page instead of importing.
+
+A worker in the browser builds the document as any visitor's would and puts the heap image onto a
+server of the build. It must be a browser: an image made under Node has one table slot too many. No
+driver is needed, the worker says by itself when it is done.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sitebuild import SiteError, browsers, bundle, serve
+from sitebuild.payload import packed, zip_files
+from sitebuild.stamps import Stamp, digest_of, files_under
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sitebuild.environment import Environment
 
-__all__ = ["build"]
+__all__ = ["FILES", "build"]
+
+FILES = ("snapshot.bin.gz", "libraries.bin.gz", "files.bin.gz")
+LONGEST_SECONDS = 180
+MAKER = "makeSnapshot.worker"
+PAGE = """<!doctype html><script>
+const worker = new Worker("./makeSnapshot.worker.js", { type: "module" });
+worker.onerror = (event) => fetch("../made/failed", { method: "PUT", body: event.message });
+worker.postMessage({ base: new URL("../", location.href).href, build: BUILD });
+</script>"""
 
 
-def build(_env: Environment, _python: Path) -> bool:
-    """Whether a snapshot was made."""
-    return False
+def build(env: Environment, python: Path) -> bool:
+    """Whether there is a snapshot of the payload; made where something changed.
+
+    A machine without Chromium builds a site without one, which starts more slowly; that is said,
+    and is no error.
+    """
+    chromium = browsers.find(env.root).chromium
+    if chromium is None:
+        print("No Chromium here: the site is built without its heap snapshot and starts slower.")
+        _remove(python)
+        return False
+    makers = [*files_under(env.root / "workers" / "browser"), Path(__file__)]
+    stamp = Stamp(python / ".snapshot-stamp", digest_of([python / ".stamp", *makers]))
+    if stamp.fresh and all((python / name).is_file() for name in FILES):
+        return True
+    print("Making the heap snapshot ...", flush=True)
+    _remove(python)
+    with tempfile.TemporaryDirectory() as scratch:
+        made = _make(env, python, chromium, Path(scratch))
+        _write(python, made)
+    stamp.write()
+    return True
+
+
+def _remove(python: Path) -> None:
+    for name in FILES:
+        (python / name).unlink(missing_ok=True)
+
+
+def _make(env: Environment, python: Path, chromium: Path, scratch: Path) -> dict[str, bytes]:
+    """What the worker put onto the server, by name."""
+    (scratch / "payload").symlink_to(python, target_is_directory=True)
+    bundle.bundle_one(env, env.root / "workers" / "browser" / f"{MAKER}.ts", scratch / "maker")
+    record = {"build": "", "app": "", "python": "payload/", "sizes": {}, "snapshot": False}
+    page = PAGE.replace("BUILD", json.dumps(record))
+    (scratch / "maker" / "index.html").write_text(page)
+    made: dict[str, bytes] = {}
+    ended = threading.Event()
+
+    class Receiver(serve.Handler):
+        """Serves the payload and takes what the worker made."""
+
+        def do_PUT(self) -> None:  # noqa: N802  # the name that the base class calls
+            """Keep the body under its name; the last one ends the wait."""
+            name = self.path.rsplit("/", 1)[-1]
+            made[name] = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(204)
+            self.end_headers()
+            if name in {"done", "failed"}:
+                ended.set()
+
+    with serve.background(scratch, handler=Receiver) as address:
+        _run_browser(chromium, f"{address}maker/index.html", scratch / "profile", ended)
+    if "done" not in made:
+        reason = made.get("failed", b"it did not end in time").decode(errors="replace")
+        raise SiteError(f"The heap snapshot could not be made: {reason[:2000]}")
+    return made
+
+
+def _run_browser(chromium: Path, address: str, profile: Path, ended: threading.Event) -> None:
+    as_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    command: list[Any] = [
+        chromium,
+        "--headless",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-gpu",
+        f"--user-data-dir={profile}",
+        *(["--no-sandbox"] if as_root else []),
+        address,
+    ]
+    browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        ended.wait(LONGEST_SECONDS)
+    finally:
+        browser.terminate()
+        try:
+            browser.wait(10)
+        except subprocess.TimeoutExpired:
+            browser.kill()
+            browser.wait()
+        shutil.rmtree(profile, ignore_errors=True)
+
+
+def _write(python: Path, made: dict[str, bytes]) -> None:
+    """The three files of the site: image, libraries with their places, files not in the image."""
+    recording = json.loads(made["recording.json"])
+    libraries = {
+        library["path"]: made[f"library-{order}"]
+        for order, library in enumerate(recording["libraries"])
+    }
+    in_image = {*json.loads(made["in-image.json"])}
+    files = {
+        name: data
+        for archive in ("numpy.zip", "site.zip")
+        for name, data in zip_files(python / "compiled" / archive).items()
+        if name not in in_image and not name.endswith(".so")
+    }
+    contents = {
+        "snapshot.bin.gz": gzip.compress(made["snapshot.bin"], compresslevel=9, mtime=0),
+        "libraries.bin.gz": packed({"recording.json": made["recording.json"], **libraries}),
+        "files.bin.gz": packed(files),
+    }
+    for name, data in contents.items():
+        (python / name).write_bytes(data)
+        print(f"  {name}: {len(data) / 1e6:.1f} MB", flush=True)

@@ -6,8 +6,8 @@ export type Fetched = Map<string, Promise<ArrayBuffer>>;
 export type Status = (message: string, fraction: number) => void;
 
 const FILES: Record<StartMode, readonly string[]> = {
-  snapshot: ["snapshot.bin.gz", "libraries.zip", "files.zip"],
-  pyc: ["numpy.zip", "site.zip"],
+  snapshot: ["snapshot.bin.gz", "libraries.bin.gz", "files.bin.gz"],
+  pyc: ["numpy.bin.gz", "site.bin.gz"],
 };
 
 /** Starts all downloads of a mode at once; each promise holds the whole file, inflated if `.gz`. */
@@ -23,7 +23,8 @@ export function fetchAll(base: string, build: BuildRecord, mode: StartMode, stat
   return new Map(names.map((name) => [name, fetchOne(new URL(`${build.python}${name}`, base), progress)]));
 }
 
-async function fetchOne(address: URL, progress: (bytes: number) => void): Promise<ArrayBuffer> {
+/** A whole file, inflated if its name ends in `.gz`. */
+export async function fetchOne(address: URL, progress: (bytes: number) => void = () => undefined): Promise<ArrayBuffer> {
   const response = await fetch(address);
   if (!response.ok || !response.body) throw new Error(`${address.pathname}: ${response.status}`);
   const counted = response.body.pipeThrough(

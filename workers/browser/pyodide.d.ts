@@ -17,7 +17,7 @@ export interface Pyodide {
   registerJsModule(name: string, module: object): void;
   pyimport(name: string): PyProxy;
   globals: PyProxy;
-  FS: { writeFile(path: string, data: Uint8Array | string): void; mkdirTree(path: string): void };
+  FS: { writeFile(path: string, data: Uint8Array | string, options?: { canOwn?: boolean }): void; mkdirTree(path: string): void };
   toPy(value: unknown): PyProxy;
   makeMemorySnapshot(options?: Record<string, unknown>): Uint8Array;
   _module: EmscriptenModule;

@@ -6,12 +6,13 @@
  * which then starts a fresh worker the other way; this worker never limps on.
  */
 
+import { unpack } from "./archive.ts";
 import { createGpuExecutor } from "./webgpu.ts";
 import { engineFeatures } from "./features.ts";
-import { fetchAll } from "./fetching.ts";
+import { fetchAll, fetchOne } from "./fetching.ts";
 import type { BuildRecord, EngineFeatures, FromWorker, StartMode, ToWorker } from "./messages.ts";
 import type { Pyodide, PyProxy } from "./pyodide.d.ts";
-import { startFromArchives } from "./startPyc.ts";
+import { SITE_PACKAGES, startFromArchives } from "./startPyc.ts";
 import { startFromSnapshot } from "./startSnapshot.ts";
 import { searchControl } from "./searchControl.ts";
 
@@ -50,9 +51,8 @@ function registerPageModule(python: Pyodide, base: string, build: BuildRecord, f
     gpu: createGpuExecutor(),
     search: searchControl(base, build),
     loadPackage: async (name: string) => {
-      const response = await fetch(new URL(`${build.python}${name}.zip`, base));
-      if (!response.ok) throw new Error(`${name}: ${response.status}`);
-      python.unpackArchive(await response.arrayBuffer(), "zip", { extractDir: "/lib/python3.14/site-packages" });
+      unpack(python.FS, await fetchOne(new URL(`${build.python}${name}.bin.gz`, base)), SITE_PACKAGES);
+      python.runPython("import importlib; importlib.invalidate_caches()");
     },
   });
 }

@@ -4,7 +4,9 @@
  * Progress goes out as JSON lines after each trial; the Python worker adopts what is better.
  */
 
-import { loadPyodideModule, pyodideOptions, SITE_PACKAGES } from "./startPyc.ts";
+import { unpack } from "./archive.ts";
+import { fetchOne } from "./fetching.ts";
+import { importCore, pyodideOptions, SITE_PACKAGES } from "./startPyc.ts";
 import type { BuildRecord } from "./messages.ts";
 import type { PyProxy } from "./pyodide.d.ts";
 
@@ -17,10 +19,11 @@ interface SearchRequest {
 const breathe = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 
 async function search({ base, build, request }: SearchRequest): Promise<void> {
-  const files = ["numpy.zip", "search.zip"].map(async (name) => (await fetch(new URL(`${build.python}${name}`, base))).arrayBuffer());
-  const loadPyodide = await loadPyodideModule(base, build);
-  const pyodide = await loadPyodide(pyodideOptions(base, build));
-  for (const file of await Promise.all(files)) pyodide.unpackArchive(file, "zip", { extractDir: SITE_PACKAGES });
+  const files = ["numpy.bin.gz", "search.bin.gz"].map((name) => fetchOne(new URL(`${build.python}${name}`, base)));
+  const core = await importCore(base, build);
+  const pyodide = await core.loadPyodide({ ...pyodideOptions(base, build), createPyodideModule: core.createPyodideModule });
+  for (const file of await Promise.all(files)) unpack(pyodide.FS, file, SITE_PACKAGES);
+  pyodide.runPython("import importlib; importlib.invalidate_caches()");
   const module = pyodide.pyimport("tensorloom.plan.search");
   const progress = (module.main as unknown as PyProxy)(request) as unknown as { next(): { done: boolean; value: string } };
   for (let step = progress.next(); !step.done; step = progress.next()) {

@@ -1,5 +1,7 @@
 /** The start that always works: Pyodide's core, then compiled archives, then imports. */
 
+import { unpack } from "./archive.ts";
+import type { LinkedModule } from "./dynamicLibraries.ts";
 import type { Fetched, Status } from "./fetching.ts";
 import type { BuildRecord } from "./messages.ts";
 import type { Pyodide } from "./pyodide.d.ts";
@@ -17,22 +19,28 @@ export function pyodideOptions(base: string, build: BuildRecord): Record<string,
   };
 }
 
-export async function loadPyodideModule(base: string, build: BuildRecord): Promise<(options: object) => Promise<Pyodide>> {
-  const address = new URL(`${build.python}pyodide/pyodide.mjs`, base).href;
-  const module = (await import(/* webpackIgnore: true */ address)) as { loadPyodide: (options: object) => Promise<Pyodide> };
-  return module.loadPyodide;
+/** Pyodide's two modules, each loaded once: the one that starts and the one that Emscripten made. */
+export interface Core {
+  loadPyodide(options: object): Promise<Pyodide>;
+  createPyodideModule(settings: object): Promise<LinkedModule>;
+}
+
+export async function importCore(base: string, build: BuildRecord): Promise<Core> {
+  const address = (name: string) => new URL(`${build.python}pyodide/${name}`, base).href;
+  const [start, module] = await Promise.all([
+    import(address("pyodide.mjs")) as Promise<Pick<Core, "loadPyodide">>,
+    import(address("pyodide.asm.mjs")) as Promise<{ default: Core["createPyodideModule"] }>,
+  ]);
+  return { loadPyodide: start.loadPyodide, createPyodideModule: module.default };
 }
 
 export async function startFromArchives(base: string, build: BuildRecord, fetched: Fetched, status: Status): Promise<Pyodide> {
-  const loadPyodide = await loadPyodideModule(base, build);
-  const pyodide = await loadPyodide(pyodideOptions(base, build));
-  for (const [name, data] of fetched) {
-    const bytes = await data;
-    status(`Unpacking ${name.replace(".zip", "")}`, 0.6);
-    pyodide.unpackArchive(bytes, "zip", { extractDir: SITE_PACKAGES });
-  }
+  const core = await importCore(base, build);
+  const pyodide = await core.loadPyodide({ ...pyodideOptions(base, build), createPyodideModule: core.createPyodideModule });
+  status("Unpacking", 0.6);
+  for (const data of fetched.values()) unpack(pyodide.FS, await data, SITE_PACKAGES);
   status("Importing the workbench", 0.7);
-  pyodide.runPython("import tensorloom.view.static as static; static.build()");
+  pyodide.runPython("import importlib; importlib.invalidate_caches(); import tensorloom.view.static as static; static.build()");
   status("Linking", 0.95);
   return pyodide;
 }

@@ -38,8 +38,7 @@ export interface GpuExecutor {
 }
 
 /** Distance of two calls' constants, as in `kernels/gpu_plan.py`. */
-const CALL_BYTES = 256;
-const CONSTANT_BYTES = 32;
+const CALL_BYTES = 512;
 
 const padded = (size: number): number => Math.ceil(size / 4) * 4;
 
@@ -130,7 +129,7 @@ class Executor {
           { binding: 0, resource: { buffer: at(call.left) } },
           { binding: 2, resource: { buffer: at(call.out) } },
           { binding: 3, resource: { buffer: largest } },
-          { binding: 4, resource: { buffer: constants, offset: CALL_BYTES * number, size: CONSTANT_BYTES } },
+          { binding: 4, resource: { buffer: constants, offset: CALL_BYTES * number, size: CALL_BYTES } },
         ];
         if (call.right !== null) entries.push({ binding: 1, resource: { buffer: at(call.right) } });
         const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });

@@ -23,7 +23,7 @@ const pyodide = await loadPyodide({
   env: { HOME: "/home/pyodide", PANEL_CDN_ROOT: "./panel/", BOKEH_VALIDATE: "none" },
 });
 for (const name of ["numpy.zip", "site.zip"])
-  pyodide.unpackArchive(new Uint8Array(readFileSync(join(payload, name))), "zip", { extractDir: "/lib/python3.14/site-packages" });
+  pyodide.unpackArchive(new Uint8Array(readFileSync(join(payload, "compiled", name))), "zip", { extractDir: "/lib/python3.14/site-packages" });
 pyodide.runPython("import tensorloom.view.static as static; static.build()");
 const texts = pyodide.runPython("static.document_texts()").toJs();
 writeFileSync(target, JSON.stringify(texts));
