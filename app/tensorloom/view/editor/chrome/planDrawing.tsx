@@ -2,7 +2,7 @@
  * Contraction tree and memory strip in one SVG, with one slider line through both.
  */
 
-import { memo, type PointerEvent, useEffect, useId, useMemo, useRef, useState } from "react";
+import { memo, type MouseEvent, type PointerEvent, useEffect, useId, useMemo, useRef, useState } from "react";
 import type { MarkJson, PlanJson } from "../protocol.ts";
 import { useEditor } from "../store.ts";
 import { bigCount, bytes } from "./numbers.ts";
@@ -50,9 +50,13 @@ function useSlider(plan: PlanJson, box: PlanBox) {
     goToStep(plan, stepAt(box, plan.steps.length, event.clientX - left));
   };
   return {
+    // The press itself would take the focus away again.
+    onMouseDown: (event: MouseEvent) => event.preventDefault(),
     onPointerDown: (event: PointerEvent<SVGSVGElement>) => {
       held.current = true;
       event.currentTarget.setPointerCapture(event.pointerId);
+      // The arrow keys go on from where the pointer let go.
+      event.currentTarget.querySelector<SVGGElement>(".tl-slider")?.focus({ preventScroll: true });
       follow(event);
     },
     onPointerMove: (event: PointerEvent<SVGSVGElement>) => {
