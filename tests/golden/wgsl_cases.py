@@ -8,7 +8,7 @@ from tensorloom.kernels.wgsl import GpuLimits, render
 
 FOLDER = "wgsl"
 
-_SMALL = GpuLimits(min_groups=0)
+_OWN = GpuLimits(min_groups=0, small_mul_adds=0)
 _MATRICES = {
     "rows": (LoopAxis(size=5, left=7, right=0, out=11),),
     "columns": (LoopAxis(size=11, left=0, right=1, out=1),),
@@ -22,12 +22,12 @@ def texts() -> dict[str, str]:
     """File names and what they must hold."""
     plain = KernelSpec(dtype="float32", **_MATRICES)
     cases = {
-        "matrices": render(plain, templates(), _SMALL, fixed=True),
-        "matrices_sliced": render(plain, templates(), _SMALL, fixed=False),
+        "matrices": render(plain, templates(), _OWN, fixed=True),
+        "matrices_sliced": render(plain, templates(), _OWN, fixed=False),
         "complex_batch": render(
             KernelSpec(dtype="complex64", batch=_BATCH, **_MATRICES),
             templates(),
-            _SMALL,
+            _OWN,
             fixed=True,
         ),
         "transpose": render(
@@ -40,13 +40,22 @@ def texts() -> dict[str, str]:
                 unary=True,
             ),
             templates(),
-            _SMALL,
+            _OWN,
             fixed=True,
         ),
-        "dot": render(
-            KernelSpec(dtype="float32", contracted=_LONG), templates(), GpuLimits(), fixed=True
-        ),
+        "dot": render(KernelSpec(dtype="float32", contracted=_LONG), templates(), _OWN, fixed=True),
         "complex_sum": render(
+            KernelSpec(
+                dtype="complex64",
+                contracted=(LoopAxis(size=300, left=1, right=0, out=0),),
+                unary=True,
+            ),
+            templates(),
+            _OWN,
+            fixed=True,
+        ),
+        "tiny": render(plain, templates(), GpuLimits(), fixed=True),
+        "tiny_complex_sum": render(
             KernelSpec(
                 dtype="complex64",
                 contracted=(LoopAxis(size=300, left=1, right=0, out=0),),

@@ -148,7 +148,7 @@ class NativeGpu:
             for place, buffer in bound
         ]
         entries.append({"binding": 3, "resource": {"buffer": self._magnitudes}})
-        constants = {"buffer": self._constants, "offset": CALL_BYTES * number, "size": 32}
+        constants = {"buffer": self._constants, "offset": CALL_BYTES * number, "size": CALL_BYTES}
         entries.append({"binding": 4, "resource": constants})
         return self._device.create_bind_group(
             layout=pipeline.get_bind_group_layout(0), entries=entries

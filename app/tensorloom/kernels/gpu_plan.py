@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CALL_BYTES", "GpuCall", "GpuPlan", "gpu_plan"]
 
-CALL_BYTES = 256
-"""Distance of two calls' constants in the uniform buffer: WebGPU's default offset alignment."""
+CALL_BYTES = 512
+"""Room for one call's constants; a multiple of WebGPU's offset alignment, 256."""
 
 ITEM_BYTES = {"float32": 4, "complex64": 8}
 MIN_BUFFER_BYTES = 16
@@ -76,7 +76,9 @@ class GpuPlan:
         """
         packed = bytearray(CALL_BYTES * max(1, len(self.calls)))
         for number, ((left, right), slots) in enumerate(zip(starts, self.slots, strict=True)):
-            struct.pack_into("<5I", packed, CALL_BYTES * number, left, right, *slots, number + 1)
+            axes = self.shaders[self.calls[number].shader].axes
+            numbers = (left, right, *slots, number + 1, *axes)
+            struct.pack_into(f"<{len(numbers)}I", packed, CALL_BYTES * number, *numbers)
         return bytes(packed)
 
     def to_json(self) -> dict[str, object]:

@@ -1,7 +1,8 @@
 """KernelSpec -> WGSL text and how many workgroups to dispatch. Pure; templates come in as text.
 
-Two families: a tile of outputs per invocation in registers, and, where outputs are few and sums
-long, one workgroup per output. All sizes and strides are constants of the text.
+Three families: a tile of outputs per invocation in registers; where outputs are few and sums long,
+one workgroup per output; both with all sizes and strides as constants of the text. Tiny kernels,
+of which a circuit has hundreds, share one text that takes sizes and strides with the call.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ SPLIT_OUTPUTS, SPLIT_SUM = 4096, 256
 """At most this many outputs with at least this long sums get a workgroup each."""
 
 
+MOST_AXES = 29
+"""Axes that fit in the constants of one call."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuLimits:
     """What of a device matters for choosing a kernel.
@@ -45,12 +50,15 @@ class GpuLimits:
         min_groups: Workgroups needed to keep the device busy.
         most_iterations: Longest loop of one invocation; longer sums are split. Mesa's llvmpipe
             silently leaves loops after 65,535 iterations (seen in 22.3).
+        small_mul_adds: Kernels up to this work are not worth a text of their own: compiling one
+            takes 20 to 80 ms.
     """
 
     largest_tile: int = 4
     split: bool = True
     min_groups: int = 64
     most_iterations: int = 60_000
+    small_mul_adds: int = 1 << 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +70,15 @@ class Shader:
         text: WGSL with the entry point ``main``.
         groups: Workgroups to dispatch, ``(x, y)``.
         unary: Whether binding 1 is absent.
+        axes: What a shared text needs with each call: ``kept_axes``, ``all_axes``, ``outputs``,
+            ``products``, then four numbers per axis; empty where all that is in the text.
     """
 
     name: str
     text: str
     groups: tuple[int, int]
     unary: bool
+    axes: tuple[int, ...] = ()
 
 
 Templates = tuple[tuple[str, str], ...]
@@ -120,6 +131,8 @@ def render(spec: KernelSpec, templates: Templates, limits: GpuLimits, *, fixed: 
         )
     batch, rows, columns, contracted = spec.extents
     outputs = batch * rows * columns
+    if spec.mul_adds <= limits.small_mul_adds and _n_axes(spec) <= MOST_AXES:
+        return _small(spec, templates)
     few = limits.split and outputs <= SPLIT_OUTPUTS and contracted >= SPLIT_SUM
     split = few or contracted > limits.most_iterations
     if contracted > THREADS * limits.most_iterations:
@@ -162,17 +175,53 @@ def render(spec: KernelSpec, templates: Templates, limits: GpuLimits, *, fixed: 
         "loops": [{"name": name, "size": axis.size} for name, axis in k],
         "left_step": _offset("k", spec.contracted, "left") if split else _sum(k, "left"),
         "right_step": _offset("k", spec.contracted, "right") if split else _sum(k, "right"),
+        "most_axes": 0,
         "safe": SAFE_EXPONENT,
     }
     family = "contract_split.wgsl.j2" if split else "contract.wgsl.j2"
-    template = _environment(templates).get_template(family)
-    body = template.render(name="{name}", **values)
+    text, name = _named(templates, family, values)
+    return Shader(
+        name=name, text=text, groups=(per_row, ceil(n_groups / per_row)), unary=spec.unary
+    )
+
+
+def _named(templates: Templates, family: str, values: Mapping[str, object]) -> tuple[str, str]:
+    """The filled template and the hash that names it, which stands in its first line."""
+    body = _environment(templates).get_template(family).render(name="{name}", **values)
     name = hashlib.sha256(body.encode()).hexdigest()[:16]
+    return body.replace("{name}", name, 1), name
+
+
+def _n_axes(spec: KernelSpec) -> int:
+    return sum(map(len, (spec.batch, spec.rows, spec.columns, spec.contracted)))
+
+
+def _small(spec: KernelSpec, templates: Templates) -> Shader:
+    """The shared text for tiny kernels, with this one's sizes and strides beside it."""
+    kept = (*spec.batch, *spec.rows, *spec.columns)
+    batch, rows, columns, products = spec.extents
+    outputs = batch * rows * columns
+    values = {
+        "element": "vec2<f32>" if spec.dtype == "complex64" else "f32",
+        "is_complex": spec.dtype == "complex64",
+        "unary": spec.unary,
+        "threads": THREADS,
+        "most_axes": MOST_AXES,
+        "safe": SAFE_EXPONENT,
+        "left_length": "",
+        "right_length": "",
+        "out_length": "",
+    }
+    text, name = _named(templates, "contract_small.wgsl.j2", values)
+    axes = [len(kept), _n_axes(spec), outputs, products, 0, 0, 0]
+    for axis in (*reversed(kept), *reversed(spec.contracted)):
+        axes += [axis.size, axis.left, axis.right, axis.out]
     return Shader(
         name=name,
-        text=body.replace("{name}", name, 1),
-        groups=(per_row, ceil(n_groups / per_row)),
+        text=text,
+        groups=(ceil(outputs / THREADS), 1),
         unary=spec.unary,
+        axes=tuple(axes),
     )
 
 

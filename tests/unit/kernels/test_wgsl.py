@@ -20,7 +20,9 @@ def _matrices(rows: int, columns: int, contracted: int, dtype: str = "float32") 
 
 
 def _render(spec: KernelSpec, limits: GpuLimits | None = None) -> Shader:
-    return render(spec, templates(), limits or GpuLimits(min_groups=1), fixed=True)
+    return render(
+        spec, templates(), limits or GpuLimits(min_groups=1, small_mul_adds=0), fixed=True
+    )
 
 
 def test_the_name_is_a_hash_of_the_text_and_its_first_word() -> None:
@@ -48,18 +50,36 @@ def test_few_outputs_with_long_sums_get_a_workgroup_each() -> None:
     assert shader.groups == (6, 1)
 
 
+def test_tiny_kernels_share_one_text_and_differ_in_their_axes() -> None:
+    one, other = _render(_matrices(2, 3, 4), GpuLimits()), _render(_matrices(3, 2, 4), GpuLimits())
+    assert one.name == other.name
+    # Kept and all axes, outputs, products, padding; then (size, left, right, out), fastest first.
+    assert one.axes == (2, 3, 6, 4, 0, 0, 0, 3, 0, 1, 1, 2, 4, 0, 3, 4, 1, 3, 0)
+
+
+def test_kernels_with_more_axes_than_a_call_has_room_for_get_their_own_text() -> None:
+    axes = tuple(LoopAxis(size=1, left=1, right=0, out=1) for _ in range(30))
+    assert _render(KernelSpec(dtype="float32", rows=axes, unary=True), GpuLimits()).axes == ()
+
+
 def test_a_software_adapter_sums_in_one_invocation() -> None:
-    assert "workgroupBarrier" not in _render(_matrices(2, 3, 1000), GpuLimits(split=False)).text
+    assert (
+        "workgroupBarrier"
+        not in _render(_matrices(2, 3, 1000), GpuLimits(split=False, small_mul_adds=0)).text
+    )
 
 
 def test_loops_that_llvmpipe_would_cut_are_split() -> None:
-    assert "workgroupBarrier" in _render(_matrices(2, 3, 70_000), GpuLimits(split=False)).text
+    assert (
+        "workgroupBarrier"
+        in _render(_matrices(2, 3, 70_000), GpuLimits(split=False, small_mul_adds=0)).text
+    )
 
 
 def test_tiles_shrink_until_the_device_is_busy() -> None:
-    busy = _render(_matrices(512, 512, 8), GpuLimits(min_groups=64))
+    busy = _render(_matrices(512, 512, 8), GpuLimits(min_groups=64, small_mul_adds=0))
     assert "sum_3_3" in busy.text
-    starved = _render(_matrices(64, 64, 8), GpuLimits(min_groups=64))
+    starved = _render(_matrices(64, 64, 8), GpuLimits(min_groups=64, small_mul_adds=0))
     assert "sum_1_0" not in starved.text
 
 

@@ -1,0 +1,105 @@
+"""Every family of GPU kernels, forced, on shapes that reach its edges; on the native adapter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from random_networks import (
+    assert_close,
+    equation,
+    random_arrays,
+    random_tree,
+    reference,
+    tolerance,
+)
+from tensorloom.errors import UnsupportedKernel
+from tensorloom.execute.backend import drive, no_pulse
+from tensorloom.kernels.lower import lower
+from tensorloom.kernels.wgsl import GpuLimits
+from tensorloom.plan.tree import ContractionTree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tensorloom.execute.webgpu_backend import WebGpuBackend
+
+pytestmark = pytest.mark.gpu
+
+OWN = GpuLimits(min_groups=0, small_mul_adds=0)
+FAMILIES = {
+    "tile of 4": OWN,
+    "tile of 8": replace(OWN, largest_tile=8, split=False),
+    "tile of 1": replace(OWN, largest_tile=1, split=False),
+    "split sums": replace(OWN, most_iterations=3),
+    "shared text": GpuLimits(small_mul_adds=1 << 40),
+}
+
+
+@pytest.fixture(scope="module")
+def gpu() -> WebGpuBackend:
+    native = pytest.importorskip("tensorloom.execute.wgpu_native")
+    pytest.importorskip("wgpu", reason="the package wgpu is not installed")
+    try:
+        return drive(native.make())
+    except UnsupportedKernel as error:
+        pytest.skip(error.message)
+
+
+@pytest.fixture(params=list(FAMILIES), ids=[name.replace(" ", "-") for name in FAMILIES])
+def forced(gpu: WebGpuBackend, request: pytest.FixtureRequest) -> Iterator[WebGpuBackend]:
+    """The backend, choosing one family only."""
+    usual = gpu.device.limits
+    gpu.device.limits = FAMILIES[request.param]  # type: ignore[misc]  # a plain attribute natively
+    yield gpu
+    gpu.device.limits = usual  # type: ignore[misc]  # as above
+
+
+def _assert_agrees(backend: WebGpuBackend, tree: ContractionTree, dtype: str, seed: int) -> None:
+    program = lower(tree, dtype)  # type: ignore[arg-type]  # one of the two that GPUs have
+    if not program.dispatches:
+        return
+    arrays = random_arrays(tree, dtype, seed)
+    found = drive(backend.run(program, arrays, no_pulse))
+    wanted = reference(equation(tree), arrays, dtype)
+    assert_close(found.value, wanted, tolerance(program, wanted))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_random_networks_agree(forced: WebGpuBackend, dtype: str) -> None:
+    for seed in range(40):
+        _assert_agrees(forced, random_tree(seed, sliced=seed % 4 == 0), dtype, seed)
+
+
+@pytest.mark.parametrize(
+    "sizes", [(1, 1, 40), (5, 9, 33), (17, 3, 1), (33, 65, 18), (70, 1, 129), (3, 2, 5)]
+)
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_odd_matrices_agree(forced: WebGpuBackend, sizes: tuple[int, int, int], dtype: str) -> None:
+    rows, columns, contracted = sizes
+    tree = ContractionTree(
+        inputs=(("i", "k"), ("k", "j")),
+        output=("j", "i"),
+        dimensions=(("i", rows), ("k", contracted), ("j", columns)),
+        path=((0, 1),),
+    )
+    _assert_agrees(forced, tree, dtype, seed=3)
+
+
+def test_exponents_are_carried_on_the_gpu(forced: WebGpuBackend) -> None:
+    n = 60
+    names = [f"i{number}" for number in range(n + 1)]
+    tree = ContractionTree(
+        inputs=tuple((names[step], names[step + 1]) for step in range(n)),
+        output=(names[0], names[-1]),
+        dimensions=tuple((name, 3) for name in names),
+        path=((0, 1), *((n + step - 1, step + 1) for step in range(1, n - 1))),
+    )
+    arrays = [np.full((3, 3), 1e8, np.float32) for _ in range(n)]
+    found = drive(forced.run(lower(tree, "float32"), arrays, no_pulse))
+    # 60 factors of 1e8 and 59 sums over 3 equal terms.
+    wanted = 8 * n + 59 * np.log10(3)
+    np.testing.assert_allclose(np.log10(found.value) + found.log10_scale, wanted, rtol=1e-6)
