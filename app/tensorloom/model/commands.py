@@ -425,7 +425,8 @@ def _set_output(document: Document, command: SetOutput) -> Document:
 def _move(document: Document, command: Move) -> Document:
     marks, anchors = dict(document.diagram.marks), dict(document.diagram.anchors)
     for name, (x, y) in command.positions:
-        marks[_tensor(document, name).id] = replace(marks[name], x=x, y=y)
+        tensor = _tensor(document, name)
+        marks[tensor.id] = replace(marks[tensor.id], x=x, y=y)
     for name, place in command.anchors:
         _dimension(document.network, name)
         if place is None:
