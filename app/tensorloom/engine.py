@@ -19,7 +19,7 @@ from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.backends import available, numpy_backend
 from tensorloom.execute.casting import as_numbers, common_dtype
 from tensorloom.execute.quantities import duration_text
-from tensorloom.execute.run import prepare, run
+from tensorloom.execute.run import LONGEST_MS, prepare, run
 from tensorloom.model.document import Document, check_dtype
 from tensorloom.model.equation import parse
 from tensorloom.plan.find import plan_for, quick
@@ -43,9 +43,6 @@ _T = TypeVar("_T")
 
 WORTH_A_GPU_MS = 1000.0
 """Native numpy is asked alone below this: opening a GPU takes longer [ms]."""
-
-LONGEST_MS = 30 * 24 * 3.6e6
-"""Nobody waits for a call longer than a month; the job is refused instead [ms]."""
 
 _CHOICES: Mapping[str, BackendChoice] = {
     "auto": "auto",

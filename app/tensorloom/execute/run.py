@@ -35,11 +35,14 @@ if TYPE_CHECKING:
     from tensorloom.model.recipe import DType
     from tensorloom.plan.plan import Plan
 
-__all__ = ["Attempt", "BackendChoice", "Choice", "prepare", "run"]
+__all__ = ["LONGEST_MS", "Attempt", "BackendChoice", "Choice", "prepare", "run"]
 
 BackendChoice = Literal["auto", "webgpu", "wasm", "numpy"]
 
 LABELS: Mapping[str, str] = {"webgpu": "WebGPU", "wasm": "WebAssembly", "numpy": "numpy"}
+
+LONGEST_MS = 30 * 24 * 3.6e6
+"""Nobody waits longer than a month: such a plan is refused, not sliced [ms]."""
 
 NARROW: Mapping[DType, DType] = {
     "float32": "float32",
@@ -160,6 +163,9 @@ def _limit(refused: tuple[Backend, Program]) -> int:
 
 
 def _sliced(backend: Backend, plan: Plan, program: Program) -> Attempt:
+    # Slices only add work, and looking for them takes long where they would not help.
+    if backend.predicted_ms(program) > LONGEST_MS:
+        raise _does_not_fit(backend, program.peak_bytes)
     try:
         smaller = sliced_to_fit(plan, backend.limit_bytes // ITEM_BYTES[program.dtype])
     except PlanError as error:

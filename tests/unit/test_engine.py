@@ -1,0 +1,209 @@
+"""The public functions: numpy's semantics, its corners, and errors with both numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tensorloom
+from tensorloom import engine
+from tensorloom.errors import (
+    DeviceMemoryError,
+    EquationError,
+    NetworkError,
+    PlanError,
+    TensorloomError,
+)
+from tensorloom.execute.calibration import Rates
+from tensorloom.execute.numpy_backend import NumpyBackend
+from tensorloom.model.document import Document
+from tensorloom.model.index import Index
+from tensorloom.model.network import Network
+from tensorloom.model.recipe import ConstantArray, IdentityArray
+from tensorloom.model.tensor import Tensor
+
+A = np.arange(6.0).reshape(2, 3)
+B = np.arange(12.0).reshape(3, 4)
+C = np.random.default_rng(1).normal(size=(2, 3, 3, 4))
+
+
+@pytest.mark.parametrize(
+    ("text", "operands"),
+    [
+        ("ij,jk->ik", (A, B)),
+        ("ij,jk", (A, B)),
+        ("jk,ij", (B, A)),
+        ("ij,ij->", (A, A)),
+        ("ij->ji", (A,)),
+        ("ij->", (A,)),
+        ("abbc->ca", (C,)),
+        ("abbc", (C,)),
+        ("i,i,i->i", (A[0], A[1], B[:, 0])),
+        (",ij->ij", (2.5, A)),
+        ("i->", (np.array([True, False, True]),)),
+        ("...j,jk->...k", (C.swapaxes(1, 3), B)),
+        ("...j,jk", (A, B)),
+        ("a...,...a->...", (C, np.moveaxis(C, 0, -1)[..., :1, :])),
+        ("ij,ij->ij", (A, A[:1])),
+        ("ij,ij", (A, A[:, :1])),
+        ("ij,jk->ik", (A[:, :1], B)),
+    ],
+)
+def test_agrees_with_numpy(text: str, operands: tuple[np.ndarray, ...]) -> None:
+    found = tensorloom.contract(text, *operands)
+    wanted = np.einsum(text, *operands, dtype=float, casting="unsafe")
+    assert found.shape == wanted.shape
+    np.testing.assert_allclose(found, wanted, rtol=1e-13, atol=1e-13)
+
+
+def test_lists_and_numbers_will_do() -> None:
+    assert tensorloom.contract("i,i->", [1, 2], [3, 4]).item() == 11
+    assert tensorloom.contract(",->", 3, 1 + 2j).item() == 3 + 6j
+
+
+def test_long_names() -> None:
+    found = tensorloom.contract("left row, row right -> right left", A, B)
+    np.testing.assert_array_equal(found, (A @ B).T)
+
+
+@pytest.mark.parametrize(
+    ("given", "dtype", "found"),
+    [
+        ("float32", None, "float32"),
+        ("int64", None, "float64"),
+        ("complex64", None, "complex64"),
+        ("float64", "complex64", "complex64"),
+    ],
+)
+def test_the_type_is_the_smallest_that_holds_all_or_the_one_asked_for(
+    given: str, dtype: str | None, found: str
+) -> None:
+    array = np.ones((2, 2), given)
+    assert tensorloom.contract("ij,jk->ik", array, array, dtype=dtype).dtype == found
+
+
+def test_beyond_the_range_is_infinity_here_and_an_exponent_there() -> None:
+    assert tensorloom.contract("i,i->", [1e200], [1e200]).item() == np.inf
+    assert tensorloom.contract("i,i->", [1e-200], [1e-200]).item() == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "operands", "kind", "message"),
+    [
+        (
+            "ij,jk->ik",
+            (A, B.T),
+            NetworkError,
+            "Index 'j' has dimension 3 on operand 0 (axis 1) but 4 on operand 1 (axis 0).",
+        ),
+        ("ij,jk->ik", (A,), EquationError, "The equation has 2 operands; 1 arrays were given."),
+        ("ij,jk->ik", (A, C), NetworkError, "Operand 1 has 4 axes, but 2 indices."),
+        (
+            "ij->j",
+            (np.ones((2, 0)),),
+            NetworkError,
+            "Index 'j' cannot have dimension 0 on operand 0 (axis 1).",
+        ),
+        (
+            "ij->j",
+            ([["x"]],),
+            NetworkError,
+            "Operand 0 holds no numbers, but elements of type <U1.",
+        ),
+        ("ij->k", (A,), EquationError, "Output index 'k' is on no operand."),
+    ],
+)
+def test_errors_name_both_numbers(
+    text: str, operands: tuple[object, ...], kind: type[TensorloomError], message: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        tensorloom.contract(text, *operands)
+    assert caught.value.message == message
+    assert caught.value.hint
+
+
+def test_backends_have_names() -> None:
+    with pytest.raises(NetworkError) as caught:
+        tensorloom.contract("i->i", [1.0], backend="abacus")
+    assert caught.value.message == "'abacus' is not a backend."
+    assert tensorloom.contract("ij,jk->ik", A, B, backend="numpy").shape == (2, 4)
+
+
+def network() -> Network:
+    return Network(
+        tensors=(
+            Tensor(id="t1", name="A", indices=("i", "j"), array=ConstantArray(value=2.0)),
+            Tensor(id="t2", name="I", indices=("j", "k"), array=IdentityArray()),
+        ),
+        indices=(
+            Index(name="i", dimension=2),
+            Index(name="j", dimension=3),
+            Index(name="k", dimension=3),
+        ),
+        output=("k", "i"),
+    )
+
+
+def test_a_network_is_contracted_from_its_recipes() -> None:
+    result = tensorloom.contract_network(network(), backend="numpy")
+    np.testing.assert_array_equal(result.value, np.full((3, 2), 2.0))
+    assert (result.dtype, result.backend) == ("float64", "numpy")
+    assert (result.mul_adds, result.peak_bytes) == (18, 8 * (6 + 9 + 6))
+    assert 0 < result.error_bound < 1e-14
+    assert result.ms > 0
+
+
+def test_a_document_brings_its_type_and_arrays_may_be_given() -> None:
+    document = Document(dtype="complex64", network=Network())
+    assert tensorloom.contract_network(document).dtype == "complex64"
+    given = [np.ones((2, 3)), 5 * np.eye(3)]
+    result = tensorloom.contract_network(network(), given, dtype="float32")
+    np.testing.assert_array_equal(result.value, np.full((3, 2), np.float32(5)))
+
+
+def test_what_would_take_years_is_refused() -> None:
+    names = [f"i{number}" for number in range(14)]
+    dense = Network(
+        tensors=tuple(
+            Tensor(id=f"t{a}_{b}", name="T", indices=(names[a], names[b]))
+            for a in range(14)
+            for b in range(a)
+        ),
+        indices=tuple(Index(name=name, dimension=100) for name in names),
+        output=(),
+    )
+    with pytest.raises(DeviceMemoryError) as caught:
+        tensorloom.contract_network(dense, backend="numpy")
+    assert caught.value.code == "does-not-fit"
+    assert "PB at once; numpy has room for" in caught.value.message
+
+
+def test_what_fits_but_takes_too_long_is_refused() -> None:
+    # 10^9 and 10^6 multiply-adds at one per second.
+    long = Network(
+        tensors=(
+            Tensor(id="a", name="A", indices=("i", "j"), array=ConstantArray(value=1.0)),
+            Tensor(id="b", name="B", indices=("j", "k"), array=ConstantArray(value=1.0)),
+            Tensor(id="c", name="C", indices=("k", "i"), array=ConstantArray(value=1.0)),
+        ),
+        indices=tuple(Index(name=name, dimension=1000) for name in "ijk"),
+        output=(),
+    )
+    slow = Rates(
+        run_ms=0,
+        dispatch_ms=0,
+        bytes_per_ms=1e9,
+        mul_adds_per_ms=tuple(("float64", kind, 1e-3) for kind in ("matrix", "thin", "stream")),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "numpy_backend", lambda: NumpyBackend(rates=slow))
+        with pytest.raises(PlanError) as caught:
+            tensorloom.contract_network(long, backend="numpy")
+    assert caught.value.code == "too-long"
+    assert caught.value.message == "This would take about 2.78e+05 h here."
+
+
+def test_public_names() -> None:
+    assert set(tensorloom.__all__) == {"contract", "contract_network"}
+    with pytest.raises(AttributeError, match="no attribute 'einsum'"):
+        tensorloom.einsum  # noqa: B018  # the look-up is what is tested
