@@ -17,7 +17,7 @@ export function orderWords(plan: Pick<PlanJson, "finder" | "proved">): { title: 
       return { title: "Improved order", aside: "best of many greedy ones" };
     case "reconfigured":
       return { title: "Improved order", aside: "parts made optimal" };
-    case "hyper":
+    case "annealed":
       return { title: "Improved order", aside: "long search" };
     default:
       return { title: "Order", aside: plan.finder };
