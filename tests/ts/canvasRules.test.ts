@@ -95,15 +95,15 @@ test("a popover stands below its bond, and above it at the lower edge", () => {
   const size = { width: 200, height: 70 };
   const canvas = { width: 800, height: 500 };
   const bond = (y: number) => ({ left: 300, right: 400, top: y - 10, bottom: y + 10 });
-  assert.deepEqual(popoverPlace([bond(200)], size, canvas), { x: 250, y: 226 });
-  assert.deepEqual(popoverPlace([bond(470)], size, canvas), { x: 250, y: 374 });
+  assert.deepEqual(popoverPlace({ own: bond(200), ends: [], others: [] }, size, canvas), { x: 250, y: 226 });
+  assert.deepEqual(popoverPlace({ own: bond(470), ends: [], others: [] }, size, canvas), { x: 250, y: 374 });
 });
 
 test("a popover never covers its bond, wherever that is", () => {
   for (let x = 0; x <= 800; x += 40) {
     for (let y = 0; y <= 500; y += 40) {
       const bond = { left: x - 60, right: x + 60, top: y - 12, bottom: y + 12 };
-      const at = popoverPlace([bond], { width: 210, height: 76 }, { width: 800, height: 500 });
+      const at = popoverPlace({ own: bond, ends: [], others: [] }, { width: 210, height: 76 }, { width: 800, height: 500 });
       assert.equal(overlap(boxAround({ x: at.x + 105, y: at.y + 38 }, 210, 76), bond), false, `bond at ${x}, ${y}`);
     }
   }

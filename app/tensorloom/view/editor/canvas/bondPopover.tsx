@@ -7,17 +7,13 @@ import { NameField } from "../chrome/nameField.tsx";
 import { Scrub } from "../chrome/scrub.tsx";
 import { store, useEditor } from "../store.ts";
 import { hullBox } from "./curves.ts";
-import { toggleOutput } from "./edits.ts";
 import { toScreen, type View } from "./fit.ts";
-import { mathName } from "./mathName.ts";
 import { extent } from "./outlines.ts";
 import { type Box, boxAround, boxOf } from "./points.ts";
-import { popoverPlace } from "./popoverPlace.ts";
-import { attempt } from "./pulls.ts";
-import type { DrawnIndex, Scene } from "./scene.ts";
+import { popoverPlace, type Surroundings } from "./popoverPlace.ts";
+import { BIG, type DrawnIndex, type Scene } from "./scene.ts";
 
-/** The hint line and the zoom bar at the canvas's bottom stay readable [px]. */
-const HINT_HEIGHT = 44;
+const WORDS = { bond: "drag to change", hyper: "drag to change", loop: "traced", open: "open leg", summed: "summed" } as const;
 
 export function BondPopover({ scene }: { scene: Scene }) {
   const name = useEditor(({ selection }) => (selection.indices.size === 1 && selection.tensors.size === 0 ? [...selection.indices][0] : undefined));
@@ -30,7 +26,7 @@ function Popover({ index, scene }: { index: DrawnIndex; scene: Scene }) {
   const width = useStore((state) => state.width);
   const height = useStore((state) => state.height);
   const element = useRef<HTMLDivElement>(null);
-  const [size, setSize] = useState({ width: 224, height: 76 });
+  const [size, setSize] = useState({ width: 170, height: 44 });
   useLayoutEffect(() => {
     const box = element.current;
     if (box && (box.offsetWidth !== size.width || box.offsetHeight !== size.height)) setSize({ width: box.offsetWidth, height: box.offsetHeight });
@@ -42,29 +38,18 @@ function Popover({ index, scene }: { index: DrawnIndex; scene: Scene }) {
       }),
     [],
   );
-  const place = popoverPlace(surroundings(index, scene, { x, y, zoom }), size, { width, height: height - HINT_HEIGHT });
-  const open = index.kind === "open" || index.free !== null;
+  const place = popoverPlace(surroundings(index, scene, { x, y, zoom }), size, { width, height });
   return (
     <div ref={element} className="tl-popover" role="group" aria-label={ARIA.indexName(index.name)} style={{ left: place.x, top: place.y }} onPointerDown={(event) => event.stopPropagation()}>
-      <div className="tl-popover-row">
-        <NameField className="tl-index tl-popover-name" value={index.name} label={ARIA.indexName(index.name)} onRename={(to) => rename(index.name, to)} />
-        <Scrub
-          className="tl-popover-scrub"
-          label={ARIA.dimension(index.name)}
-          value={index.dimension}
-          onChange={(dimension, phase) => store.dispatch("Set dimension", [{ kind: "set-dimension", name: index.name, dimension }], phase)}
-          onCancel={() => store.cancelGesture()}
-        />
-        <span className="tl-quiet">drag to change</span>
-      </div>
-      <div className="tl-popover-row tl-quiet">
-        <span className="tl-popover-about">{describe(index, scene)}</span>
-        {index.kind !== "loop" && (
-          <button type="button" className="tl-popover-button" onClick={() => attempt(store, () => ({ gesture: open ? "Sum over the index" : "Open the index", ...toggleOutput(store.get().document, index.name) }))}>
-            {open ? "Sum over it" : index.kind === "bond" ? "Keep it open" : "Open it"}
-          </button>
-        )}
-      </div>
+      <NameField className="tl-index tl-popover-name" value={index.name} label={ARIA.indexName(index.name)} onRename={(to) => rename(index.name, to)} />
+      <Scrub
+        className="tl-popover-scrub"
+        label={ARIA.dimension(index.name)}
+        value={index.dimension}
+        onChange={(dimension, phase) => store.dispatch("Set dimension", [{ kind: "set-dimension", name: index.name, dimension }], phase)}
+        onCancel={() => store.cancelGesture()}
+      />
+      <span className="tl-quiet">{WORDS[index.kind]}</span>
     </div>
   );
 }
@@ -73,20 +58,8 @@ function rename(name: string, to: string): void {
   if (store.dispatch("Rename", [{ kind: "rename-index", name, to }])) store.select({ indices: [to] });
 }
 
-function describe(index: DrawnIndex, scene: Scene): string {
-  const names = index.tensors.map((id) => {
-    const { base, subscript, conjugate } = mathName(scene.byId.get(id)?.name ?? id);
-    return `${base}${subscript}${conjugate ? "*" : ""}`;
-  });
-  const few = names.length > 3 ? `${names.length} tensors` : names.join(" – ");
-  if (index.kind === "loop") return `Trace of ${few}`;
-  if (index.kind === "open") return `Open leg of ${few}`;
-  if (index.kind === "summed") return `Leg of ${few}, summed`;
-  return few;
-}
-
-/** The index on the screen, then the tensors at its ends. */
-function surroundings(index: DrawnIndex, scene: Scene, view: View): Box[] {
+/** The index on the screen, then the tensors at its ends, then the other tensors near it. */
+function surroundings(index: DrawnIndex, scene: Scene, view: View): Surroundings {
   const onScreen = (box: Box): Box => {
     const [start, end] = [toScreen({ x: box.left, y: box.top }, view), toScreen({ x: box.right, y: box.bottom }, view)];
     return { left: start.x, top: start.y, right: end.x, bottom: end.y };
@@ -95,11 +68,11 @@ function surroundings(index: DrawnIndex, scene: Scene, view: View): Box[] {
     const box = hullBox(curve);
     return [{ x: box.left - 10, y: box.top - 10 }, { x: box.right + 10, y: box.bottom + 10 }];
   });
-  const tensors = index.tensors.slice(0, 8).flatMap((id) => {
-    const tensor = scene.byId.get(id);
-    if (!tensor) return [];
+  const own = onScreen(boxOf(corners));
+  const near = scene.tensors.length > BIG ? index.tensors.slice(0, 8).flatMap((id) => scene.byId.get(id) ?? []) : scene.tensors;
+  const tensors = near.map((tensor) => {
     const { width, height } = extent(tensor.shape);
-    return [onScreen(boxAround(tensor, width, height))];
+    return { box: onScreen(boxAround(tensor, width, height)), ends: index.tensors.includes(tensor.id) };
   });
-  return [onScreen(boxOf(corners)), ...tensors];
+  return { own, ends: tensors.filter(({ ends }) => ends).map(({ box }) => box), others: tensors.filter(({ ends }) => !ends).map(({ box }) => box) };
 }

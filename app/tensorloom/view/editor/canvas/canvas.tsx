@@ -140,7 +140,7 @@ function Diagram() {
         elevateNodesOnSelect={false}
         proOptions={{ hideAttribution: true }}
       >
-        <Background variant={BackgroundVariant.Dots} gap={28} size={1.6} color="var(--tl-dots)" />
+        <Background variant={BackgroundVariant.Dots} gap={28} size={2} color="var(--tl-dots)" />
         <ViewportPortal>
           <BondLayer scene={scene} overview={overview} pulled={gestures.pull?.source.kind === "leg" ? gestures.pull.source.index : null} />
           {!overview && <LabelLayer scene={scene} view={view.box} />}

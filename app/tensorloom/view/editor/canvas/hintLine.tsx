@@ -22,7 +22,7 @@ export function HintLine({ scene, pulling }: { scene: Scene; pulling: boolean })
   return (
     <p className="tl-hint">
       {text && <span>{text}</span>}
-      {!pulling && (
+      {!pulling && !indexHeld && (
         <span className="tl-hint-keys">
           <button type="button" onClick={() => perform("commands")}>
             <kbd>Space</kbd> commands

@@ -5,30 +5,35 @@ import { type Box, boxAround, overlap, type ScreenPoint } from "./points.ts";
 const GAP = 16;
 const EDGE = 8;
 
+export interface Surroundings {
+  /** The bond itself: never covered. */
+  readonly own: Box;
+  /** The tensors at its ends, and all others: covered only where there is no other room. */
+  readonly ends: readonly Box[];
+  readonly others: readonly Box[];
+}
+
 /**
  * The popover's top left corner [screen px].
  *
- * @param about what it must not cover, in order of importance: the bond first, then its tensors
+ * @param about what it should not cover
  * @param size of the popover
  * @param canvas width and height
  */
-export function popoverPlace(about: readonly Box[], size: { width: number; height: number }, canvas: { width: number; height: number }): ScreenPoint {
-  const [first] = about;
-  if (!first) return { x: EDGE, y: EDGE };
-  const whole = about.reduce((box, other) => ({
+export function popoverPlace(about: Surroundings, size: { width: number; height: number }, canvas: { width: number; height: number }): ScreenPoint {
+  const whole = [about.own, ...about.ends].reduce((box, other) => ({
     left: Math.min(box.left, other.left),
     top: Math.min(box.top, other.top),
     right: Math.max(box.right, other.right),
     bottom: Math.max(box.bottom, other.bottom),
   }));
-  const candidates = [whole, first].flatMap((box) => around(box, first, size));
-  const kept = candidates.map((corner) => clamped(corner, size, canvas));
+  const kept = [whole, about.own].flatMap((box) => around(box, about.own, size)).map((corner) => clamped(corner, size, canvas));
   const covered = kept.map((corner) => {
     const box = boxAround({ x: corner.x + size.width / 2, y: corner.y + size.height / 2 }, size.width, size.height);
-    return about.reduce((sum, other, place) => sum + (overlap(box, other) ? (place === 0 ? 100 : 1) : 0), 0);
+    const count = (boxes: readonly Box[]) => boxes.filter((other) => overlap(box, other)).length;
+    return 1000 * count([about.own]) + 10 * count(about.ends) + 4 * count(about.others);
   });
-  const least = Math.min(...covered);
-  return kept[covered.indexOf(least)] ?? { x: EDGE, y: EDGE };
+  return kept[covered.indexOf(Math.min(...covered))] ?? { x: EDGE, y: EDGE };
 }
 
 /** Below, above, right, left of the box, centred on the bond itself. */
