@@ -2,7 +2,7 @@
  * The header: whose drawing this is, undo and redo, where it runs, files and sharing.
  */
 
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { store, useEditor } from "../store.ts";
 import { DevicePill } from "./devicePill.tsx";
 import { Mark, MenuIcon, RedoIcon, UndoIcon } from "./icons.tsx";
@@ -45,6 +45,9 @@ export function Header() {
 function Title() {
   const title = useEditor((state) => state.document.title);
   const [typed, setTyped] = useState<string | null>(null);
+  useEffect(() => {
+    globalThis.document.title = title ? `${title} · Tensorloom` : "Tensorloom";
+  }, [title]);
   return (
     <div className="tl-title">
       <span aria-hidden="true">{(typed ?? title) || " "}</span>

@@ -49,11 +49,7 @@ export function InspectionCard() {
 
   return (
     <section className="tl-card tl-inspection" data-of={target === null ? "result" : "tensor"} aria-label={shown?.title ?? "Look inside"} hidden={target === undefined}>
-      {target === null && (
-        <header className="tl-card-head">
-          <h2>Inside the result</h2>
-        </header>
-      )}
+      <h2 className="tl-hidden-text">{target === null ? "Inside the result" : `Inside ${tensor?.name ?? ""}`}</h2>
       <div className="tl-inspection-slot" data-tensorloom-slot="inspection" hidden={tooLarge} />
       {shown && <Caption inspection={shown} />}
       {shown && shown.indices.length > 2 && <AxisRoles inspection={shown} dark={dark} />}

@@ -13,7 +13,14 @@ import { numbersWords } from "./valueText.ts";
 
 const HEIGHT = 195;
 
-export function PlanDrawing({ plan, step }: { plan: PlanJson; step: number }) {
+interface PlanDrawingProps {
+  plan: PlanJson;
+  step: number;
+  /** Nobody has moved the slider: it stands at the end and says nothing yet. */
+  untouched: boolean;
+}
+
+export function PlanDrawing({ plan, step, untouched }: PlanDrawingProps) {
   const [width, setWidth] = useState(800);
   const holder = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -36,7 +43,7 @@ export function PlanDrawing({ plan, step }: { plan: PlanJson; step: number }) {
           <rect x="0" y="0" width={x} height={HEIGHT} />
         </clipPath>
         <Picture plan={plan} geometry={geometry} box={box} clip={clip} />
-        <Slider plan={plan} box={box} step={step} x={x} />
+        <Slider plan={plan} box={box} step={step} x={x} untouched={untouched} />
       </svg>
     </div>
   );
@@ -142,7 +149,7 @@ function LeafMark({ mark, isSelected, x, y }: { mark: MarkJson | undefined; isSe
   return <circle {...common} cx={x} cy={y} r={shape === "dot" ? 3.4 : 6} />;
 }
 
-function Slider({ plan, box, step, x }: { plan: PlanJson; box: PlanBox; step: number; x: number }) {
+function Slider({ plan, box, step, x, untouched }: PlanDrawingProps & { box: PlanBox; x: number }) {
   const nSteps = plan.steps.length;
   const now = plan.steps[step - 1];
   const words = now ? `${numbersWords(now.elements)}, ${bigCount(now.mulAdds)} multiply-adds` : "before the first step";
@@ -170,9 +177,11 @@ function Slider({ plan, box, step, x }: { plan: PlanJson; box: PlanBox; step: nu
       <rect x="-14" y="0" width="28" height={HEIGHT} fill="transparent" />
       <path d={`M0,14V${HEIGHT - 7}`} />
       <circle cy="13" r="5" />
-      <text x={flip ? -12 : 12} y="17" textAnchor={flip ? "end" : "start"}>
-        {words}
-      </text>
+      {!untouched && (
+        <text x={flip ? -12 : 12} y="17" textAnchor={flip ? "end" : "start"}>
+          {words}
+        </text>
+      )}
     </g>
   );
 }

@@ -20,7 +20,7 @@ export function PlanPanel() {
   const hasTensors = useEditor((state) => state.document.tensors.length > 0);
   const hasSteps = plan !== null && plan.steps.length > 0;
   return (
-    <section className="tl-plan" aria-label="Contraction" data-open={isSheet ? "" : undefined} data-folded={folded && !isSheet ? "" : undefined}>
+    <section className="tl-plan" aria-label="Contraction" data-open={isSheet ? "" : undefined} data-folded={folded && !isSheet ? "" : undefined} data-empty={hasTensors ? undefined : ""}>
       {hasSteps ? <Steps plan={plan} folded={folded && !isSheet} /> : <NoSteps hasTensors={hasTensors} plan={plan} />}
       <button type="button" className="tl-icon-button tl-plan-close" aria-label="Close" onClick={() => store.set({ sheet: null })}>
         <CloseIcon />
@@ -78,7 +78,7 @@ function Steps({ plan, folded }: { plan: PlanJson; folded: boolean }) {
           </button>
         </div>
       </div>
-      {!folded && <PlanDrawing plan={plan} step={step} />}
+      {!folded && <PlanDrawing plan={plan} step={step} untouched={touched === null} />}
     </>
   );
 }

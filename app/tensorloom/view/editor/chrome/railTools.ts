@@ -3,6 +3,7 @@
  * rail, the list of gestures and the tensor card.
  */
 
+import type { ActionId } from "../actions.ts";
 import type { MarkShape } from "../protocol.ts";
 
 /** Data type of a drag from the rail; the payload is the mark's shape. */
@@ -13,12 +14,14 @@ export interface RailTool {
   label: string;
   /** What it is for, in the words of the field. */
   about: string;
+  /** The same by key. */
+  action: ActionId;
 }
 
 export const RAIL_TOOLS: readonly RailTool[] = [
-  { shape: "circle", label: "Tensor", about: "A tensor with random values" },
-  { shape: "square", label: "Operator", about: "A tensor drawn as an operator" },
-  { shape: "triangle-right", label: "Isometry", about: "A tensor drawn with the arrow of the gauge" },
-  { shape: "dot", label: "Copy dot", about: "One where all indices agree, zero elsewhere" },
-  { shape: "diamond", label: "Matrix on a bond", about: "A matrix to drop on a bond" },
+  { shape: "circle", label: "Tensor", about: "A tensor with random values", action: "add-tensor" },
+  { shape: "square", label: "Operator", about: "A tensor drawn as an operator", action: "add-operator" },
+  { shape: "triangle-right", label: "Isometry", about: "A tensor drawn with the arrow of the gauge", action: "add-isometry" },
+  { shape: "dot", label: "Copy dot", about: "One where all indices agree, zero elsewhere", action: "add-copy" },
+  { shape: "diamond", label: "Matrix on a bond", about: "A matrix to drop on a bond", action: "add-matrix" },
 ];

@@ -2,6 +2,7 @@
  * The selected thing: a tensor, an index, several of them, or the drawing when nothing is selected.
  */
 
+import { actionOf, perform } from "../actions.ts";
 import type { Command } from "../protocol.ts";
 import { store, useEditor } from "../store.ts";
 import { Card, Row, Rows } from "./card.tsx";
@@ -72,8 +73,8 @@ function DrawingCard() {
         <button type="button" className="tl-button" disabled={!ready} onClick={run}>
           Compute again
         </button>
-        <button type="button" className="tl-button" disabled={!ready} onClick={() => store.request({ kind: "layout" })}>
-          Arrange
+        <button type="button" className="tl-button" disabled={!ready} onClick={() => perform("tidy")}>
+          {actionOf("tidy").label}
         </button>
       </div>
     </Card>

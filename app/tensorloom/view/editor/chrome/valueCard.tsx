@@ -1,7 +1,11 @@
 /**
  * The value: the second largest thing on the page, always with its error and where it came from.
+ *
+ * Live, out of date, computing, waiting: each state fills the same four lines (number, bar, words
+ * under the bar, rows), so that nothing jumps while a dimension is dragged.
  */
 
+import type { ReactNode } from "react";
 import type { PlanJson, ResultJson } from "../protocol.ts";
 import { store, useEditor } from "../store.ts";
 import { Card, Row, Rows } from "./card.tsx";
@@ -15,20 +19,40 @@ export function useValueState(): ValueState {
   return useEditor(valueState);
 }
 
+export function run(): void {
+  store.request({ kind: "run", backend: store.get().backend, dtype: null });
+}
+
 export function ValueCard() {
   const state = useValueState();
-  const result = useEditor((now) => now.result);
-  const plan = useEditor((now) => now.plan);
   return (
     <Card title="Value" aside={STATE_WORDS[state]} className={`tl-value is-${state}`}>
-      {state === "empty" && <Empty />}
-      {state === "refused" && plan?.refused && <Refusal plan={plan} refused={plan.refused} />}
-      {state === "running" && <Running />}
-      {(state === "live" || state === "stale") && result && <Measured result={result} isStale={state === "stale"} />}
-      {state === "stale" && !result && <NotYet plan={plan} />}
-      {(state === "starting" || state === "waiting" || state === "failed") && <Waiting state={state} plan={plan} />}
+      <Body state={state} />
     </Card>
   );
+}
+
+function Body({ state }: { state: ValueState }) {
+  const result = useEditor((now) => now.result);
+  const plan = useEditor((now) => now.plan);
+  switch (state) {
+    case "empty":
+      return <Empty />;
+    case "refused":
+      return plan?.refused ? <Refusal plan={plan} refused={plan.refused} /> : null;
+    case "live":
+      return result && <Measured result={result} />;
+    case "running":
+      return <Pending bar={<Progress />} />;
+    case "stale":
+      return <Pending bar={<Stale />} />;
+    case "starting":
+    case "waiting":
+    case "failed":
+      return <Pending bar={<Waiting state={state} />} />;
+    default:
+      return state satisfies never;
+  }
 }
 
 function Empty() {
@@ -47,13 +71,19 @@ function Empty() {
   );
 }
 
-function Measured({ result, isStale }: { result: ResultJson; isStale: boolean }) {
-  const { text, bound } = headline(result);
+function Measured({ result }: { result: ResultJson }) {
+  const bar = durationBar(result.ms, result.predictedMs);
   return (
     <>
-      <Number text={text} bound={bound} />
-      {isStale && <StaleLine />}
-      <DurationBar ms={result.ms} predictedMs={result.predictedMs} />
+      <Number {...headline(result)} />
+      <div className="tl-bar" aria-hidden="true">
+        <i style={{ width: `${100 * bar.measured}%` }} />
+        <b style={{ left: `${100 * bar.predicted}%` }} />
+      </div>
+      <div className="tl-ends">
+        <span>measured {duration(result.ms)}</span>
+        <span>predicted {duration(result.predictedMs)}</span>
+      </div>
       <Rows>
         {!result.scalar && <Row label="Norm">{norm(result)}</Row>}
         <WorkRow mulAdds={result.mulAdds} complex={DTYPE_WORDS[result.dtype].complex} />
@@ -69,7 +99,20 @@ function Measured({ result, isStale }: { result: ResultJson; isStale: boolean })
   );
 }
 
-export function Number({ text, bound }: { text: string; bound: string }) {
+/** No value of this very drawing yet: the last one, faint, and what this one would cost. */
+function Pending({ bar }: { bar: ReactNode }) {
+  const result = useEditor((now) => now.result);
+  const plan = useEditor((now) => now.plan);
+  return (
+    <>
+      {result ? <Number {...headline(result)} /> : <Number text="–" bound="" />}
+      {bar}
+      {plan && <Expected plan={plan} />}
+    </>
+  );
+}
+
+function Number({ text, bound }: { text: string; bound: string }) {
   const size = text.length > 22 ? "small" : text.length > 13 ? "medium" : "large";
   return (
     <p className="tl-number" data-size={size} aria-live="polite">
@@ -78,102 +121,44 @@ export function Number({ text, bound }: { text: string; bound: string }) {
   );
 }
 
-/** Why there is no newer value, and the way to one. */
-function StaleLine() {
-  const stale = useEditor((now) => now.stale);
-  return (
-    <p className="tl-note">
-      {stale && sentence(stale)}{" "}
-      <button type="button" className="tl-link" onClick={run}>
-        Compute now
-      </button>
-    </p>
-  );
-}
-
-/** No value has been computed for any drawing, as this one waits to be asked. */
-function NotYet({ plan }: { plan: PlanJson | null }) {
-  return (
-    <>
-      <Pending />
-      <StaleLine />
-      {plan && <Expected plan={plan} />}
-    </>
-  );
-}
-
-function Pending() {
-  return (
-    <p className="tl-number is-pending" data-size="large" aria-hidden="true">
-      <b>–</b>
-    </p>
-  );
-}
-
-/** What the run would cost, known before it. */
-function Expected({ plan }: { plan: PlanJson }) {
-  const dtype = useEditor((now) => now.document.dtype);
-  return (
-    <Rows>
-      {plan.predictedMs !== null && <Row label="Would take about">{duration(plan.predictedMs)}</Row>}
-      <WorkRow mulAdds={plan.mulAdds} complex={DTYPE_WORDS[dtype].complex} />
-      <Row label="Peak memory">{bytes(plan.peakBytes)}</Row>
-    </Rows>
-  );
-}
-
-export function run(): void {
-  store.request({ kind: "run", backend: store.get().backend, dtype: null });
-}
-
-function DurationBar({ ms, predictedMs }: { ms: number; predictedMs: number }) {
-  const bar = durationBar(ms, predictedMs);
-  return (
-    <div className="tl-duration">
-      <div className="tl-bar" aria-hidden="true">
-        <i style={{ width: `${100 * bar.measured}%` }} />
-        <b style={{ left: `${100 * bar.predicted}%` }} />
-      </div>
-      <div className="tl-ends">
-        <span>measured {duration(ms)}</span>
-        <span>predicted {duration(predictedMs)}</span>
-      </div>
-    </div>
-  );
-}
-
-export function WorkRow({ mulAdds, complex }: { mulAdds: string; complex: boolean }) {
-  const { text, each } = operations(mulAdds, complex);
-  return (
-    <Row label="Multiply-adds" title={`${text}: ${each} for each multiply-add of ${complex ? "complex" : "real"} numbers`}>
-      {bigCount(mulAdds)} <small>× {each} FLOP</small>
-    </Row>
-  );
-}
-
-function Running() {
+function Progress() {
   const progress = useEditor((now) => now.progress);
   if (!progress) return null;
   const part = Math.min(1, Math.max(0, progress.done));
   return (
-    <div className="tl-running">
-      <p className="tl-number" data-size="large">
-        <b>{Math.floor(100 * part)}&#8201;%</b> <span>{remaining(progress.etaMs, duration)}</span>
-      </p>
-      <div className="tl-bar" role="progressbar" aria-label="Contraction" aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.round(100 * part)}>
+    <>
+      <div className="tl-bar" role="progressbar" aria-label={progress.message} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.round(100 * part)}>
         <i style={{ width: `${100 * part}%` }} />
       </div>
       <div className="tl-ends">
-        <span>{progress.message}</span>
+        <span>
+          {Math.floor(100 * part)}&#8201;%, {remaining(progress.etaMs, duration)}
+        </span>
         <button type="button" className="tl-button" onClick={() => store.request({ kind: "cancel" })}>
           Cancel
         </button>
       </div>
-    </div>
+    </>
   );
 }
 
-function Waiting({ state, plan }: { state: "starting" | "waiting" | "failed"; plan: PlanJson | null }) {
+/** Why there is no newer value, and the way to one. */
+function Stale() {
+  const stale = useEditor((now) => now.stale);
+  return (
+    <>
+      <div className="tl-bar" aria-hidden="true" />
+      <div className="tl-ends">
+        <span>{stale}</span>
+        <button type="button" className="tl-link" onClick={run}>
+          Compute now
+        </button>
+      </div>
+    </>
+  );
+}
+
+function Waiting({ state }: { state: "starting" | "waiting" | "failed" }) {
   const boot = useEditor((now) => now.boot);
   const words = {
     starting: `${sentence(boot.message)} You can draw already; the number comes as soon as Python answers.`,
@@ -182,11 +167,31 @@ function Waiting({ state, plan }: { state: "starting" | "waiting" | "failed"; pl
   }[state];
   return (
     <>
-      <Pending />
-      <p className="tl-note" role="status">
+      <div className="tl-bar" aria-hidden="true" />
+      <p className="tl-ends" role="status">
         {words}
       </p>
-      {plan && <Expected plan={plan} />}
     </>
+  );
+}
+
+/** What the run would cost, known before it. */
+function Expected({ plan }: { plan: PlanJson }) {
+  const dtype = useEditor((now) => now.document.dtype);
+  return (
+    <Rows>
+      <WorkRow mulAdds={plan.mulAdds} complex={DTYPE_WORDS[dtype].complex} />
+      <Row label="Peak memory">{bytes(plan.peakBytes)}</Row>
+      {plan.predictedMs !== null && <Row label="Predicted">{duration(plan.predictedMs)}</Row>}
+    </Rows>
+  );
+}
+
+function WorkRow({ mulAdds, complex }: { mulAdds: string; complex: boolean }) {
+  const { text, each } = operations(mulAdds, complex);
+  return (
+    <Row label="Multiply-adds" title={`${text}: ${each} for each multiply-add of ${complex ? "complex" : "real"} numbers`}>
+      {bigCount(mulAdds)} <small>× {each} FLOP</small>
+    </Row>
   );
 }
