@@ -16,10 +16,11 @@ import numpy as np
 from tensorloom.errors import EquationError, NetworkError, PlanError
 from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.execute.backend import drive, no_pulse
-from tensorloom.execute.backends import available, numpy_backend
+from tensorloom.execute.backends import Available, available, numpy_backend
 from tensorloom.execute.casting import as_numbers, common_dtype
 from tensorloom.execute.quantities import duration_text
 from tensorloom.execute.run import LONGEST_MS, prepare, run
+from tensorloom.kernels.lower import lower
 from tensorloom.model.document import Document, check_dtype
 from tensorloom.model.equation import parse
 from tensorloom.plan.find import plan_for, quick
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from tensorloom.execute.backend import Backend, BackendName, Pulse, Result
+    from tensorloom.execute.backend import Pulse, Result
     from tensorloom.execute.run import BackendChoice
     from tensorloom.model.network import Network
     from tensorloom.model.recipe import DType
@@ -148,9 +149,11 @@ def _run(
 ) -> Result:
     check_dtype(dtype)
     wanted = backend_choice(backend)
+    here = _backends(plan, wanted, dtype)
     choice = prepare(
         plan,
-        backends=_backends(plan, wanted, dtype),
+        backends=here.backends,
+        missing=here.missing,
         backend=wanted,
         dtype=dtype,
         allow_slicing=True,
@@ -166,16 +169,16 @@ def _run(
     return _completed(run(choice, arrays, pulse=pulse))
 
 
-def _backends(plan: Plan, wanted: BackendChoice, dtype: DType) -> Mapping[BackendName, Backend]:
+def _backends(plan: Plan, wanted: BackendChoice, dtype: DType) -> Available:
     """The backends worth opening for this plan."""
-    alone: Mapping[BackendName, Backend] = {"numpy": numpy_backend()}
+    alone = Available(backends={"numpy": numpy_backend()}, missing={})
     if wanted == "numpy":
         return alone
     if wanted == "auto" and not IN_BROWSER:
-        guess = prepare(plan, backends=alone, dtype=dtype, allow_slicing=True)
-        if guess.attempts[0].predicted_ms < WORTH_A_GPU_MS:
+        guess = alone.backends["numpy"].predicted_ms(lower(plan, dtype))
+        if guess < WORTH_A_GPU_MS:
             return alone
-    return _completed(available()).backends
+    return _completed(available())
 
 
 def _completed(coroutine: Coroutine[Any, Any, _T]) -> _T:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from time import perf_counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -89,6 +90,7 @@ def prepare(
     backend: BackendChoice = "auto",
     dtype: DType = "float64",
     allow_slicing: bool = False,
+    missing: Mapping[BackendName, str] = MappingProxyType({}),
 ) -> Choice:
     """Where a plan would run, and what it would cost there.
 
@@ -98,12 +100,15 @@ def prepare(
         backend: One of them, or the one that is predicted to be fastest.
         dtype: Type to compute in.
         allow_slicing: Whether a plan that does not fit may be sliced until it does.
+        missing: Why other backends are not here, in words.
 
     Raises:
         DeviceMemoryError: ``does-not-fit``, with the numbers and the ways out.
     """
     notes: list[str] = []
-    order = _candidates(backends, backend, dtype, notes)
+    if backend != "auto" and backend not in backends:
+        notes.append(f"{LABELS[backend]} is not available here. {missing.get(backend, '')}".strip())
+    order = _candidates(backends, backend, dtype)
     programs: dict[DType, Program] = {}
     attempts, refused = [], []
     for candidate in order:
@@ -135,17 +140,14 @@ def prepare(
 
 
 def _candidates(
-    backends: Mapping[BackendName, Backend], wanted: BackendChoice, dtype: DType, notes: list[str]
+    backends: Mapping[BackendName, Backend], wanted: BackendChoice, dtype: DType
 ) -> list[Backend]:
     """Backends to consider: the named one first, then all that compute in this type."""
     able = [backend for backend in backends.values() if dtype in backend.dtypes]
-    if wanted == "auto":
+    if wanted == "auto" or wanted not in backends:
         return able
-    if wanted in backends:
-        named = backends[wanted]
-        return [named, *(backend for backend in able if backend is not named)]
-    notes.append(f"{LABELS[wanted]} is not available here.")
-    return able
+    named = backends[wanted]
+    return [named, *(backend for backend in able if backend is not named)]
 
 
 def _own_dtype(backend: Backend, dtype: DType) -> DType:

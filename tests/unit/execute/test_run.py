@@ -97,6 +97,13 @@ def test_a_backend_that_is_not_here_is_named_in_a_note() -> None:
     choice = prepare(product(), backends=here(Pretender("numpy")), backend="webgpu")
     assert choice.attempts[0].backend.name == "numpy"
     assert choice.notes == ("WebGPU is not available here.",)
+    told = prepare(
+        product(),
+        backends=here(Pretender("numpy")),
+        backend="webgpu",
+        missing={"webgpu": "There is no adapter."},
+    )
+    assert told.notes == ("WebGPU is not available here. There is no adapter.",)
 
 
 @pytest.mark.parametrize("kind", [UnsupportedKernel, DeviceLost])
