@@ -2,7 +2,8 @@
 
 Makes ``py-<hash>/``: the Pyodide core, its standard library compiled, and archives of what each
 worker needs. Compilation runs in Pyodide under Node, so the bytecode is that of the Python which
-will load it; pyc files carry unchecked hashes and stand where their sources were.
+will load it; pyc files carry unchecked hashes and stand where their sources were. Wheels and our
+package are compiled apart, because only our package changes from day to day.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ if TYPE_CHECKING:
 
     from sitebuild.environment import Environment
 
-__all__ = ["build", "packed", "payload_digest", "zip_files"]
+__all__ = ["OURS", "build", "packed", "zip_files"]
 
-ARCHIVES: dict[str, tuple[str, ...]] = {
-    "numpy.zip": ("numpy",),
-    "scipy.zip": ("scipy",),
-    "search.zip": ("cotengra", "opt_einsum", "autoray"),
+WHEELS: dict[str, tuple[str, ...]] = {
+    "numpy": ("numpy",),
+    "scipy": ("scipy",),
+    "search": ("cotengra", "opt_einsum", "autoray"),
 }
-"""Archives by name and the wheels they hold; all other wheels go into ``site.zip``."""
+"""Archives by name and the wheels they hold; ``site`` holds all that neither numpy nor scipy is."""
 
-PLANNER = ("__init__.py", "errors.py", "model/", "plan/")
-"""The parts of our package that the search worker needs."""
+OURS = "tensorloom"
+"""The archive of our own package."""
 
 PYODIDE_HTTP_STUB = 'def patch_all():\n    """Nothing: the site makes no HTTP from Python."""\n'
 """Panel imports pandas unless this module is there; the real one drags in requests."""
@@ -64,70 +65,99 @@ def _wheel_files(path: Path, keep: Callable[[str], bool]) -> Iterable[tuple[str,
                 yield name, wheel.read(name)
 
 
-def _package_files(root: Path, parts: tuple[str, ...] | None = None) -> Iterable[tuple[str, bytes]]:
+def _package_files(root: Path) -> Iterable[tuple[str, bytes]]:
     folder = root / "app" / "tensorloom"
     for path in files_under(folder):
-        name = path.relative_to(folder).as_posix()
-        if path.suffix == ".py" and (parts is None or name.startswith(parts)):
-            yield f"tensorloom/{name}", path.read_bytes()
-    if parts is None:
-        for path in files_under(root / "shaders"):
-            yield f"tensorloom/_shaders/{path.relative_to(root / 'shaders')}", path.read_bytes()
-
-
-def payload_digest(env: Environment, files: dict[str, Path], editor_address: str) -> str:
-    """The hash of everything the payload is made from."""
-    ours = [path for path in files_under(env.root / "app" / "tensorloom") if path.suffix == ".py"]
-    ours += files_under(env.root / "shaders", env.root / "app" / "sitebuild")
-    names = [f"{name}:{path.parent.name}" for name, path in sorted(files.items())]
-    return digest_of(ours, editor_address, *names)
+        if path.suffix == ".py":
+            yield f"tensorloom/{path.relative_to(folder).as_posix()}", path.read_bytes()
+    for path in files_under(root / "shaders"):
+        yield f"tensorloom/_shaders/{path.relative_to(root / 'shaders')}", path.read_bytes()
 
 
 def build(env: Environment, files: dict[str, Path], editor_address: str, out: Path) -> None:
-    """Fill ``out`` with the payload; nothing is done where nothing changed."""
-    stamp = Stamp(out / ".stamp", payload_digest(env, files, editor_address))
+    """Fill ``out`` with the payload; what did not change is kept.
+
+    Args:
+        env: For Node.
+        files: The locked runtime by file name.
+        editor_address: The editor's bundle, relative to the page; Python tells Panel.
+        out: Where the archives go, and ``compiled/`` with the same files as zip.
+    """
+    ours = [*_package_files(env.root)]
+    record = json.dumps({"editor": editor_address}).encode()
+    ours.append(("tensorloom/_build.json", record))
+    wheels = _wheels_digest(env, files)
+    contents = digest_of([], *(f"{name}:{data!r}" for name, data in ours))
+    stamp = Stamp(out / ".stamp", f"{wheels} {contents}")
     if stamp.fresh:
         return
-    print("Compiling the Python payload ...", flush=True)
-    shutil.rmtree(out, ignore_errors=True)
-    raw = out / "raw"
-    raw.mkdir(parents=True)
-    _copy_core(files, out)
+    wheels_stamp = Stamp(out / ".wheels-stamp", wheels)
+    if not wheels_stamp.fresh:
+        print("Compiling Python's packages for the page ...", flush=True)
+        shutil.rmtree(out, ignore_errors=True)
+        (out / "compiled").mkdir(parents=True)
+        _copy_core(files, out)
+        _compile(env, out, _wheel_archives(files), files["python_stdlib.zip"])
+        wheels_stamp.write()
+    print("Compiling our package for the page ...", flush=True)
+    _compile(env, out, {OURS: ours}, None)
+    (out / "document.json").unlink(missing_ok=True)
+    stamp.write()
+
+
+def _wheels_digest(env: Environment, files: dict[str, Path]) -> str:
+    makers = [
+        env.root / "app" / "sitebuild" / name
+        for name in ("payload.py", "pyodide_patch.py", "node/compile.mjs")
+    ]
+    names = [f"{name}:{path.parent.name}" for name, path in sorted(files.items())]
+    return digest_of([], *(path.read_text() for path in makers), *names)
+
+
+def _wheel_archives(files: dict[str, Path]) -> dict[str, list[tuple[str, bytes]]]:
+    """Files of each archive; a package that two workers need is in two archives."""
     wheels = {
         name.split("-")[0].lower(): path for name, path in files.items() if name.endswith(".whl")
     }
-    taken = {wheel for members in ARCHIVES.values() for wheel in members}
-    for archive, members in ARCHIVES.items():
-        content = [item for wheel in members for item in _wheel_files(wheels[wheel], _wanted)]
-        if archive == "search.zip":
-            content += _package_files(env.root, PLANNER)
-        _write_zip(raw / archive, content)
-    rest = [path for wheel, path in wheels.items() if wheel not in taken]
-    content = [item for path in rest for item in _wheel_files(path, _wanted)]
-    content += [
-        item for wheel in ARCHIVES["search.zip"] for item in _wheel_files(wheels[wheel], _wanted)
+    archives = {
+        archive: [item for wheel in members for item in _wheel_files(wheels[wheel], _wanted)]
+        for archive, members in WHEELS.items()
+    }
+    archives["site"] = [
+        item
+        for wheel, path in wheels.items()
+        if wheel not in {"numpy", "scipy"}
+        for item in _wheel_files(path, _wanted)
     ]
-    content += _package_files(env.root)
-    build_record = json.dumps({"editor": editor_address}).encode()
-    content += [
-        ("pyodide_http.py", PYODIDE_HTTP_STUB.encode()),
-        ("tensorloom/_build.json", build_record),
-    ]
-    _write_zip(raw / "site.zip", content)
-    shutil.copyfile(files["python_stdlib.zip"], raw / "python_stdlib.zip")
+    archives["site"].append(("pyodide_http.py", PYODIDE_HTTP_STUB.encode()))
+    return archives
+
+
+def _compile(
+    env: Environment,
+    out: Path,
+    archives: Mapping[str, Iterable[tuple[str, bytes]]],
+    standard_library: Path | None,
+) -> None:
+    raw, compiled = out / "raw", out / "compiled"
+    shutil.rmtree(raw, ignore_errors=True)
+    raw.mkdir()
+    for name, content in archives.items():
+        _write_zip(raw / f"{name}.zip", content)
+    if standard_library:
+        shutil.copyfile(standard_library, raw / "python_stdlib.zip")
     script = env.root / "app" / "sitebuild" / "node" / "compile.mjs"
-    compiled = out / "compiled"
-    compiled.mkdir()
     environment.run(
         [env.node, script, out / "pyodide", raw, compiled],
-        what="Compiling the Python payload",
+        what="Compiling Python for the page",
         variables=env.variables(),
     )
-    shutil.move(compiled / "python_stdlib.zip", out / "pyodide" / "python_stdlib.zip")
-    for path in compiled.glob("*.zip"):
-        (out / f"{path.stem}.bin.gz").write_bytes(packed(zip_files(path)))
+    if standard_library:
+        shutil.move(compiled / "python_stdlib.zip", out / "pyodide" / "python_stdlib.zip")
+    for name in archives:
+        path = compiled / f"{name}.zip"
+        (out / f"{name}.bin.gz").write_bytes(packed(zip_files(path)))
     shutil.rmtree(raw)
-    stamp.write()
 
 
 def _copy_core(files: dict[str, Path], out: Path) -> None:

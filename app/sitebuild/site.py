@@ -81,10 +81,12 @@ def _assemble(
     shutil.copytree(env.root / "static", part)
     hidden = shutil.ignore_patterns(".stamp", "service-worker.js")
     shutil.copytree(bundles, part / app_folder, ignore=hidden)
-    python_folder = (
-        f"py-{digest_of([python / '.stamp', python / 'document.json'], str(made))[:10]}/"
-    )
-    shutil.copytree(python, part / python_folder, ignore=shutil.ignore_patterns(".*", "compiled"))
+    parts = [
+        python / name for name in (".stamp", "document.json", *(snapshot.FILES if made else ()))
+    ]
+    python_folder = f"py-{digest_of(parts)[:10]}/"
+    kept_back = [".*", "compiled", "raw", *(() if made else snapshot.FILES)]
+    shutil.copytree(python, part / python_folder, ignore=shutil.ignore_patterns(*kept_back))
     _copy_libraries(env, part, app_folder)
     sizes = {path.name: path.stat().st_size for path in (part / python_folder).glob("*.*")}
     every = [path for path in files_under(part) if path.name != "index.html"]

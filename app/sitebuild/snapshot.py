@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sitebuild import SiteError, browsers, bundle, serve
-from sitebuild.payload import packed, zip_files
-from sitebuild.stamps import Stamp, digest_of, files_under
+from sitebuild.payload import OURS, packed, zip_files
+from sitebuild.stamps import Stamp, digest_of
 
 if TYPE_CHECKING:
     from sitebuild.environment import Environment
@@ -29,6 +29,8 @@ __all__ = ["FILES", "build"]
 FILES = ("snapshot.bin.gz", "libraries.bin.gz", "files.bin.gz")
 LONGEST_SECONDS = 180
 MAKER = "makeSnapshot.worker"
+MAKER_PARTS = (MAKER, "archive", "dynamicLibraries", "fetching", "snapshotReferences", "startPyc")
+"""Modules below ``workers/browser`` that the image depends on."""
 PAGE = """<!doctype html><script>
 const worker = new Worker("./makeSnapshot.worker.js", { type: "module" });
 worker.onerror = (event) => fetch("../made/failed", { method: "PUT", body: event.message });
@@ -47,8 +49,9 @@ def build(env: Environment, python: Path) -> bool:
         print("No Chromium here: the site is built without its heap snapshot and starts slower.")
         _remove(python)
         return False
-    makers = [*files_under(env.root / "workers" / "browser"), Path(__file__)]
-    stamp = Stamp(python / ".snapshot-stamp", digest_of([python / ".stamp", *makers]))
+    makers = [env.root / "workers" / "browser" / f"{name}.ts" for name in MAKER_PARTS]
+    texts = [path.read_text() for path in (*makers, Path(__file__), python / ".stamp")]
+    stamp = Stamp(python / ".snapshot-stamp", digest_of([], *texts))
     if stamp.fresh and all((python / name).is_file() for name in FILES):
         return True
     print("Making the heap snapshot ...", flush=True)
@@ -133,9 +136,9 @@ def _write(python: Path, made: dict[str, bytes]) -> None:
     in_image = {*json.loads(made["in-image.json"])}
     files = {
         name: data
-        for archive in ("numpy.zip", "site.zip")
+        for archive in ("numpy.zip", "site.zip", f"{OURS}.zip")
         for name, data in zip_files(python / "compiled" / archive).items()
-        if name not in in_image and not name.endswith(".so")
+        if name not in in_image
     }
     contents = {
         "snapshot.bin.gz": gzip.compress(made["snapshot.bin"], compresslevel=9, mtime=0),

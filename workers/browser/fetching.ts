@@ -7,7 +7,7 @@ export type Status = (message: string, fraction: number) => void;
 
 const FILES: Record<StartMode, readonly string[]> = {
   snapshot: ["snapshot.bin.gz", "libraries.bin.gz", "files.bin.gz"],
-  pyc: ["numpy.bin.gz", "site.bin.gz"],
+  pyc: ["numpy.bin.gz", "site.bin.gz", "tensorloom.bin.gz"],
 };
 
 /** Starts all downloads of a mode at once; each promise holds the whole file, inflated if `.gz`. */

@@ -1,5 +1,5 @@
 /**
- * Path search in a second Pyodide of its own: numpy and the planner only, no Panel.
+ * Path search in a second Pyodide of its own: numpy, the path finders and our package, no Panel.
  *
  * Progress goes out as JSON lines after each trial; the Python worker adopts what is better.
  */
@@ -19,7 +19,7 @@ interface SearchRequest {
 const breathe = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 
 async function search({ base, build, request }: SearchRequest): Promise<void> {
-  const files = ["numpy.bin.gz", "search.bin.gz"].map((name) => fetchOne(new URL(`${build.python}${name}`, base)));
+  const files = ["numpy.bin.gz", "search.bin.gz", "tensorloom.bin.gz"].map((name) => fetchOne(new URL(`${build.python}${name}`, base)));
   const core = await importCore(base, build);
   const pyodide = await core.loadPyodide({ ...pyodideOptions(base, build), createPyodideModule: core.createPyodideModule });
   for (const file of await Promise.all(files)) unpack(pyodide.FS, file, SITE_PACKAGES);

@@ -22,7 +22,7 @@ const pyodide = await loadPyodide({
   stdLibURL: join(core, "python_stdlib.zip"),
   env: { HOME: "/home/pyodide", PANEL_CDN_ROOT: "./panel/", BOKEH_VALIDATE: "none" },
 });
-for (const name of ["numpy.zip", "site.zip"])
+for (const name of ["numpy.zip", "site.zip", "tensorloom.zip"])
   pyodide.unpackArchive(new Uint8Array(readFileSync(join(payload, "compiled", name))), "zip", { extractDir: "/lib/python3.14/site-packages" });
 pyodide.runPython("import tensorloom.view.static as static; static.build()");
 const texts = pyodide.runPython("static.document_texts()").toJs();
