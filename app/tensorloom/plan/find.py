@@ -105,7 +105,7 @@ def recosted(plan: Plan, network: Network) -> Plan | None:
         return None
     if tree.dimensions == dimensions:
         return plan
-    changed = replace(tree, dimensions=dimensions)
+    changed = tree.with_dimensions(dimensions)
     return replace(plan, tree=changed, cost=cost_of(changed), proved=not tree.path[1:])
 
 

