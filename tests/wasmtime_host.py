@@ -47,7 +47,11 @@ class WasmtimeHost:
         return _Exports(self._store, exports)
 
     def load(self, slot: int, module: bytes) -> None:
-        self._table.set(self._store, slot, self.instantiate(module)["kernel"])
+        self.set_entry(self._table, slot, module)
+
+    def set_entry(self, table: Any, slot: int, module: bytes) -> None:
+        """Puts the ``kernel`` of a module into a table."""
+        table.set(self._store, slot, self.instantiate(module)["kernel"])
 
     def instantiate(self, module: bytes) -> Any:
         """The exports of a module that imports the memory."""
@@ -74,6 +78,11 @@ class WasmtimeHost:
         target = self.empty(array.nbytes).view(array.dtype).reshape(array.shape)
         target[...] = array
         return target
+
+    @property
+    def used(self) -> int:
+        """Bytes of the memory that were ever in use."""
+        return self._next
 
     def address(self, array: NDArray[Any]) -> int:
         return array.__array_interface__["data"][0] - self._base

@@ -8,21 +8,25 @@ inputs stay where they are, intermediates share one arena, the result is an arra
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tensorloom.errors import DeviceMemoryError
-from tensorloom.execute.backend import RawResult
+from tensorloom.execute.backend import RawResult, no_pulse
+from tensorloom.execute.quantities import bytes_text
 from tensorloom.execute.scaling import SAFE_LOG2, SliceSum, absmax, finished, scaled, shift_for
+from tensorloom.execute.wasm_host import BrowserHost
 from tensorloom.execute.wasm_kernels import WasmKernels
+from tensorloom.execute.wasm_rates import TYPICAL_RATES, WasmRates, measured_rates
 from tensorloom.kernels.arena import place_buffers
 from tensorloom.kernels.slices import Slice, result_axes, slices_of
-from tensorloom.kernels.wasm_records import PIECE_EFFORT, address, record_sheet, settled
+from tensorloom.kernels.wasm_records import PIECE_CYCLES, address, record_sheet, settled
 from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from tensorloom.kernels.wasm_records import RecordSheet
     from tensorloom.model.recipe import DType
 
-__all__ = ["WasmBackend"]
+__all__ = ["WasmBackend", "make"]
 
 LIMIT_BYTES = 1 << 31
 """Pyodide's heap ends at 4 GiB; half of it leaves room for copies and fragmentation."""
@@ -71,27 +75,52 @@ class _Settled:
     records: NDArray[np.uint32]
 
 
+async def make() -> WasmBackend:
+    """The backend on the browser's engine, its rates measured.
+
+    Raises:
+        UnsupportedKernel: The engine has no SIMD, or computes wrongly.
+    """
+    backend = WasmBackend(BrowserHost())
+    await backend.measure()
+    return backend
+
+
 class WasmBackend:
     """Replays programs with WASM kernels.
 
     Args:
         host: The engine.
         limit_bytes: Most bytes a program may hold alive [bytes].
+        rates: How fast it is; typical ones unless measured.
     """
 
     name: BackendName = "wasm"
     dtypes: tuple[DType, ...] = ("float64", "complex128", "float32", "complex64")
 
-    def __init__(self, host: WasmHost, *, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(
+        self, host: WasmHost, *, limit_bytes: int = LIMIT_BYTES, rates: WasmRates = TYPICAL_RATES
+    ) -> None:
         self.limit_bytes = limit_bytes
+        self.rates = rates
         self._kernels = WasmKernels(host)
         self._prepared: dict[int, _Prepared] = {}
         self._settled: dict[int, _Settled] = {}
 
     def predicted_ms(self, program: Program) -> float:
-        """Expected duration from typical rates [ms]."""
-        effort = self._prepare(program).sheet.effort * program.n_slices
-        return 0.3 + effort / 1.5e7
+        """Expected duration [ms]."""
+        return self.rates.predict(program, self._prepare(program).sheet)
+
+    async def measure(self, clock: Callable[[], float] = perf_counter) -> None:
+        """Replace the typical rates by measured ones, in about 100 ms."""
+
+        async def replay(program: Program, arrays: list[NDArray[Any]]) -> RawResult:
+            return await self.run(program, arrays, no_pulse)
+
+        def sheet_of(program: Program) -> RecordSheet:
+            return self._prepare(program).sheet
+
+        self.rates = await measured_rates(replay, sheet_of, clock)
 
     async def run(
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
@@ -102,10 +131,10 @@ class WasmBackend:
             replay = _Replay(prepared, self._settle(prepared), self._kernels, arrays)
         except MemoryError as error:
             raise DeviceMemoryError(
-                "wasm-memory",
-                f"The browser has no room for {program.peak_bytes} bytes.",
-                "Slice the network, make a dimension smaller, or use the heavy worker.",
-                values={"peak_bytes": program.peak_bytes},
+                "out-of-memory",
+                f"WebAssembly ran out of memory; {bytes_text(program.peak_bytes)} were needed.",
+                "Slice an index, make a dimension smaller, or send it to a heavy worker.",
+                values={"neededBytes": str(program.peak_bytes)},
             ) from error
         return await replay.result(pulse)
 
@@ -154,14 +183,17 @@ class _Replay:
         self.program = program = prepared.program
         self.kernels = kernels
         self.records = kept.records
-        self.input_exponent = 0
-        self.inputs = [self._safe(array) for array in arrays]
+        self.limit = 2.0 ** SAFE_LOG2[program.dtype]
+        place = kernels.host.address
+        self.inputs = [kernels.host.placed(array.reshape(-1)) for array in arrays]
+        self.places = [place(array) for array in self.inputs]
+        self.input_exponent = self._make_inputs_safe()
         self.arena = kernels.host.empty(prepared.arena_bytes)
         elements = program.buffers[program.result].elements if program.dispatches else 0
         self.out = kernels.host.empty(elements * ITEM_BYTES[program.dtype]).view(program.dtype)
         self.addresses = self._addresses()
         self.done = 0
-        self.since_pulse = 0
+        self.since_pulse = 0.0
 
     async def result(self, pulse: Pulse) -> RawResult:
         """All slices, added up."""
@@ -183,20 +215,28 @@ class _Replay:
             total.add(where, value.reshape(where.shape), exponent)
         return _result(total.value, total.exponent or 0, program.dtype)
 
-    def _safe(self, array: NDArray[Any]) -> NDArray[Any]:
-        """An input where kernels reach it, its exponent taken out if it has left the safe range."""
-        placed = self.kernels.host.placed(array.reshape(-1))
-        shift = shift_for(self.kernels.absmax(placed, self.program.dtype), self.program.dtype)
-        if shift == 0:
-            return placed
-        self.input_exponent += shift
-        return self.kernels.host.placed(scaled(array.reshape(-1), -shift))
+    def _make_inputs_safe(self) -> int:
+        """Takes exponents out of inputs that have left the safe range; the sum of them."""
+        kernels, dtype = self.kernels, self.program.dtype
+        sizes = [array.nbytes for array in self.inputs]
+        scanned = np.array([self.places, sizes], np.uint32).T
+        scanned = kernels.host.placed(np.ascontiguousarray(scanned))
+        total = 0
+        number = kernels.outside(scanned, 0, dtype, self.limit)
+        while number < len(self.inputs):
+            shift = shift_for(absmax(self.inputs[number]), dtype)
+            if shift:
+                self.inputs[number] = kernels.host.placed(scaled(self.inputs[number], -shift))
+                self.places[number] = kernels.host.address(self.inputs[number])
+            total += shift
+            number = kernels.outside(scanned, number + 1, dtype, self.limit)
+        return total
 
     def _addresses(self) -> NDArray[np.int64]:
         """Address of every buffer, and last that of the constant 1."""
         place = self.kernels.host.address
         found = self.prepared.offsets + place(self.arena)
-        found[: len(self.inputs)] = [place(array) for array in self.inputs]
+        found[: len(self.inputs)] = self.places
         if self.program.dispatches:
             found[self.program.result] = place(self.out)
         found[-1] = place(self.kernels.one[self.program.dtype])
@@ -218,9 +258,9 @@ class _Replay:
         for number, (first, last) in enumerate(sheet.pieces):
             exponent += self._piece(first, last)
             self.done = before + sheet.done[number]
-            self.since_pulse += min(sheet.effort, PIECE_EFFORT)
-            if self.since_pulse >= PIECE_EFFORT:
-                self.since_pulse = 0
+            self.since_pulse += min(sheet.cycles, PIECE_CYCLES)
+            if self.since_pulse >= PIECE_CYCLES:
+                self.since_pulse = 0.0
                 await pulse(self.done)
                 # Another run of this program may have used the records meanwhile.
                 address(self.records, sheet, numbers)
@@ -228,11 +268,10 @@ class _Replay:
 
     def _piece(self, first: int, last: int) -> int:
         """Replays records; the exponents taken out on the way."""
-        limit = 2.0 ** SAFE_LOG2[self.program.dtype]
         place = self.kernels.host.address(self.records)
         exponent = 0
         while first < last:
-            reached = self.kernels.run(place, first, last, 1 / limit, limit)
+            reached = self.kernels.run(place, first, last, 1 / self.limit, self.limit)
             first = abs(reached)
             if reached < 0:
                 exponent += self._rescaled(self.prepared.sheet.dispatches[first - 1])

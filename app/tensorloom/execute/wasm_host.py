@@ -26,11 +26,10 @@ class Driver(Protocol):
     def run(self, records: int, first: int, last: int, low: float, high: float) -> int:
         """Replays records; see ``kernels.wasm_driver``."""
 
-    def absmax_f32(self, address: int, n_bytes: int) -> float:
-        """The largest magnitude of single-precision scalars."""
-
-    def absmax_f64(self, address: int, n_bytes: int) -> float:
-        """The largest magnitude of double-precision scalars."""
+    def scan(  # WebAssembly functions have no records
+        self, places: int, first: int, last: int, check: int, low: float, high: float
+    ) -> int:
+        """Looks through arrays; see ``kernels.wasm_driver``."""
 
 
 class WasmHost(Protocol):

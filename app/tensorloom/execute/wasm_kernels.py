@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tensorloom.errors import UnsupportedKernel
-from tensorloom.kernels.wasm import module_for
-from tensorloom.kernels.wasm_driver import driver_module
+from tensorloom.kernels.wasm import driver_for, module_for
 from tensorloom.kernels.wasm_layout import WORKSPACE_BYTES
 from tensorloom.kernels.wasm_probe import PROBE_SIZES, probe
-from tensorloom.kernels.wasm_records import address, record_sheet, settled
+from tensorloom.kernels.wasm_records import address, check_of, record_sheet, settled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from tensorloom.execute.wasm_host import WasmHost
+    from tensorloom.execute.wasm_host import Driver, WasmHost
     from tensorloom.kernels.program import Program
     from tensorloom.kernels.wasm_schedule import Kernel, Schedule
     from tensorloom.model.recipe import DType
@@ -40,19 +40,34 @@ class WasmKernels:
         self.host = host
         self.relaxed = host.features.relaxed_simd
         self._slots: dict[Kernel, int] = {}
-        self._driver = host.start(driver_module())
-        self.workspace = host.empty(WORKSPACE_BYTES)
-        self.one: Mapping[DType, NDArray[Any]] = {
-            dtype: host.placed(np.ones(1, dtype)) for dtype in _DTYPES
-        }
+
+    @cached_property
+    def driver(self) -> Driver:
+        """The driver, started at first use.
+
+        Raises:
+            UnsupportedKernel: The engine has no SIMD.
+        """
+        return self.host.start(driver_for(self.host.features))
+
+    @cached_property
+    def workspace(self) -> NDArray[np.uint8]:
+        """Scratch memory for tables and panels, shared by all kernels: one runs at a time."""
+        return self.host.empty(WORKSPACE_BYTES)
+
+    @cached_property
+    def one(self) -> Mapping[DType, NDArray[Any]]:
+        """The number 1 in each type, the second operand of unary kernels."""
+        return {dtype: self.host.placed(np.ones(1, dtype)) for dtype in _DTYPES}
 
     def slot(self, kernel: Kernel) -> int:
         """The kernel's place in the driver's table; compiled and tested at first use.
 
         Raises:
-            UnsupportedKernel: It does not compile, or computes something else than numpy.
+            UnsupportedKernel: The engine cannot, or computes something else than numpy.
         """
         if kernel not in self._slots:
+            assert self.driver is not None  # its table must exist before a kernel enters it
             slot = len(self._slots)
             self.host.load(slot, module_for(kernel, self.host.features))
             self._slots[kernel] = slot
@@ -93,13 +108,20 @@ class WasmKernels:
 
     def run(self, records: int, first: int, last: int, low: float, high: float) -> int:
         """Replays records; see ``kernels.wasm_driver``."""
-        return self._driver.run(records, first, last, low, high)
+        return self.driver.run(records, first, last, low, high)
 
-    def absmax(self, array: NDArray[Any], dtype: DType) -> float:
-        """The largest magnitude of a real or imaginary part of a placed array."""
-        single = dtype in ("float32", "complex64")
-        measure = self._driver.absmax_f32 if single else self._driver.absmax_f64
-        return measure(self.host.address(array), array.nbytes)
+    def outside(self, places: NDArray[np.uint32], first: int, dtype: DType, limit: float) -> int:
+        """The first of some arrays, from one on, with magnitudes beyond ``1/limit .. limit``.
+
+        Args:
+            places: Address and size of each array [bytes], itself placed.
+            first: Where to begin.
+            dtype: Their type.
+            limit: The largest magnitude that is left alone.
+        """
+        check = check_of(dtype)
+        start = self.host.address(places)
+        return self.driver.scan(start, first, len(places), check, 1 / limit, limit)
 
 
 def _eighths(shape: Sequence[int], dtype: DType) -> NDArray[Any]:

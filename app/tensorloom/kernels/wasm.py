@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tensorloom.errors import UnsupportedKernel
+from tensorloom.kernels.wasm_driver import driver_module
 from tensorloom.kernels.wasm_element import Element, WasmFeatures
 from tensorloom.kernels.wasm_gemm import gemm_module
 from tensorloom.kernels.wasm_run import points_module, run_module, sum_module
@@ -16,7 +17,7 @@ from tensorloom.kernels.wasm_run import points_module, run_module, sum_module
 if TYPE_CHECKING:
     from tensorloom.kernels.wasm_schedule import Kernel
 
-__all__ = ["WasmFeatures", "module_for"]
+__all__ = ["WasmFeatures", "driver_for", "module_for"]
 
 
 def module_for(kernel: Kernel, features: WasmFeatures) -> bytes:
@@ -25,12 +26,7 @@ def module_for(kernel: Kernel, features: WasmFeatures) -> bytes:
     Raises:
         UnsupportedKernel: The engine has no SIMD.
     """
-    if not features.simd:
-        raise UnsupportedKernel(
-            "wasm-no-simd",
-            "This browser engine has no WebAssembly SIMD.",
-            "Tensorloom computes with numpy instead; a newer browser is much faster.",
-        )
+    _demand_simd(features)
     element = Element(kernel.dtype, relaxed=features.relaxed_simd)
     if kernel.form == "gemm":
         return gemm_module(element)
@@ -39,3 +35,22 @@ def module_for(kernel: Kernel, features: WasmFeatures) -> bytes:
     if kernel.form == "sum":
         return sum_module(element, kernel.mode)
     return points_module(element)
+
+
+def driver_for(features: WasmFeatures) -> bytes:
+    """The module of the driver; see ``wasm_driver``.
+
+    Raises:
+        UnsupportedKernel: The engine has no SIMD.
+    """
+    _demand_simd(features)
+    return driver_module()
+
+
+def _demand_simd(features: WasmFeatures) -> None:
+    if not features.simd:
+        raise UnsupportedKernel(
+            "wasm-no-simd",
+            "This browser engine has no WebAssembly SIMD.",
+            "Tensorloom computes with numpy instead; a newer browser is much faster.",
+        )

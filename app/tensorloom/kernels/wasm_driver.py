@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tensorloom.kernels.wasm_assembler import Module, apply, f64, i32, lane, load, select
 from tensorloom.kernels.wasm_element import Element
-from tensorloom.kernels.wasm_layout import RECORD_BYTES, RECORD_FIELDS
+from tensorloom.kernels.wasm_layout import CHECK_SINGLE, RECORD_BYTES, RECORD_FIELDS
 
 if TYPE_CHECKING:
     from tensorloom.kernels.wasm_assembler import Expression, Function, Local
@@ -18,45 +18,66 @@ TABLE_SIZE = 1024
 
 
 def driver_module() -> bytes:
-    """A module exporting the table ``kernels`` and ``run(records, first, last, low, high)``.
+    """A module exporting the table ``kernels`` and the functions ``run`` and ``scan``.
 
-    ``run`` returns ``last`` after all records; or, negated, the number of the next record, as soon
-    as one that asks to be checked leaves a largest magnitude that is not 0 and not within
-    ``low .. high``. NaN is not a magnitude.
+    ``run(records, first, last, low, high)`` returns ``last`` after all records; or, negated, the
+    number of the next record, as soon as one that asks to be checked leaves a largest magnitude
+    that is not 0 and not within ``low .. high``. NaN is not a magnitude.
+
+    ``scan(places, first, last, check, low, high)`` looks through arrays the same way: ``places``
+    holds address and size of each [bytes]. It returns the number of the first that is outside, or
+    ``last``.
     """
     module = Module()
     module.table("kernels", TABLE_SIZE)
-    single = _define_absmax(module, Element("float32", relaxed=False))
-    double = _define_absmax(module, Element("float64", relaxed=False))
+    outside = _define_outside(module)
     signature = module.signature(("i32",))
     run = module.function("run", ("i32", "i32", "i32", "f64", "f64"), "i32")
     records, number, last, low, high = run.parameters
+    record = run.variable(records + number * RECORD_BYTES)
 
     def word(name: str) -> Expression:
         return load("i32.load", record, RECORD_FIELDS[name])
 
-    record = run.variable(records + number * RECORD_BYTES)
-    largest = run.local("f64")
     with run.counting(number, last):
         run.call_indirect(signature, word("slot"), record)
         with run.when(word("check")):
-            values = word("out"), word("check_bytes")
-            with run.when(word("check").equals(1)):
-                run.set(largest, run.value_of(single, *values))
-            with run.otherwise():
-                run.set(largest, run.value_of(double, *values))
-            vanishing = apply("f64.lt", largest, low) & apply("f64.gt", largest, f64(0.0))
-            outside = apply("i32.or", apply("f64.gt", largest, high), vanishing)
-            with run.when(outside):
+            made = word("out"), word("check_bytes"), word("check")
+            with run.when(run.value_of(outside, *made, low, high)):
                 run.give(i32(-1) - number)
         run.set(record, record + RECORD_BYTES)
     run.give(last)
+    scan = module.function("scan", ("i32", "i32", "i32", "i32", "f64", "f64"), "i32")
+    places, number, last, check, low, high = scan.parameters
+    place = scan.variable(places + (number << 3))
+    with scan.counting(number, last):
+        array = load("i32.load", place), load("i32.load", place, 4)
+        with scan.when(scan.value_of(outside, *array, check, low, high)):
+            scan.give(number)
+        scan.set(place, place + 8)
+    scan.give(last)
     return module.encode()
+
+
+def _define_outside(module: Module) -> Function:
+    """A function ``(address, bytes, check, low, high)``: whether magnitudes left the range."""
+    single = _define_absmax(module, Element("float32", relaxed=False))
+    double = _define_absmax(module, Element("float64", relaxed=False))
+    outside = module.function(None, ("i32", "i32", "i32", "f64", "f64"), "i32")
+    address, size, check, low, high = outside.parameters
+    largest = outside.local("f64")
+    with outside.when(check.equals(CHECK_SINGLE)):
+        outside.set(largest, outside.value_of(single, address, size))
+    with outside.otherwise():
+        outside.set(largest, outside.value_of(double, address, size))
+    vanishing = apply("f64.lt", largest, low) & apply("f64.gt", largest, f64(0.0))
+    outside.give(apply("i32.or", apply("f64.gt", largest, high), vanishing))
+    return outside
 
 
 def _define_absmax(module: Module, element: Element) -> Function:
     """A function ``(address, bytes) -> f64``: the largest magnitude of scalars, NaN left out."""
-    absmax = module.function(f"absmax_{element.scalar}", ("i32", "i32"), "f64")
+    absmax = module.function(None, ("i32", "i32"), "f64")
     at, size = absmax.parameters
     step = element.scalar_bytes
     end = absmax.variable(at + size)

@@ -12,6 +12,8 @@ from __future__ import annotations
 __all__ = [
     "AXIS_BYTES",
     "BATCH_CHUNK",
+    "CHECK_DOUBLE",
+    "CHECK_SINGLE",
     "DESCRIPTOR_BYTES",
     "DESCRIPTOR_FIELDS",
     "DESCRIPTOR_GROUPS",
@@ -47,8 +49,11 @@ RECORD_FIELDS = {
         )
     )
 }
-"""Offset of each word of a record [bytes]. ``check`` is 0, or the type of scalars to look through
-afterwards: 1 for f32, 2 for f64."""
+"""Offset of each word of a record [bytes]. ``check`` is 0, or the type of the scalars to look
+through afterwards."""
+
+CHECK_SINGLE = 1
+CHECK_DOUBLE = 2
 
 RECORD_BYTES = 64
 

@@ -1,8 +1,7 @@
 """A program as one array of records: what the driver replays. Pure; addresses come later.
 
-Big kernels are split along batch, rows and columns into records of at most about ``PIECE_EFFORT``,
-so a run can report, breathe and stop between them. *Effort* counts single-precision multiply-adds
-of a matrix product; slower types and shapes weigh more.
+Big kernels are split along batch, rows and columns into records of at most about ``PIECE_CYCLES``,
+so a run can report, breathe and stop between them. Cycles are those of the schedule's model.
 """
 
 from __future__ import annotations
@@ -10,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING
+from math import ceil
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tensorloom.kernels.wasm_layout import RECORD_BYTES, RECORD_FIELDS
+from tensorloom.kernels.wasm_layout import CHECK_DOUBLE, CHECK_SINGLE, RECORD_BYTES, RECORD_FIELDS
 from tensorloom.kernels.wasm_schedule import Kernel, Schedule, schedule
 from tensorloom.model.stored_array import ITEM_BYTES
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tensorloom.kernels.program import Dispatch, KernelSpec, Program
+    from tensorloom.kernels.program import Dispatch, Program
+    from tensorloom.model.recipe import DType
 
-__all__ = ["PIECE_EFFORT", "RecordSheet", "address", "record_sheet", "settled"]
+__all__ = ["PIECE_CYCLES", "RecordSheet", "address", "check_of", "record_sheet", "settled"]
 
-PIECE_EFFORT = 1 << 29
-"""Largest piece of work between two chances to stop: 20 ms at 27e9 multiply-adds per second."""
+PIECE_CYCLES = 1 << 26
+"""Largest piece of work between two chances to stop: about 20 ms."""
 
-RECORD_EFFORT = 1 << 13
-"""What a record costs beyond its multiply-adds."""
+RECORD_CYCLES = 150
+"""What a record costs beyond its kernel's own work."""
 
-_TYPE_EFFORT = {"float32": 1, "float64": 2, "complex64": 4, "complex128": 8}
-_THIN_EFFORT = 8
-_THIN_SIDE = 8
+_BYTES_PER_CYCLE = 4
+"""Memory traffic: what does not fit a cache moves at about this rate."""
 
 _WORDS = RECORD_BYTES // 4
 _COLUMN = {name: offset // 4 for name, offset in RECORD_FIELDS.items()}
@@ -59,7 +59,7 @@ class RecordSheet:
         descriptors: All descriptors as 32-bit words.
         pieces: Half-open ranges of records to replay in one call.
         done: Multiply-adds done after each piece, within the slice.
-        effort: That of all records of a slice.
+        cycles: What the model expects of all records of a slice.
     """
 
     words: NDArray[np.uint32]
@@ -69,7 +69,7 @@ class RecordSheet:
     descriptors: NDArray[np.uint32]
     pieces: tuple[tuple[int, int], ...]
     done: tuple[int, ...]
-    effort: int
+    cycles: float
 
 
 def record_sheet(
@@ -90,40 +90,60 @@ def record_sheet(
         starts.append(4 * len(words))
         words += plan.descriptor
     kernels = tuple(dict.fromkeys(plan.kernel for plan in plans))
-    rows: list[list[int]] = []
-    operands: list[tuple[int, int, int]] = []
-    owners: list[int] = []
-    mul_adds: list[int] = []
-    efforts: list[int] = []
-    for number, dispatch in enumerate(program.dispatches):
-        spec, plan = program.kernels[dispatch.kernel], plans[dispatch.kernel]
-        places = _places(program, dispatch, plan)
-        effort = _effort(spec)
-        blocks = list(_blocks(plan.extents, effort))
-        for block in blocks:
-            row = [0] * _WORDS
-            row[_COLUMN["slot"]] = kernels.index(plan.kernel)
-            row[_COLUMN["descriptor"]] = starts[dispatch.kernel]
-            row[_RANGES] = block
-            rows.append(row)
-            operands.append(places)
-            owners.append(number)
-            mul_adds.append(spec.mul_adds // len(blocks))
-            efforts.append(effort // len(blocks) + RECORD_EFFORT)
-        rows[-1][_COLUMN["check"]] = 1 if program.dtype in ("float32", "complex64") else 2
-        elements = program.buffers[dispatch.out].elements
-        rows[-1][_COLUMN["check_bytes"]] = elements * ITEM_BYTES[program.dtype]
-    pieces, done = _pieces(mul_adds, efforts)
+    records = [
+        record
+        for number in range(len(program.dispatches))
+        for record in _records(program, number, plans, (kernels, starts))
+    ]
+    pieces, done = _pieces(records)
     return RecordSheet(
-        words=np.array(rows, np.uint32).reshape(len(rows), _WORDS),
-        operands=np.array(operands, np.intp).reshape(len(rows), 3),
-        dispatches=tuple(owners),
+        words=np.array([record.words for record in records], np.uint32).reshape(-1, _WORDS),
+        operands=np.array([record.operands for record in records], np.intp).reshape(-1, 3),
+        dispatches=tuple(record.dispatch for record in records),
         kernels=kernels,
         descriptors=np.array(words, np.int64).astype(np.uint32),
         pieces=pieces,
         done=done,
-        effort=sum(efforts),
+        cycles=sum(record.cycles for record in records),
     )
+
+
+class _Record(NamedTuple):
+    """A row of the sheet and what it stands for."""
+
+    words: list[int]
+    operands: tuple[int, int, int]
+    dispatch: int
+    mul_adds: int
+    cycles: float
+
+
+def _records(
+    program: Program,
+    number: int,
+    plans: Sequence[Schedule],
+    known: tuple[tuple[Kernel, ...], list[int]],
+) -> Iterator[_Record]:
+    """The records of one kernel call; the last one has its magnitudes looked at."""
+    kernels, starts = known
+    dispatch = program.dispatches[number]
+    plan = plans[dispatch.kernel]
+    operands = _operands(program, dispatch, plan)
+    cycles = _cycles(program, dispatch, plan)
+    blocks = list(_blocks(plan.extents, cycles))
+    share, rest = divmod(program.kernels[dispatch.kernel].mul_adds, len(blocks))
+    for block in blocks:
+        words = [0] * _WORDS
+        words[_COLUMN["slot"]] = kernels.index(plan.kernel)
+        words[_COLUMN["descriptor"]] = starts[dispatch.kernel]
+        words[_RANGES] = block
+        if block is blocks[-1]:
+            elements = program.buffers[dispatch.out].elements
+            words[_COLUMN["check"]] = check_of(program.dtype)
+            words[_COLUMN["check_bytes"]] = elements * ITEM_BYTES[program.dtype]
+        # The first piece takes the rest, so that all together are the kernel exactly.
+        work = share + rest * (block is blocks[0])
+        yield _Record(words, operands, number, work, cycles / len(blocks))
 
 
 def settled(
@@ -149,23 +169,31 @@ def address(words: NDArray[np.uint32], sheet: RecordSheet, addresses: NDArray[np
     words[:, _OPERANDS] = addresses[sheet.operands]
 
 
-def _places(program: Program, dispatch: Dispatch, plan: Schedule) -> tuple[int, int, int]:
+def check_of(dtype: DType) -> int:
+    """How the driver is told to look through arrays of a type."""
+    return CHECK_SINGLE if dtype in ("float32", "complex64") else CHECK_DOUBLE
+
+
+def _operands(program: Program, dispatch: Dispatch, plan: Schedule) -> tuple[int, int, int]:
     right = len(program.buffers) if dispatch.right is None else dispatch.right
     if plan.swapped:
         return right, dispatch.left, dispatch.out
     return dispatch.left, right, dispatch.out
 
 
-def _effort(spec: KernelSpec) -> int:
-    _, m, n, k = spec.extents
-    thin = 1 if min(m, n, k) >= _THIN_SIDE else _THIN_EFFORT
-    return spec.mul_adds * _TYPE_EFFORT[spec.dtype] * thin
+def _cycles(program: Program, dispatch: Dispatch, plan: Schedule) -> float:
+    """What a kernel call takes: its own work or its traffic, and the look at its magnitudes."""
+    item = ITEM_BYTES[program.dtype]
+    buffers = [dispatch.left, dispatch.out, *([] if dispatch.right is None else [dispatch.right])]
+    traffic = sum(program.buffers[number].elements for number in buffers) * item
+    looked = program.buffers[dispatch.out].elements * item / 16
+    return max(plan.cycles, traffic / _BYTES_PER_CYCLE) + looked + RECORD_CYCLES
 
 
-def _blocks(extents: tuple[int, int, int], effort: int) -> Iterator[list[int]]:
+def _blocks(extents: tuple[int, int, int], cycles: float) -> Iterator[list[int]]:
     """Ranges ``start, stop`` of batch, rows and columns that cover a kernel piece by piece."""
     cuts = [1, 1, 1]
-    wanted = -(-effort // PIECE_EFFORT)
+    wanted = ceil(cycles / PIECE_CYCLES)
     cuts[0] = min(extents[0], wanted)
     while cuts[0] * cuts[1] * cuts[2] < wanted:
         # Near-square blocks: packing is repeated for every block, its share stays least.
@@ -188,21 +216,19 @@ def _cut(size: int, parts: int) -> list[tuple[int, int]]:
     return [(start, min(start + step, size)) for start in range(0, size, step)]
 
 
-def _pieces(
-    mul_adds: list[int], efforts: list[int]
-) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
-    """Records gathered into calls of at most ``PIECE_EFFORT``, and the work done after each."""
+def _pieces(records: Sequence[_Record]) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
+    """Records gathered into calls of at most ``PIECE_CYCLES``, and the work done after each."""
     pieces: list[tuple[int, int]] = []
     done: list[int] = []
-    start = gathered = total = 0
-    for number, (work, effort) in enumerate(zip(mul_adds, efforts, strict=True)):
-        if gathered and gathered + effort > PIECE_EFFORT:
+    start, gathered, total = 0, 0.0, 0
+    for number, record in enumerate(records):
+        if number > start and gathered + record.cycles > PIECE_CYCLES:
             pieces.append((start, number))
             done.append(total)
-            start, gathered = number, 0
-        total += work
-        gathered += effort
-    if mul_adds:
-        pieces.append((start, len(mul_adds)))
+            start, gathered = number, 0.0
+        total += record.mul_adds
+        gathered += record.cycles
+    if records:
+        pieces.append((start, len(records)))
         done.append(total)
     return tuple(pieces), tuple(done)
