@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -399,10 +400,10 @@ def test_zoom_and_fit(canvas: Canvas) -> None:
     canvas.open(_row("i", "ij", "jk", "k", step=500))
     percent = canvas.page.locator(".tl-zoom-percent")
     canvas.press("1")
-    canvas.page.wait_for_timeout(250)
-    assert percent.inner_text() == "100 %"
+    expect(percent).to_have_text("100 %")
     canvas.press("f")
-    canvas.page.wait_for_timeout(250)
+    expect(percent).not_to_have_text("100 %")
+    canvas.page.wait_for_timeout(400)
     width = canvas.page.locator(".tl-canvas").bounding_box()
     assert width is not None
     assert canvas.tensor("A")[0] > width["x"]

@@ -189,7 +189,7 @@ function useFreshness(document: DocumentJson): Freshness {
   return { now, before, seen: () => setBefore(document) };
 }
 
-/** Fits when the canvas first has a size, when it changes before the user moved it, and for another document. */
+/** Fits when the canvas has its first sizes, before the user has touched anything, and for another document. */
 function useFitting(scene: Scene, canvas: React.RefObject<HTMLElement | null>, fit: (glide: boolean) => void, fresh: Freshness): void {
   const flow = useReactFlow();
   const document = useEditor((state) => state.document);
@@ -201,7 +201,7 @@ function useFitting(scene: Scene, canvas: React.RefObject<HTMLElement | null>, f
     const box = canvas.current;
     if (!box) return undefined;
     const watch = new ResizeObserver(() => {
-      if (touched.current) return;
+      if (touched.current || store.get().canUndo) return;
       fitting.current(false);
       touched.current = false;
     });
