@@ -16,7 +16,7 @@ MAX_NAME_LENGTH = 64
 
 
 def check_name(name: object, what: str) -> str:
-    """The name itself, when it is a printable string of 1 to 64 characters without blanks or commas.
+    """The name itself, when it has 1 to 64 printable characters and no blank, comma or ``>``.
 
     Raises:
         NetworkError: ``bad-name`` otherwise.

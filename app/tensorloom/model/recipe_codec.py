@@ -123,7 +123,8 @@ def _inline(found: Fields, what: str) -> InlineArray:
         raise DocumentError(
             "bad-field",
             f"'{what[:80]}' has {len(values)} values for the shape {str(shape)[:40]}.",
-            f"Give as many as the shape holds, twice as many if complex, at most {MAX_INLINE_VALUES}.",
+            "Give as many as the shape holds, twice as many if complex, "
+            f"at most {MAX_INLINE_VALUES}.",
         )
     return InlineArray(
         values=tuple(number(item, f"{what}.values") for item in values),
