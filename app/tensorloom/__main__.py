@@ -10,6 +10,7 @@ import os
 import sys
 from math import log10
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 LABEL_WIDTH = 16
+
+PROGRESS_S = 3.0
+"""Time between two lines about a long run [s]."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,7 +98,12 @@ def _contract(given: argparse.Namespace) -> list[str]:
         store.add(array)
     plan = quick(network)
     result = contract_network(
-        opened.document, backend=given.backend, dtype=given.dtype, store=store, plan=plan
+        opened.document,
+        backend=given.backend,
+        dtype=given.dtype,
+        store=store,
+        plan=plan,
+        pulse=_Progress(plan.cost.mul_adds),
     )
     lines = _report(network, plan, result)
     if given.save is not None:
@@ -103,6 +112,23 @@ def _contract(given: argparse.Namespace) -> list[str]:
         except OSError as error:
             raise _unusable(str(given.save), error.strerror or "it cannot be written") from error
     return lines
+
+
+class _Progress:
+    """Says on a terminal, every few seconds, how far a long run has come."""
+
+    def __init__(self, mul_adds: int) -> None:
+        self.mul_adds = mul_adds
+        self.started = self.said = perf_counter()
+
+    async def __call__(self, done_mul_adds: int, /) -> None:
+        now = perf_counter()
+        if now - self.said < PROGRESS_S or not sys.stderr.isatty() or done_mul_adds == 0:
+            return
+        self.said = now
+        part = min(1.0, done_mul_adds / max(1, self.mul_adds))
+        left_ms = 1e3 * (now - self.started) * (1 - part) / part
+        print(f"{part:.1%} done, about {duration_text(left_ms)} to go", file=sys.stderr)
 
 
 def _opened(given: argparse.Namespace) -> Opened:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -67,6 +67,13 @@ class Backend(Protocol):
 
     def predicted_ms(self, program: Program) -> float:
         """Expected duration from calibrated rates, upload and readback included [ms]."""
+
+    async def measure(self, clock: Callable[[], float] = ...) -> None:
+        """Replace typical rates by measured ones, in about 150 ms.
+
+        Args:
+            clock: Seconds.
+        """
 
     async def run(
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
