@@ -27,6 +27,9 @@ LEG = 78
 CLEARANCE = 64
 """Least distance of a new thing from every tensor [pixels]."""
 
+MOST_CHOSEN = 8
+"""Open legs of one tensor that each get the best direction; more are a fan."""
+
 _COMPASS = tuple((math.cos(k * math.pi / 4), math.sin(k * math.pi / 4)) for k in range(8))
 _AROUND = ((1, 0), (0, 1), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 
@@ -95,9 +98,13 @@ def anchors_of(
         for node in members:
             bonds = [_direction(spots[node], spots[other]) for other in graph.neighbours[node]]
             outward = _direction(middle, spots[node])
-            for index in lone[node]:
-                way = _best_way(spots[node], bonds, outward, room, hangs=hangs)
-                bonds.append(way)
+            for place, index in enumerate(lone[node]):
+                if len(lone[node]) > MOST_CHOSEN:
+                    turn = 2 * math.pi * place / len(lone[node])
+                    way = (math.cos(turn), math.sin(turn))
+                else:
+                    way = _best_way(spots[node], bonds, outward, room, hangs=hangs)
+                    bonds.append(way)
                 anchors[index] = (
                     round(spots[node][0] + LEG * way[0]),
                     round(spots[node][1] + LEG * way[1]),

@@ -12,6 +12,7 @@ from tensorloom.errors import FileFormatError, Where
 from tensorloom.formats.assembly import assemble, clean_names, tensor_names, title_from
 from tensorloom.formats.opened import Opened
 from tensorloom.model.codec import read_json
+from tensorloom.model.document import MAX_TENSORS
 from tensorloom.model.recipe import RandomArray
 from tensorloom.model.tensor import Tensor
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_JSON_BYTES", "is_network_json", "read"]
 
-MAX_JSON_BYTES = 32 * 1024 * 1024
+MAX_JSON_BYTES = 16 * 1024 * 1024
 """Longest network JSON that is read."""
 
 _FIELDS = ("inputs", "output", "size_dict")
@@ -64,10 +65,14 @@ def from_json(value: object, *, name: str = "", seed: int = 0) -> Opened:
                 f"The field '{field}' of the network is missing.",
                 'A network is {"inputs": [[...]], "output": [...], "size_dict": {...}}.',
             )
-    inputs = [
-        _names(indices, f"inputs[{place}]")
-        for place, indices in enumerate(_listed(value["inputs"], "inputs"))
-    ]
+    listed = _listed(value["inputs"], "inputs")
+    if len(listed) > MAX_TENSORS:
+        raise _error(
+            "too-big",
+            f"The network has {len(listed)} inputs; the most is {MAX_TENSORS}.",
+            "Split the network into parts.",
+        )
+    inputs = [_names(indices, f"inputs[{place}]") for place, indices in enumerate(listed)]
     output = _names(value["output"], "output")
     new = clean_names(name for indices in inputs for name in indices)
     sizes = _sizes(value["size_dict"], new)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tensorloom.errors import EquationError, Where
+from tensorloom.model.document import MAX_TENSORS
 from tensorloom.model.index import MAX_NAME_LENGTH
 
 if TYPE_CHECKING:
@@ -107,9 +108,10 @@ def parse(text: str) -> ParsedEquation:
     """What the text says; time is linear in its length.
 
     Raises:
-        EquationError: ``equation-too-long``, ``two-arrows``, ``broken-arrow``, ``ellipsis``,
-            ``comma-in-output``, ``bad-name``, ``open-parenthesis``, ``loose-output`` or
-            ``duplicate-output``; ``where.span`` marks the characters.
+        EquationError: ``equation-too-long``, ``too-many-operands``, ``two-arrows``,
+            ``broken-arrow``, ``ellipsis``, ``comma-in-output``, ``bad-name``,
+            ``open-parenthesis``, ``loose-output`` or ``duplicate-output``; ``where.span`` marks
+            the characters.
 
     Example:
         >>> parse("ab, bc -> ac").operands
@@ -123,6 +125,13 @@ def parse(text: str) -> ParsedEquation:
             f"The equation has {len(text)} characters; the most is {MAX_EQUATION_LENGTH}.",
             "Open it as network JSON instead.",
             (MAX_EQUATION_LENGTH, len(text)),
+        )
+    if text.count(",") >= MAX_TENSORS:
+        raise _error(
+            "too-many-operands",
+            f"The equation has {text.count(',') + 1} operands; the most is {MAX_TENSORS}.",
+            "Split it into parts.",
+            (0, len(text)),
         )
     left_end, right_start = _arrow(text)
     borders = tuple(_borders(text, left_end)) if text.strip() else ()
