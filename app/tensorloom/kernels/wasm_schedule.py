@@ -79,8 +79,13 @@ def schedules(spec: KernelSpec, *, relaxed: bool) -> tuple[Schedule, ...]:
     made = [_gemm(spec, element), _points(spec, element)]
     for swapped in (False, True):
         turned = _exchanged(spec) if swapped else spec
-        made += [_run(turned, element, axis, swapped=swapped) for axis in _along_result(turned)]
-        made += [_sum(turned, element, axis, swapped=swapped) for axis in _along_sum(turned)]
+        # Where both operands run along, an exchange changes nothing.
+        along, summed = (
+            [axis for axis in axes if not (swapped and axis.left)]
+            for axes in (_along_result(turned), _along_sum(turned))
+        )
+        made += [_run(turned, element, axis, swapped=swapped) for axis in along]
+        made += [_sum(turned, element, axis, swapped=swapped) for axis in summed]
     return tuple(made)
 
 
