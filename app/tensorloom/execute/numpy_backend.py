@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from tensorloom.errors import DeviceMemoryError
 from tensorloom.execute.backend import no_pulse
@@ -259,8 +258,11 @@ def _product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
 
 
 def _view(flat: NDArray[Any], axes: Sequence[tuple[int, int]]) -> NDArray[Any]:
-    """A view with these ``(size, stride)`` axes [elements]."""
+    """A view with these ``(size, stride)`` axes [elements]; numpy checks that it stays inside."""
     item = flat.itemsize
-    return as_strided(
-        flat, [size for size, _ in axes], [stride * item for _, stride in axes], subok=False
+    return np.ndarray(
+        [size for size, _ in axes],
+        flat.dtype,
+        flat,
+        strides=[stride * item for _, stride in axes],
     )

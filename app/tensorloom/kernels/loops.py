@@ -78,16 +78,15 @@ def _fused(axes: list[LoopAxis]) -> tuple[LoopAxis, ...]:
     fused: list[LoopAxis] = []
     for axis in axes:
         outer = fused[-1] if fused else None
-        if outer and all(
-            of_outer == of_axis * axis.size
-            for of_outer, of_axis in (
-                (outer.left, axis.left),
-                (outer.right, axis.right),
-                (outer.out, axis.out),
-            )
+        size = axis.size
+        if (
+            outer
+            and outer.out == axis.out * size
+            and outer.right == axis.right * size
+            and outer.left == axis.left * size
         ):
             fused[-1] = LoopAxis(
-                size=outer.size * axis.size, left=axis.left, right=axis.right, out=axis.out
+                size=outer.size * size, left=axis.left, right=axis.right, out=axis.out
             )
         else:
             fused.append(axis)

@@ -51,9 +51,9 @@ def lower(plan: Plan | ContractionTree, dtype: DType) -> Program:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Emitted:
-    """One kernel call before kernels and lifetimes are numbered."""
+    """One kernel call before lifetimes are known."""
 
-    kernel: KernelSpec
+    kernel: int
     operands: tuple[int, ...]
     out: int
 
@@ -71,10 +71,11 @@ class _Lowering:
         }
         self.numbers = count(len(tree.inputs))
         self.elements = [prod(self.full[name] for name in names) for names in tree.inputs]
+        self.kernels: dict[KernelSpec, int] = {}
         self.emitted: list[_Emitted] = []
 
     def program(self) -> Program:
-        """All of it, kernels numbered and lifetimes known."""
+        """All of it."""
         tree = self.tree
         operands = {
             number: Operand(buffer=number, strides=self._input_strides(names))
@@ -107,8 +108,9 @@ class _Lowering:
         """The operand that a kernel call makes."""
         out = next(self.numbers)
         self.elements.append(prod(self.sizes[name] for name in layout))
+        number = self.kernels.setdefault(kernel, len(self.kernels))
         self.emitted.append(
-            _Emitted(kernel=kernel, operands=tuple(operand.buffer for operand in read), out=out)
+            _Emitted(kernel=number, operands=tuple(operand.buffer for operand in read), out=out)
         )
         return Operand(buffer=out, strides=self._dense(layout))
 
@@ -157,15 +159,14 @@ class _Lowering:
         return self._emit(kernel, (operand,), layout)
 
     def _assembled(self, result: int) -> Program:
-        kernels = {call.kernel: None for call in self.emitted}
-        number_of = {kernel: number for number, kernel in enumerate(kernels)}
+        kernels = tuple(self.kernels)
         n_inputs = len(self.tree.inputs)
         last_use = {
             buffer: place for place, call in enumerate(self.emitted) for buffer in call.operands
         }
         dispatches = tuple(
             Dispatch(
-                kernel=number_of[call.kernel],
+                kernel=call.kernel,
                 left=call.operands[0],
                 right=call.operands[1] if len(call.operands) > 1 else None,
                 out=call.out,
@@ -185,12 +186,12 @@ class _Lowering:
                 Buffer(elements=size, source=number if number < n_inputs else None)
                 for number, size in enumerate(self.elements)
             ),
-            kernels=tuple(kernels),
+            kernels=kernels,
             dispatches=dispatches,
             slices=slices,
             result=result,
             shape=tuple(self.full[name] for name in self.tree.output),
-            mul_adds=n_slices * sum(call.kernel.mul_adds for call in self.emitted),
+            mul_adds=n_slices * sum(kernels[call.kernel].mul_adds for call in self.emitted),
             peak_bytes=self._peak_elements(dispatches) * ITEM_BYTES[self.dtype],
         )
 
