@@ -1,4 +1,4 @@
-// 8e850e3fbc0adf85: out[outputs] = sum over contracted of left * right, sizes and strides from the call.
+// e248d16f79d0d2c9: out[batch, row, column] = sum over contracted of left * right, one workgroup per output.
 // What every contraction kernel binds, and the carried exponents.
 //
 // Every call leaves the largest magnitude it wrote in `largest`; whoever reads that tensor takes its
@@ -12,16 +12,11 @@ struct Call {
   left_slot: u32,
   right_slot: u32,
   out_slot: u32,
-  kept_axes: u32,
-  all_axes: u32,
-  outputs: u32,
-  products: u32,
-  axes: array<vec4<u32>, 29>,
 }
 
-@group(0) @binding(0) var<storage, read> left: array<Element>;
-@group(0) @binding(1) var<storage, read> right: array<Element>;
-@group(0) @binding(2) var<storage, read_write> out: array<Element>;
+@group(0) @binding(0) var<storage, read> left: array<Element, 300>;
+@group(0) @binding(1) var<storage, read> right: array<Element, 300>;
+@group(0) @binding(2) var<storage, read_write> out: array<Element, 1>;
 @group(0) @binding(3) var<storage, read_write> largest: array<atomic<u32>>;
 @group(0) @binding(4) var<uniform> call: Call;
 
@@ -35,36 +30,37 @@ fn unscale(bits: u32) -> f32 {
   return bitcast<f32>(u32(127 - e) << 23u);
 }
 
+var<workgroup> parts: array<Element, 64>;
+
 @compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let output = id.x;
-  if (output >= call.outputs) {
-    return;
-  }
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let tile = group.x + group.y * 1u;
+  // The same for all lanes of a workgroup, so barriers below stay uniform; late groups write nothing.
+  let known = min(tile, 0u);
+  let column_0 = known % 1u;
+  let row_0 = (known / 1u) % 1u;
+  let batch = known / 1u;
   let left_scale = unscale(atomicLoad(&largest[call.left_slot]));
+  let left_base = call.left_start + 0u + 0u;
   let right_scale = unscale(atomicLoad(&largest[call.right_slot]));
-  // Axes are (size, left, right, out), kept ones first, each group with its fastest axis first.
-  var rest = output;
-  var base = vec3<u32>(call.left_start, call.right_start, 0u);
-  for (var n = 0u; n < call.kept_axes; n++) {
-    let axis = call.axes[n];
-    base += axis.yzw * (rest % axis.x);
-    rest /= axis.x;
-  }
+  let right_base = call.right_start + 0u + 0u;
   var sum = Element();
-  for (var k = 0u; k < call.products; k++) {
-    var at = base;
-    var digits = k;
-    for (var n = call.kept_axes; n < call.all_axes; n++) {
-      let axis = call.axes[n];
-      at += axis.yzw * (digits % axis.x);
-      digits /= axis.x;
-    }
-    let a = left[at.x] * left_scale;
-    let b = right[at.y] * right_scale;
+  for (var k = lane; k < 300u; k += 64u) {
+    let a = left[left_base + k] * left_scale;
+    let b = right[right_base + k] * right_scale;
     sum = fma(a, b, sum);
   }
-  out[base.z] = sum;
-  let peak = abs(sum);
-  atomicMax(&largest[call.out_slot], bitcast<u32>(peak));
+  parts[lane] = sum;
+  for (var half = 32u; half > 0u; half >>= 1u) {
+    workgroupBarrier();
+    if (lane < half) {
+      parts[lane] += parts[lane + half];
+    }
+  }
+  if (lane == 0u && tile < 1u) {
+    let total = parts[0];
+    out[0u + 0u + 0u] = total;
+    let peak = abs(total);
+    atomicMax(&largest[call.out_slot], bitcast<u32>(peak));
+  }
 }
