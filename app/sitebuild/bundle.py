@@ -22,6 +22,8 @@ ENTRIES = {
     "search.worker": "workers/browser/search.worker.ts",
 }
 
+SERVICE_WORKER = "workers/browser/service-worker.ts"
+
 OPTIONS = (
     "--bundle",
     "--format=esm",
@@ -44,21 +46,22 @@ FONTS = {
 }
 
 
-def sources(root: Path) -> list[Path]:
+def _sources(root: Path) -> list[Path]:
     """Everything a bundle is made from."""
-    return files_under(
+    places = (
         root / "app" / "tensorloom" / "view",
         root / "workers" / "browser",
         root / "app" / "package-lock.json",
         root / "app" / "sitebuild" / "bundle.py",
     )
+    return [
+        path for path in files_under(*places) if path.suffix != ".py" or path.name == "bundle.py"
+    ]
 
 
 def bundle(env: Environment, out: Path) -> str:
     """The hash of what was bundled into ``out``; nothing is done where nothing changed."""
-    digest = digest_of(
-        [path for path in sources(env.root) if path.suffix != ".py" or path.name == "bundle.py"]
-    )
+    digest = digest_of(_sources(env.root), below=env.root)
     stamp = Stamp(out / ".stamp", digest)
     if stamp.fresh:
         return digest
@@ -66,11 +69,9 @@ def bundle(env: Environment, out: Path) -> str:
     out.mkdir(parents=True)
     entries = [f"{name}={env.root / path}" for name, path in ENTRIES.items()]
     _esbuild(env, [*entries, f"--outdir={out}", *OPTIONS])
-    worker = env.root / "workers" / "browser" / "service-worker.ts"
-    if worker.is_file():
-        _esbuild(
-            env, [str(worker), f"--outfile={out / 'service-worker.js'}", *OPTIONS, "--format=iife"]
-        )
+    # A classic script: module service workers are not everywhere yet.
+    worker = [str(env.root / SERVICE_WORKER), f"--outfile={out / 'service-worker.js'}"]
+    _esbuild(env, [*worker, *OPTIONS, "--format=iife"])
     fonts = out / "fonts"
     fonts.mkdir()
     for name, path in FONTS.items():

@@ -38,6 +38,9 @@ WHEELS: dict[str, tuple[str, ...]] = {
 OURS = "tensorloom"
 """The archive of our own package."""
 
+EDITOR = "./editor.js"
+"""The editor's bundle as Python names it to Panel; the page's loader knows its folder."""
+
 PYODIDE_HTTP_STUB = 'def patch_all():\n    """Nothing: the site makes no HTTP from Python."""\n'
 """Panel imports pandas unless this module is there; the real one drags in requests."""
 
@@ -74,18 +77,16 @@ def _package_files(root: Path) -> Iterable[tuple[str, bytes]]:
         yield f"tensorloom/_shaders/{path.relative_to(root / 'shaders')}", path.read_bytes()
 
 
-def build(env: Environment, files: dict[str, Path], editor_address: str, out: Path) -> None:
+def build(env: Environment, files: dict[str, Path], out: Path) -> None:
     """Fill ``out`` with the payload; what did not change is kept.
 
     Args:
         env: For Node.
         files: The locked runtime by file name.
-        editor_address: The editor's bundle, relative to the page; Python tells Panel.
         out: Where the archives go, and ``compiled/`` with the same files as zip.
     """
     ours = [*_package_files(env.root)]
-    record = json.dumps({"editor": editor_address}).encode()
-    ours.append(("tensorloom/_build.json", record))
+    ours.append(("tensorloom/_build.json", json.dumps({"editor": EDITOR}).encode()))
     wheels = _wheels_digest(env, files)
     contents = digest_of([], *(f"{name}:{data!r}" for name, data in ours))
     stamp = Stamp(out / ".stamp", f"{wheels} {contents}")

@@ -24,7 +24,7 @@ from sitebuild.stamps import Stamp, digest_of
 if TYPE_CHECKING:
     from sitebuild.environment import Environment
 
-__all__ = ["FILES", "build"]
+__all__ = ["FILES", "build", "possible"]
 
 FILES = ("snapshot.bin.gz", "libraries.bin.gz", "files.bin.gz")
 LONGEST_SECONDS = 180
@@ -36,6 +36,11 @@ const worker = new Worker("./makeSnapshot.worker.js", { type: "module" });
 worker.onerror = (event) => fetch("../made/failed", { method: "PUT", body: event.message });
 worker.postMessage({ base: new URL("../", location.href).href, build: BUILD });
 </script>"""
+
+
+def possible(env: Environment) -> bool:
+    """Whether a snapshot can be made on this machine."""
+    return browsers.find(env.root).chromium is not None
 
 
 def build(env: Environment, python: Path) -> bool:

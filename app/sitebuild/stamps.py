@@ -29,13 +29,20 @@ def files_under(*places: Path) -> list[Path]:
     return sorted(found)
 
 
-def digest_of(files: Iterable[Path], *words: str) -> str:
-    """SHA-256 over names and contents, and over words such as versions and options."""
+def digest_of(files: Iterable[Path], *words: str, below: Path | None = None) -> str:
+    """SHA-256 over names and contents of files, and over words such as versions and options.
+
+    Args:
+        files: Read whole.
+        words: Anything else that the result depends on.
+        below: A folder; names count from there, so that the place of the checkout does not.
+    """
     total = hashlib.sha256()
     for word in words:
         total.update(word.encode() + b"\0")
     for path in files:
-        total.update(str(path).encode() + b"\0")
+        name = path.relative_to(below).as_posix() if below else str(path)
+        total.update(name.encode() + b"\0")
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
 

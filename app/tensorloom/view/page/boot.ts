@@ -36,9 +36,6 @@ export interface BootStatus {
   failed: boolean;
 }
 
-/** Panel asks for its components through es-module-shims; browsers that run this site need no shim. */
-const importShim = Object.assign((address: string) => import(new URL(address, document.baseURI).href), { addImportMap: () => undefined });
-
 type Reply = { text: string; buffers: ArrayBuffer[] };
 
 class Boot {
@@ -220,6 +217,8 @@ const record = document.querySelector<HTMLMetaElement>('meta[name="tensorloom-bu
 const build = JSON.parse(record ?? "{}") as BuildRecord;
 const base = new URL(".", document.baseURI).href;
 const boot = new Boot(build, base);
+/** Panel asks for its components through es-module-shims; browsers that run this site need no shim. */
+const importShim = Object.assign((address: string) => import(new URL(address, new URL(build.app, base)).href), { addImportMap: () => undefined });
 const held = globalThis as { tensorloomStore?: EditorStore };
 Object.assign(globalThis, { importShim, tensorloomBoot: boot, tensorloom: createApi(boot, () => held.tensorloomStore) });
 
@@ -233,8 +232,11 @@ const prerendered = (async () => {
 })();
 prerendered.catch((error: unknown) => boot.say({ message: `The workbench could not be drawn: ${String(error)}`, failed: true }));
 
+/** Offline use; only once Python is there, so that it does not compete with the start for the line. */
+async function keepForOffline(): Promise<void> {
+  const address = new URL(`service-worker.js?start=${boot.features?.snapshot ? "snapshot" : "pyc"}`, base);
+  await navigator.serviceWorker.register(address, { updateViaCache: "none" });
+}
 if ("serviceWorker" in navigator && globalThis.isSecureContext) {
-  globalThis.addEventListener("load", () => {
-    navigator.serviceWorker.register(new URL("service-worker.js", base)).catch((error: unknown) => console.warn(error));
-  });
+  boot.ready.then(keepForOffline).catch((error: unknown) => console.warn(error));
 }
