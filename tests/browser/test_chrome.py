@@ -5,12 +5,9 @@ Python's side is a stand-in that acknowledges everything; what the page asked of
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from sitebuild import bundle, environment, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,20 +16,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 SETTLE_MS = 80
-
-
-@pytest.fixture(scope="module")
-def harness_url(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("harness")
-    source = root / "tests" / "browser" / "harness"
-    env = environment.ensure(root, quiet=True)
-    bundle.bundle_one(env, source / "workbench.tsx", folder)
-    shutil.copyfile(source / "index.html", folder / "index.html")
-    (folder / "fonts").mkdir()
-    for name, path in bundle.FONTS.items():
-        shutil.copyfile(env.modules / path, folder / "fonts" / name)
-    with serve.background(folder) as address:
-        yield address
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import { useEffect } from "react";
 import type { Notice } from "../protocol.ts";
 import { store, useEditor } from "../store.ts";
 import { Choice } from "./choice.tsx";
+import { DTYPE_WORDS } from "./deviceWords.ts";
 import { type Role, roleOf, type View, withRole, within, withValue } from "./inspectionAxes.ts";
 import { MathText } from "./mathText.tsx";
 import { elements as elementsOf } from "./recipes.ts";
@@ -22,8 +23,11 @@ function useTarget(): string | null | undefined {
   return useEditor((state) => {
     const { tensors, indices } = state.selection;
     if (tensors.size === 1) return [...tensors][0];
-    if (tensors.size > 0 || indices.size > 0) return undefined;
-    return state.result && !state.result.scalar ? null : undefined;
+    if (tensors.size > 0 || indices.size > 0 || state.plan?.refused) return undefined;
+    const { result, document } = state;
+    // After another drawing was opened, the old result stays for a moment; it is not this one's.
+    const isThis = result !== null && result.indices.join() === document.output.join();
+    return isThis && !result.scalar ? null : undefined;
   });
 }
 
@@ -64,6 +68,7 @@ function waitingWords(ready: boolean, tooLarge: boolean): string {
 }
 
 function Caption({ inspection }: { inspection: Inspection }) {
+  const isComplex = useEditor((state) => DTYPE_WORDS[(inspection.tensor === null ? state.result : state.document)?.dtype ?? "float64"].complex);
   const names = (list: readonly string[]) => list.map((name) => <MathText key={name} name={name} />);
   return (
     <p className="tl-ends tl-caption">
@@ -72,7 +77,7 @@ function Caption({ inspection }: { inspection: Inspection }) {
         {inspection.rows.length > 0 && inspection.columns.length > 0 && ", "}
         {inspection.columns.length > 0 && <>columns {names(inspection.columns)}</>}
       </span>
-      <span>{inspection.note}</span>
+      <span>{inspection.note || (isComplex ? "phase and size" : "sign and size")}</span>
     </p>
   );
 }

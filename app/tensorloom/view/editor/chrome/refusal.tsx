@@ -21,7 +21,7 @@ export function Refusal({ plan, refused }: { plan: PlanJson; refused: ErrorJson 
         {refused.message} <span className="tl-quiet">{refused.hint}</span>
       </p>
       <Rows>
-        {limit !== null && <Row label="This tab can hold">{bytes(limit)}</Row>}
+        {limit !== null && <Row label="Room here">{bytes(limit)}</Row>}
         <Row label="Multiply-adds">{bigCount(plan.mulAdds)}</Row>
       </Rows>
       <WaysOut document={document} />

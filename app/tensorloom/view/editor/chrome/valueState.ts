@@ -39,7 +39,8 @@ export function remaining(etaMs: number | null, words: (ms: number) => string): 
 export function largestDimension(document: Pick<DocumentJson, "dimensions">): { dimension: number; names: string[] } | null {
   const entries = Object.entries(document.dimensions);
   const dimension = Math.max(1, ...entries.map(([, size]) => size));
-  if (dimension < 2) return null;
+  // Half of 2 or 3 is 1: that would not make the index smaller but take it away.
+  if (dimension < 4) return null;
   return { dimension, names: entries.filter(([, size]) => size === dimension).map(([name]) => name) };
 }
 

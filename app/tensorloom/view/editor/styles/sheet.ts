@@ -7,9 +7,11 @@ import controls from "./controls.css";
 import dialogs from "./dialogs.css";
 import formula from "./formula.css";
 import header from "./header.css";
+import messages from "./messages.css";
 import plan from "./plan.css";
 import regions from "./regions.css";
 import side from "./side.css";
 import tokens from "./tokens.css";
+import value from "./value.css";
 
-export const chromeStyles: string = [tokens, base, controls, regions, header, formula, side, plan, dialogs].join("\n");
+export const chromeStyles: string = [tokens, base, controls, regions, header, formula, side, value, plan, dialogs, messages].join("\n");
