@@ -6,7 +6,7 @@ import { boxAround, overlap } from "../../app/tensorloom/view/editor/canvas/poin
 import { drawScene } from "../../app/tensorloom/view/editor/canvas/scene.ts";
 import { rowOf } from "./drawnNetwork.ts";
 
-const NOTHING = { selected: new Set<string>(), hovered: null, view: null };
+const NOTHING = { selected: new Set<string>(), hovered: null, view: null, scale: 1 };
 
 function assertApart(labels: readonly Label[]): void {
   const boxes = labels.map(({ kind, text, x, y }) => boxAround({ x, y }, kind === "name" ? nameWidth(mathName(text), 16) : text.length * 6.6, 11));

@@ -44,6 +44,8 @@ export interface EditorState {
   ready: boolean;
   boot: { message: string; fraction: number; failed: boolean };
   toasts: readonly Toast[];
+  /** A gesture is in the air: the pointer moves things itself, nothing glides. */
+  held: boolean;
   /** What the last gesture was called; the hint line follows it. */
   lastGesture: string | null;
   /** True while a link is shown and the user's own draft waits. */
@@ -87,7 +89,7 @@ export class EditorStore {
     this.state = {
       document: EMPTY, canUndo: false, canRedo: false, selection: NOTHING, hover: null, equation: null, plan: null, planStep: null,
       result: null, stale: null, progress: null, search: null, inspection: null, device: null, ready: false,
-      boot: { message: "Starting", fraction: 0, failed: false }, toasts: [], lastGesture: null, draftWaiting: false,
+      boot: { message: "Starting", fraction: 0, failed: false }, toasts: [], held: false, lastGesture: null, draftWaiting: false,
       theme: "system", dialog: null, backend: "auto", tool: null, blamed: null, sheet: null, planFolded: false,
     };
   }
@@ -111,7 +113,7 @@ export class EditorStore {
   /** Shows a document from the start: no history, nothing sent until Python says hello. */
   open(document: DocumentJson, change: Partial<EditorState> = {}): void {
     this.history = newHistory(document);
-    this.set({ ...change, document, canUndo: false, canRedo: false, selection: NOTHING });
+    this.set({ ...change, document, held: false, canUndo: false, canRedo: false, selection: NOTHING });
     if (this.send) this.request({ kind: "hello", document });
   }
 
@@ -273,7 +275,7 @@ export class EditorStore {
       tensors: new Set([...selection.tensors].filter((id) => ids.has(id))),
       indices: new Set([...selection.indices].filter((name) => Object.hasOwn(document.dimensions, name))),
     };
-    this.set({ ...change, document, selection: kept, canUndo: this.history.past.length > 0, canRedo: this.history.future.length > 0 });
+    this.set({ ...change, document, selection: kept, held: this.history.held !== null, canUndo: this.history.past.length > 0, canRedo: this.history.future.length > 0 });
   }
 
   private forward(request: Extract<Unsequenced, { kind: "commands" }>): void {

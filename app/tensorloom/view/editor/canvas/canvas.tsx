@@ -53,8 +53,8 @@ function Diagram() {
   const document = useEditor((state) => state.document);
   const armed = useEditor((state) => state.tool !== null);
   const holding = useEditor(({ selection }) => selection.tensors.size + selection.indices.size > 0);
-  const [still, setStill] = useState(false);
-  const shown = useMotion(document, still);
+  const held = useEditor((state) => state.held);
+  const shown = useMotion(document, held);
   const scene = useMemo(() => drawScene(shown), [shown]);
   const big = scene.tensors.length > BIG;
   const far = useStore((state) => state.transform[2] < FAR);
@@ -80,7 +80,6 @@ function Diagram() {
   const gestures = useGestures(scene, canvas, rename);
   const nodes = useNodes(scene, overview);
   const moving = nodes.dragging || gestures.pull !== null;
-  useEffect(() => setStill(moving), [moving]);
   const view = useView(big);
 
   const connect = useCallback((): boolean => {

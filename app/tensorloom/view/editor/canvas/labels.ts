@@ -25,6 +25,8 @@ export interface LabelWishes {
   hovered: string | null;
   /** Only what lies in here is labelled. */
   view: Box | null;
+  /** Letters are this much larger than drawn at full size, to stay readable from farther away. */
+  scale: number;
 }
 
 export const NAME_SIZE = 16;
@@ -43,6 +45,7 @@ interface Wish {
   index: DrawnIndex;
   kind: "name" | "dimension";
   rank: number;
+  scale: number;
 }
 
 export function placeLabels(scene: Scene, wishes: LabelWishes): Label[] {
@@ -56,7 +59,7 @@ export function placeLabels(scene: Scene, wishes: LabelWishes): Label[] {
   for (const index of scene.indices) for (const { curve } of index.strands) addLine(lines, curve, index.name);
   return ranked(scene, wishes).flatMap((wish) => {
     const held = wishes.selected.has(wish.index.name);
-    const places = wish.index.kind === "open" && wish.kind === "name" ? endPlaces(wish.index) : linePlaces(wish);
+    const places = wish.index.kind === "open" && wish.kind === "name" ? endPlaces(wish) : linePlaces(wish);
     const { text, width, height } = measured(wish);
     const boxes = places.map((place) => boxAround(place, width, height));
     const free = boxes.filter((box) => !taken.hits(grown(box, AIR)));
@@ -67,7 +70,7 @@ export function placeLabels(scene: Scene, wishes: LabelWishes): Label[] {
   });
 }
 
-function ranked(scene: Scene, { selected, hovered, view }: LabelWishes): Wish[] {
+function ranked(scene: Scene, { selected, hovered, view, scale }: LabelWishes): Wish[] {
   const few = scene.indices.length <= FEW;
   const wishes: Wish[] = [];
   for (const index of scene.indices) {
@@ -76,17 +79,17 @@ function ranked(scene: Scene, { selected, hovered, view }: LabelWishes): Wish[] 
     const held = selected.has(index.name);
     const near = index.name === hovered;
     const open = index.kind === "open";
-    if (held || near || open || few) wishes.push({ index, kind: "name", rank: held ? 0 : near ? 1 : open ? 2 : 4 });
+    if (held || near || open || few) wishes.push({ index, scale, kind: "name", rank: held ? 0 : near ? 1 : open ? 2 : 4 });
     const long = line !== null && curveLength(line) >= LEAST_LENGTH;
-    if (long || held || near) wishes.push({ index, kind: "dimension", rank: held ? 0 : near ? 1 : 3 });
+    if (long || held || near) wishes.push({ index, scale, kind: "dimension", rank: held ? 0 : near ? 1 : 3 });
   }
   return wishes.sort((one, other) => one.rank - other.rank);
 }
 
-function measured({ index, kind }: Wish): { text: string; width: number; height: number } {
-  if (kind === "name") return { text: index.name, width: nameWidth(mathName(index.name), NAME_SIZE) + 2, height: 15 };
+function measured({ index, kind, scale }: Wish): { text: string; width: number; height: number } {
+  if (kind === "name") return { text: index.name, width: nameWidth(mathName(index.name), NAME_SIZE * scale) + 2, height: 15 * scale };
   const text = String(index.dimension);
-  return { text, width: text.length * DIGIT + 2, height: 11 };
+  return { text, width: text.length * DIGIT * scale + 2, height: 11 * scale };
 }
 
 /** The line that carries the labels: the longest one. */
@@ -100,29 +103,31 @@ export function mainStrand(index: DrawnIndex): Curve | null {
 }
 
 /** Names above or left of a line, dimensions below or right of it; then the other side. */
-function linePlaces({ index, kind }: Wish): DiagramPoint[] {
+function linePlaces(wish: Wish): DiagramPoint[] {
+  const { index, kind, scale } = wish;
   const curve = mainStrand(index);
   if (!curve) return [];
-  const half = measured({ index, kind, rank: 0 }).width / 2;
+  const half = measured(wish).width / 2;
   return [1, -1].flatMap((side) =>
     ALONG.map((t) => {
       let normal = turned(directionAt(curve, t));
       if (normal.y < -0.05 || (Math.abs(normal.y) <= 0.05 && normal.x < 0)) normal = times(normal, -1);
       const sign = (kind === "dimension" ? 1 : -1) * side;
-      const away = index.width / 2 + (kind === "name" ? ASIDE : ASIDE - 3) + Math.abs(normal.x) * Math.max(0, half - 5);
+      const away = index.width / 2 + (kind === "name" ? ASIDE : ASIDE - 3) * (0.4 + 0.6 * scale) + Math.abs(normal.x) * Math.max(0, half - 5);
       return add(pointAt(curve, t), times(normal, sign * away));
     }),
   );
 }
 
 /** Beyond the free end, then beside it. */
-function endPlaces(index: DrawnIndex): DiagramPoint[] {
+function endPlaces(wish: Wish): DiagramPoint[] {
+  const { index } = wish;
   const { free } = index;
   const curve = index.strands.at(-1)?.curve;
   if (!free || !curve) return [];
   const direction = unit(minus(curve.to, curve.from));
-  const half = measured({ index, kind: "name", rank: 0 }).width / 2;
-  const beyond = add(free, times(direction, 10 + Math.abs(direction.x) * (half - 3)));
+  const half = measured(wish).width / 2;
+  const beyond = add(free, times(direction, 3 + 7 * wish.scale + Math.abs(direction.x) * (half - 3)));
   const aside = [1, -1].map((side) => add(free, times(turned(direction), side * (12 + half / 2))));
   return [beyond, ...aside];
 }

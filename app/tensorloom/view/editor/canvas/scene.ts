@@ -53,7 +53,7 @@ export interface Scene {
 
 /** From the centre to a free end that has no anchor [px]. */
 export const LEG_LENGTH = 64;
-const FAN_STEP = 20;
+const FAN_STEP = 28;
 const LOOP_REACH = 92;
 const LOOP_OPENING = 0.62;
 /** A straight bond must keep this far from the centres of others. */
