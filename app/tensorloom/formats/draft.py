@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tensorloom.model.diagram import MarkColour, MarkShape
 
-__all__ = ["LEG", "STEP", "Draft", "index_names"]
+__all__ = ["LEG", "STEP", "Draft", "index_names", "sides"]
 
 STEP = 130
 """Distance of neighbours [pixels]."""
@@ -57,6 +57,16 @@ def index_names(counts: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
         kind: tuple(f"{_SUBSCRIPTED[kind]}_{number}" for number in range(1, count + 1))
         for kind, count in counts.items()
     }
+
+
+def sides(bonds: tuple[str, ...], k: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The bonds left and right of site ``k`` of an open chain, where there are any.
+
+    Example:
+        >>> sides(("a", "b"), 0)
+        ((), ('a',))
+    """
+    return bonds[k - 1 : k] if k else (), bonds[k : k + 1]
 
 
 @dataclass(slots=True, kw_only=True)

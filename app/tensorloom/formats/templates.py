@@ -1,7 +1,7 @@
 """Networks that everybody starts from, by name and sizes, drawn as in the textbooks.
 
-Values are seeded random, so circles throughout: a triangle would claim an isometry. Operators are
-squares. Bond dimensions never exceed what the legs on either side can fill.
+Values are seeded random but for the spin chain, so circles: a triangle would claim an isometry.
+Operators are squares. Bond dimensions never exceed what the legs on either side can fill.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from math import cos, pi, sin
 from typing import TYPE_CHECKING
 
 from tensorloom.errors import DocumentError, Where
-from tensorloom.formats import draft_circuit, draft_trees
-from tensorloom.formats.draft import LEG, STEP, Draft, index_names
+from tensorloom.formats import draft_circuit, draft_spin_chain, draft_trees
+from tensorloom.formats.draft import LEG, STEP, Draft, index_names, sides
 from tensorloom.model.recipe import RandomArray
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def example() -> Document:
     for k in range(n):
         draft.add(f"A_{k + 1}", (*_around(names["bond"], k), lower[k]), (k * STEP, 2 * STEP))
     for k in range(n):
-        left, right = _sides(names["link"], k)
+        left, right = sides(names["link"], k)
         legs = (lower[k], *left, upper_legs[k], *right)
         draft.add(f"H_{k + 1}", legs, (k * STEP, STEP), shape="square", colour="green")
     for k in range(n):
@@ -114,13 +114,8 @@ def example() -> Document:
     return draft.document()
 
 
-def _sides(bonds: tuple[str, ...], k: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The bonds left and right of site ``k`` of an open chain, where there are any."""
-    return bonds[k - 1 : k] if k else (), bonds[k : k + 1]
-
-
 def _around(bonds: tuple[str, ...], k: int) -> tuple[str, ...]:
-    left, right = _sides(bonds, k)
+    left, right = sides(bonds, k)
     return (*left, *right)
 
 
@@ -154,7 +149,7 @@ def _mpo(sizes: Mapping[str, int]) -> Document:
         leg, upper = names["leg"][k], names["upper leg"][k]
         draft.size(leg, d)
         draft.size(upper, d)
-        left, right = _sides(names["link"], k)
+        left, right = sides(names["link"], k)
         at = (k * STEP, 0)
         draft.add(f"W_{k + 1}", (leg, *left, upper, *right), at, shape="square", colour="green")
     for k, leg in enumerate(names["leg"]):
@@ -286,6 +281,15 @@ TEMPLATES: tuple[Template, ...] = (
             _SEED,
         ),
         build=_ring,
+    ),
+    Template(
+        name="spin-chain",
+        label="Energy of a spin chain",
+        parameters=(
+            Parameter(name="n", label="Spins", default=6, least=3, most=8),
+            Parameter(name="chi", label="Bond dimension χ", default=8, least=1, most=16),
+        ),
+        build=draft_spin_chain.energy,
     ),
     Template(
         name="circuit",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 import pytest
 
 from tensorloom.errors import DocumentError
 from tensorloom.formats.templates import TEMPLATES, Template, example, template
 from tensorloom.model import codec
 from tensorloom.model.equation import write
+from tensorloom.model.recipe import InlineArray
 
 SMALL = {"n": 4, "rows": 2, "columns": 3, "layers": 2, "chi": 3, "d": 2, "depth": 2, "seed": 5}
 
@@ -57,6 +59,43 @@ def test_circuit_starts_with_kets_and_ends_open() -> None:
     assert names[:3] == ["|0⟩"] * 3
     assert names[-1] == "CZ"
     assert network.output_shape == (2, 2, 2)
+
+
+def spin_chain(n: int, chi: int) -> tuple[float, list[np.ndarray]]:
+    """The value, and the arrays of the state below."""
+    network = template("spin-chain", {"n": n, "chi": chi}).network
+    arrays = []
+    for tensor in network.tensors:
+        assert isinstance(tensor.array, InlineArray)
+        arrays.append(np.reshape(tensor.array.values, tensor.array.shape))
+        assert arrays[-1].shape == network.shape(tensor)
+    text = write(network).text
+    return float(np.einsum(text, *arrays, optimize="greedy")), arrays[:n]
+
+
+def test_the_spin_chain_has_its_known_energies() -> None:
+    # Three spins: -1 exactly. Six spins: exact diagonalisation, E = -2.493577133...
+    assert spin_chain(3, 4)[0] == pytest.approx(-1, abs=1e-9)
+    assert spin_chain(6, 8)[0] == pytest.approx(-2.493577133888, abs=1e-9)
+    # A product state of opposite spins has -1/4 on each of five bonds, and no less.
+    assert spin_chain(6, 1)[0] == pytest.approx(-1.25, abs=1e-9)
+    assert -2.4935771 < spin_chain(6, 4)[0] < -2.4
+
+
+def test_the_triangles_of_the_spin_chain_are_isometries() -> None:
+    document = template("spin-chain", {"n": 6, "chi": 3})
+    _, state = spin_chain(6, 3)
+    shapes = [document.diagram.marks[f"t{k}"].shape for k in range(1, 7)]
+    assert shapes == ["triangle-right"] * 3 + ["circle"] + ["triangle-left"] * 2
+    for shape, site in zip(shapes, state, strict=True):
+        if shape == "triangle-right":
+            matrix = site.reshape(-1, site.shape[-1])
+        elif shape == "triangle-left":
+            matrix = site.reshape(site.shape[0], -1).T
+        else:
+            assert np.linalg.norm(site) == pytest.approx(1, abs=1e-9)
+            continue
+        assert np.allclose(matrix.T @ matrix, np.eye(matrix.shape[1]), atol=1e-9)
 
 
 def corners(found: Template) -> list[dict[str, int]]:
