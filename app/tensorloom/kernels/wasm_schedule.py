@@ -160,8 +160,8 @@ def _gemm(spec: KernelSpec, element: Element) -> Schedule:
     inner = max(tile_rows, 3) * (2 if element.complex else 1)
     contiguous = any(axis.out == 1 and axis.size >= element.columns // 2 for axis in spec.columns)
     store = tile_rows * (2 if contiguous else 4 * min(n, element.columns))
-    packing = 1.5 * k * (m + n)
-    cycles = batch * (300 + packing + tiles * (60 + store + k * inner))
+    packing = k * (m + n)
+    cycles = batch * (100 + packing + tiles * (40 + store + k * inner))
     runs = _runs([(axis.size, axis.right) for axis in _ordered("contracted", spec.contracted)])
     header = (k, tile_rows, PANEL_ROWS // tile_rows * tile_rows, int(runs), 0)
     return Schedule(
@@ -175,7 +175,7 @@ def _gemm(spec: KernelSpec, element: Element) -> Schedule:
 
 def _points(spec: KernelSpec, element: Element) -> Schedule:
     """One number at a time."""
-    flat = _positions(spec, None)
+    flat = _blocked(_positions(spec, None))
     positions, k = flat.extents[0], flat.extents[3]
     work = 6 if element.complex else 3
     return Schedule(
@@ -183,7 +183,7 @@ def _points(spec: KernelSpec, element: Element) -> Schedule:
         descriptor=_descriptor(flat, element, (k, 0, 0, 0, 0)),
         extents=(positions, 1, 1),
         swapped=False,
-        cycles=100 + positions * (8 + work * k),
+        cycles=100 + positions * (10 + work * k),
     )
 
 
@@ -194,14 +194,14 @@ def _run(spec: KernelSpec, element: Element, axis: LoopAxis, *, swapped: bool) -
     vectors, rest = divmod(axis.size * element.bytes, 16)
     each = (1 if axis.left == 0 else 1.5) * (2 if element.complex else 1)
     spans = k // 4 + k % 4 // 2 + k % 2
-    cycles = spans * (25 + 2 * vectors) + each * k * vectors
+    cycles = spans * (15 + 0.8 * vectors) + 0.6 * each * k * vectors
     cycles += rest // element.bytes * 4 * (spans + k)
     return Schedule(
         kernel=Kernel(form="run", dtype=spec.dtype, mode="unit" if axis.left else "splat"),
         descriptor=_descriptor(flat, element, (k, 0, 0, 0, axis.size * element.bytes)),
         extents=(positions, 1, axis.size),
         swapped=swapped,
-        cycles=100 + positions * (20 + cycles),
+        cycles=100 + positions * (12 + cycles),
     )
 
 
@@ -211,13 +211,13 @@ def _sum(spec: KernelSpec, element: Element, axis: LoopAxis, *, swapped: bool) -
     positions, k = flat.extents[0], flat.extents[3]
     vectors, rest = divmod(axis.size * element.bytes, 16)
     each = (1 if axis.left == 0 else 1.5) * (2 if element.complex else 1)
-    cycles = k * (10 + vectors * each + rest // element.bytes * 4)
+    cycles = k * (6 + 0.8 * vectors * each + rest // element.bytes * 4)
     return Schedule(
         kernel=Kernel(form="sum", dtype=spec.dtype, mode="unit" if axis.left else "splat"),
         descriptor=_descriptor(flat, element, (k, 0, 0, 0, axis.size * element.bytes)),
         extents=(positions, 1, 1),
         swapped=swapped,
-        cycles=100 + positions * (50 + cycles),
+        cycles=100 + positions * (15 + cycles),
     )
 
 
@@ -229,6 +229,39 @@ def _positions(spec: KernelSpec, run: LoopAxis | None) -> KernelSpec:
         (result if run.out else summed).remove(run)
     result.sort(key=lambda axis: axis.out, reverse=True)
     return replace(spec, batch=tuple(result), rows=(), columns=(), contracted=tuple(summed))
+
+
+def _blocked(spec: KernelSpec) -> KernelSpec:
+    """The positions in small squares where the result's unit stride is not an operand's.
+
+    A transpose then reads and writes whole cache lines. Long axes only where sizes divide: those
+    are the ones whose strides, too, are multiples of many, and fight for the same lines.
+    """
+    common = [axis for axis in spec.batch if axis.out == 1 and axis.left == 1]
+    unit = common[0].size if common else 1
+    written = [axis for axis in spec.batch if axis.out == unit and axis not in common]
+    read = [
+        axis
+        for axis in spec.batch
+        if axis not in common and axis.out > unit and unit in (axis.left, axis.right)
+    ]
+    if not written or not read:
+        return spec
+    outer, inner = [], []
+    for axis in (read[0], written[0]):
+        sides = (axis.size,) if axis.size <= _SQUARE else (16, 8, 4)
+        side = next((side for side in sides if axis.size % side == 0), 1)
+        outer.append(_stepped(axis, axis.size // side, side))
+        inner.append(_stepped(axis, side, 1))
+    rest = [axis for axis in spec.batch if axis not in (*common, read[0], written[0])]
+    return replace(spec, batch=(*rest, *outer, *inner, *common))
+
+
+_SQUARE = 16
+
+
+def _stepped(axis: LoopAxis, size: int, step: int) -> LoopAxis:
+    return LoopAxis(size=size, left=step * axis.left, right=step * axis.right, out=step * axis.out)
 
 
 def _descriptor(spec: KernelSpec, element: Element, header: tuple[int, ...]) -> tuple[int, ...]:
