@@ -319,3 +319,57 @@ def test_on_a_phone_the_value_stays_in_sight_and_sheets_open(page: Page) -> None
     assert not page.locator(".tl-plan-drawing").is_visible()
     overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert overflow <= 0
+
+
+def _say_equation(page: Page, text: str, *, error: str | None = None) -> None:
+    spans = [
+        {"start": place, "end": place + 1, "index": letter, "tensor": None}
+        for place, letter in enumerate(text)
+        if letter.isalpha()
+    ]
+    record = error and {
+        "kind": "EquationError",
+        "code": "odd",
+        "message": error,
+        "hint": "",
+        "where": {"span": [0, 1]},
+        "values": {},
+    }
+    notice = {"kind": "equation", "seq": None, "text": text, "spans": spans, "named": False}
+    page.evaluate("notice => harness.receive(notice)", {**notice, "error": record})
+
+
+def test_late_answers_never_take_back_typed_letters(page: Page) -> None:
+    field = page.locator(".tl-equation-input")
+    field.click()
+    page.keyboard.type("ij,jk")
+    _say_equation(page, "ij,")
+    assert field.input_value() == "ij,jk"
+    _say_equation(page, "ij,", error="An operand is missing.")
+    assert page.locator(".tl-equation-error").count() == 0
+    _say_equation(page, "ij,jk")
+    page.keyboard.press("Enter")
+    _say_equation(page, "ab,bc->ac")
+    assert field.input_value() == "ab,bc->ac"
+
+
+def test_escape_goes_back_to_the_last_good_text(page: Page) -> None:
+    _say_equation(page, "ab,bc->ac")
+    field = page.locator(".tl-equation-input")
+    field.fill("ab,bc->x")
+    _say_equation(page, "ab,bc->x", error="x is on no tensor.")
+    assert page.locator(".tl-equation-error").inner_text().strip() == "x is on no tensor."
+    field.press("Escape")
+    assert _asked(page, "equation")["text"] == "ab,bc->ac"
+
+
+def test_the_selected_index_is_tinted_in_the_text_and_found_from_it(page: Page) -> None:
+    _say_equation(page, "ij,jk,kl->il")
+    _select(page, indices=["k"])
+    page.wait_for_timeout(SETTLE_MS)
+    assert page.locator(".tl-equation-copy .is-selected").all_inner_texts() == ["k", "k"]
+    assert page.locator(".tl-equation-copy").inner_text() == "ij,jk,kl->il"
+    page.locator(".tl-equation-input").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    assert _state(page, "[...now.selection.indices]") == ["j"]

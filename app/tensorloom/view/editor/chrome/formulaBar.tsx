@@ -29,20 +29,30 @@ function EquationField() {
   const [scroll, setScroll] = useState(0);
   const text = typed ?? equation?.text ?? "";
   const current = typed === null || typed === equation?.text;
+  // Python's answer to an older text says nothing about the letters typed since.
   const spans = useMemo(() => (current ? (equation?.spans ?? []) : []), [current, equation]);
-  const error = equation?.error ?? null;
-  const drawn = useMemo(() => pieces(text, spans, error?.where.span ?? null), [text, spans, error]);
+  const error = current ? (equation?.error ?? null) : null;
+  const tinted = useMemo(() => spans.filter(({ index }) => index !== null && (selected.has(index) || index === hovered)), [spans, selected, hovered]);
+  const drawn = useMemo(() => pieces(text, tinted, error?.where.span ?? null), [text, tinted, error]);
+  const lastGood = useRef("");
 
-  // The diagram changed elsewhere: follow it, unless the user is in the middle of a text that is not one yet.
   useEffect(() => {
-    if (!error && document.activeElement !== input.current) setTyped(null);
-  }, [equation, error]);
+    if (!equation || equation.error) return;
+    lastGood.current = equation.text;
+    // The diagram changed elsewhere: follow it, unless the user is typing.
+    if (!input.current?.matches(":focus")) setTyped(null);
+  }, [equation]);
+
+  const giveUp = () => {
+    setTyped(null);
+    if (equation?.error) store.request({ kind: "equation", text: lastGood.current });
+  };
 
   const followCaret = () => {
     const field = input.current;
     if (!field) return;
     setScroll(field.scrollLeft);
-    if (field !== field.ownerDocument.activeElement && !field.matches(":focus")) return;
+    if (!field.matches(":focus")) return;
     const touched = indexAt(spans, field.selectionStart ?? 0);
     if (touched?.index) store.select({ tensors: [], indices: [touched.index] });
   };
@@ -80,14 +90,14 @@ function EquationField() {
           setTyped(event.target.value);
           store.request({ kind: "equation", text: event.target.value });
         }}
-        onSelect={followCaret}
+        // React's onSelect compares with the document's active element, which is the shadow host.
+        onKeyUp={followCaret}
+        onClick={followCaret}
         onScroll={followCaret}
         onKeyDown={(event) => {
           event.stopPropagation();
-          if (event.key === "Escape" || event.key === "Enter") {
-            if (event.key === "Escape") setTyped(null);
-            event.currentTarget.blur();
-          }
+          if (event.key === "Escape") giveUp();
+          if (event.key === "Escape" || event.key === "Enter") event.currentTarget.blur();
         }}
         onBlur={() => {
           if (!error) setTyped(null);
