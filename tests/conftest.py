@@ -7,20 +7,18 @@ an error on the console, an exception, a request to another origin.
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 
 from sitebuild import browsers, commands, serve
+from watch import Watch, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -75,54 +73,6 @@ def browser(chromium_path: Path) -> Iterator[Browser]:
         )
         yield started
         started.close()
-
-
-@dataclass
-class Watch:
-    """What went wrong in the pages of a context; anything not allowed fails the test.
-
-    Args:
-        origin: The only origin that may be asked.
-        problems: What was seen.
-        allowed: Patterns of problems that the test provokes on purpose.
-    """
-
-    origin: str
-    problems: list[str] = field(default_factory=list)
-    allowed: list[str] = field(default_factory=list)
-
-    def allow(self, pattern: str) -> None:
-        """Expect problems that match; a test that provokes an error says so here."""
-        self.allowed.append(pattern)
-
-    def follow(self, context: BrowserContext) -> None:
-        """Watch every page of a context, its workers' requests included."""
-        context.on("console", self._console)
-        context.on("weberror", lambda error: self.problems.append(f"exception: {error.error}"))
-        context.on("request", self._request)
-
-    def unexpected(self) -> list[str]:
-        """The problems that no pattern allows."""
-        return [
-            problem
-            for problem in self.problems
-            if not any(re.search(pattern, problem) for pattern in self.allowed)
-        ]
-
-    def _console(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.problems.append(f"console: {message.text} ({message.location.get('url', '')})")
-
-    def _request(self, request: Request) -> None:
-        parts = urlsplit(request.url)
-        if parts.scheme not in {"data", "blob"} and request.url.find(self.origin) != 0:
-            self.problems.append(f"other origin: {request.url}")
-
-
-def origin_of(address: str) -> str:
-    """Scheme, host and port with a final slash."""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc}/"
 
 
 @pytest.fixture

@@ -1,0 +1,243 @@
+"""The workbench on the built site, in the diagram's own terms: what a user does, what is shown.
+
+Gestures are real ones: mouse and keyboard on the screen. State is read from the page's store.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from page_state import python_answered, until
+from watch import Watch, origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+__all__ = ["EMPTY", "Point", "Workbench", "beside", "ready", "shared_workbench"]
+
+Point = tuple[float, float]
+
+RIM = 24
+"""From a circle's centre to where its rim is pulled, at zoom 1 [px]."""
+
+SETTLE_MS = 60
+"""For React to draw and for a gesture to be told from the next one."""
+
+EMPTY: dict[str, Any] = {
+    "tensorloom": 1,
+    "title": "Untitled",
+    "dtype": "float64",
+    "tensors": [],
+    "dimensions": {},
+    "output": [],
+    "marks": {},
+    "anchors": {},
+}
+
+VIEW = """
+(paper) => {
+  const view = new DOMMatrix(getComputedStyle(paper).transform);
+  const box = paper.closest(".tl-canvas").getBoundingClientRect();
+  return [box.left + view.e, box.top + view.f, view.a];
+}
+"""
+
+LIVE = """
+() => {
+  const now = tensorloomStore.get();
+  const idle = !now.stale && !now.progress && tensorloomStore.answered >= tensorloomStore.seq;
+  return now.result && idle && tensorloomStore.liveTimer === null ? now.result : null;
+}
+"""
+
+
+class Workbench:
+    """A page with the workbench.
+
+    Args:
+        page: The open page of the site.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    # --- what is shown --------------------------------------------------------------------------
+
+    def document(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.page.evaluate("() => tensorloom.document()")
+        return found
+
+    def state(self, expression: str) -> Any:  # any JSON
+        """A JavaScript expression of the store's state, called ``now``."""
+        return self.page.evaluate(
+            f"() => {{ const now = tensorloomStore.get(); return {expression}; }}"
+        )
+
+    def equation(self) -> str:
+        """The document as letters, whatever the formula shows."""
+        document = self.document()
+        inputs = ",".join("".join(tensor["indices"]) for tensor in document["tensors"])
+        return f"{inputs}->{''.join(document['output'])}"
+
+    def formula(self) -> str:
+        """The text in the formula field."""
+        return self.page.get_by_label("Equation (einsum)").input_value()
+
+    def headline(self) -> str:
+        """The number in the value card, as it is printed."""
+        return self.page.locator(".tl-value .tl-number b").inner_text()
+
+    def toasts(self) -> list[str]:
+        return self.page.locator(".tl-toast p").all_inner_texts()
+
+    # --- waiting --------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Until Python has answered everything sent so far, and the page has drawn it."""
+        self.page.wait_for_timeout(SETTLE_MS)
+        self.page.evaluate("() => tensorloomStore.settled()")
+        self.page.wait_for_timeout(SETTLE_MS)
+
+    def until(self, condition: str, *, seconds: float = 30) -> Any:  # any JSON
+        """The first true value of an expression of the store's state, called ``now``."""
+        function = f"() => {{ const now = tensorloomStore.get(); return {condition}; }}"
+        return until(self.page, function, seconds=seconds)
+
+    def run(self, **options: object) -> dict[str, Any]:
+        """The result of ``tensorloom.run``, its value as a list."""
+        found: dict[str, Any] = self.page.evaluate(
+            """async (options) => {
+              const result = await tensorloom.run(options);
+              return { ...result, kind: result.value.constructor.name, value: [...result.value] };
+            }""",
+            options,
+        )
+        return found
+
+    def result(self, *, seconds: float = 30) -> dict[str, Any]:
+        """The result that the page shows by itself, once nothing is under way."""
+        self.settle()
+        found: dict[str, Any] = until(self.page, LIVE, seconds=seconds)
+        return found
+
+    # --- doing ----------------------------------------------------------------------------------
+
+    def open(self, **options: object) -> dict[str, Any]:
+        found: dict[str, Any] = self.page.evaluate("(options) => tensorloom.open(options)", options)
+        self.page.wait_for_timeout(SETTLE_MS)
+        return found
+
+    def clear(self) -> None:
+        """An empty drawing at zoom 1, nothing held, no messages."""
+        self.open(format="document", text=json.dumps(EMPTY))
+        self.page.keyboard.press("Escape")
+        self.page.evaluate(
+            """() => {
+              for (const { id } of tensorloomStore.get().toasts) tensorloomStore.dismiss(id);
+              tensorloomStore.select({});
+            }"""
+        )
+        self.page.locator(".tl-canvas").focus()
+        self.press("1")
+
+    def click(self, at: Point, *, times: int = 1) -> None:
+        self.page.mouse.click(*at, click_count=times)
+        self.page.wait_for_timeout(SETTLE_MS)
+
+    def drag(self, start: Point, *stops: Point, keys: str = "") -> None:
+        """Press at ``start``, move over the stops, let go at the last."""
+        self.page.mouse.move(*start)
+        self.page.mouse.down()
+        if keys:
+            self.page.keyboard.down(keys)
+        for stop in stops:
+            self.page.mouse.move(*stop, steps=6)
+        self.page.wait_for_timeout(SETTLE_MS)
+        self.page.mouse.up()
+        if keys:
+            self.page.keyboard.up(keys)
+        self.page.wait_for_timeout(SETTLE_MS)
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+            self.page.wait_for_timeout(SETTLE_MS)
+
+    def type_equation(self, text: str) -> None:
+        """Into the formula, key by key, in place of what is there."""
+        field = self.page.get_by_label("Equation (einsum)")
+        field.click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.type(text, delay=5)
+        self.settle()
+
+    def command(self, words: str) -> None:
+        """An action of the command palette."""
+        self.page.keyboard.press("Control+k")
+        self.page.get_by_role("combobox", name="Find a command").fill(words)
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_timeout(SETTLE_MS)
+
+    # --- places on the screen -------------------------------------------------------------------
+
+    def screen(self, x: float, y: float) -> Point:
+        """Where a point of the diagram is on the screen."""
+        left, top, zoom = self._view()
+        return left + zoom * x, top + zoom * y
+
+    def tensor(self, name: str) -> Point:
+        """Centre of a tensor on the screen."""
+        mark = self.document()["marks"][self.id_of(name)]
+        return self.screen(mark["x"], mark["y"])
+
+    def rim(self, name: str, x: float = 1, y: float = 0) -> Point:
+        """The rim of a circle in the direction ``(x, y)``, on the screen."""
+        zoom = self._view()[2]
+        return beside(self.tensor(name), RIM * zoom * x, RIM * zoom * y)
+
+    def middle(self, one: str, other: str) -> Point:
+        """Halfway between two tensors: on their bond, if it is straight."""
+        (x, y), (u, v) = self.tensor(one), self.tensor(other)
+        return (x + u) / 2, (y + v) / 2
+
+    def id_of(self, name: str) -> str:
+        tensors = self.document()["tensors"]
+        return next(tensor["id"] for tensor in tensors if tensor["name"] == name)
+
+    def _view(self) -> tuple[float, float, float]:
+        left, top, zoom = self.page.locator(".react-flow__viewport").evaluate(VIEW)
+        return left, top, zoom
+
+
+def beside(point: Point, x: float = 0, y: float = 0) -> Point:
+    return point[0] + x, point[1] + y
+
+
+def ready(page: Page, address: str) -> Workbench:
+    """The workbench at an address, once Python has answered."""
+    page.goto(address)
+    python_answered(page)
+    page.evaluate("() => tensorloom.ready")
+    return Workbench(page)
+
+
+@contextmanager
+def shared_workbench(browser: Browser, address: str, **options: Any) -> Iterator[Workbench]:
+    """One page for a whole module; what went wrong in it fails the module's last test.
+
+    Args:
+        browser: Chromium.
+        address: Of the site.
+        **options: Of the context.
+    """
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, **options})
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    seen = Watch(origin=origin_of(address))
+    seen.follow(context)
+    yield ready(context.new_page(), address)
+    context.close()
+    assert seen.unexpected() == []
