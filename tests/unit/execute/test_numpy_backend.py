@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tensorloom.errors import Cancelled, DeviceMemoryError
+from tensorloom.execute import numpy_backend
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.calibration import Rates
 from tensorloom.execute.numpy_backend import NumpyBackend, run_kernel
@@ -82,6 +83,20 @@ def matrices(n: int) -> tuple[ContractionTree, list[NDArray[Any]]]:
         path=((0, 1),),
     )
     return tree, [np.ones((n, n)), np.ones((n, n))]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_without_blas_large_products_are_the_same(
+    dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numpy_backend, "NO_BLAS", True)
+    monkeypatch.setattr(numpy_backend, "MANY_PRODUCTS", 8)
+    tree, _ = matrices(5)
+    generator = np.random.default_rng(8)
+    arrays = [generator.normal(size=(5, 5)).astype(dtype) for _ in range(2)]
+    found = drive(NumpyBackend().run(lower(tree, dtype), arrays, no_pulse))
+    np.testing.assert_allclose(found.value, arrays[0] @ arrays[1], rtol=1e-4, atol=1e-5)
+    assert found.value.dtype == dtype
 
 
 def test_a_long_kernel_pulses_and_reports_what_is_done() -> None:
