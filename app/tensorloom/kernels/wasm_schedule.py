@@ -161,7 +161,7 @@ def _gemm(spec: KernelSpec, element: Element) -> Schedule:
     contiguous = any(axis.out == 1 and axis.size >= element.columns // 2 for axis in spec.columns)
     store = tile_rows * (2 if contiguous else 4 * min(n, element.columns))
     packing = k * (m + n)
-    cycles = batch * (100 + packing + tiles * (40 + store + k * inner))
+    cycles = 150 + batch * (100 + packing + tiles * (40 + store + k * inner))
     runs = _runs([(axis.size, axis.right) for axis in _ordered("contracted", spec.contracted)])
     header = (k, tile_rows, PANEL_ROWS // tile_rows * tile_rows, int(runs), 0)
     return Schedule(
