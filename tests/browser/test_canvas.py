@@ -372,7 +372,7 @@ def test_everything_by_keyboard(canvas: Canvas) -> None:
     canvas.press("t", "t", "l")
     assert canvas.equation() == ",i->i"
     canvas.press("c", "a")
-    assert canvas.equation() in {"i,i->", ",i->i"}
+    assert canvas.equation() == "i,i->"
     canvas.press("Escape", "Tab")
     assert canvas.selection() == (["t1"], [])
     canvas.press("Tab")
@@ -392,7 +392,7 @@ def test_letters_connect_two_tensors(canvas: Canvas) -> None:
     canvas.page.mouse.click(*canvas.tensor("A"))
     canvas.press("c")
     assert canvas.page.locator(".tl-letters kbd").all_inner_texts() == ["a", "s"]
-    canvas.press("s")
+    canvas.press("a")
     assert canvas.equation() == "i,i->"
 
 

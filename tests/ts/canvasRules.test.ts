@@ -131,7 +131,7 @@ test("gliding starts where things were and ends where they are", () => {
 
 test("hints follow what was done and go once they are learnt", () => {
   const scene = drawScene(rowOf("i,i->"));
-  const now = { scene, gesture: null, indexHeld: false, pulling: false };
+  const now = { scene, gesture: null, indexHeld: false, pulling: false, lettered: false };
   assert.equal(hintFor(now, new Set()), "Drag a number on a bond sideways: the value follows.");
   assert.equal(hintFor({ ...now, gesture: "Move" }, new Set()), "Drag from a tensor's rim to pull a leg.");
   assert.equal(hintFor({ ...now, gesture: "Pull a leg" }, new Set(["Pull a leg", "Pull a tensor"])), "Drop a leg on a bond to share its index.");

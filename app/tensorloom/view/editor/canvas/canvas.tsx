@@ -3,27 +3,25 @@
  * gestures pull legs. Everything that the user sees comes from the store's document.
  */
 
-import { Background, BackgroundVariant, ReactFlow, ReactFlowProvider, SelectionMode, useOnViewportChange, useReactFlow, useStore, ViewportPortal } from "@xyflow/react";
+import { Background, BackgroundVariant, ReactFlow, ReactFlowProvider, SelectionMode, useStore, ViewportPortal } from "@xyflow/react";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { ARIA, perform } from "../actions.ts";
 import { listenToKeys } from "../keyboard.ts";
-import type { DocumentJson } from "../protocol.ts";
 import { store, useEditor } from "../store.ts";
-import { aboutDrawing, aboutIndex, aboutTensor } from "./announce.ts";
 import { BondLayer } from "./bondLayer.tsx";
 import { BondPopover } from "./bondPopover.tsx";
 import { pointAt } from "./curves.ts";
 import { DraftLine } from "./draftLine.tsx";
 import type { Source } from "./drops.ts";
-import { LEAST_ZOOM, MOST_ZOOM, sceneBox, toDiagram, wellSeen } from "./fit.ts";
+import { LEAST_ZOOM, MOST_ZOOM } from "./fit.ts";
 import type { Hit } from "./hit.ts";
 import { HintLine } from "./hintLine.tsx";
 import { LabelLayer } from "./labelLayer.tsx";
 import { mainStrand } from "./labels.ts";
 import { LetterOverlay } from "./letterOverlay.tsx";
 import { type Target, targetsOf } from "./letters.ts";
+import { LiveRegion } from "./liveRegion.tsx";
 import { useMotion } from "./motion.ts";
-import type { Box } from "./points.ts";
 import { PullLayer } from "./pullLayer.tsx";
 import { RenameField } from "./renameField.tsx";
 import { BIG, CROWD, drawScene, type Scene } from "./scene.ts";
@@ -31,6 +29,7 @@ import { TensorNode } from "./tensorNode.tsx";
 import { useActions } from "./useActions.ts";
 import { useGestures } from "./useGestures.ts";
 import { useNodes } from "./useNodes.ts";
+import { useFitting, useFreshness, useView } from "./useViewport.ts";
 import { ZoomBar } from "./zoomBar.tsx";
 
 const NODE_TYPES = { tensor: TensorNode };
@@ -150,71 +149,11 @@ function Diagram() {
       {renamed && <RenameField key={renamed.id} placed={renamed} onDone={() => { setRenaming(null); canvas.current?.focus({ preventScroll: true }); }} />}
       {letters && <LetterOverlay source={letters.source} targets={letters.targets} onDone={() => setLetters(null)} />}
       <DraftLine />
-      <HintLine scene={scene} pulling={gestures.pull?.source.kind === "tensor"} />
+      <HintLine scene={scene} pulling={gestures.pull?.source.kind === "tensor"} lettered={letters !== null} />
       <ZoomBar />
       <LiveRegion scene={scene} />
     </div>
   );
-}
-
-/** The part of the diagram in view; for big drawings kept as state, so that labels follow it. */
-function useView(followed: boolean): { box: Box | null; now: () => Box } {
-  const flow = useReactFlow();
-  const width = useStore((state) => state.width);
-  const height = useStore((state) => state.height);
-  const [box, setBox] = useState<Box | null>(null);
-  const now = useCallback((): Box => {
-    const view = flow.getViewport();
-    const [start, end] = [toDiagram({ x: 0, y: 0 }, view), toDiagram({ x: width, y: height }, view)];
-    return { left: start.x, top: start.y, right: end.x, bottom: end.y };
-  }, [flow, width, height]);
-  const follow = useCallback(() => setBox(followed ? now() : null), [followed, now]);
-  useOnViewportChange({ onEnd: follow });
-  useEffect(follow, [follow]);
-  return useMemo(() => ({ box: followed ? box : null, now }), [followed, box, now]);
-}
-
-interface Freshness {
-  /** Another document than the one before is shown and the view does not fit it yet. */
-  now: boolean;
-  before: DocumentJson | null;
-  seen: () => void;
-}
-
-/** A document none of whose marks was there before is another one: a file, a template, a link. */
-function useFreshness(document: DocumentJson): Freshness {
-  const [before, setBefore] = useState<DocumentJson | null>(null);
-  const now = before === null || (before !== document && document.tensors.every(({ id }) => before.marks[id] !== document.marks[id]));
-  return { now, before, seen: () => setBefore(document) };
-}
-
-/** Fits when the canvas has its first sizes, before the user has touched anything, and for another document. */
-function useFitting(scene: Scene, canvas: React.RefObject<HTMLElement | null>, fit: (glide: boolean) => void, fresh: Freshness): void {
-  const flow = useReactFlow();
-  const document = useEditor((state) => state.document);
-  const touched = useRef(false);
-  const fitting = useRef(fit);
-  fitting.current = fit;
-  useOnViewportChange({ onStart: () => { touched.current = true; } });
-  useEffect(() => {
-    const box = canvas.current;
-    if (!box) return undefined;
-    const watch = new ResizeObserver(() => {
-      if (touched.current || store.get().canUndo) return;
-      fitting.current(false);
-      touched.current = false;
-    });
-    watch.observe(box);
-    return () => watch.disconnect();
-  }, [canvas]);
-  useEffect(() => {
-    fresh.seen();
-    const box = canvas.current;
-    if (!fresh.now || !box || document.tensors.length === 0) return;
-    const small = fresh.before !== null && document.tensors.length === 1;
-    if (!small && !wellSeen(sceneBox(scene), flow.getViewport(), box.clientWidth, box.clientHeight)) fitting.current(scene.tensors.length <= CROWD && fresh.before !== null);
-    // Only the document decides; the scene glides and the view is the user's.
-  }, [document]);
 }
 
 function sourceOfSelection(scene: Scene): { source: Source; at: { x: number; y: number } } | null {
@@ -227,23 +166,4 @@ function sourceOfSelection(scene: Scene): { source: Source; at: { x: number; y: 
   const line = index && mainStrand(index);
   if (tensors.size > 0 || indices.size !== 1 || !index || !line || (index.kind !== "open" && index.kind !== "summed")) return null;
   return { source: { kind: "leg", index: index.name, open: index.kind === "open" }, at: pointAt(line, 1) };
-}
-
-function LiveRegion({ scene }: { scene: Scene }) {
-  const gesture = useEditor((state) => state.lastGesture);
-  const document = useEditor((state) => state.document);
-  const selection = useEditor((state) => state.selection);
-  const [id] = selection.tensors;
-  const [name] = selection.indices;
-  const index = name === undefined ? undefined : scene.byName.get(name);
-  let about = aboutDrawing(document);
-  if (selection.tensors.size > 1) about = `${selection.tensors.size} tensors selected.`;
-  else if (id !== undefined) about = aboutTensor(document, id);
-  else if (index) about = aboutIndex(scene, index);
-  return (
-    <p className="tl-hidden-text" role="status" aria-label={ARIA.live}>
-      {gesture ? `${gesture}. ` : ""}
-      {about}
-    </p>
-  );
 }

@@ -6,7 +6,14 @@ import { useEditor } from "../store.ts";
 import { hintFor, keepLearnt, learntBefore } from "./hints.ts";
 import type { Scene } from "./scene.ts";
 
-export function HintLine({ scene, pulling }: { scene: Scene; pulling: boolean }) {
+interface HintLineProps {
+  scene: Scene;
+  pulling: boolean;
+  /** The codes for connecting by keyboard are shown. */
+  lettered: boolean;
+}
+
+export function HintLine({ scene, pulling, lettered }: HintLineProps) {
   const [learnt, setLearnt] = useState<ReadonlySet<string>>(learntBefore);
   const gesture = useEditor((state) => state.lastGesture);
   const indexHeld = useEditor(({ selection }) => selection.indices.size === 1 && selection.tensors.size === 0);
@@ -18,11 +25,11 @@ export function HintLine({ scene, pulling }: { scene: Scene; pulling: boolean })
     setLearnt(more);
     keepLearnt(more);
   }, [made, learnt]);
-  const text = useMemo(() => hintFor({ scene, gesture, indexHeld, pulling }, learnt), [scene, gesture, indexHeld, pulling, learnt]);
+  const text = useMemo(() => hintFor({ scene, gesture, indexHeld, pulling, lettered }, learnt), [scene, gesture, indexHeld, pulling, lettered, learnt]);
   return (
     <p className="tl-hint">
       {text && <span>{text}</span>}
-      {!pulling && !indexHeld && (
+      {!pulling && !lettered && !indexHeld && (
         <span className="tl-hint-keys">
           <button type="button" onClick={() => perform("commands")}>
             <kbd>Space</kbd> commands

@@ -21,6 +21,7 @@ interface Situation {
   /** One index is held, so its popover is there. */
   indexHeld: boolean;
   pulling: boolean;
+  lettered: boolean;
 }
 
 const hasBond = ({ scene }: Situation): boolean => scene.indices.some(({ kind }) => kind === "bond");
@@ -40,9 +41,10 @@ const HINTS: readonly (Hint & { fits: (now: Situation) => boolean })[] = [
   { id: "box", text: "Drag on the paper to select; scroll to move it.", learnt: ["Select"], fits: ({ scene }) => scene.tensors.length > 2 },
 ];
 
-/** During a pull the line says what a drop does; otherwise the first hint that is not learnt yet. */
+/** In the middle of a gesture the line says how it ends; otherwise the first hint that is not learnt yet. */
 export function hintFor(now: Situation, learnt: ReadonlySet<string>): string {
   if (now.pulling) return "Drop it on a tensor, a leg's end or a bond; on the paper it stays open. Shift adds a tensor, Esc cancels.";
+  if (now.lettered) return "Type the letters of what it is to be connected to. Esc cancels.";
   const hint = HINTS.find(({ learnt: by, fits }) => !by.some((gesture) => learnt.has(gesture)) && fits(now));
   return hint?.text ?? "";
 }

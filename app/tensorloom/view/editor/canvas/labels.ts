@@ -5,10 +5,10 @@
  * then gives way. The order of importance: selected, hovered, open legs, dimensions, other names.
  */
 
-import { type Curve, curveLength, directionAt, pointAt, samples } from "./curves.ts";
+import { type Curve, curveLength, directionAt, isStraight, pointAt, samples } from "./curves.ts";
 import { mathName, nameWidth } from "./mathName.ts";
 import { extent } from "./outlines.ts";
-import { add, type Box, boxAround, type DiagramPoint, grown, overlap, times, turned, unit, minus } from "./points.ts";
+import { add, type Box, boxAround, type DiagramPoint, dot, grown, minus, mix, overlap, times, turned, unit } from "./points.ts";
 import type { DrawnIndex, Scene } from "./scene.ts";
 
 export interface Label {
@@ -102,19 +102,23 @@ export function mainStrand(index: DrawnIndex): Curve | null {
   return best?.curve ?? null;
 }
 
-/** Names above or left of a line, dimensions below or right of it; then the other side. */
+/** Names above or left of a line, dimensions below or right; on an arc both outside; then the other side. */
 function linePlaces(wish: Wish): DiagramPoint[] {
   const { index, kind, scale } = wish;
   const curve = mainStrand(index);
   if (!curve) return [];
   const half = measured(wish).width / 2;
+  const bulge = index.kind === "loop" || isStraight(curve) ? null : minus(pointAt(curve, 0.5), mix(curve.from, curve.to, 0.5));
+  const preferred = (normal: DiagramPoint): number => {
+    if (bulge) return dot(normal, bulge) > 0 ? 1 : -1;
+    const down = normal.y > 0.05 || (Math.abs(normal.y) <= 0.05 && normal.x > 0);
+    return down === (kind === "dimension") ? 1 : -1;
+  };
   return [1, -1].flatMap((side) =>
     ALONG.map((t) => {
-      let normal = turned(directionAt(curve, t));
-      if (normal.y < -0.05 || (Math.abs(normal.y) <= 0.05 && normal.x < 0)) normal = times(normal, -1);
-      const sign = (kind === "dimension" ? 1 : -1) * side;
+      const normal = turned(directionAt(curve, t));
       const away = index.width / 2 + (kind === "name" ? ASIDE : ASIDE - 3) * (0.4 + 0.6 * scale) + Math.abs(normal.x) * Math.max(0, half - 5);
-      return add(pointAt(curve, t), times(normal, sign * away));
+      return add(pointAt(curve, t), times(normal, side * preferred(normal) * away));
     }),
   );
 }

@@ -13,6 +13,7 @@ export interface Target {
   readonly at: DiagramPoint;
 }
 
+const MOST_TARGETS = 400;
 const LETTERS = "asdfghjklqwertyuiopzxcvbnm";
 
 /** `count` codes, all of the same length, so that none begins another. */
@@ -23,7 +24,7 @@ export function codes(count: number): string[] {
   return made.slice(0, count);
 }
 
-/** Tensors, free ends and bonds in view, nearest first; nothing that the source already is. */
+/** Tensors, free ends and bonds in view, nearest first and the source itself last (that is a loop). */
 export function targetsOf(scene: Scene, source: Source, from: DiagramPoint, view: Box): Target[] {
   const own = source.kind === "tensor" ? null : source.index;
   const seen = ({ x, y }: DiagramPoint) => x > view.left && x < view.right && y > view.top && y < view.bottom;
@@ -39,7 +40,8 @@ export function targetsOf(scene: Scene, source: Source, from: DiagramPoint, view
     const line = index.kind === "bond" || index.kind === "loop" ? mainStrand(index) : null;
     if (line) found.push({ hit: { kind: "bond", index: index.name, at: pointAt(line, 0.5) }, at: pointAt(line, 0.5) });
   }
-  const near = found.filter(({ at }) => seen(at)).sort((one, other) => distance(one.at, from) - distance(other.at, from)).slice(0, 400);
+  const away = ({ hit, at }: { hit: Hit; at: DiagramPoint }) => (source.kind === "tensor" && hit.kind === "tensor" && hit.id === source.id ? Infinity : distance(at, from));
+  const near = found.filter(({ at }) => seen(at)).sort((one, other) => away(one) - away(other)).slice(0, MOST_TARGETS);
   const names = codes(near.length);
   return near.map(({ hit, at }, place) => ({ hit, at, code: names[place] ?? "" }));
 }
