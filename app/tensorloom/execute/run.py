@@ -109,10 +109,32 @@ def prepare(
     if backend != "auto" and backend not in backends:
         notes.append(f"{LABELS[backend]} is not available here. {missing.get(backend, '')}".strip())
     order = _candidates(backends, backend, dtype)
+    named = order[0].name == backend
+    attempts, refused = _fitting(plan, order, dtype)
+    # Who asks for a backend by name gets that one, sliced if allowed, or hears why not.
+    if not attempts or (named and attempts[0].backend is not order[0]):
+        candidate, program = refused[0] if named else max(refused, key=_limit)
+        if not allow_slicing:
+            raise _does_not_fit(candidate, program.peak_bytes)
+        attempts = [_sliced(candidate, plan, program)]
+        n_slices = attempts[0].program.n_slices
+        notes.append(f"Cut into {n_slices} slices to fit {bytes_text(candidate.limit_bytes)}.")
+    first, others = (attempts[:1], attempts[1:]) if named else ([], attempts)
+    attempts = first + sorted(others, key=lambda attempt: attempt.predicted_ms)
+    if attempts[0].program.dtype != dtype:
+        label = LABELS[attempts[0].backend.name]
+        notes.append(f"{label} computes in {attempts[0].program.dtype}, not {dtype}.")
+    return Choice(attempts=tuple(attempts), notes=tuple(notes))
+
+
+def _fitting(
+    plan: Plan, order: list[Backend], dtype: DType
+) -> tuple[list[Attempt], list[tuple[Backend, Program]]]:
+    """Backends that have room for the plan, and the others; each in the given order."""
     programs: dict[DType, Program] = {}
     attempts, refused = [], []
     for candidate in order:
-        own = _own_dtype(candidate, dtype)
+        own = dtype if dtype in candidate.dtypes else NARROW[dtype]
         if own not in programs:
             programs[own] = lower(plan, own)
         program = programs[own]
@@ -120,23 +142,7 @@ def prepare(
             attempts.append(_attempt(candidate, plan, program))
         else:
             refused.append((candidate, program))
-    named = order[0].name == backend
-    if named and refused and refused[0][0] is order[0]:
-        # Who asks for a backend by name gets that one, sliced if allowed, or hears why not.
-        attempts = []
-    if not attempts:
-        candidate, program = refused[0] if named else max(refused, key=_limit)
-        if not allow_slicing:
-            raise _does_not_fit(candidate, program.peak_bytes)
-        attempts = [_sliced(candidate, plan, program)]
-        n_slices = attempts[0].program.n_slices
-        notes.append(f"Cut into {n_slices} slices to fit {bytes_text(candidate.limit_bytes)}.")
-    elif not named:
-        attempts.sort(key=lambda attempt: attempt.predicted_ms)
-    if attempts[0].program.dtype != dtype:
-        label = LABELS[attempts[0].backend.name]
-        notes.append(f"{label} computes in {attempts[0].program.dtype}, not {dtype}.")
-    return Choice(attempts=tuple(attempts), notes=tuple(notes))
+    return attempts, refused
 
 
 def _candidates(
@@ -148,10 +154,6 @@ def _candidates(
         return able
     named = backends[wanted]
     return [named, *(backend for backend in able if backend is not named)]
-
-
-def _own_dtype(backend: Backend, dtype: DType) -> DType:
-    return dtype if dtype in backend.dtypes else NARROW[dtype]
 
 
 def _attempt(backend: Backend, plan: Plan, program: Program) -> Attempt:
