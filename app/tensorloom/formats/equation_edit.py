@@ -158,8 +158,9 @@ def _drawn(document: Document, network: Network, renames: Mapping[str, str]) -> 
     anchors = {}
     for name, place in old.anchors.items():
         after = renames.get(name, name)
-        # A free end or a dot stays only while the same tensors carry its index.
-        if _carriers(document.network, name) == _carriers(network, after):
+        before, now = _carriers(document.network, name), _carriers(network, after)
+        # A free end belongs to its tensor; a dot stays while it joins any two.
+        if before == now or min(len(before), len(now)) > 1:
             anchors[after] = place
     return replace(checked, diagram=Diagram(marks=marks, anchors=anchors))
 

@@ -76,6 +76,12 @@ def test_a_free_end_goes_when_its_leg_moves_to_another_tensor() -> None:
     assert dict(reached.diagram.anchors) == {"d": CHAIN.diagram.anchors["d"]}
 
 
+def test_a_dot_stays_when_it_joins_one_more() -> None:
+    star = opened("a,a,a->")
+    reached = apply_all(star, edits(star, "a,a,a,ab->"))
+    assert reached.diagram.anchors["a"] == star.diagram.anchors["a"]
+
+
 def test_an_empty_page_is_drawn_as_a_whole() -> None:
     reached = apply_all(Document(), edits(Document(), "ab,bc,cd,da->"))
     places = {(mark.x, mark.y) for mark in reached.diagram.marks.values()}
