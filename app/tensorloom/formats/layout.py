@@ -21,7 +21,7 @@ from tensorloom.model.commands import Move
 from tensorloom.model.diagram import MAX_COORDINATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from tensorloom.formats.layout_graph import LayoutGraph, Neighbours
     from tensorloom.formats.layout_shapes import Points
@@ -53,7 +53,7 @@ class LayoutProgress:
 
 def layout(
     network: Network, placed: Mapping[str, Position] | None = None, *, seed: int = 0
-) -> Iterator[LayoutProgress]:
+) -> Generator[LayoutProgress, None, None]:
     """Progress values; the last one, with ``done == 1``, holds the positions and anchors.
 
     Args:
