@@ -3,11 +3,12 @@
  */
 
 import { memo, type MouseEvent, type PointerEvent, useEffect, useId, useMemo, useRef, useState } from "react";
-import type { MarkJson, PlanJson } from "../protocol.ts";
+import type { PlanJson } from "../protocol.ts";
 import { useEditor } from "../store.ts";
 import { bigCount, bytes } from "./numbers.ts";
 import { carriers, memoryStrip, planBox, type PlanBox, showsMarks, stepAt, timeX, treePath, treeY } from "./planPaths.ts";
 import { goToStep } from "./planSteps.ts";
+import { SmallMark } from "./smallMark.tsx";
 import { type TreeGeometry, treeGeometry } from "./treeGeometry.ts";
 import { numbersWords } from "./valueText.ts";
 
@@ -33,7 +34,8 @@ export function PlanDrawing({ plan, step, untouched }: PlanDrawingProps) {
 
   const box = useMemo(() => planBox(width, HEIGHT), [width]);
   const geometry = useMemo(() => treeGeometry(plan), [plan]);
-  const clip = useId();
+  // Colons in an address would need escapes that not every engine reads the same way.
+  const clip = useId().replaceAll(":", "");
   const x = timeX(box, geometry.nSteps, step);
   const drag = useSlider(plan, box);
   return (
@@ -89,7 +91,7 @@ interface PictureProps {
 const Picture = memo(function Picture({ plan, geometry, box, clip }: PictureProps) {
   const tree = useMemo(() => treePath(geometry, box), [geometry, box]);
   const memory = useMemo(() => memoryStrip(plan, box), [plan, box]);
-  const inside = `url(#${CSS.escape(clip)})`;
+  const inside = `url(#${clip})`;
   const peakAnchor = memory.peakX > box.width - 150 ? "end" : "start";
   return (
     <g className={geometry.nSteps > 120 ? "tl-tree is-dense" : "tl-tree"}>
@@ -131,22 +133,17 @@ function Leaves({ plan, geometry, box }: Omit<PictureProps, "clip">) {
   return (
     <>
       {plan.inputs.map((id, leaf) => (
-        <LeafMark key={id} mark={marks[id]} isSelected={selected.has(id)} x={timeX(box, geometry.nSteps, geometry.points[leaf]?.x ?? 0)} y={treeY(box, 0)} />
+        <SmallMark
+          key={id}
+          shape={marks[id]?.shape ?? "circle"}
+          colour={marks[id]?.colour ?? "blue"}
+          isSelected={selected.has(id)}
+          x={timeX(box, geometry.nSteps, geometry.points[leaf]?.x ?? 0)}
+          y={treeY(box, 0)}
+        />
       ))}
     </>
   );
-}
-
-function LeafMark({ mark, isSelected, x, y }: { mark: MarkJson | undefined; isSelected: boolean; x: number; y: number }) {
-  const shape = mark?.shape ?? "circle";
-  const className = isSelected ? "tl-leaf is-selected" : "tl-leaf";
-  const size = 5.6;
-  const common = { className, "data-colour": mark?.colour ?? "blue" };
-  if (shape === "square") return <rect {...common} x={x - size} y={y - size} width={2 * size} height={2 * size} rx="2.4" />;
-  if (shape === "triangle-right") return <path {...common} d={`M${x - 5},${y - 6}v12l10.5,-6z`} />;
-  if (shape === "triangle-left") return <path {...common} d={`M${x + 5},${y - 6}v12l-10.5,-6z`} />;
-  if (shape === "diamond") return <path {...common} d={`M${x - 6.5},${y}l6.5,-6.5l6.5,6.5l-6.5,6.5z`} />;
-  return <circle {...common} cx={x} cy={y} r={shape === "dot" ? 3.4 : 6} />;
 }
 
 function Slider({ plan, box, step, x, untouched }: PlanDrawingProps & { box: PlanBox; x: number }) {

@@ -2,12 +2,12 @@
  * Small drawings of the templates, in the diagram's own vocabulary. Pure; 132 x 76 units.
  */
 
-import type { MarkColour } from "../protocol.ts";
+import type { MarkColour, MarkShape } from "../protocol.ts";
 
 export interface PictureMark {
   x: number;
   y: number;
-  shape: "circle" | "square";
+  shape: MarkShape;
   colour: MarkColour;
 }
 
@@ -76,6 +76,16 @@ function ring(): Builder {
   };
 }
 
+/** A state, an operator and the state again: the sandwich of an expectation value. */
+function sandwich(): Builder {
+  const [xs, ys] = [[18, 42, 66, 90, 114], [14, 38, 62]];
+  const row = (y: number) => xs.map((x, order) => (order === 2 ? mark(x, y, "amber") : mark(x, y, "blue", order < 2 ? "triangle-right" : "triangle-left")));
+  return {
+    lines: [...ys.map((y) => line(18, y, 114, y)), ...xs.map((x) => line(x, 14, x, 62))],
+    marks: [...row(14), ...xs.map((x) => mark(x, 38, "green", "square")), ...row(62)],
+  };
+}
+
 function circuit(): Builder {
   const wires = [14, 30, 46, 62];
   const single: [number, number][] = [[30, 14], [30, 46], [58, 30], [86, 62], [86, 14]];
@@ -96,6 +106,7 @@ const BUILDERS: Readonly<Record<string, () => Builder>> = {
   ttn: tree,
   mera,
   ring,
+  "spin-chain": sandwich,
   circuit,
 };
 

@@ -62,6 +62,12 @@ export const TEMPLATES: readonly Template[] = [
     parameters: [parameter("n", "Sites", 6, 3, 400), parameter("chi", "Bond dimension χ", 4, 1, 4096), parameter("d", "Physical dimension d", 2, 1, 64), SEED],
   },
   {
+    name: "spin-chain",
+    label: "Spin chain",
+    about: "Its ground state energy, a number to check",
+    parameters: [parameter("n", "Spins", 6, 3, 8), parameter("chi", "Bond dimension χ", 8, 1, 16)],
+  },
+  {
     name: "circuit",
     label: "Circuit",
     about: "Layers of random gates on qubits",

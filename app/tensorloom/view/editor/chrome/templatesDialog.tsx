@@ -5,6 +5,7 @@
 import { useState } from "react";
 import { store, useEditor } from "../store.ts";
 import { closeDialog, Dialog } from "./dialog.tsx";
+import { SmallMark } from "./smallMark.tsx";
 import { PICTURE, templatePicture } from "./templatePictures.ts";
 import { TEMPLATES, type Template, type TemplateParameter } from "./templateTable.ts";
 
@@ -34,11 +35,9 @@ function TemplatePicture({ name }: { name: string }) {
   return (
     <svg viewBox={`0 0 ${PICTURE.width} ${PICTURE.height}`} aria-hidden="true">
       <path d={lines} />
-      {marks.map(({ x, y, shape, colour }) => {
-        const place = `${x},${y}`;
-        if (shape === "square") return <rect key={place} className="tl-leaf" data-colour={colour} x={x - size} y={y - size} width={2 * size} height={2 * size} rx="2.2" />;
-        return <circle key={place} className="tl-leaf" data-colour={colour} cx={x} cy={y} r={size} />;
-      })}
+      {marks.map(({ x, y, shape, colour }) => (
+        <SmallMark key={`${x},${y}`} shape={shape} colour={colour} x={x} y={y} size={size} />
+      ))}
     </svg>
   );
 }
