@@ -163,7 +163,7 @@ def _run(
         raise PlanError(
             "too-long",
             f"This would take about {duration_text(expected_ms)} here.",
-            "Find a better order, make a dimension smaller, or send it to a heavy worker.",
+            "Find a better order, lower a dimension, or send it to a heavy worker.",
             values={"predictedMs": expected_ms},
         )
     return _completed(run(choice, arrays, pulse=pulse))

@@ -185,7 +185,7 @@ def _does_not_fit(backend: Backend, needed: int) -> DeviceMemoryError:
         "does-not-fit",
         f"This contraction holds {bytes_text(needed)} at once; "
         f"{LABELS[backend.name]} has room for {bytes_text(backend.limit_bytes)} here.",
-        "Slice an index, make a dimension smaller, or send it to a heavy worker.",
+        "Find a better order, slice an index, lower a dimension, or send it to a heavy worker.",
         values={
             "neededBytes": str(needed),
             "limitBytes": str(backend.limit_bytes),
