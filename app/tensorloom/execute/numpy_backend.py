@@ -105,7 +105,7 @@ class NumpyBackend:
             raise DeviceMemoryError(
                 "out-of-memory",
                 f"numpy ran out of memory; {bytes_text(program.peak_bytes)} were needed at once.",
-                "Find a better order, slice an index, lower a dimension, or send it to a heavy worker.",
+                "Find a better order, slice an index, or send it to a heavy worker.",
                 values={"neededBytes": str(program.peak_bytes)},
             ) from error
 
