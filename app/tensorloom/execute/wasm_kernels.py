@@ -60,6 +60,11 @@ class WasmKernels:
         """The number 1 in each type, the second operand of unary kernels."""
         return {dtype: self.host.placed(np.ones(1, dtype)) for dtype in _DTYPES}
 
+    @cached_property
+    def one_address(self) -> Mapping[DType, int]:
+        """Where those are."""
+        return {dtype: self.host.address(array) for dtype, array in self.one.items()}
+
     def slot(self, kernel: Kernel) -> int:
         """The kernel's place in the driver's table; compiled and tested at first use.
 
@@ -110,18 +115,17 @@ class WasmKernels:
         """Replays records; see ``kernels.wasm_driver``."""
         return self.driver.run(records, first, last, low, high)
 
-    def outside(self, places: NDArray[np.uint32], first: int, dtype: DType, limit: float) -> int:
-        """The first of some arrays, from one on, with magnitudes beyond ``1/limit .. limit``.
+    def outside(self, places: int, first: int, last: int, dtype: DType, limit: float) -> int:
+        """The first of some arrays with magnitudes beyond ``1/limit .. limit``, or ``last``.
 
         Args:
-            places: Address and size of each array [bytes], itself placed.
-            first: Where to begin.
+            places: Where address and size of each array are [bytes].
+            first: Number of the first array to look at.
+            last: Number of the last one, plus one.
             dtype: Their type.
             limit: The largest magnitude that is left alone.
         """
-        check = check_of(dtype)
-        start = self.host.address(places)
-        return self.driver.scan(start, first, len(places), check, 1 / limit, limit)
+        return self.driver.scan(places, first, last, check_of(dtype), 1 / limit, limit)
 
 
 def _eighths(shape: Sequence[int], dtype: DType) -> NDArray[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tensorloom.errors import Cancelled, DeviceMemoryError, UnsupportedKernel
-from tensorloom.execute import wasm_backend
+from tensorloom.execute import wasm_replay
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.wasm_backend import WasmBackend
 from tensorloom.execute.wasm_rates import WasmRates
@@ -35,7 +35,7 @@ def backend() -> WasmBackend:
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces a thousandth of their size, so that small work pauses as large work does."""
-    for module in (wasm_records, wasm_backend):
+    for module in (wasm_records, wasm_replay):
         monkeypatch.setattr(module, "PIECE_CYCLES", 1 << 16)
 
 

@@ -24,6 +24,10 @@ from wasmtime_host import WasmtimeHost
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tensorloom.kernels.wasm_arithmetic import LeftMode
+    from tensorloom.kernels.wasm_schedule import Form
+    from tensorloom.model.recipe import DType
+
 DTYPES = ("float32", "float64", "complex64", "complex128")
 
 
@@ -139,6 +143,21 @@ def test_sizes_at_the_edges_of_blocks(
 ) -> None:
     """Blocks are 256 deep, up to 96 rows, 1024 columns; batches and positions go by 64."""
     assert assert_all_ways_agree(kernels, equation, sizes, dtype) != []
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_kernel_passes_its_probe(kernels: WasmKernels, dtype: DType) -> None:
+    modes: tuple[tuple[Form, LeftMode], ...] = (
+        ("gemm", "unit"),
+        ("points", "unit"),
+        ("run", "splat"),
+        ("run", "unit"),
+        ("sum", "unit"),
+    )
+    slots = [kernels.slot(Kernel(form=form, dtype=dtype, mode=mode)) for form, mode in modes]
+    assert len(set(slots)) == len(modes)
+    if not dtype.startswith("complex"):
+        assert kernels.slot(Kernel(form="sum", dtype=dtype, mode="splat")) not in slots
 
 
 def test_a_wrong_kernel_does_not_agree(

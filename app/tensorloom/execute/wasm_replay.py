@@ -1,0 +1,233 @@
+"""One replay of a program on WASM: its memory, its slices, its exponents, its pauses.
+
+Memory: inputs stay where they are, intermediates share one arena, the result is an array of its
+own; the sheet of records is kept between runs and only gets new addresses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorloom.execute.backend import RawResult
+from tensorloom.execute.scaling import SAFE_LOG2, SliceSum, absmax, finished, scaled, shift_for
+from tensorloom.kernels.slices import Slice, result_axes, slices_of
+from tensorloom.kernels.wasm_records import PIECE_CYCLES, address, settled
+from tensorloom.model.stored_array import ITEM_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from tensorloom.execute.backend import Pulse
+    from tensorloom.execute.wasm_kernels import WasmKernels
+    from tensorloom.kernels.program import Program
+    from tensorloom.kernels.wasm_records import RecordSheet
+    from tensorloom.model.recipe import DType
+
+__all__ = ["Prepared", "Replay", "Settled", "settle"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What a program needs besides arrays.
+
+    Args:
+        program: What it is.
+        sheet: Its records, for any address.
+        offsets: Where its intermediates lie in the arena, and last 0 [bytes].
+        arena_bytes: Size of the arena.
+    """
+
+    program: Program
+    sheet: RecordSheet
+    offsets: NDArray[np.int64]
+    arena_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What a program keeps in the engine's memory between runs.
+
+    Args:
+        descriptors: Sizes and strides of its kernels.
+        records: Complete but for the operands' addresses.
+        records_address: Where they are.
+        scanned: Address and size of each input, for the look at their magnitudes [bytes].
+        scanned_address: Where that is.
+    """
+
+    descriptors: NDArray[np.uint32]
+    records: NDArray[np.uint32]
+    records_address: int
+    scanned: NDArray[np.uint32]
+    scanned_address: int
+
+
+def settle(prepared: Prepared, kernels: WasmKernels) -> Settled:
+    """The program in the engine's memory, its kernels compiled.
+
+    Raises:
+        UnsupportedKernel: The engine cannot run one of them.
+    """
+    host, program, sheet = kernels.host, prepared.program, prepared.sheet
+    slots = [kernels.slot(kernel) for kernel in sheet.kernels]
+    descriptors = host.placed(sheet.descriptors)
+    words = settled(sheet, slots, host.address(descriptors), host.address(kernels.workspace))
+    records = host.placed(words)
+    inputs = [buffer.elements for buffer in program.buffers if buffer.source is not None]
+    scanned = np.zeros((len(inputs), 2), np.uint32)
+    scanned[:, 1] = np.array(inputs, np.int64) * ITEM_BYTES[program.dtype]
+    scanned = host.placed(scanned)
+    return Settled(
+        descriptors=descriptors,
+        records=records,
+        records_address=host.address(records),
+        scanned=scanned,
+        scanned_address=host.address(scanned),
+    )
+
+
+class Replay:
+    """One run: its memory, its exponent, and how far it has come."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        kept: Settled,
+        kernels: WasmKernels,
+        arrays: Sequence[NDArray[Any]],
+    ) -> None:
+        self.prepared = prepared
+        self.program = program = prepared.program
+        self.kernels = kernels
+        self.kept = kept
+        self.limit = 2.0 ** SAFE_LOG2[program.dtype]
+        place = kernels.host.address
+        self.inputs = [kernels.host.placed(array.reshape(-1)) for array in arrays]
+        self.places = [place(array) for array in self.inputs]
+        self.input_exponent = self._make_inputs_safe()
+        self.arena = kernels.host.empty(prepared.arena_bytes)
+        elements = program.buffers[program.result].elements if program.dispatches else 0
+        self.out = kernels.host.empty(elements * ITEM_BYTES[program.dtype]).view(program.dtype)
+        self.addresses = self._addresses()
+        self.done = 0
+        self.since_pulse = 0.0
+
+    async def result(self, pulse: Pulse) -> RawResult:
+        """All slices, added up."""
+        program = self.program
+        if not program.slices:
+            value, exponent = await self._slice(None, pulse)
+            return _result(value.reshape(program.shape), exponent, program.dtype)
+        total = SliceSum(program.shape, program.dtype)
+        axes = result_axes(program)
+        flat = total.value.reshape(-1)
+        item = flat.itemsize
+        for piece in slices_of(program):
+            value, exponent = await self._slice(piece, pulse)
+            where = np.lib.stride_tricks.as_strided(
+                flat[piece.out :],
+                [size for size, _ in axes],
+                [stride * item for _, stride in axes],
+            )
+            total.add(where, value.reshape(where.shape), exponent)
+        return _result(total.value, total.exponent or 0, program.dtype)
+
+    def _make_inputs_safe(self) -> int:
+        """Takes exponents out of inputs that have left the safe range; the sum of them."""
+        kernels, dtype, table = self.kernels, self.program.dtype, self.kept.scanned
+        table[:, 0] = self.places
+        total = 0
+        number = kernels.outside(self.kept.scanned_address, 0, len(table), dtype, self.limit)
+        while number < len(table):
+            shift = shift_for(absmax(self.inputs[number]), dtype)
+            if shift:
+                self.inputs[number] = kernels.host.placed(scaled(self.inputs[number], -shift))
+                self.places[number] = kernels.host.address(self.inputs[number])
+            total += shift
+            number += 1
+            number = kernels.outside(
+                self.kept.scanned_address, number, len(table), dtype, self.limit
+            )
+        return total
+
+    def _addresses(self) -> NDArray[np.int64]:
+        """Address of every buffer, and last that of the constant 1."""
+        place = self.kernels.host.address
+        found = self.prepared.offsets + place(self.arena)
+        found[: len(self.inputs)] = self.places
+        if self.program.dispatches:
+            found[self.program.result] = place(self.out)
+        found[-1] = self.kernels.one_address[self.program.dtype]
+        return found
+
+    async def _slice(self, piece: Slice | None, pulse: Pulse) -> tuple[NDArray[Any], int]:
+        """The result of one slice and its exponent."""
+        program, sheet = self.program, self.prepared.sheet
+        if not program.dispatches:
+            return self._untouched(piece)
+        addresses = self.addresses
+        if piece is not None:
+            starts = np.array([*piece.starts, 0], np.int64)
+            addresses = addresses + starts * ITEM_BYTES[program.dtype]
+        numbers = addresses.astype(np.uint32)
+        address(self.kept.records, sheet, numbers)
+        exponent = self.input_exponent
+        before = self.done
+        for number, (first, last) in enumerate(sheet.pieces):
+            exponent += self._piece(first, last)
+            self.done = before + sheet.done[number]
+            self.since_pulse += min(sheet.cycles, PIECE_CYCLES)
+            if self.since_pulse >= PIECE_CYCLES:
+                self.since_pulse = 0.0
+                await pulse(self.done)
+                # Another run of this program may have used the records meanwhile.
+                address(self.kept.records, sheet, numbers)
+        return self.out, exponent
+
+    def _piece(self, first: int, last: int) -> int:
+        """Replays records; the exponents taken out on the way."""
+        exponent = 0
+        while first < last:
+            reached = self.kernels.run(
+                self.kept.records_address, first, last, 1 / self.limit, self.limit
+            )
+            first = abs(reached)
+            if reached < 0:
+                exponent += self._rescaled(self.prepared.sheet.dispatches[first - 1])
+        return exponent
+
+    def _rescaled(self, dispatch: int) -> int:
+        """Takes the exponent out of what a dispatch made, in place."""
+        program = self.program
+        number = program.dispatches[dispatch].out
+        made = self.out
+        if number != program.result:
+            start = int(self.prepared.offsets[number])
+            stop = start + program.buffers[number].elements * ITEM_BYTES[program.dtype]
+            made = self.arena[start:stop].view(program.dtype)
+        shift = shift_for(absmax(made), program.dtype)
+        if shift:
+            made[...] = scaled(made, -shift)
+        return shift
+
+    def _untouched(self, piece: Slice | None) -> tuple[NDArray[Any], int]:
+        """The result of a program without work: an input as it is, or the scalar 1."""
+        program = self.program
+        if program.result >= len(self.inputs):
+            return np.ones(1, program.dtype), 0
+        array = self.inputs[program.result]
+        return array if piece is None else array[
+            piece.starts[program.result] :
+        ], self.input_exponent
+
+
+def _result(value: NDArray[Any], exponent: int, dtype: DType) -> RawResult:
+    """The result; most carry no exponent and need no look at their numbers."""
+    if exponent == 0:
+        return RawResult(value=value)
+    return finished(value, exponent, dtype)
