@@ -45,16 +45,33 @@ PYODIDE_HTTP_STUB = 'def patch_all():\n    """Nothing: the site makes no HTTP fr
 """Panel imports pandas unless this module is there; the real one drags in requests."""
 
 
+DROPPED = (
+    "/tests/",
+    "/_pyinstaller/",
+    ".data/",
+    "bokeh/command/",
+    "bokeh/server/static/",
+    "bokeh/sphinxext/",
+    "numpy/f2py/",
+    "panel/dist/",
+    "panel/examples/",
+    "panel/package-lock.json",
+    "pyviz_comms/labextension/static/",
+    "xyzservices/data/",
+    # Data frames of packages that are not in the page.
+    *(f"narwhals/_{name}/" for name in ("arrow", "dask", "duckdb", "ibis", "pandas_like")),
+    *(f"narwhals/_{name}/" for name in ("polars", "spark_like")),
+    # What a cotengra option that we do not use would need.
+    "autoray/experimental/",
+    "cotengra/experimental/",
+)
+"""Parts of wheels that are of no use in the page."""
+
+
 def _wanted(name: str) -> bool:
     """Whether a wheel's member is of use in the page."""
-    dropped = (
-        "/tests/",
-        "panel/dist/",
-        "panel/examples/",
-        "bokeh/server/static/",
-        "/_pyinstaller/",
-    )
-    if any(part in f"/{name}" for part in dropped) or name.endswith((".ts", ".map", ".pyi", "/")):
+    dropped = any(part in f"/{name}" for part in DROPPED)
+    if dropped or name.endswith((".ts", ".map", ".pyi", "/")):
         return False
     if name.startswith("panel/"):
         return name.endswith((".py", ".css", ".js", ".html", ".json", ".svg"))

@@ -132,7 +132,11 @@ def _run_browser(chromium: Path, address: str, profile: Path, ended: threading.E
 
 
 def _write(python: Path, made: dict[str, bytes]) -> None:
-    """The three files of the site: image, libraries with their places, files not in the image."""
+    """The three files of the site: image, libraries with their places, files not in the image.
+
+    The prerendered document becomes the one that is in the image.
+    """
+    (python / "document.json").write_bytes(made["document.json"])
     recording = json.loads(made["recording.json"])
     libraries = {
         library["path"]: made[f"library-{order}"]

@@ -14,7 +14,7 @@ import { serialize } from "./snapshotReferences.ts";
 
 /** Everything that will be wanted soon after the start is imported now; what needs the page is not. */
 const WARM = `
-import gc, importlib, pkgutil, sys
+import gc, importlib, json, pkgutil, sys
 import tensorloom.view.static as static
 static.build()
 import tensorloom
@@ -32,7 +32,6 @@ gc.collect()
 
 /** Names of files of site-packages that are in the image already. */
 const IN_IMAGE = `
-import json, sys
 json.dumps([
     module.__file__.removeprefix("${SITE_PACKAGES}/")
     for module in list(sys.modules.values())
@@ -63,11 +62,13 @@ async function make(base: string, build: BuildRecord): Promise<void> {
   const linked: LinkedModule = module;
   for (const data of fetched.values()) unpack(pyodide.FS, await data, SITE_PACKAGES);
   pyodide.runPython(WARM);
+  const document = pyodide.runPython("json.dumps(static.document_texts())") as string;
   const inImage = pyodide.runPython(IN_IMAGE) as string;
   clearFreeMemory(linked);
   const image = pyodide.makeMemorySnapshot({ serializer: serialize });
   const recording = finish(linked);
   for (const [order, { path }] of recording.libraries.entries()) await put(`library-${order}`, linked.FS.readFile(path) as BodyInit);
+  await put("document.json", document);
   await put("in-image.json", inImage);
   await put("recording.json", JSON.stringify(recording));
   await put("snapshot.bin", image as BodyInit);

@@ -36,7 +36,8 @@ export type ToWorker =
 
 export type FromWorker =
   | { type: "status"; message: string; fraction: number }
-  | { type: "document"; docsJson: string; renderItems: string; rootIds: string }
+  /** The document to show; `null` where it is the prerendered one by construction. */
+  | { type: "document"; texts: [docsJson: string, renderItems: string, rootIds: string] | null }
   | { type: "ready"; features: EngineFeatures; cpuMs: number }
   | { type: "patch"; patch: unknown; buffers: Map<string, ArrayBuffer> }
   | { type: "idle" }

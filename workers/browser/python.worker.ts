@@ -29,15 +29,21 @@ let features: EngineFeatures | null = null;
 async function start(base: string, build: BuildRecord, mode: StartMode, reason: string): Promise<void> {
   const status = (message: string, fraction: number) => say({ type: "status", message, fraction });
   const fetched = fetchAll(base, build, mode, status);
-  features = await engineFeatures();
-  features.snapshot = mode === "snapshot";
-  features.snapshotReason = reason;
+  // Asking for a GPU takes a while where its process must start first; Python need not wait for it.
+  const asked = engineFeatures();
   pyodide = mode === "snapshot" ? await startFromSnapshot(base, build, fetched, status) : await startFromArchives(base, build, fetched, status);
+  features = { ...(await asked), snapshot: mode === "snapshot", snapshotReason: reason };
   registerPageModule(pyodide, base, build, features);
   statics = pyodide.pyimport("tensorloom.view.static");
-  const built = statics.document_texts as unknown as PyProxy;
-  const [docsJson, renderItems, rootIds] = (built() as PyProxy).toJs() as [string, string, string];
-  say({ type: "document", docsJson, renderItems, rootIds });
+  performance.mark("document told");
+  say({ type: "document", texts: mode === "snapshot" ? null : documentTexts(statics) });
+}
+
+function documentTexts(module: PyProxy): [string, string, string] {
+  const texts = (module.document_texts as unknown as PyProxy)() as PyProxy;
+  const found = texts.toJs() as [string, string, string];
+  texts.destroy();
+  return found;
 }
 
 /** The engine's bridge for Python, importable there as `tensorloom_page`. */
@@ -59,8 +65,10 @@ function registerPageModule(python: Pyodide, base: string, build: BuildRecord, f
 
 async function linked(): Promise<void> {
   if (!statics || !features) return;
+  performance.mark("page embedded");
   const link = statics.link as unknown as PyProxy;
   await (link((patch: unknown, buffers: Map<string, ArrayBuffer>) => say({ type: "patch", patch, buffers })) as Promise<unknown>);
+  performance.mark("linked");
   say({ type: "ready", features, cpuMs: performance.now() });
 }
 

@@ -25,8 +25,12 @@ export interface Core {
   createPyodideModule(settings: object): Promise<LinkedModule>;
 }
 
+/** What Pyodide's modules fetch only once they run; asked for before, all come at the same time. */
+const WANTED_SOON = ["pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json"];
+
 export async function importCore(base: string, build: BuildRecord): Promise<Core> {
   const address = (name: string) => new URL(`${build.python}pyodide/${name}`, base).href;
+  for (const name of WANTED_SOON) fetch(address(name)).catch(() => undefined);
   const [start, module] = await Promise.all([
     import(address("pyodide.mjs")) as Promise<Pick<Core, "loadPyodide">>,
     import(address("pyodide.asm.mjs")) as Promise<{ default: Core["createPyodideModule"] }>,
@@ -37,10 +41,13 @@ export async function importCore(base: string, build: BuildRecord): Promise<Core
 export async function startFromArchives(base: string, build: BuildRecord, fetched: Fetched, status: Status): Promise<Pyodide> {
   const core = await importCore(base, build);
   const pyodide = await core.loadPyodide({ ...pyodideOptions(base, build), createPyodideModule: core.createPyodideModule });
+  performance.mark("core started");
   status("Unpacking", 0.6);
   for (const data of fetched.values()) unpack(pyodide.FS, await data, SITE_PACKAGES);
+  performance.mark("files unpacked");
   status("Importing the workbench", 0.7);
   pyodide.runPython("import importlib; importlib.invalidate_caches(); import tensorloom.view.static as static; static.build()");
+  performance.mark("workbench imported");
   status("Linking", 0.95);
   return pyodide;
 }

@@ -23,6 +23,7 @@ if "numpy.random" in sys.modules:
 export async function startFromSnapshot(base: string, build: BuildRecord, fetched: Fetched, status: Status): Promise<Pyodide> {
   const file = (name: string) => fetched.get(name) ?? Promise.reject(new Error(`${name} is not fetched`));
   const core = await importCore(base, build);
+  performance.mark("core imported");
   const snapshot = file("snapshot.bin.gz").then((data) => new Uint8Array(data));
   const pyodide = await core.loadPyodide({
     ...pyodideOptions(base, build),
@@ -30,14 +31,19 @@ export async function startFromSnapshot(base: string, build: BuildRecord, fetche
     _snapshotDeserializer: deserialize,
     createPyodideModule: async (settings: object) => {
       const module = await core.createPyodideModule(settings);
+      performance.mark("core compiled");
       const [image, libraries] = await Promise.all([snapshot, file("libraries.bin.gz")]);
       status("Restoring Python", 0.7);
+      performance.mark("image fetched");
       prepare(module, image.length, filesOf(libraries));
+      performance.mark("libraries loaded");
       return module;
     },
   });
+  performance.mark("image restored");
   unpack(pyodide.FS, await file("files.bin.gz"), SITE_PACKAGES);
   pyodide.runPython(RESEED);
+  performance.mark("files unpacked");
   status("Linking", 0.95);
   return pyodide;
 }

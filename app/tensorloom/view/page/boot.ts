@@ -153,8 +153,7 @@ class Boot {
       case "document":
         // Model ids come from a counter, so a document built the same way has the same ids.
         await prerendered;
-        if (sameIds(message.docsJson, this.embeddedText)) this.mark("same-ids");
-        else await this.embed(message.docsJson, message.renderItems, message.rootIds);
+        if (message.texts && !sameIds(message.texts[0], this.embeddedText)) await this.embed(...message.texts);
         this.post({ type: "linked" });
         break;
       case "ready":
@@ -225,8 +224,17 @@ Object.assign(globalThis, { importShim, tensorloomBoot: boot, tensorloom: create
 const wanted = new URLSearchParams(location.search).get("start");
 boot.startWorker(build.snapshot && wanted !== "pyc" ? "snapshot" : "pyc", build.snapshot ? (wanted === "pyc" ? "asked for" : "") : "this site was built without one");
 
+/** BokehJS and Panel, whose scripts run while the worker starts; this module does not wait for them. */
+const libraries = new Promise<void>((resolve) => {
+  const [navigation] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+  if (document.readyState === "complete" || (navigation?.domContentLoadedEventStart ?? 0) > 0) resolve();
+  else document.addEventListener("DOMContentLoaded", () => resolve(), { once: true });
+});
+
 const prerendered = (async () => {
   const text = await (await fetch(new URL(`${build.python}document.json`, base))).text();
+  await libraries;
+  boot.mark("libraries");
   const [docsJson, renderItems, rootIds] = JSON.parse(text) as [string, string, string];
   await boot.embed(docsJson, renderItems, rootIds);
 })();
