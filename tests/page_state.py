@@ -51,6 +51,10 @@ def python_answered(page: Page, *, seconds: float = 60) -> dict[str, Any]:
 def call_python(page: Page, method: str, args: object) -> Any:  # any JSON
     """The JSON answer of one call to the bridge, without its arrays."""
     text = page.evaluate(
-        "async ([method, args]) => (await tensorloomBoot.call(method, args)).text", [method, args]
+        """([method, args]) => tensorloomBoot.call(method, args).then(
+          (reply) => reply.text,
+          (error) => { throw new Error(JSON.stringify(error)) },
+        )""",
+        [method, args],
     )
     return json.loads(text)
