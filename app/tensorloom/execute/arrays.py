@@ -172,22 +172,22 @@ def _values(recipe: ArrayRecipe, shape: Shape, store: ArrayStore) -> Array:
             array = np.zeros(shape)
             array[(np.arange(min(shape, default=1)),) * len(shape)] = 1.0
             return array
-        case _:
-            return _of_shape(*_given(recipe, store), shape)
-
-
-def _given(recipe: GateArray | InlineArray | BlobArray, store: ArrayStore) -> tuple[Array, str]:
-    """Values that have a shape of their own, and what they are called."""
-    match recipe:
         case GateArray():
             gate = gate_array(recipe.name, recipe.parameters, conjugate=recipe.conjugate)
-            return gate, f"the gate '{recipe.name}'"
-        case InlineArray():
-            flat = np.array(recipe.values, dtype=np.float64)
-            flat = flat.view(np.complex128) if recipe.complex else flat
-            return flat.reshape(recipe.shape), "the array"
-        case BlobArray():
-            return store.get(recipe.hash), "the stored array"
+            if gate.shape != shape:
+                raise _wrong_shape(gate, f"the gate '{recipe.name}'", shape)
+            return gate
+        case _:
+            return _fitted(_given(recipe, store), shape)
+
+
+def _given(recipe: InlineArray | BlobArray, store: ArrayStore) -> Array:
+    """Values that came with a shape of their own."""
+    if isinstance(recipe, BlobArray):
+        return store.get(recipe.hash)
+    flat = np.array(recipe.values, dtype=np.float64)
+    flat = flat.view(np.complex128) if recipe.complex else flat
+    return flat.reshape(recipe.shape)
 
 
 def _random(recipe: RandomArray, shape: Shape) -> Array:
@@ -220,15 +220,29 @@ def _identity(shape: Shape) -> Array:
     return np.eye(rows).reshape(shape)
 
 
-def _of_shape(array: Array, what: str, shape: Shape) -> Array:
-    if array.shape != shape:
-        raise NetworkError(
-            "array-shape",
-            f"The tensor has shape {shape}, but {what} has shape {array.shape}.",
-            "Change the dimensions back, or choose another array.",
-            values={"wanted": list(shape), "found": list(array.shape)},
-        )
-    return array
+def _fitted(array: Array, shape: Shape) -> Array:
+    """The array cropped or padded with zeros to a shape with as many axes.
+
+    So a bond of given tensors can be scrubbed: fewer values truncate it, more add nothing, and the
+    recipe still holds every number.
+    """
+    if array.ndim != len(shape):
+        raise _wrong_shape(array, "the given array", shape)
+    if array.shape == shape:
+        return array
+    common = tuple(slice(min(pair)) for pair in zip(array.shape, shape, strict=True))
+    fitted = np.zeros(shape, array.dtype)
+    fitted[common] = array[common]
+    return fitted
+
+
+def _wrong_shape(array: Array, what: str, shape: Shape) -> NetworkError:
+    return NetworkError(
+        "array-shape",
+        f"The tensor has shape {shape}, but {what} has shape {array.shape}.",
+        "Change the legs or dimensions back, or choose another array.",
+        values={"wanted": list(shape), "found": list(array.shape)},
+    )
 
 
 def _converted(array: Array, dtype: DType) -> Array:

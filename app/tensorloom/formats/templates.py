@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from tensorloom.errors import DocumentError, Where
 from tensorloom.formats import draft_circuit, draft_spin_chain, draft_trees
 from tensorloom.formats.draft import LEG, STEP, Draft, index_names, sides
-from tensorloom.model.recipe import RandomArray
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,33 +84,8 @@ def template(name: str, parameters: Mapping[str, object] | None = None) -> Docum
 
 
 def example() -> Document:
-    """What a first visit opens with: two matrix product states around an operator, a scalar."""
-    dimensions = (2, 4, 8, 4, 2)
-    n, d, link = 6, 2, 3
-    names = index_names(
-        {"bond": n - 1, "leg": n, "link": n - 1, "upper leg": n, "upper bond": n - 1}
-    )
-    draft = Draft(title="Expectation value")
-    for bond, upper, dimension in zip(names["bond"], names["upper bond"], dimensions, strict=True):
-        draft.size(bond, dimension)
-        draft.size(upper, dimension)
-    for index in names["leg"] + names["upper leg"]:
-        draft.size(index, d)
-    for index in names["link"]:
-        draft.size(index, link)
-    lower, upper_legs = names["leg"], names["upper leg"]
-    for k in range(n):
-        draft.add(f"A_{k + 1}", (*_around(names["bond"], k), lower[k]), (k * STEP, 2 * STEP))
-    for k in range(n):
-        left, right = sides(names["link"], k)
-        legs = (lower[k], *left, upper_legs[k], *right)
-        draft.add(f"H_{k + 1}", legs, (k * STEP, STEP), shape="square", colour="green")
-    for k in range(n):
-        # The same values as below: a real state is its own conjugate.
-        array = RandomArray(seed=k + 1)
-        legs = (*_around(names["upper bond"], k), upper_legs[k])
-        draft.add(f"Ā_{k + 1}", legs, (k * STEP, 0), array=array)
-    return draft.document()
+    """What a first visit opens with: real values, and bonds that are worth pulling on."""
+    return template("spin-chain", {})
 
 
 def _around(bonds: tuple[str, ...], k: int) -> tuple[str, ...]:

@@ -85,6 +85,8 @@ class GateArray:
 class InlineArray:
     """A few numbers in C order, complex interleaved as (re, im).
 
+    A tensor of another shape with as many axes gets them cropped or padded with zeros.
+
     Args:
         values: Plain numbers; twice as many when complex.
         complex: Whether pairs of values are one complex number.
@@ -100,6 +102,8 @@ class InlineArray:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlobArray:
     """An array stored beside the document, found by the hash of its content.
+
+    A tensor of another shape with as many axes gets it cropped or padded with zeros.
 
     Args:
         hash: Lower-case hexadecimal SHA-256 of dtype, shape and bytes.

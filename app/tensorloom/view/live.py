@@ -80,6 +80,8 @@ class LiveValue:
         self._lock = asyncio.Lock()
         self._backend: BackendChoice = "auto"
         self._dtype: DType | None = None
+        self._slicing = False
+        self._last: tuple[Plan, tuple[object, ...], Choice] | None = None
         self.plan: Plan | None = None
         self.result: Result | None = None
         self.result_indices: tuple[str, ...] = ()
@@ -102,9 +104,16 @@ class LiveValue:
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._work())
 
-    def choose(self, backend: BackendChoice, dtype: DType | None) -> None:
-        """Compute there and in this type from now on; ``None`` is the document's own."""
+    def choose(self, backend: BackendChoice, dtype: DType | None, *, slicing: bool) -> None:
+        """Compute there and in this type from now on; ``None`` is the document's own.
+
+        Args:
+            backend: Where.
+            dtype: Element type.
+            slicing: Whether this network may be sliced where it would not fit.
+        """
         self._backend, self._dtype = backend, dtype
+        self._slicing = self._slicing or slicing
 
     def cancel(self) -> None:
         """Stop the run in progress."""
@@ -159,6 +168,7 @@ class LiveValue:
         kept = recosted(self.plan, network) if self.plan is not None else None
         if kept is None:
             self.stop_search()
+            self._slicing = False
             kept = quick(network)
         self.plan = kept
         return kept
@@ -264,15 +274,28 @@ class LiveValue:
         self._notify({"kind": "stale", "message": message})
 
     def _say_prepared(self, document: Document, plan: Plan) -> Choice | None:
-        dtype = self._dtype or document.dtype
         try:
-            choice = prepare(plan, backends=self._backends, backend=self._backend, dtype=dtype)
+            choice = self._choice(plan, self._dtype or document.dtype)
         except TensorloomError as error:
             self._say_plan(document, plan, None, error)
             self._wait(error.message)
             return None
-        self._say_plan(document, plan, choice)
+        self._say_plan(document, choice.attempts[0].plan, choice)
         return choice
+
+    def _choice(self, plan: Plan, dtype: DType) -> Choice:
+        """Where a plan runs; the last answer is kept, as lowering a circuit takes 0.1 s here."""
+        asked = (self._backend, dtype, self._slicing)
+        if self._last is None or self._last[0] is not plan or self._last[1] != asked:
+            choice = prepare(
+                plan,
+                backends=self._backends,
+                backend=self._backend,
+                dtype=dtype,
+                allow_slicing=self._slicing,
+            )
+            self._last = plan, asked, choice
+        return self._last[2]
 
     async def _bring_up(self, document: Document, generation: int) -> None:
         plan = self._planned(document.network)
@@ -290,7 +313,7 @@ class LiveValue:
             return
         dtype = self._dtype or document.dtype
         arrays = arrays_of(document.network, dtype, self._store)
-        pulse = self._pulse(generation, max(1, plan.cost.mul_adds))
+        pulse = self._pulse(generation, max(1, choice.attempts[0].program.mul_adds))
         result = await run(choice, arrays, pulse=pulse)
         self._take(result, document)
         self._search_if_worth_it(plan)

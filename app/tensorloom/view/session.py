@@ -348,7 +348,9 @@ class Session:
     # --- plan, run, see ---------------------------------------------------------------------
 
     def _run(self, request: Request) -> None:
-        self.live.choose(request["backend"], request.get("dtype"))
+        self.live.choose(
+            request["backend"], request.get("dtype"), slicing=bool(request.get("slice"))
+        )
         self.live.show(self.desk.shown, dragging=False, anew=True)
 
     def _search(self, request: Request) -> None:

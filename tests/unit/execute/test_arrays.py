@@ -119,9 +119,9 @@ def test_real_gate_fits_a_real_network_and_a_complex_one_does_not() -> None:
         ),
         (
             InlineArray(values=(1, 2), shape=(2,)),
-            (5,),
+            (5, 1),
             "array-shape",
-            "The tensor has shape (5,), but the array has shape (2,).",
+            "The tensor has shape (5, 1), but the given array has shape (2,).",
         ),
         (
             IdentityArray(),
@@ -235,3 +235,12 @@ def test_errors_name_the_tensor() -> None:
     assert caught.value.message == (
         "A_1: The tensor has shape (2,), but the gate 'cx' has shape (2, 2, 2, 2)."
     )
+
+
+def test_given_values_are_cropped_and_padded_to_the_tensor() -> None:
+    recipe = InlineArray(values=(1, 2, 3, 4, 5, 6), shape=(2, 3))
+    assert made(recipe, 3, 2).tolist() == [[1, 2], [4, 5], [0, 0]]
+    store = ArrayStore()
+    stored = store.add(np.arange(4.0))
+    assert make_array(stored, (2,), "float64", store).tolist() == [0, 1]
+    assert make_array(stored, (6,), "float64", store).tolist() == [0, 1, 2, 3, 0, 0]

@@ -68,7 +68,8 @@ export type Request =
   | { kind: "open"; seq: number; format: string | null; name: string; text: string | null; base64: string | null; onto: string | null; options: Record<string, unknown> }
   | { kind: "template"; seq: number; name: string; parameters: Record<string, number> }
   | { kind: "layout"; seq: number }
-  | { kind: "run"; seq: number; backend: Backend; dtype: DType | null }
+  /** `slice`: the network may be cut into slices where it would not fit. */
+  | { kind: "run"; seq: number; backend: Backend; dtype: DType | null; slice?: boolean }
   | { kind: "cancel"; seq: number }
   | { kind: "search"; seq: number; action: "start" | "stop" }
   | { kind: "inspect"; seq: number; tensor: string | null; fixed: Record<string, number>; rows: string[]; columns: string[]; dark: boolean }

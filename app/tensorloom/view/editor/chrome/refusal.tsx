@@ -39,6 +39,9 @@ function WaysOut({ document }: { document: DocumentJson }) {
       <button type="button" className="tl-button" disabled={searching} onClick={() => store.request({ kind: "search", action: "start" })}>
         {searching ? "Looking for a better order" : "Look for a better order"}
       </button>
+      <button type="button" className="tl-button" onClick={() => store.request({ kind: "run", backend: store.get().backend, dtype: null, slice: true })}>
+        Slice it to fit
+      </button>
       {largest && (
         <button type="button" className="tl-button" onClick={() => halve(largest)}>
           {largest.names.length === 1 ? `Halve ${largest.names[0]}: ${largest.dimension} to ${Math.floor(largest.dimension / 2)}` : `Halve ${largest.names.length} indices of ${largest.dimension}`}
