@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tensorloom.kernels.wasm_arithmetic import LeftMode, Scalars, Vectors
-from tensorloom.kernels.wasm_assembler import Expression, Module, apply, i32, load, select
+from tensorloom.kernels.wasm_assembler import Expression, Module, apply, i32, load
 from tensorloom.kernels.wasm_frame import Frame
 from tensorloom.kernels.wasm_layout import BATCH_CHUNK, PANEL_DEPTH, WORKSPACE
+from tensorloom.kernels.wasm_tables import smaller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,14 +93,14 @@ def _positions(frame: Frame) -> Iterator[tuple[Local, Local, Local, Local, Expre
     left, right, out = (kernel.local("i32") for _ in range(3))
     known = kernel.variable(i32(-1))
     with kernel.counting(batch, stop, BATCH_CHUNK):
-        kernel.set(items, select(stop - batch < BATCH_CHUNK, stop - batch, i32(BATCH_CHUNK)))
+        kernel.set(items, smaller(stop - batch, i32(BATCH_CHUNK)))
         for side in ("left", "right", "out"):
             frame.fill(f"batch_{side}", "batch", side, batch, items)
         kernel.set(at, 0)
         with kernel.counting(at, total, PANEL_DEPTH):
             with kernel.when(at.differs(known)):
                 kernel.set(known, at)
-                kernel.set(deep, select(total - at < PANEL_DEPTH, total - at, i32(PANEL_DEPTH)))
+                kernel.set(deep, smaller(total - at, i32(PANEL_DEPTH)))
                 frame.fill("depth_left", "contracted", "left", at, deep)
                 frame.fill("depth_right", "contracted", "right", at, deep)
             kernel.set(item, 0)

@@ -17,7 +17,7 @@ from tensorloom.kernels.wasm_layout import AXIS_BYTES
 if TYPE_CHECKING:
     from tensorloom.kernels.wasm_assembler import Expression, Function, Local, Module
 
-__all__ = ["contiguous", "define_fill"]
+__all__ = ["contiguous", "define_fill", "smaller"]
 
 
 def define_fill(module: Module) -> Function:
@@ -88,3 +88,8 @@ def contiguous(table: Expression, count: int, step: int) -> Expression:
     for flag in flags[1:]:
         result = result & flag
     return result
+
+
+def smaller(a: Expression, b: Expression) -> Expression:
+    """The smaller of two sizes."""
+    return select(a < b, a, b)
