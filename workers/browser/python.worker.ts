@@ -99,9 +99,16 @@ async function patch(change: unknown): Promise<void> {
   }
 }
 
+/** What went wrong, in its first line, and where; `stack` begins with the message in V8 only. */
+function described(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const stack = error.stack ?? "";
+  return stack.includes(error.message) ? stack : `${String(error)}\n${stack}`;
+}
+
 scope.onmessage = (event: MessageEvent<ToWorker>) => {
   const message = event.data;
-  const fail = (error: unknown) => say({ type: "failed", message: String(error instanceof Error ? (error.stack ?? error.message) : error).slice(0, 4000) });
+  const fail = (error: unknown) => say({ type: "failed", message: described(error).slice(0, 4000) });
   switch (message.type) {
     case "start":
       start(message.base, message.build, message.mode, message.reason).catch(fail);
