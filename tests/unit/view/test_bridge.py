@@ -1,0 +1,104 @@
+"""Calls of window.tensorloom into the session, natively."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tensorloom.execute.backends import Available
+from tensorloom.execute.numpy_backend import NumpyBackend
+from tensorloom.view import bridge, workbench
+from tensorloom.view.inspection import Inspection
+from tensorloom.view.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def session() -> Iterator[Session]:
+    made = Session(inspection=Inspection())
+    made.live._found = Available(backends={"numpy": NumpyBackend()}, missing={})
+    workbench.sessions.append(made)
+    yield made
+    workbench.sessions.remove(made)
+
+
+def calls(*requests: tuple[str, dict[str, Any], list[bytes]]) -> list[tuple[bool, Any, list[Any]]]:
+    """The answers to calls made one after the other."""
+
+    async def run() -> list[tuple[bool, Any, list[Any]]]:
+        found = []
+        for method, arguments, buffers in requests:
+            succeeded, text, arrays = await bridge.call(method, json.dumps(arguments), buffers)
+            found.append((succeeded, json.loads(text), arrays))
+        return found
+
+    return asyncio.run(run())
+
+
+def opening(text: str, *arrays: np.ndarray[Any, Any], **options: Any) -> tuple[Any, ...]:
+    described = [{"shape": list(array.shape), "dtype": array.dtype.name} for array in arrays]
+    given = {"text": text, "format": "einsum", "name": "", "options": options, "arrays": described}
+    return "open", given, [array.tobytes() for array in arrays]
+
+
+RUN = ("run", {"backend": "auto", "dtype": None}, [])
+
+
+def test_given_arrays_are_contracted_in_their_widest_type() -> None:
+    a = np.array([[1, 2], [3, 4]], np.float32)
+    b = np.array([[0, 1j], [1, 0]], np.complex128)
+    _, (succeeded, record, arrays) = calls(opening("ij,jk->ik", a, b), RUN)
+    assert succeeded
+    assert (record["dtype"], record["shape"], record["backend"]) == ("complex128", [2, 2], "numpy")
+    assert (record["mulAdds"], record["log10Scale"], record["notes"]) == (8, 0, [])
+    value = np.frombuffer(bytes(arrays[0]), np.complex128).reshape(2, 2)
+    np.testing.assert_array_equal(value, a @ b)
+
+
+def test_sizes_and_seed_make_random_values() -> None:
+    first = opening("ij->", sizes={"i": 3, "j": 4}, seed=5)
+    _, (_, one, value), _, (_, _, again) = calls(first, RUN, first, RUN)
+    assert one["mulAdds"] == 12
+    assert bytes(value[0]) == bytes(again[0])
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "sentence"),
+    [
+        (
+            opening("ij,jk", np.zeros((2, 2))),
+            "wrong-arrays",
+            "There are 1 arrays for 2 tensors.",
+        ),
+        (
+            opening("ij", np.zeros((2, 2, 3))),
+            "wrong-axes",
+            "The array of A has 3 axes; it has 2 indices.",
+        ),
+        (
+            opening("ij,jk", np.zeros((2, 4)), np.zeros((5, 2))),
+            "dimension-mismatch",
+            "Index 'j' has dimension 4 on one array and 5 on that of B.",
+        ),
+        (opening("ij->q"), "loose-output", "Output index 'q' is on no operand."),
+        (
+            ("run", {"backend": "auto", "dtype": "float16"}, []),
+            "bad-dtype",
+            "'float16' is not a number type.",
+        ),
+    ],
+)
+def test_bad_calls_reject_with_code_place_and_way_out(
+    call: tuple[Any, ...], code: str, sentence: str
+) -> None:
+    ((succeeded, record, _),) = calls(call)
+    assert not succeeded
+    assert (record["code"], record["message"]) == (code, sentence)
+    assert record["hint"]
+    assert "where" in record

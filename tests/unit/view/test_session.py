@@ -1,0 +1,365 @@
+"""The session: every request of the page ends in the right notices, natively, without a page."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tensorloom.execute.backends import Available
+from tensorloom.execute.numpy_backend import NumpyBackend
+from tensorloom.formats.templates import example, template
+from tensorloom.model import codec
+from tensorloom.view.inspection import Inspection
+from tensorloom.view.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tensorloom.model.document import Document
+
+Notice = dict[str, Any]
+
+
+class Talk:
+    """A session with a page that only listens; numpy is its one device."""
+
+    def __init__(self, limit_bytes: int = 2 << 30) -> None:
+        self.heard: list[Notice] = []
+        self.session = Session(inspection=Inspection())
+        self.session.send = self.heard.append
+        backend = NumpyBackend(limit_bytes=limit_bytes)
+        self.session.live._found = Available(backends={"numpy": backend}, missing={})
+        self.seq = 0
+
+    def ask(self, kind: str, **fields: Any) -> None:
+        self.seq += 1
+        self.session.receive({"kind": kind, "seq": self.seq, **fields})
+
+    def hello(self, document: Document) -> None:
+        self.ask("hello", document=codec.to_json(document))
+
+    def commands(self, *commands: Notice, phase: str = "commit") -> None:
+        self.ask("commands", gesture="Edit", phase=phase, commands=list(commands))
+
+    async def quiet(self) -> None:
+        """Wait until nothing is computed any more."""
+        while True:
+            live = self.session.live._task
+            going = [task for task in (*self.session._tasks, live) if task and not task.done()]
+            if not going:
+                return
+            await asyncio.wait(going)
+
+    def all(self, kind: str) -> list[Notice]:
+        return [notice for notice in self.heard if notice["kind"] == kind]
+
+    def last(self, kind: str) -> Notice:
+        return self.all(kind)[-1]
+
+    def clear(self) -> None:
+        self.heard.clear()
+
+
+def conversation(part: Callable[[Talk], Awaitable[None]], **options: Any) -> None:
+    """Runs one conversation to its end."""
+
+    async def run() -> None:
+        talk = Talk(**options)
+        await part(talk)
+        await talk.quiet()
+
+    asyncio.run(run())
+
+
+def matrices(i: int = 2, j: int = 3, k: int = 4) -> Document:
+    from tensorloom.formats.opening import open_text  # noqa: PLC0415  # one maker of documents
+
+    return open_text("ij,jk->ik", options={"sizes": {"i": i, "j": j, "k": k}}).document
+
+
+def test_the_first_notices_hold_text_plan_and_value() -> None:
+    session = Session(inspection=Inspection())
+    notices = session.first_notices(example())
+    assert [notice["kind"] for notice in notices] == ["equation", "plan", "result"]
+    # Ground-state energy of the open Heisenberg chain of 6 spins 1/2.
+    assert notices[2]["result"]["scalar"][0] == pytest.approx(-2.4935771338879, abs=1e-10)  # type: ignore[index]  # a record
+
+
+def test_hello_is_answered_with_plan_value_and_device() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices())
+        await talk.quiet()
+        assert talk.last("ready")["device"]["sentence"] == "Runs in numpy, 64-bit"
+        assert talk.last("plan")["plan"]["mulAdds"] == "24"
+        assert talk.last("result")["result"]["shape"] == [2, 4]
+        assert talk.last("ack")["seq"] == 1
+
+    conversation(part)
+
+
+def test_a_broken_document_is_rejected_with_the_last_good_one() -> None:
+    async def part(talk: Talk) -> None:
+        talk.ask("hello", document={"tensorloom": 99})
+        rejected = talk.last("rejected")
+        assert rejected["error"]["code"] == "newer-version"
+        assert rejected["document"]["tensors"] == []
+
+    conversation(part)
+
+
+def test_live_steps_do_not_accumulate() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices())
+        for dimension in (5, 6, 7):
+            step = {"kind": "set-dimension", "name": "i", "dimension": dimension}
+            talk.commands(step, phase="live")
+        assert talk.session.desk.dragging
+        talk.ask("commands", gesture="cancel", phase="commit", commands=[])
+        assert talk.session.desk.committed.network.dimension_of["i"] == 2
+        assert not talk.session.desk.dragging
+
+    conversation(part)
+
+
+def test_a_dimension_in_the_air_changes_the_value() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices())
+        await talk.quiet()
+        talk.commands({"kind": "set-dimension", "name": "i", "dimension": 9}, phase="live")
+        await talk.quiet()
+        assert talk.last("result")["result"]["shape"] == [9, 4]
+
+    conversation(part)
+
+
+def test_what_is_slow_waits_for_release() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices())
+        await talk.quiet()
+        talk.clear()
+        grow = [{"kind": "set-dimension", "name": n, "dimension": 1500} for n in "ijk"]
+        talk.commands(*grow, phase="live")
+        await talk.quiet()
+        assert talk.all("result") == []
+        assert talk.last("stale")["message"] == "Release to compute"
+        shrink = [{"kind": "set-dimension", "name": n, "dimension": 8} for n in "ijk"]
+        talk.commands(*shrink)
+        await talk.quiet()
+        assert talk.last("result")["result"]["shape"] == [8, 8]
+
+    conversation(part)
+
+
+def test_moving_a_tensor_plans_and_computes_nothing() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices())
+        await talk.quiet()
+        talk.clear()
+        talk.commands({"kind": "move", "positions": {"t1": [5, 6]}, "anchors": {}})
+        await talk.quiet()
+        assert [notice["kind"] for notice in talk.heard] == ["ack"]
+
+    conversation(part)
+
+
+def test_a_refused_command_gives_the_document_back() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices())
+        talk.commands({"kind": "remove-tensor", "id": "nobody"})
+        rejected = talk.last("rejected")
+        assert rejected["error"]["code"] == "unknown-tensor"
+        assert [tensor["id"] for tensor in rejected["document"]["tensors"]] == ["t1", "t2"]
+
+    conversation(part)
+
+
+def test_typed_text_becomes_commands_and_keeps_its_spelling() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices())
+        await talk.quiet()
+        talk.ask("equation", text="ij, jl -> il")
+        applied = talk.last("apply")
+        assert applied["gesture"] == "Type the equation"
+        assert talk.last("equation")["text"] == "ij, jl -> il"
+        spans = [s for s in talk.last("equation")["spans"] if s["index"] == "l"]
+        assert [(s["start"], s["end"]) for s in spans] == [(5, 6), (11, 12)]
+
+    conversation(part)
+
+
+def test_wrong_text_marks_its_characters_and_keeps_the_drawing() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices())
+        talk.ask("equation", text="ij,jk->iq")
+        said = talk.last("equation")
+        assert said["error"]["code"] == "loose-output"
+        assert said["error"]["where"]["span"] == [8, 9]
+        assert talk.all("apply") == []
+
+    conversation(part)
+
+
+def test_spans_count_as_javascript_does() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices())
+        # The first index is one character for Python and two units for JavaScript.
+        talk.ask("equation", text="\U0001d6fcj,jk->k")
+        last = [s for s in talk.last("equation")["spans"] if s["index"] == "k"]
+        assert [(s["start"], s["end"]) for s in last] == [(5, 6), (8, 9)]
+
+    conversation(part)
+
+
+def test_files_and_templates_replace_the_document_in_one_step() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices())
+        talk.ask("template", name="mps", parameters={"n": 3})
+        assert len(talk.last("apply")["commands"]) == 1
+        assert len(talk.session.desk.committed.network.tensors) == 3
+        talk.ask("open", format=None, name="", text="ab,bc", base64=None, onto=None, options={})
+        assert talk.session.desk.committed.network.output == ("a", "c")
+
+    conversation(part)
+
+
+def test_a_file_that_cannot_be_read_says_so_and_changes_nothing() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices())
+        talk.ask("open", format="uai", name="x.uai", text="???", base64=None, onto=None, options={})
+        assert talk.last("error")["error"]["where"]["file"] == "x.uai"
+        assert len(talk.session.desk.committed.network.tensors) == 2
+
+    conversation(part)
+
+
+def _npy(array: np.ndarray[Any, Any]) -> str:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def test_an_array_file_lands_on_the_chosen_tensor_and_sizes_it() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices())
+        data = _npy(np.arange(15.0).reshape(5, 3))
+        talk.ask("open", format=None, name="a.npy", text=None, base64=data, onto="t1", options={})
+        await talk.quiet()
+        assert talk.session.desk.committed.network.dimension_of["i"] == 5
+        assert talk.last("result")["result"]["shape"] == [5, 4]
+        kept = talk.last("keep-blob")
+        assert np.frombuffer(base64.b64decode(kept["base64"]), "<f8").tolist() == list(range(15))
+
+    conversation(part)
+
+
+@pytest.mark.parametrize(
+    ("onto", "shape", "code"), [(None, (5, 3), "no-tensor-chosen"), ("t1", (5,), "wrong-axes")]
+)
+def test_an_array_without_a_place_is_refused(
+    onto: str | None, shape: tuple[int, ...], code: str
+) -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices())
+        data = _npy(np.zeros(shape))
+        talk.ask("open", format=None, name="a.npy", text=None, base64=data, onto=onto, options={})
+        assert talk.last("error")["error"]["code"] == code
+
+    conversation(part)
+
+
+def test_stored_arrays_are_asked_for_and_then_computed_with() -> None:
+    async def part(first: Talk) -> None:
+        first.hello(matrices())
+        data = _npy(np.ones((2, 3)))
+        first.ask("open", format=None, name="a.npy", text=None, base64=data, onto="t1", options={})
+        kept = first.last("keep-blob")
+        await first.quiet()
+
+        later = Talk()
+        later.hello(first.session.desk.committed)
+        await later.quiet()
+        assert later.last("need-blobs")["hashes"] == [kept["hash"]]
+        assert later.last("error")["error"]["code"] == "array-missing"
+        later.ask("blobs", blobs=[{"hash": kept["hash"], "base64": kept["base64"]}])
+        await later.quiet()
+        assert later.last("result")["result"]["shape"] == [2, 4]
+
+    conversation(part)
+
+
+def test_what_does_not_fit_is_refused_before_it_starts_and_can_be_sliced() -> None:
+    async def part(talk: Talk) -> None:
+        text = "ab,bc,cd,da->"
+        options = {"sizes": dict.fromkeys("abcd", 40)}
+        talk.ask(
+            "open", format="einsum", name="", text=text, base64=None, onto=None, options=options
+        )
+        await talk.quiet()
+        assert talk.last("plan")["plan"]["refused"]["code"] == "does-not-fit"
+        assert talk.all("result") == []
+        talk.ask("run", backend="auto", dtype=None, slice=True)
+        await talk.quiet()
+        assert int(talk.last("plan")["plan"]["nSlices"]) > 1
+        assert talk.last("result")["result"]["shape"] == []
+
+    # Four inputs are 51,200 bytes and two intermediates 25,600; a slice has smaller ones.
+    conversation(part, limit_bytes=51_200 + 8_000)
+
+
+def test_arranging_keeps_what_the_user_placed() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(template("mps", {"n": 4}))
+        talk.commands({"kind": "move", "positions": {"t2": [777, 555]}, "anchors": {}})
+        talk.ask("layout")
+        await talk.quiet()
+        marks = talk.session.desk.committed.diagram.marks
+        assert (marks["t2"].x, marks["t2"].y) == (777, 555)
+        assert talk.last("apply")["gesture"] == "Arrange"
+
+    conversation(part)
+
+
+def test_looking_inside_follows_the_value() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices())
+        await talk.quiet()
+        talk.ask("inspect", tensor=None, fixed={}, rows=[], columns=[], dark=False)
+        assert talk.last("inspection")["rows"] == ["i"]
+        shown = talk.session.inspection.image.data["image"][0].copy()
+        seed = {"kind": "random", "seed": 99, "distribution": "normal"}
+        talk.commands({"kind": "set-array", "id": "t1", "array": seed})
+        await talk.quiet()
+        assert (talk.session.inspection.image.data["image"][0] != shown).any()
+
+    conversation(part)
+
+
+def test_a_run_can_be_stopped() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices(700, 700, 700))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        talk.ask("cancel")
+        await talk.quiet()
+        said = [notice["message"] for notice in talk.all("stale")]
+        assert said[-1:] == ["Stopped. The value is that of an earlier drawing."] or talk.all(
+            "result"
+        )
+
+    conversation(part)
+
+
+def test_our_own_bugs_reach_the_user_and_do_not_end_the_session() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices())
+        talk.ask("commands")  # no phase, no commands: a malformed request
+        assert talk.last("error")["error"]["code"] == "internal"
+        talk.commands({"kind": "set-title", "title": "still here"})
+        assert talk.session.desk.committed.title == "still here"
+
+    conversation(part)
