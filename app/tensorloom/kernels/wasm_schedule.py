@@ -160,8 +160,9 @@ def _gemm(spec: KernelSpec, element: Element) -> Schedule:
     inner = max(tile_rows, 3) * (2 if element.complex else 1)
     contiguous = any(axis.out == 1 and axis.size >= element.columns // 2 for axis in spec.columns)
     store = tile_rows * (2 if contiguous else 4 * min(n, element.columns))
-    packing = k * (m + n)
-    cycles = 150 + batch * (100 + packing + tiles * (40 + store + k * inner))
+    side_by_side = any(axis.right == 1 and axis.size >= element.columns for axis in spec.columns)
+    packing = k * (m + n * (0.5 if side_by_side else 1.5))
+    cycles = 150 + batch * (100 + packing + tiles * (22 + store + k * inner))
     runs = _runs([(axis.size, axis.right) for axis in _ordered("contracted", spec.contracted)])
     header = (k, tile_rows, PANEL_ROWS // tile_rows * tile_rows, int(runs), 0)
     return Schedule(
@@ -194,7 +195,7 @@ def _run(spec: KernelSpec, element: Element, axis: LoopAxis, *, swapped: bool) -
     vectors, rest = divmod(axis.size * element.bytes, 16)
     each = (1 if axis.left == 0 else 1.5) * (2 if element.complex else 1)
     spans = k // 4 + k % 4 // 2 + k % 2
-    cycles = spans * (15 + 0.8 * vectors) + 0.6 * each * k * vectors
+    cycles = spans * (15 + vectors) + 0.6 * each * k * vectors
     cycles += rest // element.bytes * 4 * (spans + k)
     return Schedule(
         kernel=Kernel(form="run", dtype=spec.dtype, mode="unit" if axis.left else "splat"),
