@@ -20,6 +20,7 @@ export interface Selection {
 export interface Toast {
   id: number;
   error: ErrorJson;
+  readonly passing?: boolean;
 }
 
 export type Theme = "system" | "light" | "dark";
@@ -186,9 +187,10 @@ export class EditorStore {
     if (old?.tensor !== what?.tensor || old?.index !== what?.index) this.set({ hover: what });
   }
 
-  complain(error: ErrorJson): void {
+  /** A passing complaint is about the value of the moment: the next value takes it back. */
+  complain(error: ErrorJson, passing = false): void {
     const same = this.state.toasts.filter((toast) => toast.error.message !== error.message);
-    this.set({ toasts: [...same, { id: this.nextToast++, error }].slice(-3), progress: null });
+    this.set({ toasts: [...same, { id: this.nextToast++, error, passing }].slice(-3), progress: null });
   }
 
   dismiss(id: number): void {
@@ -231,7 +233,7 @@ export class EditorStore {
         this.set({ progress: notice });
         break;
       case "result":
-        this.set({ result: notice.result, stale: null, progress: null });
+        this.set({ result: notice.result, stale: null, progress: null, toasts: this.state.toasts.filter(({ passing }) => !passing) });
         break;
       case "stale":
         this.set({ stale: notice.message, progress: null });
@@ -240,7 +242,7 @@ export class EditorStore {
         this.set({ inspection: notice });
         break;
       case "error":
-        this.complain(notice.error);
+        this.complain(notice.error, notice.seq === null);
         break;
       case "need-blobs":
         void this.drafts.blobs(notice.hashes).then((blobs) => blobs.length > 0 && this.request({ kind: "blobs", blobs }));
