@@ -2,6 +2,7 @@
  * The workbench without Python, for tests of the canvas: a stand-in acknowledges every request.
  *
  * `window.harness` gives tests the store, what was asked of Python, and a way to open a document.
+ * With `?start` in the address the page begins as the real one does: link, draft or example.
  */
 
 import flowStyles from "@xyflow/react/dist/base.css";
@@ -9,6 +10,7 @@ import { createRoot } from "react-dom/client";
 import { App } from "../../../app/tensorloom/view/editor/App.tsx";
 import canvasStyles from "../../../app/tensorloom/view/editor/canvas/canvas.css";
 import type { DocumentJson, Notice, Request } from "../../../app/tensorloom/view/editor/protocol.ts";
+import { start } from "../../../app/tensorloom/view/editor/start.ts";
 import { store } from "../../../app/tensorloom/view/editor/store.ts";
 import { installFonts } from "../../../app/tensorloom/view/editor/styles/fonts.ts";
 import { chromeStyles } from "../../../app/tensorloom/view/editor/styles/sheet.ts";
@@ -35,6 +37,15 @@ Object.assign(globalThis, {
     document: () => store.get().document,
   },
 });
+
+if (location.search === "?start") {
+  const array = { kind: "constant", value: 1 } as const;
+  const example: DocumentJson = {
+    tensorloom: 1, title: "Example", dtype: "float64", tensors: [{ id: "t1", name: "E", indices: ["i"], array }],
+    dimensions: { i: 3 }, output: ["i"], marks: { t1: { x: 0, y: 0, shape: "circle", colour: "blue" } }, anchors: {},
+  };
+  await start(store, { opening: JSON.stringify(example), notices: "[]" });
+}
 
 store.connect((request) => {
   requests.push(request);

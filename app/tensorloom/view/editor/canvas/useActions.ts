@@ -18,7 +18,8 @@ import { removal } from "./removals.ts";
 import type { Scene } from "./scene.ts";
 
 const STEP = 10;
-const GLIDE = { duration: 150 };
+/** As everything that moves: quick, and not at all when the system asks for reduced motion. */
+const glideOptions = () => ({ duration: globalThis.matchMedia?.("(prefers-reduced-motion: reduce)").matches ? 0 : 150 });
 
 export interface CanvasParts {
   canvas: RefObject<HTMLElement | null>;
@@ -39,7 +40,7 @@ export function useActions(scene: Scene, parts: CanvasParts): { fit: (glide: boo
     const box = now.current.parts.canvas.current;
     if (!box || box.clientWidth === 0) return;
     if (now.current.scene.tensors.length === 0) void flow.setViewport({ x: 0, y: 0, zoom: 1 });
-    else void flow.setViewport(fitted(sceneBox(now.current.scene), box.clientWidth, box.clientHeight), glide ? GLIDE : {});
+    else void flow.setViewport(fitted(sceneBox(now.current.scene), box.clientWidth, box.clientHeight), glide ? glideOptions() : {});
   };
 
   useEffect(() => {
@@ -73,7 +74,7 @@ export function useActions(scene: Scene, parts: CanvasParts): { fit: (glide: boo
       const box = now.current.parts.canvas.current;
       const { x, y } = toScreen(at, view());
       const seen = box && x > 30 && y > 30 && x < box.clientWidth - 30 && y < box.clientHeight - 30;
-      if (!seen) void flow.setCenter(at.x, at.y, { zoom: view().zoom, ...GLIDE });
+      if (!seen) void flow.setCenter(at.x, at.y, { zoom: view().zoom, ...glideOptions() });
     };
     const unregister = registerActions({
       "add-tensor": add("circle"),
@@ -108,9 +109,9 @@ export function useActions(scene: Scene, parts: CanvasParts): { fit: (glide: boo
       "nudge-down": move(0, 1),
       tidy: () => void store.request({ kind: "layout" }),
       fit: () => fit(true),
-      "zoom-in": () => void flow.zoomIn(GLIDE),
-      "zoom-out": () => void flow.zoomOut(GLIDE),
-      "zoom-reset": () => void flow.zoomTo(1, GLIDE),
+      "zoom-in": () => void flow.zoomIn(glideOptions()),
+      "zoom-out": () => void flow.zoomOut(glideOptions()),
+      "zoom-reset": () => void flow.zoomTo(1, glideOptions()),
       next: walk(1),
       previous: walk(-1),
     });

@@ -4,7 +4,7 @@ import { useOnViewportChange, useReactFlow, useStore } from "@xyflow/react";
 import { type RefObject, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { DocumentJson } from "../protocol.ts";
 import { store, useEditor } from "../store.ts";
-import { sceneBox, toDiagram, wellSeen } from "./fit.ts";
+import { sceneBox, toDiagram, toScreen, type View, wellSeen } from "./fit.ts";
 import type { Box } from "./points.ts";
 import { CROWD, type Scene } from "./scene.ts";
 
@@ -61,9 +61,22 @@ export function useFitting(scene: Scene, canvas: RefObject<HTMLElement | null>, 
   useEffect(() => {
     fresh.seen();
     const box = canvas.current;
-    if (!fresh.now || !box || document.tensors.length === 0) return;
-    const small = fresh.before !== null && document.tensors.length === 1;
-    if (!small && !wellSeen(sceneBox(scene), flow.getViewport(), box.clientWidth, box.clientHeight)) fitting.current(scene.tensors.length <= CROWD && fresh.before !== null);
+    if (!box || document.tensors.length === 0) return;
+    const view = flow.getViewport();
+    const room = { width: box.clientWidth, height: box.clientHeight };
+    const first = fresh.before !== null && document.tensors.length === 1;
+    const lost = fresh.now ? !first && !wellSeen(sceneBox(scene), view, room.width, room.height) : addedOutside(fresh.before, document, view, room);
+    if (lost) fitting.current(scene.tensors.length <= CROWD && fresh.before !== null);
     // Only the document decides; the scene glides and the view is the user's.
   }, [document]);
+}
+
+/** Whether something came that the user cannot see: from typed text, a file or the clipboard. */
+function addedOutside(before: DocumentJson | null, now: DocumentJson, view: View, { width, height }: { width: number; height: number }): boolean {
+  return now.tensors.some(({ id }) => {
+    const mark = now.marks[id];
+    if (!mark || before?.marks[id]) return false;
+    const { x, y } = toScreen(mark, view);
+    return x < 0 || y < 0 || x > width || y > height;
+  });
 }
