@@ -25,6 +25,7 @@ from tensorloom.execute.scaling import finished
 from tensorloom.kernels.lower import lower
 from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.plan.slicing import sliced_to_fit
+from tensorloom.platform import IN_BROWSER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,6 +52,11 @@ NARROW: Mapping[DType, DType] = {
     "complex64": "complex64",
     "complex128": "complex64",
 }
+
+
+HOST_MS, HOST_MS_PER_TENSOR = (0.2, 0.01) if IN_BROWSER else (0.03, 0.001)
+"""What a run costs around the backend: casting arrays, bounding the error (Pyodide 314, 3 to 282
+tensors) [ms]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,8 +163,12 @@ def _candidates(
 
 
 def _attempt(backend: Backend, plan: Plan, program: Program) -> Attempt:
+    around = HOST_MS + HOST_MS_PER_TENSOR * len(plan.tree.inputs)
     return Attempt(
-        backend=backend, plan=plan, program=program, predicted_ms=backend.predicted_ms(program)
+        backend=backend,
+        plan=plan,
+        program=program,
+        predicted_ms=around + backend.predicted_ms(program),
     )
 
 
