@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,28 @@ class Server(http.server.ThreadingHTTPServer):
     """A server that does not complain of browsers which hang up early."""
 
     daemon_threads = True
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401  # base class's own
+        self.open: set[socket.socket] = set()
+        super().__init__(*args, **options)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """A new connection, remembered until it is closed."""
+        request, address = super().get_request()
+        self.open.add(request)
+        return request, address
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401  # base class's own
+        """Close a connection."""
+        self.open.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Close the connections that browsers keep for later, too: the server is gone."""
+        super().server_close()
+        for request in list(self.open):
+            with suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # base class's own
         """Say nothing of closed connections, everything of other errors."""

@@ -20,7 +20,15 @@ export function fetchAll(base: string, build: BuildRecord, mode: StartMode, stat
     const share = total > 0 ? Math.min(1, received / total) : 0;
     status(`Fetching Python, ${(received / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`, 0.05 + 0.5 * share);
   };
-  return new Map(names.map((name) => [name, fetchOne(new URL(`${build.python}${name}`, base), progress)]));
+  progress(0);
+  return new Map(
+    names.map((name) => {
+      const file = fetchOne(new URL(`${build.python}${name}`, base), progress);
+      // Whoever waits for the file sees the error; if the start failed before, nobody does.
+      file.catch(() => undefined);
+      return [name, file];
+    }),
+  );
 }
 
 /** A whole file, inflated if its name ends in `.gz`. */

@@ -32,6 +32,8 @@ async function start(base: string, build: BuildRecord, mode: StartMode, reason: 
   // Asking for a GPU takes a while where its process must start first; Python need not wait for it.
   const asked = engineFeatures();
   pyodide = mode === "snapshot" ? await startFromSnapshot(base, build, fetched, status) : await startFromArchives(base, build, fetched, status);
+  // For the console of the developer tools, under its usual name.
+  Object.assign(globalThis, { pyodide });
   features = { ...(await asked), snapshot: mode === "snapshot", snapshotReason: reason };
   registerPageModule(pyodide, base, build, features);
   statics = pyodide.pyimport("tensorloom.view.static");

@@ -41,9 +41,11 @@ async function keep(cache: Cache, address: string): Promise<void> {
 }
 
 /** Removes the caches of other builds once no page is left that may need them. */
-async function tidy(newcomer: string): Promise<void> {
+async function tidy(loaded: string): Promise<void> {
+  // A newer worker that is being installed fills its own cache just now.
+  if (scope.registration.installing ?? scope.registration.waiting) return;
   const pages = await scope.clients.matchAll({ type: "window", includeUncontrolled: true });
-  if (pages.some((page) => page.id !== newcomer)) return;
+  if (pages.some((page) => page.id !== loaded)) return;
   const names = await caches.keys();
   await Promise.all(names.filter((name) => name.startsWith(PREFIX) && name !== CACHE).map((name) => caches.delete(name)));
 }
@@ -68,7 +70,10 @@ function isHome(address: URL): boolean {
 
 scope.addEventListener("install", (event) => event.waitUntil(install()));
 
-scope.addEventListener("activate", (event) => event.waitUntil(Promise.all([scope.clients.claim(), tidy("")])));
+scope.addEventListener("activate", (event) => event.waitUntil(scope.clients.claim()));
+
+/** A page says that it has loaded all it needs. */
+scope.addEventListener("message", (event) => event.waitUntil(tidy((event.source as Client | null)?.id ?? "")));
 
 scope.addEventListener("fetch", (event) => {
   const address = new URL(event.request.url);
@@ -76,6 +81,5 @@ scope.addEventListener("fetch", (event) => {
   if (event.request.mode === "navigate") {
     if (!isHome(address)) return;
     event.respondWith(page(event.request));
-    event.waitUntil(tidy(event.resultingClientId));
   } else if (!address.search) event.respondWith(file(event.request));
 });

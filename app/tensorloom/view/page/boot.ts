@@ -244,6 +244,8 @@ prerendered.catch((error: unknown) => boot.say({ message: `The workbench could n
 async function keepForOffline(): Promise<void> {
   const address = new URL(`service-worker.js?start=${boot.features?.snapshot ? "snapshot" : "pyc"}`, base);
   await navigator.serviceWorker.register(address, { updateViaCache: "none" });
+  const { active } = await navigator.serviceWorker.ready;
+  active?.postMessage("loaded");
 }
 if ("serviceWorker" in navigator && globalThis.isSecureContext) {
   boot.ready.then(keepForOffline).catch((error: unknown) => console.warn(error));
