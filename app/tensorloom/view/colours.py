@@ -86,7 +86,6 @@ def _wheel(phase: Floats) -> Floats:
 def _gamma(linear: Floats) -> Floats:
     # Both branches and the threshold are IEC 61966-2-1.
     curved = 1.055 * np.power(linear, 1 / 2.4) - 0.055
-    curved = 1.055 * np.power(linear, 1 / 2.4) - 0.055
     return np.where(linear <= SRGB_KNEE, 12.92 * linear, curved)
 
 
