@@ -153,6 +153,7 @@ export function useGestures(scene: Scene, canvas: RefObject<HTMLElement | null>,
     canvas.current?.releasePointerCapture(event.pointerId);
     hold(null);
     scrub.current = null;
+    store.hover(null);
     if (done) dropped(store, done);
     if (scrubbed && scrubbed.last !== scrubbed.from) setDimension(scrubbed.index, scrubbed.last, "commit");
     else if (scrubbed) store.cancelGesture();
