@@ -242,7 +242,8 @@ export class EditorStore {
         this.set({ inspection: notice });
         break;
       case "error":
-        this.complain(notice.error, notice.seq === null);
+        // Python's None comes through Panel as undefined.
+        this.complain(notice.error, (notice.seq ?? null) === null);
         break;
       case "need-blobs":
         void this.drafts.blobs(notice.hashes).then((blobs) => blobs.length > 0 && this.request({ kind: "blobs", blobs }));

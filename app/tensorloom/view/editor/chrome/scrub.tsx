@@ -24,7 +24,8 @@ const bounded = (value: number): number => Math.min(MAX_DIMENSION, Math.max(1, M
 
 export function Scrub({ value, label, className, children, onChange, onCancel, onPick }: ScrubProps) {
   const drag = useRef<{ x: number; from: number; last: number; moved: boolean } | null>(null);
-  const [typing, setTyping] = useState(false);
+  /** What typing begins with: the number, selected, or the digit that was pressed; null while nobody types. */
+  const [typing, setTyping] = useState<{ text: string; selected: boolean } | null>(null);
   const element = useRef<HTMLSpanElement>(null);
 
   useEffect(() => {
@@ -38,8 +39,8 @@ export function Scrub({ value, label, className, children, onChange, onCancel, o
     return () => globalThis.removeEventListener("keydown", escape, { capture: true });
   }, [onCancel]);
 
-  if (typing) return <TypedNumber className={className} label={label} value={value} onDone={(typed) => {
-    setTyping(false);
+  if (typing) return <TypedNumber className={className} label={label} start={typing} onDone={(typed) => {
+    setTyping(null);
     if (typed !== null && typed !== value) onChange(typed, "commit");
   }}>{children}</TypedNumber>;
 
@@ -71,7 +72,7 @@ export function Scrub({ value, label, className, children, onChange, onCancel, o
         drag.current = null;
         if (!done) return;
         if (done.moved) onChange(done.last, "commit");
-        else setTyping(true);
+        else setTyping({ text: String(value), selected: true });
       }}
       onPointerCancel={() => {
         if (drag.current?.moved) onCancel();
@@ -80,7 +81,8 @@ export function Scrub({ value, label, className, children, onChange, onCancel, o
       onKeyDown={(event) => {
         const step = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1 }[event.key];
         if (step !== undefined) onChange(bounded(value + step), "commit");
-        else if (event.key === "Enter" || /^\d$/.test(event.key)) setTyping(true);
+        else if (event.key === "Enter") setTyping({ text: String(value), selected: true });
+        else if (/^\d$/.test(event.key)) setTyping({ text: event.key, selected: false });
         else return;
         event.preventDefault();
         event.stopPropagation();
@@ -93,14 +95,14 @@ export function Scrub({ value, label, className, children, onChange, onCancel, o
 }
 
 interface TypedProps {
-  value: number;
+  start: { text: string; selected: boolean };
   label: string;
   className: string;
   children?: ReactNode;
   onDone: (value: number | null) => void;
 }
 
-function TypedNumber({ value, label, className, children, onDone }: TypedProps) {
+function TypedNumber({ start, label, className, children, onDone }: TypedProps) {
   const finished = useRef(false);
   const finish = (text: string | null) => {
     if (finished.current) return;
@@ -116,8 +118,8 @@ function TypedNumber({ value, label, className, children, onDone }: TypedProps) 
         aria-label={label}
         inputMode="numeric"
         autoFocus
-        defaultValue={value}
-        onFocus={(event) => event.currentTarget.select()}
+        defaultValue={start.text}
+        onFocus={(event) => event.currentTarget.setSelectionRange(start.selected ? 0 : start.text.length, start.text.length)}
         onBlur={(event) => finish(event.currentTarget.value)}
         onKeyDown={(event) => {
           event.stopPropagation();
