@@ -22,6 +22,9 @@ ENTRIES = {
     "search.worker": "workers/browser/search.worker.ts",
 }
 
+SERVED = "app/tensorloom/view/editor/served"
+"""Where ``panel serve`` finds the editor and the fonts; not under version control."""
+
 SERVICE_WORKER = "workers/browser/service-worker.ts"
 
 OPTIONS = (
@@ -63,7 +66,7 @@ def bundle(env: Environment, out: Path) -> str:
     """The hash of what was bundled into ``out``; nothing is done where nothing changed."""
     digest = digest_of(_sources(env.root), below=env.root)
     stamp = Stamp(out / ".stamp", digest)
-    if stamp.fresh:
+    if stamp.fresh and (env.root / SERVED).is_dir():
         return digest
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -76,6 +79,10 @@ def bundle(env: Environment, out: Path) -> str:
     fonts.mkdir()
     for name, path in FONTS.items():
         shutil.copyfile(env.modules / path, fonts / name)
+    served = env.root / SERVED
+    shutil.rmtree(served, ignore_errors=True)
+    shutil.copytree(fonts, served / "fonts")
+    shutil.copyfile(out / "editor.js", served / "editor.js")
     stamp.write()
     return digest
 

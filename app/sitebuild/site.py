@@ -47,9 +47,10 @@ def build(env: Environment, *, mirror: str | None = None, snapshot_wanted: bool 
     inputs = files_under(
         *(root / name for name in ("static", "shaders", "app", "workers/browser", "build.py"))
     )
-    words = [str(mirror), str(snapshot_wanted), str(snapshot.possible(env))]
+    # Where the runtime comes from does not matter: it is the same to the byte, or refused.
+    words = [str(snapshot_wanted), str(snapshot.possible(env))]
     stamp = Stamp(cache / "site.stamp", digest_of(inputs, *words, below=root))
-    if stamp.fresh and (out / "index.html").is_file():
+    if stamp.fresh and (out / "index.html").is_file() and (root / bundle.SERVED).is_dir():
         return out
     bundles, python = cache / "bundles", cache / "python"
     bundle.bundle(env, bundles)

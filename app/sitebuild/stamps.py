@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Stamp", "digest_of", "files_under"]
 
-SKIPPED = {"node_modules", "__pycache__", ".venv", "dist", ".cache"}
+SKIPPED = {"node_modules", "__pycache__", ".venv", "dist", ".cache", "served"}
+"""Names of folders and files that are made, not written."""
 
 
 def files_under(*places: Path) -> list[Path]:

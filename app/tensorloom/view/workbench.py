@@ -9,7 +9,7 @@ import panel as pn
 
 from tensorloom.formats.templates import example
 from tensorloom.model import codec
-from tensorloom.view.editor.editor import Editor
+from tensorloom.view.editor.editor import IS_BUILT, Editor
 from tensorloom.view.inspection import Inspection
 from tensorloom.view.session import Session
 
@@ -24,6 +24,8 @@ sessions: list[Session] = []
 
 def workbench() -> Viewable:
     """The whole page as one Panel object."""
+    if not IS_BUILT:
+        return pn.pane.Str("The page's half is not built yet. Run: python3 build.py site")
     inspection = Inspection()
     session = Session(inspection=inspection)
     document = example()

@@ -6,6 +6,7 @@ Messages in both directions are the records of ``protocol.ts``.
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,19 +21,41 @@ if TYPE_CHECKING:
 
     from bokeh.document import Document
 
-__all__ = ["Editor"]
+__all__ = ["IS_BUILT", "Editor", "font_faces"]
 
-BUNDLE = Path(__file__).parent / "editor.bundle.js"
-"""Where the build leaves the bundle for ``panel serve``; the static site has its own copy."""
+SERVED = Path(__file__).parent / "served"
+"""Where the build leaves bundle and fonts for ``panel serve``; the static site has its own."""
+
+BUNDLE = SERVED / "editor.js"
+
+IS_BUILT = IN_BROWSER or BUNDLE.is_file()
+"""Whether the page's half is there: a checkout has it after its first build."""
 
 BUILD_RECORD = Path(__file__).parent.parent.parent / "_build.json"
 """Written into the page's payload: the bundle's address on the static site."""
 
-UNBUILT = """
-export function render() {
-  return "The page's half is not built yet. Run: python3 build.py site";
-}
-"""
+FACES = (
+    ("Inter", "inter.woff2", "100 900", "normal"),
+    ("KaTeX Math", "katex-math-italic.woff2", "400", "italic"),
+    ("KaTeX Main", "katex-main.woff2", "400", "normal"),
+    ("KaTeX Main", "katex-main-italic.woff2", "400", "italic"),
+)
+"""Family, file, weight and style; twin of ``styles/fonts.ts``, where all ranges are."""
+
+
+def font_faces() -> str:
+    """``@font-face`` rules with the fonts in them: ``panel serve`` has no address for files."""
+    rules = []
+    for family, file, weight, style in FACES:
+        path = SERVED / "fonts" / file
+        if path.is_file():
+            data = base64.b64encode(path.read_bytes()).decode()
+            source = f"url(data:font/woff2;base64,{data}) format('woff2')"
+            rules.append(
+                f"@font-face {{ font-family: '{family}'; font-weight: {weight}; "
+                f"font-style: {style}; src: {source}; }}"
+            )
+    return "\n".join(rules)
 
 
 class Editor(ReactComponent):
@@ -49,8 +72,8 @@ class Editor(ReactComponent):
     notices: str = param.String(default="[]")
     inspection: Any = Child()
 
-    _bundle = str(BUNDLE) if BUNDLE.is_file() and not IN_BROWSER else None
-    _esm = UNBUILT
+    _bundle = None if IN_BROWSER or not IS_BUILT else str(BUNDLE)
+    _esm = "export function render() { return null; }"
 
     def __init__(self, on_request: Callable[[dict[str, Any]], None], **parts: Any) -> None:  # noqa: ANN401  # Panel's parameters
         super().__init__(**parts)

@@ -45,7 +45,8 @@ function Workbench({ model, el }: { model: PanelModel; el: HTMLElement }) {
   const [shown, setShown] = React.useState(false);
 
   React.useLayoutEffect(() => {
-    installFonts(globalThis.document, import.meta.url);
+    // Under `panel serve` the fonts come with the page: there is no address beside the bundle.
+    if ("tensorloomBoot" in globalThis) installFonts(globalThis.document, import.meta.url);
     const root = el.getRootNode();
     if (!(root instanceof ShadowRoot) && !(root instanceof Document)) return;
     const sheet = new CSSStyleSheet();
