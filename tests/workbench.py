@@ -9,6 +9,8 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from playwright.sync_api import Error
+
 from page_state import python_answered, until
 from watch import Watch, origin_of
 
@@ -46,11 +48,10 @@ VIEW = """
 }
 """
 
-LIVE = """
-() => {
-  const now = tensorloomStore.get();
-  const idle = !now.stale && !now.progress && tensorloomStore.answered >= tensorloomStore.seq;
-  return now.result && idle && tensorloomStore.liveTimer === null ? now.result : null;
+END = """
+(path) => {
+  const end = path.getPointAtLength(path.getTotalLength()).matrixTransform(path.getScreenCTM());
+  return [end.x, end.y];
 }
 """
 
@@ -118,11 +119,20 @@ class Workbench:
         )
         return found
 
-    def result(self, *, seconds: float = 30) -> dict[str, Any]:
-        """The result that the page shows by itself, once nothing is under way."""
-        self.settle()
-        found: dict[str, Any] = until(self.page, LIVE, seconds=seconds)
-        return found
+    def shows_value(self, value: complex, *, relative: float = 1e-7, seconds: float = 20) -> None:
+        """Waits for the page to show a scalar by itself.
+
+        Raises:
+            AssertionError: It shows another one.
+        """
+        close = f"Math.hypot(re - ({value.real}), im - ({value.imag})) <= {relative * abs(value)}"
+        try:
+            self.until(
+                f"(([re, im]) => {close})(now.result?.scalar ?? [NaN, NaN])", seconds=seconds
+            )
+        except Error:
+            shown = self.state("now.result?.scalar")
+            raise AssertionError(f"The page shows {shown}, not {value}") from None
 
     # --- doing ----------------------------------------------------------------------------------
 
@@ -203,6 +213,26 @@ class Workbench:
         """Halfway between two tensors: on their bond, if it is straight."""
         (x, y), (u, v) = self.tensor(one), self.tensor(other)
         return (x + u) / 2, (y + v) / 2
+
+    def paper(self, x: float, y: float) -> Point:
+        """A point of the canvas, in parts of its width and height."""
+        box = self._box(".tl-canvas")
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+    def number(self, index: str) -> Point:
+        """The dimension that stands beside an index."""
+        box = self._box(f'.tl-dimension[data-dimension-of="{index}"]')
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def end(self, index: str) -> Point:
+        """The free end of an open leg."""
+        x, y = self.page.locator(f'.tl-bond[data-index="{index}"] path').first.evaluate(END)
+        return x, y
+
+    def _box(self, selector: str) -> Any:  # Playwright's box
+        box = self.page.locator(selector).first.bounding_box()
+        assert box is not None, selector
+        return box
 
     def id_of(self, name: str) -> str:
         tensors = self.document()["tensors"]
