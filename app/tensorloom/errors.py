@@ -5,7 +5,7 @@
     │   ├── NetworkError        a network that contradicts itself
     │   ├── EquationError       einsum text; ``where`` holds the character span
     │   ├── DocumentError       files, links, drafts, commands
-    │   └── FileFormatError     OpenQASM, UAI, network JSON, npy/npz; ``where`` holds line and column
+    │   └── FileFormatError     OpenQASM, UAI, network JSON, npy; ``where`` holds line and file
     ├── PlanError               no contraction tree within the limits
     ├── KernelError
     │   └── UnsupportedKernel   this backend cannot; the next one is asked, visibly

@@ -58,6 +58,14 @@ class Backend(Protocol):
         """Which one this is."""
 
     @property
+    def detail(self) -> str:
+        """The device in a few words."""
+
+    @property
+    def is_software(self) -> bool:
+        """Whether it computes on the CPU."""
+
+    @property
     def dtypes(self) -> tuple[DType, ...]:
         """Element types it computes in."""
 

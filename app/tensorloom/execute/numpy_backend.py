@@ -77,6 +77,8 @@ class NumpyBackend:
     """
 
     name: BackendName = "numpy"
+    detail = "The reference, on the CPU."
+    is_software = True
     dtypes: tuple[DType, ...] = ("float64", "complex128", "float32", "complex64")
 
     def __init__(self, *, limit_bytes: int = 2 << 30, rates: Rates | None = None) -> None:

@@ -62,6 +62,7 @@ class WasmBackend:
     """
 
     name: BackendName = "wasm"
+    is_software = True
     dtypes: tuple[DType, ...] = ("float64", "complex128", "float32", "complex64")
 
     def __init__(
@@ -72,6 +73,11 @@ class WasmBackend:
         self._kernels = WasmKernels(host)
         self._prepared: dict[int, Prepared] = {}
         self._settled: dict[int, Settled] = {}
+
+    @property
+    def detail(self) -> str:
+        """The device in a few words."""
+        return f"SIMD {'with' if self._kernels.relaxed else 'without'} fused multiply-add."
 
     def predicted_ms(self, program: Program) -> float:
         """Expected duration [ms]."""

@@ -69,6 +69,10 @@ class GpuDevice(Protocol):
         """Adapter in words."""
 
     @property
+    def is_software(self) -> bool:
+        """Whether the adapter computes on the CPU."""
+
+    @property
     def limits(self) -> GpuLimits:
         """What matters for choosing kernels."""
 
@@ -114,6 +118,17 @@ class WebGpuBackend:
         self.device = device
         self.rates = rates
         self.limit_bytes = device.limit_bytes
+
+    @property
+    def detail(self) -> str:
+        """The device in a few words."""
+        simulated = ", simulated on the CPU" if self.is_software else ""
+        return f"{self.device.description}{simulated}."
+
+    @property
+    def is_software(self) -> bool:
+        """Whether the adapter computes on the CPU."""
+        return self.device.is_software
 
     def predicted_ms(self, program: Program) -> float:
         """Expected duration, upload and readback included [ms]."""

@@ -69,19 +69,16 @@ def _units_before(text: str) -> Callable[[int], int]:
 
 def device_json(found: Available) -> Notice:
     """``DeviceJson``: where this page computes and what stands in for what is missing."""
-    backends = [
-        {"name": name, "available": True, "detail": getattr(backend, "detail", "")}
+    backends: list[Notice] = [
+        {"name": name, "available": True, "detail": backend.detail}
         for name, backend in found.backends.items()
     ]
     backends += [
         {"name": name, "available": False, "detail": why} for name, why in found.missing.items()
     ]
-    if "wasm" in found.backends:
-        sentence = "Runs on this CPU, 64-bit"
-    elif "webgpu" in found.backends:
-        sentence = "Runs on this GPU and in numpy"
-    else:
-        sentence = "Runs in numpy, 64-bit"
+    cpu = "Runs on this CPU, 64-bit" if "wasm" in found.backends else "Runs in numpy, 64-bit"
+    gpu = found.backends.get("webgpu")
+    sentence = cpu if gpu is None or gpu.is_software else f"{cpu}, and on this GPU"
     return {"sentence": sentence, "backends": backends, "replaced": list(replaced())}
 
 
