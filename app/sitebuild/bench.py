@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-ON_SITE = ("start",)
+ON_SITE = ("start", "kernels")
 """Kinds that are measured on the built site."""
 
 

@@ -14,9 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import platform
-import re
 import shutil
 import tempfile
 import time
@@ -24,6 +21,8 @@ import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
+
+from report import MACHINE, table, write_section
 
 from sitebuild import environment, runtime
 from tensorloom.plan.cost import cost_of
@@ -34,7 +33,7 @@ CORE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip
 WHEELS = ("numpy-", "cotengra-", "opt_einsum-", "autoray-")
 PLANNER = ("__init__.py", "errors.py", "model/", "plan/")
 GOAL = 10
-HEADING = "## Contraction trees"
+HEADING = "Contraction trees"
 
 Json = dict[str, Any]
 
@@ -172,25 +171,14 @@ def _write(rows: list[list[str]], seconds: float) -> None:
         f"auto-hq, {seconds:.0f} s",
         "ratio",
     ]
-    table = "\n".join(
-        "| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *rows)
-    )
-    machine = (
-        f"{os.cpu_count()} processors, {platform.machine()}, Python {platform.python_version()}"
-    )
-    text = (
-        f"{HEADING}\n\n"
+    write_section(
+        HEADING,
         f"log10 of the multiply-adds; one trial each, made by `python3 build.py bench trees` on "
-        f'{machine}, shared with other work. "Tab" is the search of the page in the site\'s '
+        f'{MACHINE}, shared with other work. "Tab" is the search of the page in the site\'s '
         f"Pyodide under Node, one thread; auto-hq is cotengra's preset, native, all processors, "
         "without kahypar. Ratio: multiply-adds of tab over auto-hq; "
-        f"the goal is at most {GOAL}.\n\n{table}\n"
+        f"the goal is at most {GOAL}.\n\n{table(heads, rows)}",
     )
-    page = ROOT / "docs" / "benchmarks.md"
-    old = page.read_text() if page.is_file() else "# Benchmarks\n"
-    section = re.compile(rf"^{HEADING}$.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-    new = section.sub(lambda _: f"{text}\n", old) if section.search(old) else f"{old}\n{text}"
-    page.write_text(new.rstrip() + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,40 @@
+"""Sections of ``docs/benchmarks.md``: each benchmark replaces its own and leaves the others."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["MACHINE", "table", "write_section"]
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+
+MACHINE = f"{os.cpu_count()} processors, {platform.machine()}, Python {platform.python_version()}"
+"""What every figure must name."""
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = (heads, ["---"] * len(heads), *rows)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def write_section(heading: str, text: str, page: Path = PAGE) -> None:
+    """Put a section into the page, in place of the one with the same heading.
+
+    Args:
+        heading: Without the marks, such as ``Contraction trees``.
+        text: Markdown below it.
+        page: The page.
+    """
+    old = page.read_text() if page.is_file() else "# Benchmarks\n"
+    new = f"## {heading}\n\n{text.strip()}\n"
+    section = re.compile(rf"^## {re.escape(heading)}$.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+    whole = section.sub(lambda _: f"{new}\n", old) if section.search(old) else f"{old}\n{new}"
+    page.write_text(whole.rstrip() + "\n")
