@@ -76,6 +76,7 @@ class LiveValue:
         self._document: Document | None = None
         self._dragging = False
         self._stale = False
+        self._unsettled = False
         self._generation = 0
         self._asked = 0
         self._stopped = 0
@@ -99,7 +100,7 @@ class LiveValue:
         old = self._document
         same = old is not None and (old.network, old.dtype) == (document.network, document.dtype)
         self._document, self._dragging = document, dragging
-        if same and not anew and not self._stale:
+        if same and not anew and not self._stale and (dragging or not self._unsettled):
             return
         if anew:
             self._asked = self._generation + 1
@@ -172,6 +173,12 @@ class LiveValue:
         if kept is None:
             self.stop_search()
             self._slicing = False
+            kept = quick(network)
+        elif kept is not self.plan and kept.finder == "optimal":
+            self._unsettled = True
+        if self._unsettled and not self._dragging:
+            # Small enough to prove again in milliseconds, now that the sizes are settled.
+            self._unsettled = False
             kept = quick(network)
         self.plan = kept
         return kept

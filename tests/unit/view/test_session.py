@@ -137,6 +137,29 @@ def test_a_dimension_in_the_air_changes_the_value() -> None:
     conversation(part)
 
 
+def test_the_tree_is_kept_in_a_drag_and_proved_again_on_release() -> None:
+    async def part(talk: Talk) -> None:
+        talk.ask("open", format=None, name="", text="ij,jk,kl->il", base64=None, onto=None,
+                 options={"sizes": {"i": 2, "j": 9, "k": 9, "l": 9}})  # fmt: skip
+        await talk.quiet()
+        first = talk.last("plan")["plan"]
+        assert (first["proved"], first["steps"][0]["left"], first["steps"][0]["right"]) == (
+            True, 0, 1,
+        )  # fmt: skip
+        wide = {"kind": "set-dimension", "name": "i", "dimension": 99}
+        talk.commands(wide, phase="live")
+        await talk.quiet()
+        held = talk.last("plan")["plan"]
+        assert (held["proved"], held["steps"][0]["left"]) == (False, 0)
+        talk.commands(wide)
+        await talk.quiet()
+        settled = talk.last("plan")["plan"]
+        assert settled["proved"]
+        assert int(settled["mulAdds"]) <= int(held["mulAdds"])
+
+    conversation(part)
+
+
 def test_what_is_slow_waits_for_release() -> None:
     async def part(talk: Talk) -> None:
         talk.hello(matrices())
