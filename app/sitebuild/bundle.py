@@ -18,6 +18,7 @@ __all__ = ["bundle", "bundle_one", "bundle_tests"]
 ENTRIES = {
     "boot": "app/tensorloom/view/page/boot.ts",
     "editor": "app/tensorloom/view/editor/index.tsx",
+    "fetch.worker": "workers/browser/fetch.worker.ts",
     "python.worker": "workers/browser/python.worker.ts",
     "search.worker": "workers/browser/search.worker.ts",
 }

@@ -5,7 +5,7 @@ import type { BuildRecord, StartMode } from "./messages.ts";
 export type Fetched = Map<string, Promise<ArrayBuffer>>;
 export type Status = (message: string, fraction: number) => void;
 
-const FILES: Record<StartMode, readonly string[]> = {
+export const FILES: Record<StartMode, readonly string[]> = {
   snapshot: ["snapshot.bin.gz", "libraries.bin.gz", "files.bin.gz"],
   pyc: ["numpy.bin.gz", "site.bin.gz", "tensorloom.bin.gz"],
 };
@@ -31,18 +31,24 @@ export function fetchAll(base: string, build: BuildRecord, mode: StartMode, stat
   );
 }
 
-/** A whole file, inflated if its name ends in `.gz`. */
+/** A whole file, inflated if it is packed: some hosts unpack `.gz` on the way, most do not. */
 export async function fetchOne(address: URL, progress: (bytes: number) => void = () => undefined): Promise<ArrayBuffer> {
   const response = await fetch(address);
   if (!response.ok || !response.body) throw new Error(`${address.pathname}: ${response.status}`);
-  const counted = response.body.pipeThrough(
-    new TransformStream<Uint8Array, Uint8Array>({
-      transform(chunk, controller) {
-        progress(chunk.byteLength);
-        controller.enqueue(chunk);
-      },
-    }),
-  );
-  const plain = address.pathname.endsWith(".gz") ? counted.pipeThrough(new DecompressionStream("gzip") as ReadableWritablePair<Uint8Array, Uint8Array>) : counted;
-  return new Response(plain as ReadableStream).arrayBuffer();
+  const reader = response.body.getReader();
+  const first = await reader.read();
+  const packed = first.value?.[0] === 0x1f && first.value[1] === 0x8b;
+  const bytes = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    start(controller) {
+      progress(first.value?.byteLength ?? 0);
+      if (first.value) controller.enqueue(first.value);
+    },
+    async pull(controller) {
+      const part = await reader.read();
+      progress(part.value?.byteLength ?? 0);
+      if (part.value) controller.enqueue(part.value);
+      if (part.done) controller.close();
+    },
+  });
+  return new Response(packed ? bytes.pipeThrough(new DecompressionStream("gzip")) : bytes).arrayBuffer();
 }

@@ -9,7 +9,8 @@
 import { unpack } from "./archive.ts";
 import { createGpuExecutor } from "./webgpu.ts";
 import { engineFeatures } from "./features.ts";
-import { fetchAll, fetchOne } from "./fetching.ts";
+import { fetchOne } from "./fetching.ts";
+import { fetchBeside } from "./fetchingBeside.ts";
 import type { BuildRecord, EngineFeatures, FromWorker, StartMode, ToWorker } from "./messages.ts";
 import type { Pyodide, PyProxy } from "./pyodide.d.ts";
 import { SITE_PACKAGES, startFromArchives } from "./startPyc.ts";
@@ -28,7 +29,7 @@ let features: EngineFeatures | null = null;
 
 async function start(base: string, build: BuildRecord, mode: StartMode, reason: string): Promise<void> {
   const status = (message: string, fraction: number) => say({ type: "status", message, fraction });
-  const fetched = fetchAll(base, build, mode, status);
+  const fetched = fetchBeside(base, build, mode, status);
   // Asking for a GPU takes a while where its process must start first; Python need not wait for it.
   const asked = engineFeatures();
   pyodide = mode === "snapshot" ? await startFromSnapshot(base, build, fetched, status) : await startFromArchives(base, build, fetched, status);

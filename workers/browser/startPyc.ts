@@ -19,23 +19,19 @@ export function pyodideOptions(base: string, build: BuildRecord): Record<string,
   };
 }
 
-/** Pyodide's two modules, each loaded once: the one that starts and the one that Emscripten made. */
+/** Pyodide's two modules: the one that starts and the one that Emscripten made. */
 export interface Core {
   loadPyodide(options: object): Promise<Pyodide>;
   createPyodideModule(settings: object): Promise<LinkedModule>;
 }
 
-/** What Pyodide's modules fetch only once they run; asked for before, all come at the same time. */
-const WANTED_SOON = ["pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json"];
-
+/** The small module at once; `loadPyodide` then fetches the rest while the large one is parsed. */
 export async function importCore(base: string, build: BuildRecord): Promise<Core> {
   const address = (name: string) => new URL(`${build.python}pyodide/${name}`, base).href;
-  for (const name of WANTED_SOON) fetch(address(name)).catch(() => undefined);
-  const [start, module] = await Promise.all([
-    import(address("pyodide.mjs")) as Promise<Pick<Core, "loadPyodide">>,
-    import(address("pyodide.asm.mjs")) as Promise<{ default: Core["createPyodideModule"] }>,
-  ]);
-  return { loadPyodide: start.loadPyodide, createPyodideModule: module.default };
+  const large = import(address("pyodide.asm.mjs")) as Promise<{ default: Core["createPyodideModule"] }>;
+  large.catch(() => undefined);
+  const small = (await import(address("pyodide.mjs"))) as Pick<Core, "loadPyodide">;
+  return { loadPyodide: small.loadPyodide, createPyodideModule: async (settings) => (await large).default(settings) };
 }
 
 export async function startFromArchives(base: string, build: BuildRecord, fetched: Fetched, status: Status): Promise<Pyodide> {
