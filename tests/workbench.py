@@ -6,20 +6,19 @@ Gestures are real ones: mouse and keyboard on the screen. State is read from the
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import Error
 
 from page_state import python_answered, until
-from watch import Watch, origin_of
+from tensorloom.engine import contract_network
+from tensorloom.model import codec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from numpy.typing import NDArray
+    from playwright.sync_api import Page
 
-    from playwright.sync_api import Browser, Page
-
-__all__ = ["EMPTY", "Point", "Workbench", "beside", "ready", "shared_workbench"]
+__all__ = ["EMPTY", "Point", "Workbench", "beside", "native", "ready"]
 
 Point = tuple[float, float]
 
@@ -255,19 +254,6 @@ def ready(page: Page, address: str) -> Workbench:
     return Workbench(page)
 
 
-@contextmanager
-def shared_workbench(browser: Browser, address: str, **options: Any) -> Iterator[Workbench]:
-    """One page for a whole module; what went wrong in it fails the module's last test.
-
-    Args:
-        browser: Chromium.
-        address: Of the site.
-        **options: Of the context.
-    """
-    context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, **options})
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    seen = Watch(origin=origin_of(address))
-    seen.follow(context)
-    yield ready(context.new_page(), address)
-    context.close()
-    assert seen.unexpected() == []
+def native(document: dict[str, Any]) -> NDArray[Any]:
+    """The value of a document by numpy, outside the browser."""
+    return contract_network(codec.from_json(document), backend="numpy").value

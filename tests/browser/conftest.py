@@ -1,4 +1,4 @@
-"""Fixtures of the browser tier: the workbench without Python, for tests of the page's half alone."""
+"""Fixtures of the browser tier: a started workbench, and the page's half alone without Python."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sitebuild import bundle, environment, serve
+from watch import Watch, origin_of
+from workbench import Workbench, ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +31,24 @@ def harness_url(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         shutil.copyfile(env.modules / path, folder / "fonts" / name)
     with serve.background(folder) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def shared_page(browser: Browser, site_url: str) -> Iterator[tuple[Workbench, Watch]]:
+    """One started workbench for all tests that do not need one of their own."""
+    context = browser.new_context(viewport={"width": 1280, "height": 720}, color_scheme="light")
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    seen = Watch(origin=origin_of(site_url))
+    seen.follow(context)
+    yield ready(context.new_page(), site_url), seen
+    context.close()
+
+
+@pytest.fixture
+def bench(shared_page: tuple[Workbench, Watch]) -> Iterator[Workbench]:
+    """The shared workbench with an empty drawing; a problem in the page fails the test."""
+    workbench, seen = shared_page
+    seen.problems.clear()
+    workbench.clear()
+    yield workbench
+    assert seen.unexpected() == []
