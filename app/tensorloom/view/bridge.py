@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tensorloom.engine import backend_choice
 from tensorloom.errors import DocumentError, TensorloomError
 from tensorloom.formats import opening
 from tensorloom.formats.opened import Opened
@@ -65,7 +66,8 @@ async def _open(session: Session, given: dict[str, Any], buffers: Sequence[Any])
 async def _run(session: Session, given: dict[str, Any], _buffers: Sequence[Any]) -> Answer:
     if given["dtype"] is not None:
         check_dtype(given["dtype"])
-    result = await session.live.run_now(given["backend"], given["dtype"])
+    backend = backend_choice(str(given["backend"]))
+    result = await session.live.run_now(backend, given["dtype"])
     record = result_json(result, session.live.result_indices)
     record.pop("scalar")
     record |= {"peakBytes": result.peak_bytes, "mulAdds": result.mul_adds}
