@@ -38,8 +38,10 @@ export async function startFromArchives(base: string, build: BuildRecord, fetche
   const core = await importCore(base, build);
   const pyodide = await core.loadPyodide({ ...pyodideOptions(base, build), createPyodideModule: core.createPyodideModule });
   performance.mark("core started");
+  // The core may be up before the rest has come; until then the line goes on counting bytes.
+  const archives = await Promise.all(fetched.values());
   status("Unpacking", 0.6);
-  for (const data of fetched.values()) unpack(pyodide.FS, await data, SITE_PACKAGES);
+  for (const data of archives) unpack(pyodide.FS, data, SITE_PACKAGES);
   performance.mark("files unpacked");
   status("Importing the workbench", 0.7);
   pyodide.runPython("import importlib; importlib.invalidate_caches(); import tensorloom.view.static as static; static.build()");

@@ -221,8 +221,16 @@ const importShim = Object.assign((address: string) => import(new URL(address, ne
 const held = globalThis as { tensorloomStore?: EditorStore };
 Object.assign(globalThis, { importShim, tensorloomBoot: boot, tensorloom: createApi(boot, () => held.tensorloomStore) });
 
-const wanted = new URLSearchParams(location.search).get("start");
-boot.startWorker(build.snapshot && wanted !== "pyc" ? "snapshot" : "pyc", build.snapshot ? (wanted === "pyc" ? "asked for" : "") : "this site was built without one");
+/** Why Python is not restored from the snapshot; empty where it is. */
+function whyNoSnapshot(): string {
+  if (!build.snapshot) return "this site was built without one";
+  if (new URLSearchParams(location.search).get("start") === "pyc") return "asked for";
+  // It was made where there is JSPI; elsewhere the table of functions has other places, and nothing fits.
+  return "Suspending" in WebAssembly ? "" : "it needs JSPI";
+}
+
+const reason = whyNoSnapshot();
+boot.startWorker(reason ? "pyc" : "snapshot", reason);
 
 /** BokehJS and Panel, whose scripts run while the worker starts; this module does not wait for them. */
 const libraries = new Promise<void>((resolve) => {
