@@ -55,7 +55,12 @@ RECIPES = st.one_of(
     st.builds(ConstantArray, value=st.floats(allow_nan=False, allow_infinity=False)),
     st.just(IdentityArray()),
     st.just(CopyArray()),
-    st.builds(GateArray, name=st.sampled_from(["h", "cx", "u3"]), conjugate=st.booleans()),
+    st.builds(
+        GateArray,
+        name=st.sampled_from(["h", "cx", "u3"]),
+        conjugate=st.booleans(),
+        controls=st.integers(0, 3),
+    ),
     st.builds(InlineArray, values=st.just((1.0, -2.5)), shape=st.just((2,))),
 )
 

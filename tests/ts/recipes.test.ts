@@ -44,13 +44,20 @@ test("a kind is refused where the shape does not allow it", () => {
 test("gates fit by their axes", () => {
   assert.deepEqual(gatesFor([2]).map((gate) => gate.name), ["ket0", "ket1", "bra0", "bra1"]);
   assert.ok(gatesFor([2, 2]).some((gate) => gate.name === "rx"));
-  assert.ok(gatesFor([2, 2, 2, 2]).every((gate) => gate.qubits === 2));
-  assert.deepEqual(gatesFor([2, 2, 2]), []);
+  assert.deepEqual(gatesFor([2, 3]), []);
+});
+
+test("gates are offered with controls in front, those with fewest first", () => {
+  assert.ok(gatesFor([2, 2, 2]).every((gate) => gate.qubits === 1 && gate.axes === 2 && gate.controls === 1));
+  const four = gatesFor([2, 2, 2, 2]).map(({ qubits, controls }) => [qubits, controls].join(" "));
+  assert.deepEqual([...new Set(four)], ["2 0", "1 2"]);
+  assert.equal(gatesFor(new Array<number>(15).fill(2)).length, 0);
 });
 
 test("a changed gate keeps the angles that it still takes", () => {
-  assert.deepEqual(withGate({ kind: "gate", name: "rx", parameters: [0.5], conjugate: true }, "u3"), { kind: "gate", name: "u3", parameters: [0.5, 0, 0], conjugate: true });
-  assert.deepEqual(withGate({ kind: "gate", name: "u3", parameters: [1, 2, 3], conjugate: false }, "x"), { kind: "gate", name: "x", parameters: [], conjugate: false });
+  assert.deepEqual(withGate({ kind: "gate", name: "rx", parameters: [0.5], conjugate: true }, { name: "u3", parameters: 3, controls: 0 }), { kind: "gate", name: "u3", parameters: [0.5, 0, 0], conjugate: true });
+  assert.deepEqual(withGate({ kind: "gate", name: "u3", parameters: [1, 2, 3], conjugate: false, controls: 1 }, { name: "x", parameters: 0, controls: 0 }), { kind: "gate", name: "x", parameters: [], conjugate: false });
+  assert.deepEqual(withGate({ kind: "gate", name: "x", parameters: [], conjugate: false }, { name: "p", parameters: 1, controls: 2 }), { kind: "gate", name: "p", parameters: [0], conjugate: false, controls: 2 });
 });
 
 test("new recipes fit their shape", () => {
@@ -64,6 +71,8 @@ test("new recipes fit their shape", () => {
 test("recipes in words", () => {
   assert.equal(recipeWords({ kind: "random", seed: 7, distribution: "complex-normal" }), "seed 7, complex normal");
   assert.equal(recipeWords({ kind: "gate", name: "rx", parameters: [Math.PI / 2], conjugate: true }), "rx(1.5708)*");
+  assert.equal(recipeWords({ kind: "gate", name: "x", parameters: [], conjugate: false, controls: 1 }), "x with 1 control");
+  assert.equal(recipeWords({ kind: "gate", name: "p", parameters: [0.5], conjugate: false, controls: 2 }), "p(0.5) with 2 controls");
   assert.equal(recipeWords({ kind: "inline", values: [1, 2, 3, 4], shape: [2], complex: true }), "2 typed");
   assert.equal(recipeWords({ kind: "blob", hash: "", shape: [3, 4], dtype: "float64" }), "3 × 4 from a file");
 });

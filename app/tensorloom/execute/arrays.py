@@ -15,6 +15,7 @@ import numpy as np
 
 from tensorloom.errors import DeviceMemoryError, NetworkError, TensorloomError, Where
 from tensorloom.execute.gates import gate_array
+from tensorloom.model.gates import GATES, STATES
 from tensorloom.model.recipe import (
     ArrayRecipe,
     BlobArray,
@@ -173,12 +174,19 @@ def _values(recipe: ArrayRecipe, shape: Shape, store: ArrayStore) -> Array:
             array[(np.arange(min(shape, default=1)),) * len(shape)] = 1.0
             return array
         case GateArray():
-            gate = gate_array(recipe.name, recipe.parameters, conjugate=recipe.conjugate)
-            if gate.shape != shape:
-                raise _wrong_shape(gate, f"the gate '{recipe.name}'", shape)
-            return gate
+            return _gate(recipe, shape)
         case _:
             return _fitted(_given(recipe, store), shape)
+
+
+def _gate(recipe: GateArray, shape: Shape) -> Array:
+    kind = GATES.get(recipe.name) or STATES.get(recipe.name)
+    found = shape if kind is None else (2,) * (recipe.controls + kind.n_axes)
+    if found != shape:  # before it is made: a document may ask for any number of controls
+        raise _wrong_shape(found, f"the gate '{recipe.name}'", shape)
+    return gate_array(
+        recipe.name, recipe.parameters, conjugate=recipe.conjugate, controls=recipe.controls
+    )
 
 
 def _given(recipe: InlineArray | BlobArray, store: ArrayStore) -> Array:
@@ -227,7 +235,7 @@ def _fitted(array: Array, shape: Shape) -> Array:
     recipe still holds every number.
     """
     if array.ndim != len(shape):
-        raise _wrong_shape(array, "the given array", shape)
+        raise _wrong_shape(array.shape, "the given array", shape)
     if array.shape == shape:
         return array
     common = tuple(slice(min(pair)) for pair in zip(array.shape, shape, strict=True))
@@ -236,12 +244,12 @@ def _fitted(array: Array, shape: Shape) -> Array:
     return fitted
 
 
-def _wrong_shape(array: Array, what: str, shape: Shape) -> NetworkError:
+def _wrong_shape(found: Shape, what: str, shape: Shape) -> NetworkError:
     return NetworkError(
         "array-shape",
-        f"The tensor has shape {shape}, but {what} has shape {array.shape}.",
+        f"The tensor has shape {shape}, but {what} has shape {found}.",
         "Change the legs or dimensions back, or choose another array.",
-        values={"wanted": list(shape), "found": list(array.shape)},
+        values={"wanted": list(shape), "found": list(found)},
     )
 
 

@@ -30,21 +30,24 @@ Matrix = np.ndarray[Any, np.dtype[np.complex128]]
 
 
 def gate_array(
-    name: str, parameters: Sequence[float] = (), *, conjugate: bool = False
+    name: str, parameters: Sequence[float] = (), *, conjugate: bool = False, controls: int = 0
 ) -> NDArray[np.complex128]:
-    """A new array of shape ``(2,) * n_axes``, axes (out_1 .. out_n, in_1 .. in_n).
+    """A new array of shape ``(2,) * (controls + n_axes)``, axes (controls, outs, ins).
 
     Args:
         name: A name in ``GATES`` or ``STATES``; ket and bra have one axis.
         parameters: Angles in the order of OpenQASM [radians].
         conjugate: Whether to take the complex conjugate.
+        controls: Axes in front; where not all of them are 1 there is the identity.
 
     Raises:
-        NetworkError: ``unknown-gate`` or ``bad-gate-parameters``.
+        NetworkError: ``unknown-gate``, ``bad-gate-parameters`` or ``bad-gate-controls``.
 
     Example:
         >>> gate_array("cx").shape
         (2, 2, 2, 2)
+        >>> gate_array("x", controls=1).tolist() == [[[1, 0], [0, 1]], [[0, 1], [1, 0]]]
+        True
     """
     kind = GATES.get(name) or STATES.get(name)
     if kind is None:
@@ -62,10 +65,21 @@ def gate_array(
             f"Give it {kind.n_parameters} finite numbers [radians].",
             values={"gate": name, "n_parameters": kind.n_parameters},
         )
+    if controls and name in STATES:
+        raise NetworkError(
+            "bad-gate-controls",
+            f"The basis state '{name}' cannot have {controls} control{'s' * (controls > 1)}.",
+            "Only gates can be controlled.",
+            values={"gate": name, "controls": controls},
+        )
     matrix = _MATRICES[name](*parameters)
     if conjugate:
         matrix = matrix.conj()
-    return matrix.reshape((2,) * kind.n_axes)
+    if controls:
+        array = np.tile(np.eye(len(matrix), dtype=np.complex128), (2**controls, 1, 1))
+        array[-1] = matrix
+        matrix = array
+    return matrix.reshape((2,) * (controls + kind.n_axes))
 
 
 def _fixed(*rows: Sequence[complex]) -> Callable[[], Matrix]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["GATES", "STATES", "GateKind"]
+__all__ = ["CONTROLLED", "GATES", "STATES", "GateKind"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,3 +68,28 @@ GATES: Mapping[str, GateKind] = MappingProxyType(
     | _gates(5, 0, "c4x=C4X")
 )
 """Every gate of ``qelib1.inc`` by name."""
+
+CONTROLLED: Mapping[str, tuple[str, int]] = MappingProxyType(
+    {
+        "cx": ("x", 1),
+        "cy": ("y", 1),
+        "cz": ("z", 1),
+        "ch": ("h", 1),
+        "csx": ("sx", 1),
+        "crx": ("rx", 1),
+        "cry": ("ry", 1),
+        "crz": ("rz", 1),
+        "cu1": ("u1", 1),
+        "cp": ("p", 1),
+        "cu3": ("u3", 1),
+        "ccx": ("x", 2),
+        "c3x": ("x", 3),
+        "c3sqrtx": ("sx", 3),
+        "c4x": ("x", 4),
+        "cswap": ("swap", 1),
+    }
+)
+"""Gates that are another gate with so many controls in front, of the same angles.
+
+``rccx`` and ``rc3x`` also change phases; ``cu`` is ``cu3`` after a ``p`` on its control.
+"""

@@ -68,17 +68,21 @@ class GateArray:
     """A quantum gate of qelib1 by name, or a basis state ``ket0``, ``ket1``, ``bra0``, ``bra1``.
 
     Axes of an n-qubit gate are (out_1 .. out_n, in_1 .. in_n), qubits in the order of the call.
+    Controls have one axis each in front of them: where all are 1 there is the gate, elsewhere the
+    identity. So a controlled gate is this tensor with a copy tensor on each control's wire.
 
     Args:
         name: Lower-case gate name, such as ``cx`` or ``u3``.
         parameters: Angles [radians].
         conjugate: Whether to take the complex conjugate.
+        controls: Number of control axes; a basis state has none.
     """
 
     kind: ClassVar[str] = "gate"
     name: str
     parameters: tuple[float, ...] = ()
     conjugate: bool = False
+    controls: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,9 @@ MAX_INLINE_VALUES = 65_536
 MAX_SEED = 2**53
 """Seeds stay exact in JavaScript."""
 
+MAX_CONTROLS = 62
+"""A tensor has at most 64 axes, and two of them are the gate's own."""
+
 Fields = dict[str, object]
 
 
@@ -40,6 +43,9 @@ def to_json(recipe: ArrayRecipe) -> Fields:
     for name in type(recipe).__slots__:
         value = getattr(recipe, name)
         found[name] = list(value) if isinstance(value, tuple) else value
+    # This field came later: documents without it keep their canonical text.
+    if found.get("controls") == 0:
+        del found["controls"]
     return found
 
 
@@ -91,17 +97,26 @@ def _copy(found: Fields, what: str) -> CopyArray:
 
 
 def _gate(found: Fields, what: str) -> GateArray:
-    parts = fields(found, what, required=("name",), optional=("parameters", "conjugate"))
+    optional = ("parameters", "conjugate", "controls")
+    parts = fields(found, what, required=("name",), optional=optional)
     name = text(parts["name"], f"{what}.name")
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name):
         raise DocumentError(
             "bad-field", f"{name!r:.40} cannot name a gate.", "Use a lower-case name such as cx."
+        )
+    controls = whole(parts.get("controls", 0), f"{what}.controls")
+    if not 0 <= controls <= MAX_CONTROLS:
+        raise DocumentError(
+            "bad-field",
+            f"The gate of '{what[:80]}' has {controls!r:.24} controls.",
+            f"Use a number from 0 to {MAX_CONTROLS}.",
         )
     angles = list_of(parts.get("parameters", []), f"{what}.parameters")
     return GateArray(
         name=name,
         parameters=tuple(number(angle, f"{what}.parameters") for angle in angles),
         conjugate=boolean(parts.get("conjugate", False), f"{what}.conjugate"),
+        controls=controls,
     )
 
 

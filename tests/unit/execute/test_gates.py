@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import statevector
 from tensorloom.errors import NetworkError
 from tensorloom.execute.gates import gate_array
-from tensorloom.model.gates import GATES, STATES
+from tensorloom.model.gates import CONTROLLED, GATES, STATES
 
 ANGLES = (0.3, -1.1, 2.5, 0.7)
 
@@ -165,3 +166,38 @@ def test_wrong_angles_are_refused(name: str, angles: tuple[float, ...], message:
     assert caught.value.code == "bad-gate-parameters"
     assert caught.value.message == message
     assert caught.value.hint == f"Give it {GATES[name].n_parameters} finite numbers [radians]."
+
+
+@pytest.mark.parametrize("name", CONTROLLED)
+def test_copy_dots_and_a_gate_with_controls_are_the_controlled_gate(name: str) -> None:
+    base, controls = CONTROLLED[name]
+    angles = ANGLES[: GATES[name].n_parameters]
+    found = gate_array(base, angles, controls=controls)
+    n = GATES[name].n_qubits
+    assert found.ndim == controls + 2 * (n - controls)
+    # A copy dot makes the out and the in index of its wire equal to the link.
+    links, targets = range(controls), range(controls, 2 * n - controls)
+    outs, ins = targets[: n - controls], targets[n - controls :]
+    again = range(2 * n - controls, 2 * n)
+    operands: list[Any] = [found, [*links, *targets]]
+    for link, copy in zip(links, again, strict=True):
+        operands += [np.eye(2), [link, copy]]
+    whole = np.einsum(*operands, [*links, *outs, *again, *ins])
+    np.testing.assert_array_equal(whole, gate_array(name, angles))
+
+
+def test_controls_come_first_and_the_identity_is_where_they_are_not_all_one() -> None:
+    array = gate_array("y", controls=2)
+    assert array.shape == (2, 2, 2, 2)
+    assert_equal(array[1, 1], [[0, -1j], [1j, 0]])
+    for links in ((0, 0), (0, 1), (1, 0)):
+        assert_equal(array[links], [[1, 0], [0, 1]])
+    assert_equal(gate_array("y", controls=2, conjugate=True)[1, 1], [[0, 1j], [-1j, 0]])
+
+
+def test_states_take_no_controls() -> None:
+    with pytest.raises(NetworkError) as caught:
+        gate_array("ket1", controls=2)
+    assert caught.value.code == "bad-gate-controls"
+    assert caught.value.message == "The basis state 'ket1' cannot have 2 controls."
+    assert caught.value.hint == "Only gates can be controlled."

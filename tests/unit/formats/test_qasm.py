@@ -8,8 +8,11 @@ import pytest
 
 from tensorloom.errors import FileFormatError
 from tensorloom.execute.arrays import ArrayStore, arrays_of
+from tensorloom.formats.layout_circuit import COLUMN, ROW
 from tensorloom.formats.qasm import read
-from tensorloom.model.recipe import GateArray
+from tensorloom.formats.qasm.network import CROSS
+from tensorloom.model.document import MAX_LEGS
+from tensorloom.model.recipe import CopyArray, GateArray, IdentityArray
 
 if TYPE_CHECKING:
     from tensorloom.model.document import Document
@@ -18,19 +21,24 @@ HEADER = 'OPENQASM 2.0;\ninclude "qelib1.inc";\n'
 
 
 def gates(document: Document) -> list[tuple[str, tuple[float, ...], tuple[int, ...]]]:
-    """(name, angles, qubits) of each gate, by following the wires."""
+    """(name, angles, qubits) of each gate, by following the wires; a ``c`` for every control."""
     qubit_of: dict[str, int] = {}
     found = []
+    n_qubits = 0
     for tensor in document.network.tensors:
-        recipe = tensor.array
+        recipe, axes = tensor.array, tensor.indices
+        if isinstance(recipe, CopyArray | IdentityArray):
+            qubit_of.update(dict.fromkeys((axes[0], *axes[2:]), qubit_of[axes[1]]))
+            continue
         assert isinstance(recipe, GateArray)
         if recipe.name == "ket0":
-            qubit_of[tensor.indices[0]] = len(qubit_of)
+            qubit_of[axes[0]] = n_qubits
+            n_qubits += 1
         elif not recipe.name.startswith("bra"):
-            n = len(tensor.indices) // 2
-            qubits = tuple(qubit_of[name] for name in tensor.indices[n:])
-            qubit_of.update(zip(tensor.indices[:n], qubits, strict=True))
-            found.append((recipe.name, recipe.parameters, qubits))
+            c, n = recipe.controls, (len(axes) - recipe.controls) // 2
+            qubits = tuple(qubit_of[name] for name in axes[:c] + axes[c + n :])
+            qubit_of.update(zip(axes[c : c + n], qubits[c:], strict=True))
+            found.append(("c" * c + recipe.name, recipe.parameters, qubits))
     return found
 
 
@@ -64,11 +72,11 @@ BELL = HEADER + "qreg q[2]; creg c[2]; h q[0]; cx q[0],q[1]; measure q -> c;"
 def test_bell_pair_as_a_state() -> None:
     document = read(BELL, name="bell.qasm")
     network = document.network
-    assert [tensor.name for tensor in network.tensors] == ["|0⟩", "|0⟩", "H", "CX"]
+    assert [tensor.name for tensor in network.tensors] == ["|0⟩", "|0⟩", "H", "δ", "X"]
     assert [tensor.indices for tensor in network.tensors] == [
-        ("a",), ("b",), ("c", "a"), ("d", "e", "c", "b"),
+        ("a",), ("b",), ("c", "a"), ("d", "c", "e"), ("e", "f", "b"),
     ]  # fmt: skip
-    assert network.output == ("d", "e")
+    assert network.output == ("d", "f")
     assert network.output_shape == (2, 2)
     assert (document.title, document.dtype) == ("bell", "complex128")
     half = math.sqrt(0.5)
@@ -93,34 +101,83 @@ def test_character_0_of_the_outcome_is_qubit_0() -> None:
     assert value(read(program))[0, 1, 0] == 1
 
 
+def drawing(program: str) -> list[tuple[str, int, int]]:
+    """(name, column, row) of each tensor after the kets, in units of the grid."""
+    document = read(HEADER + program)
+    found = []
+    for tensor in document.network.tensors:
+        mark = document.diagram.marks[tensor.id]
+        if mark.shape != "none":
+            assert mark.shape == ("dot" if tensor.name == "δ" else "square")
+            found.append((tensor.name, mark.x // COLUMN, mark.y // ROW))
+            assert (mark.x % COLUMN, mark.y % ROW) == (0, 0)
+    return found
+
+
 def test_drawing_runs_left_to_right_on_wires() -> None:
-    document = read(HEADER + "qreg q[3]; h q[0]; h q[2]; cx q[0],q[2]; x q[1]; cx q[1],q[0];")
+    program = "qreg q[3]; h q[0]; h q[2]; cx q[0],q[2]; x q[1]; cx q[1],q[0];"
+    assert drawing(program) == [
+        ("H", 1, 0), ("H", 1, 2),
+        # Its link passes wire 1, so X waits.
+        ("δ", 2, 0), ("X", 2, 2),
+        ("X", 3, 1),
+        ("δ", 4, 1), ("X", 4, 0),
+    ]  # fmt: skip
+    document = read(HEADER + program)
     marks = document.diagram.marks
-    places = {name: (mark.x, mark.y, mark.shape) for name, mark in marks.items()}
-    assert places == {
-        "t1": (0, 0, "none"),
-        "t2": (0, 110, "none"),
-        "t3": (0, 220, "none"),
-        "t4": (120, 0, "square"),
-        "t5": (120, 220, "square"),
-        # Between wires 0 and 2, but not on wire 1, which passes by.
-        "t6": (240, 55, "square"),
-        "t7": (360, 110, "square"),
-        "t8": (480, 55, "square"),
-    }
-    assert list(document.diagram.anchors.values()) == [(600, 0), (600, 110), (600, 220)]
-    assert tuple(document.diagram.anchors) == document.network.output
+    kets = [(marks[name].x, marks[name].y, marks[name].shape) for name in ("t1", "t2", "t3")]
+    assert kets == [(0, 0, "none"), (0, ROW, "none"), (0, 2 * ROW, "none")]
+    anchors = document.diagram.anchors
+    assert list(anchors.values()) == [(5 * COLUMN, qubit * ROW) for qubit in range(3)]
+    assert tuple(anchors) == document.network.output
 
 
-def test_a_gate_on_three_neighbours_stands_on_the_middle_wire() -> None:
-    document = read(HEADER + "qreg q[3]; ccx q[0],q[2],q[1];")
-    assert document.diagram.marks["t4"].y == 110
+def test_every_tensor_of_a_gate_has_the_wire_of_one_qubit() -> None:
+    assert drawing("qreg q[3]; ccx q[0],q[2],q[1];") == [("δ", 1, 0), ("δ", 1, 2), ("X", 1, 1)]
+    assert drawing("qreg q[2]; swap q[1],q[0];") == [(CROSS, 1, 0), (CROSS, 1, 1)]
+    assert drawing("qreg q[3]; rzz(1) q[0],q[2];") == [("R_zz", 1, 2), ("R_zz", 1, 0)]
+
+
+def test_the_control_of_a_swap_is_linked_to_its_nearer_end() -> None:
+    for program in ("cswap q[0],q[1],q[2];", "cswap q[0],q[2],q[1];"):
+        document = read(f"{HEADER}qreg q[3]; {program}")
+        dot, _end, swap = document.network.tensors[3:]
+        assert dot.indices[2] == swap.indices[0]
+        assert swap.array == GateArray(name="swap", controls=1)
+        assert document.diagram.marks[swap.id].y == ROW
+
+
+def test_dots_step_aside_for_links_that_pass() -> None:
+    document = read(HEADER + "qreg q[4]; c3x q[0],q[1],q[2],q[3];")
+    places = [(mark.x - COLUMN, mark.y // ROW) for mark in document.diagram.marks.values()]
+    assert places[4:] == [(0, 0), (28, 1), (42, 2), (0, 3)]
+
+
+def test_controlled_gates_keep_their_angles_and_count_their_controls() -> None:
+    program = "qreg q[5]; cu3(1,2,3) q[1],q[0]; c4x q[0],q[1],q[2],q[3],q[4]; crz(2) q[4],q[2];"
+    assert gates(read(HEADER + program)) == [
+        ("cu3", (1.0, 2.0, 3.0), (1, 0)), ("ccccx", (), (0, 1, 2, 3, 4)), ("crz", (2.0,), (4, 2)),
+    ]  # fmt: skip
+
+
+def test_the_phase_of_cu_is_a_phase_of_its_control() -> None:
+    program = HEADER + "qreg q[2]; h q; cu(0.5,1,-2,{}) q[1],q[0];"
+    assert gates(read(program.format(0.25)))[2:] == [
+        ("p", (0.25,), (1,)), ("cu3", (0.5, 1.0, -2.0), (1, 0)),
+    ]  # fmt: skip
+    assert [name for name, _, _ in gates(read(program.format(0)))[2:]] == ["cu3"]
 
 
 def test_deep_circuits_stay_on_the_canvas() -> None:
     document = read(HEADER + "qreg q[1];" + "x q[0];" * 19_998)
     assert len(document.network.tensors) == 19_999
     assert max(mark.x for mark in document.diagram.marks.values()) <= 1_000_000
+
+
+def test_the_largest_circuits_stay_within_the_legs_of_a_document() -> None:
+    document = read(HEADER + "qreg q[4];" + "rc3x q[0],q[1],q[2],q[3];" * 4_998)
+    assert len(document.network.tensors) == 19_996
+    assert sum(len(tensor.indices) for tensor in document.network.tensors) <= MAX_LEGS
 
 
 def test_long_circuits_name_indices_by_qubit_and_step() -> None:
@@ -366,10 +423,10 @@ def test_title_comes_from_the_name(name: str, title: str) -> None:
             "The circuit comes to more than 20000 tensors here.",
         ),
         (
-            HEADER + "qreg q[5];\n" + "c4x q[0],q[1],q[2],q[3],q[4];" * 10_000,
+            HEADER + "qreg q[4];\n" + "rc3x q[0],q[1],q[2],q[3];" * 5_000,
             "too-many-gates",
             4,
-            "The circuit comes to more than 100000 legs here.",
+            "The circuit comes to more than 20000 tensors here.",
         ),
         (
             "gate g0 a { }"

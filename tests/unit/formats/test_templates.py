@@ -57,7 +57,7 @@ def test_circuit_starts_with_kets_and_ends_open() -> None:
     network = template("circuit", {"n": 3, "depth": 2, "seed": 5}).network
     names = [tensor.name for tensor in network.tensors]
     assert names[:3] == ["|0⟩"] * 3
-    assert names[-1] == "CZ"
+    assert names[-2:] == ["δ", "Z"]
     assert network.output_shape == (2, 2, 2)
 
 

@@ -32,7 +32,7 @@ def read(text: str, *, output: str = "state", name: str = "") -> Document:
     Example:
         >>> program = 'include "qelib1.inc"; qreg q[2]; h q[0]; cx q[0], q[1];'
         >>> [tensor.name for tensor in read(program).network.tensors]
-        ['|0⟩', '|0⟩', 'H', 'CX']
+        ['|0⟩', '|0⟩', 'H', 'δ', 'X']
     """
     printable = "".join(letter for letter in name if letter.isprintable())
     title = printable.removesuffix(".qasm")[:MAX_TITLE_LENGTH] or "Circuit"

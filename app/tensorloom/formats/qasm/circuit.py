@@ -38,7 +38,7 @@ from tensorloom.formats.qasm.syntax import (
     Reset,
     Statement,
 )
-from tensorloom.model.document import MAX_LEGS, MAX_TENSORS
+from tensorloom.model.document import MAX_TENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -215,11 +215,13 @@ class _Program:
             self.uses.extend(expand(gate, angles, qubits))
 
     def _spend(self, token: Token, cost: Cost) -> None:
-        """Count what comes next; every qubit may yet get a tensor at both ends."""
+        """Count what comes next; every qubit may yet get a tensor at both ends.
+
+        Legs need no limit of their own: the tensors of a gate have at most five each on average.
+        """
         self.cost = total = self.cost + cost
         bounds = (
             (total.tensors + 2 * self.n_qubits, MAX_TENSORS, "tensors"),
-            (total.legs + 2 * self.n_qubits, MAX_LEGS, "legs"),
             (total.steps, MAX_STEPS, "steps to expand"),
         )
         for count, most, what in bounds:

@@ -54,19 +54,16 @@ class Cost:
     """What expanding a gate takes, each at most ``MAX_COST``.
 
     Args:
-        tensors: Gates of the table.
-        legs: Legs of their tensors.
+        tensors: Tensors it is drawn with.
         steps: Gates looked at and steps of arithmetic.
     """
 
     tensors: int = 0
-    legs: int = 0
     steps: int = 0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
             tensors=min(self.tensors + other.tensors, MAX_COST),
-            legs=min(self.legs + other.legs, MAX_COST),
             steps=min(self.steps + other.steps, MAX_COST),
         )
 
@@ -98,7 +95,8 @@ def _of_table(name: str) -> Gate:
         parameters=("",) * kind.n_parameters,
         n_qubits=kind.n_qubits,
         body=None,
-        cost=Cost(tensors=1, legs=kind.n_axes, steps=1),
+        # One on each wire: itself, dots of controls, ends of links; ``cu`` also has a phase.
+        cost=Cost(tensors=kind.n_qubits + (name == "cu"), steps=1),
     )
 
 

@@ -1,7 +1,9 @@
-"""A circuit -> a document: one tensor per gate, drawn left to right on the wires.
+"""A circuit -> a document: gates and copy dots, drawn left to right on the wires.
 
-Wires run along rows, one per qubit. A gate stands in the first column that is free on all rows
-between its outermost qubits, as in a printed circuit.
+A controlled gate is a copy tensor on the wire of each control and the plain gate on its target,
+joined by links. Any other gate on several qubits stands on the wire of one of them; the others are
+led there and back by a pair of links each, from an identity on their own wire. So all wires run
+straight, and a gate's tensors stand above each other.
 """
 
 from __future__ import annotations
@@ -10,27 +12,28 @@ from string import ascii_letters
 from typing import TYPE_CHECKING
 
 from tensorloom.errors import FileFormatError, Where
+from tensorloom.formats.layout_circuit import circuit as drawn
 from tensorloom.formats.qasm.lexer import FORMAT
-from tensorloom.model.diagram import MAX_COORDINATE, Diagram, Mark, MarkShape
+from tensorloom.model.diagram import Diagram, Mark, MarkShape
 from tensorloom.model.document import Document
-from tensorloom.model.gates import GATES, STATES
+from tensorloom.model.gates import CONTROLLED, GATES, STATES
 from tensorloom.model.index import Index
 from tensorloom.model.network import Network
-from tensorloom.model.recipe import GateArray
+from tensorloom.model.recipe import CopyArray, GateArray, IdentityArray
 from tensorloom.model.tensor import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tensorloom.formats.qasm.circuit import Circuit
+    from tensorloom.formats.qasm.gate import GateUse
+    from tensorloom.model.recipe import ArrayRecipe
 
 __all__ = ["circuit_document"]
 
-COLUMN = 120
-"""Distance of columns [pixels]; less where a very deep circuit would leave the canvas."""
+DOT = "δ"
+"""Name of the copy tensor on a control's wire; a dot shows none."""
 
-ROW = 110
-"""Distance of wires [pixels]."""
+CROSS = "\u00d7"
+"""What is written on both ends of a swap."""
 
 
 def circuit_document(circuit: Circuit, *, output: str, title: str) -> Document:
@@ -47,14 +50,14 @@ def circuit_document(circuit: Circuit, *, output: str, title: str) -> Document:
     """
     if output != "state":
         _check_bits(output, circuit.n_qubits)
-    drawing = _Drawing(circuit)
-    for gate, column in zip(circuit.gates, drawing.columns, strict=True):
-        drawing.add_gate(gate.name, gate.angles, gate.qubits, column)
+    wires = _Wires(circuit.n_qubits)
+    for use in circuit.gates:
+        wires.add(use)
     if output == "state":
-        return drawing.document(title, is_open=True)
+        return wires.document(title, is_open=True)
     for qubit, bit in enumerate(output):
-        drawing.add_end(f"bra{bit}", qubit)
-    return drawing.document(title, is_open=False)
+        wires.add_end(f"bra{bit}", qubit)
+    return wires.document(title, is_open=False)
 
 
 def _check_bits(output: str, n_qubits: int) -> None:
@@ -68,93 +71,109 @@ def _check_bits(output: str, n_qubits: int) -> None:
         )
 
 
-class _Drawing:
-    """The tensors and marks of a circuit as they are added, starting with a ket on every wire.
+class _Wires:
+    """The tensors of a circuit as they are added, starting with a ket on every wire."""
 
-    Attributes:
-        columns: Column of each gate, counted from 1; kets stand in column 0.
-        depth: Column after the last gate.
-    """
-
-    def __init__(self, circuit: Circuit) -> None:
-        self.columns, self.depth = _columns(circuit)
-        self._width = min(COLUMN, MAX_COORDINATE // self.depth)
-        self._letters = _letters(circuit)
-        self._n_steps = [0] * circuit.n_qubits
-        self._wires = [self._new_index(qubit) for qubit in range(circuit.n_qubits)]
+    def __init__(self, n_qubits: int) -> None:
+        self._n_steps = [0] * n_qubits
+        self._n_links = 0
+        self._wires = [""] * n_qubits
         self._tensors: list[Tensor] = []
-        self._marks: dict[str, Mark] = {}
-        for qubit in range(circuit.n_qubits):
-            self._add(GateArray(name="ket0"), (self._wires[qubit],), "none", (0, qubit * ROW))
+        self._shapes: list[MarkShape] = []
+        for qubit in range(n_qubits):
+            _, start = self._step(qubit)
+            self._put(GateArray(name="ket0"), STATES["ket0"].label, (start,), "none")
 
-    def _new_index(self, qubit: int) -> str:
-        """A name for the next stretch of a qubit's wire."""
-        self._n_steps[qubit] += 1
-        return next(self._letters, f"q{qubit}_{self._n_steps[qubit]}")
-
-    def _add(
-        self, recipe: GateArray, indices: tuple[str, ...], shape: MarkShape, at: tuple[int, int]
-    ) -> None:
-        kind = GATES.get(recipe.name) or STATES[recipe.name]
-        name = f"t{len(self._tensors) + 1}"
-        self._tensors.append(Tensor(id=name, name=kind.label, indices=indices, array=recipe))
-        self._marks[name] = Mark(x=at[0], y=at[1], shape=shape)
-
-    def add_gate(
-        self, name: str, angles: tuple[float, ...], qubits: tuple[int, ...], column: int
-    ) -> None:
+    def add(self, use: GateUse) -> None:
         """Put a gate on its wires, which go on with new indices."""
-        ins = tuple(self._wires[qubit] for qubit in qubits)
-        outs = tuple(self._new_index(qubit) for qubit in qubits)
-        for qubit, index in zip(qubits, outs, strict=True):
-            self._wires[qubit] = index
-        at = (column * self._width, _height(qubits))
-        self._add(GateArray(name=name, parameters=angles), outs + ins, "square", at)
+        name, angles = use.name, use.angles
+        if name == "cu":
+            # Its fourth angle is the phase of the controlled part: a phase of the control.
+            name, (*rest, phase) = "cu3", angles
+            angles = tuple(rest)
+            if phase:
+                self._gate(GateArray(name="p", parameters=(phase,)), use.qubits[:1])
+        base, controls = CONTROLLED.get(name, (name, 0))
+        recipe = GateArray(name=base, parameters=angles, controls=controls)
+        self._gate(recipe, use.qubits)
 
     def add_end(self, name: str, qubit: int) -> None:
         """End a wire with a bra."""
-        at = (self.depth * self._width, qubit * ROW)
-        self._add(GateArray(name=name), (self._wires[qubit],), "none", at)
+        self._put(GateArray(name=name), STATES[name].label, (self._wires[qubit],), "none")
+
+    def _step(self, qubit: int) -> tuple[str, str]:
+        """The stretch of a wire that ends here, and the next one."""
+        self._n_steps[qubit] += 1
+        before, self._wires[qubit] = self._wires[qubit], f"q{qubit}_{self._n_steps[qubit]}"
+        return before, self._wires[qubit]
+
+    def _link(self) -> str:
+        self._n_links += 1
+        return f"c_{self._n_links}"
+
+    def _put(
+        self, recipe: ArrayRecipe, name: str, indices: tuple[str, ...], shape: MarkShape
+    ) -> None:
+        number = len(self._tensors) + 1
+        self._tensors.append(Tensor(id=f"t{number}", name=name, indices=indices, array=recipe))
+        self._shapes.append(shape)
+
+    def _gate(self, recipe: GateArray, qubits: tuple[int, ...]) -> None:
+        """A gate on one wire, the dots of its controls, and the ends of its other wires."""
+        links = [self._dot(qubit) for qubit in qubits[: recipe.controls]]
+        targets = qubits[recipe.controls :]
+        # Near the middle of the gate: then the fewest links pass another tensor of it.
+        home = min(
+            targets, key=lambda qubit: abs(2 * sorted(qubits).index(qubit) - len(qubits) + 1)
+        )
+        label = CROSS if recipe.name == "swap" else GATES[recipe.name].label
+        outs, ins = [], []
+        for qubit in targets:
+            before, after = self._step(qubit)
+            if qubit != home:
+                back, there = self._link(), self._link()
+                self._put(IdentityArray(), label, (after, before, back, there), "square")
+                before, after = there, back
+            outs.append(after)
+            ins.append(before)
+        self._put(recipe, label, (*links, *outs, *ins), "square")
+
+    def _dot(self, qubit: int) -> str:
+        """The link to a copy tensor on a wire."""
+        before, after = self._step(qubit)
+        link = self._link()
+        self._put(CopyArray(), DOT, (after, before, link), "dot")
+        return link
 
     def document(self, title: str, *, is_open: bool) -> Document:
         """The document, with the wires left open or not."""
-        names = dict.fromkeys(name for tensor in self._tensors for name in tensor.indices)
-        x = self.depth * self._width
-        ends = {name: (x, qubit * ROW) for qubit, name in enumerate(self._wires) if is_open}
+        long_names = dict.fromkeys(name for tensor in self._tensors for name in tensor.indices)
+        short = dict(zip(long_names, ascii_letters, strict=False))
+        # Letters for all indices, if there are enough: so the equation reads well.
+        names = short if len(short) == len(long_names) else {name: name for name in long_names}
+        tensors = tuple(
+            Tensor(
+                id=tensor.id,
+                name=tensor.name,
+                indices=tuple(names[index] for index in tensor.indices),
+                array=tensor.array,
+            )
+            for tensor in self._tensors
+        )
+        output = tuple(names[name] for name in self._wires) if is_open else ()
+        drawing = drawn(tensors, output)
+        assert drawing is not None
+        marks = {
+            tensor.id: Mark(x=x, y=y, shape=shape)
+            for tensor, shape, (x, y) in zip(tensors, self._shapes, drawing.points, strict=True)
+        }
         return Document(
             title=title,
             dtype="complex128",
             network=Network(
-                tensors=tuple(self._tensors),
-                indices=tuple(Index(name=name, dimension=2) for name in names),
-                output=tuple(ends),
+                tensors=tensors,
+                indices=tuple(Index(name=name, dimension=2) for name in names.values()),
+                output=output,
             ),
-            diagram=Diagram(marks=self._marks, anchors=ends),
+            diagram=Diagram(marks=marks, anchors=drawing.ends),
         )
-
-
-def _columns(circuit: Circuit) -> tuple[list[int], int]:
-    """The column of each gate, and the first column after all of them."""
-    free = [1] * circuit.n_qubits
-    columns = []
-    for gate in circuit.gates:
-        top, below = min(gate.qubits), max(gate.qubits) + 1
-        column = max(free[top:below])
-        free[top:below] = [column + 1] * (below - top)
-        columns.append(column)
-    return columns, max(free)
-
-
-def _height(qubits: tuple[int, ...]) -> int:
-    """Middle between a gate's outermost wires, but never on a wire it leaves alone [pixels]."""
-    top, below = min(qubits), max(qubits)
-    middle, odd = divmod(top + below, 2)
-    if not odd and middle not in qubits:
-        return middle * ROW - ROW // 2
-    return (top + below) * ROW // 2
-
-
-def _letters(circuit: Circuit) -> Iterator[str]:
-    """Letters for all indices, if there are enough, so that the equation reads well."""
-    n_indices = circuit.n_qubits + sum(len(gate.qubits) for gate in circuit.gates)
-    return iter(ascii_letters if n_indices <= len(ascii_letters) else "")

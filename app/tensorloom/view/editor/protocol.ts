@@ -29,7 +29,7 @@ export type RecipeJson =
   | { kind: "constant"; value: number }
   | { kind: "identity" }
   | { kind: "copy" }
-  | { kind: "gate"; name: string; parameters: number[]; conjugate: boolean }
+  | { kind: "gate"; name: string; parameters: number[]; conjugate: boolean; controls?: number }
   | { kind: "inline"; values: number[]; shape: number[]; complex: boolean }
   | { kind: "blob"; hash: string; shape: number[]; dtype: DType };
 export type MarkShape = "circle" | "square" | "triangle-right" | "triangle-left" | "dot" | "diamond" | "none";

@@ -29,7 +29,21 @@ export const GATES: readonly GateEntry[] = [
   ...["ket0", "ket1", "bra0", "bra1"].map((name) => ({ name, qubits: 1, parameters: 0, axes: 1 })),
 ];
 
-/** Gates whose array has these sizes: all of them 2, as many as the gate has axes. */
-export function gatesFor(shape: readonly number[]): readonly GateEntry[] {
-  return shape.every((size) => size === 2) ? GATES.filter((gate) => gate.axes === shape.length) : [];
+/** A gate with so many controls in front; a basis state has none. */
+export interface GateChoice extends GateEntry {
+  controls: number;
 }
+
+/** More controls are not offered, though a document may hold them. */
+const MOST_CONTROLS = 4;
+
+/** Gates whose array has these sizes: all of them 2, one per control and axis; those with fewest controls first. */
+export function gatesFor(shape: readonly number[]): readonly GateChoice[] {
+  if (!shape.every((size) => size === 2)) return [];
+  const choices = GATES.map((gate) => ({ ...gate, controls: shape.length - gate.axes }));
+  const fitting = choices.filter(({ axes, controls }) => controls >= 0 && controls <= (axes === 1 ? 0 : MOST_CONTROLS));
+  return fitting.sort((one, other) => one.controls - other.controls);
+}
+
+/** `x`, `rx with 1 control`, `x with 2 controls`. */
+export const gateWords = (name: string, controls: number): string => (controls === 0 ? name : `${name} with ${controls} control${controls === 1 ? "" : "s"}`);

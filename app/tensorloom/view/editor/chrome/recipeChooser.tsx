@@ -6,9 +6,9 @@ import { useState } from "react";
 import type { RecipeJson, TensorJson } from "../protocol.ts";
 import { store } from "../store.ts";
 import { DTYPE_WORDS } from "./deviceWords.ts";
-import { gatesFor } from "./gateTable.ts";
+import { gatesFor, gateWords } from "./gateTable.ts";
 import { pickFiles } from "./openFile.ts";
-import { freshRecipe, obstacle, readNumbers, RECIPE_WORDS, type RecipeKind, withGate, writeNumbers } from "./recipes.ts";
+import { freshRecipe, type GateRecipe, obstacle, readNumbers, RECIPE_WORDS, type RecipeKind, withGate, writeNumbers } from "./recipes.ts";
 
 const KINDS = Object.keys(RECIPE_WORDS) as RecipeKind[];
 
@@ -102,16 +102,21 @@ function RecipeFields({ recipe, shape, onChange, onFile }: FieldsProps) {
   }
 }
 
-function GateFields({ recipe, shape, onChange }: Omit<FieldsProps, "onFile" | "recipe"> & { recipe: Extract<RecipeJson, { kind: "gate" }> }) {
+function GateFields({ recipe, shape, onChange }: Omit<FieldsProps, "onFile" | "recipe"> & { recipe: GateRecipe }) {
   const gates = gatesFor(shape);
-  const known = gates.some((gate) => gate.name === recipe.name);
+  const chosen = gateWords(recipe.name, recipe.controls ?? 0);
+  const choices = new Map(gates.map((gate) => [gateWords(gate.name, gate.controls), gate]));
+  const choose = (words: string) => {
+    const gate = choices.get(words);
+    if (gate) onChange(withGate(recipe, gate));
+  };
   return (
     <div className="tl-recipe-fields">
-      <select className="tl-field" aria-label="Gate" value={recipe.name} onKeyDown={(event) => event.stopPropagation()} onChange={(event) => onChange(withGate(recipe, event.target.value))}>
-        {!known && <option value={recipe.name}>{recipe.name}</option>}
-        {gates.map((gate) => (
-          <option key={gate.name} value={gate.name}>
-            {gate.name}
+      <select className="tl-field" aria-label="Gate" value={chosen} onKeyDown={(event) => event.stopPropagation()} onChange={(event) => choose(event.target.value)}>
+        {!choices.has(chosen) && <option value={chosen}>{chosen}</option>}
+        {[...choices.keys()].map((words) => (
+          <option key={words} value={words}>
+            {words}
           </option>
         ))}
       </select>

@@ -4,9 +4,10 @@
  */
 
 import type { RecipeJson } from "../protocol.ts";
-import { GATES, gatesFor } from "./gateTable.ts";
+import { type GateChoice, gatesFor, gateWords } from "./gateTable.ts";
 
 export type RecipeKind = RecipeJson["kind"];
+export type GateRecipe = Extract<RecipeJson, { kind: "gate" }>;
 
 export const RECIPE_WORDS: Readonly<Record<RecipeKind, string>> = {
   random: "Random",
@@ -59,7 +60,7 @@ export function freshRecipe(kind: RecipeKind, shape: readonly number[], complex:
       return { kind };
     case "gate": {
       const gate = gatesFor(shape)[0];
-      return gate ? { kind, name: gate.name, parameters: gate.axes === 1 ? [] : new Array<number>(gate.parameters).fill(0), conjugate: false } : null;
+      return gate ? withGate({ kind, name: gate.name, parameters: [], conjugate: false }, gate) : null;
     }
     case "inline":
       return { kind, values: new Array<number>(elements(shape)).fill(0), shape: [...shape], complex: false };
@@ -70,10 +71,10 @@ export function freshRecipe(kind: RecipeKind, shape: readonly number[], complex:
   }
 }
 
-/** The same gate with as many angles as another takes, keeping those in common. */
-export function withGate(recipe: Extract<RecipeJson, { kind: "gate" }>, name: string): RecipeJson {
-  const wanted = GATES.find((gate) => gate.name === name)?.parameters ?? 0;
-  return { ...recipe, name, parameters: Array.from({ length: wanted }, (_, order) => recipe.parameters[order] ?? 0) };
+/** Another gate with the angles of this one, as far as it takes as many, and 0 for the others. */
+export function withGate({ controls: _, ...recipe }: GateRecipe, gate: Pick<GateChoice, "name" | "parameters" | "controls">): RecipeJson {
+  const parameters = Array.from({ length: gate.parameters }, (_, order) => recipe.parameters[order] ?? 0);
+  return { ...recipe, name: gate.name, parameters, ...(gate.controls > 0 && { controls: gate.controls }) };
 }
 
 /** In a row of the card: `seed 7, normal`, `2`, `rx(0.5)`. */
@@ -87,7 +88,7 @@ export function recipeWords(recipe: RecipeJson): string {
     case "copy":
       return RECIPE_WORDS[recipe.kind].toLowerCase();
     case "gate":
-      return `${recipe.name}${recipe.parameters.length > 0 ? `(${recipe.parameters.map((angle) => String(Math.round(angle * 1e4) / 1e4)).join(", ")})` : ""}${recipe.conjugate ? "*" : ""}`;
+      return gateWords(`${recipe.name}${recipe.parameters.length > 0 ? `(${recipe.parameters.map((angle) => String(Math.round(angle * 1e4) / 1e4)).join(", ")})` : ""}${recipe.conjugate ? "*" : ""}`, recipe.controls ?? 0);
     case "inline":
       return `${recipe.values.length / (recipe.complex ? 2 : 1)} typed`;
     case "blob":
