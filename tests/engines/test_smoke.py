@@ -1,0 +1,181 @@
+"""A stranger's first five minutes in Firefox and in WebKitGTK, on the built site.
+
+Numbers are compared with numpy here, never with another run of the page.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from engines.engine import WIDTH
+from engines.story import EMPTY
+from statevector import simulate
+from tensorloom.engine import contract_network
+from tensorloom.model.codec import from_json
+from tensorloom.view.engine import STAND_INS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from engines.story import Story
+
+pytestmark = pytest.mark.engines
+
+RIM = 24
+"""From a circle's centre to where its rim is pulled, at zoom 1 [px]."""
+
+CIRCUIT = """
+OPENQASM 2.0;
+include "qelib1.inc";
+qreg q[5];
+h q[0];
+cx q[0], q[1];
+rx(0.4) q[2];
+cu3(0.3, -0.8, 1.9) q[1], q[3];
+ccx q[0], q[2], q[4];
+u3(1.1, 0.2, -0.7) q[4];
+swap q[3], q[4];
+"""
+
+ABLE = """
+() => {
+  const valid = (...body) => WebAssembly.validate(new Uint8Array([
+    0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0,
+    10, body.length + 4, 1, body.length + 2, 0, ...body, 11,
+  ]));
+  const zero = [253, 12, ...Array(16).fill(0)];
+  return {
+    jspi: typeof WebAssembly.promising === "function",
+    webgpu: "gpu" in navigator,
+    simd: valid(...zero, 26),
+    relaxedSimd: valid(...zero, ...zero, ...zero, 253, 133, 2, 26),
+  };
+}
+"""
+"""Found in the page by other means than in the worker: what this engine can do."""
+
+
+def test_the_start_says_in_words_what_is_done(story: Story) -> None:
+    words = [said.message for said in story.said if said.message]
+    assert words
+    assert not any(said.failed for said in story.said)
+    fractions = [said.fraction for said in story.said]
+    assert fractions == sorted(fractions)
+    fetched = [re.fullmatch(r"Fetching Python, ([\d.]+) of ([\d.]+) MB", word) for word in words]
+    parts = [(float(found[1]), float(found[2])) for found in fetched if found]
+    assert parts[-1][0] == parts[-1][1] > 5
+    assert all(part <= whole for part, whole in parts)
+    others = {word for word, found in zip(words, fetched, strict=True) if not found}
+    known = {"Starting", "Restoring Python", "Unpacking", "Importing the workbench", "Linking"}
+    assert others <= known
+    assert story.said[-1].message == ""
+    assert story.texts("#tl-progress") == [""]
+
+
+def test_the_workbench_is_there_before_python(story: Story) -> None:
+    before = [said for said in story.said if said.message]
+    assert before[-1].drawn == 18
+    assert len(story.texts(".tl-mark-drawn")) == 18
+    assert story.live()["scalar"] is not None
+
+
+def test_a_bond_is_drawn_by_mouse_and_its_value_is_numpys(story: Story) -> None:
+    story.open(format="document", text=json.dumps(EMPTY))
+    for place in ((400, 300), (600, 300)):
+        story.engine.click(story.centre(".tl-tool"))
+        story.engine.click(place)
+        story.settle()
+    a, b = story.tensor("A"), story.tensor("B")
+    assert (a, b) == (pytest.approx((400, 300), abs=1), pytest.approx((600, 300), abs=1))
+    story.engine.drag((a[0] + RIM, a[1]), (b[0] - RIM, b[1]))
+    assert story.equation() == "i,i->"
+    shown = story.live()
+    document = story.document()
+    wanted = contract_network(from_json(document), backend="numpy")
+    assert shown["backend"] == "wasm"
+    assert shown["scalar"] == pytest.approx([float(wanted.value), 0], rel=1e-13)
+
+
+def test_a_circuit_in_complex128_agrees_with_numpy(story: Story) -> None:
+    document = story.open(format="qasm", text=CIRCUIT, output="state")
+    story.settle()
+    assert len(story.texts(".tl-mark-drawn")) >= len(document["tensors"])
+    found = story.run(backend="wasm", dtype="complex128")
+    assert (found["backend"], found["dtype"], found["notes"]) == ("wasm", "complex128", [])
+    np.testing.assert_allclose(unpacked(found), simulate(CIRCUIT), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_a_product_of_matrices_agrees_with_numpy(story: Story, dtype: str) -> None:
+    generator = np.random.default_rng(7)
+    shapes = [(17, 23), (23, 9), (9, 17, 5)]
+    arrays = [generator.normal(size=(*shape, 2)).view(complex)[..., 0] for shape in shapes]
+    operands = [array if dtype == "complex128" else array.real for array in arrays]
+    packed = [
+        {"shape": list(array.shape), "dtype": dtype, "data": flat(array)} for array in operands
+    ]
+    text = "ij,jk,kil->jl"
+    story.open(format="einsum", text=text, arrays=packed)
+    found = story.run(backend="wasm")
+    wanted = np.einsum(text, *operands)
+    assert (found["backend"], found["dtype"], found["notes"]) == ("wasm", dtype, [])
+    np.testing.assert_allclose(
+        unpacked(found), wanted, rtol=0, atol=1e-13 * float(abs(wanted).max())
+    )
+
+
+def test_what_the_engine_lacks_is_replaced_and_named(story: Story) -> None:
+    able = story.engine.evaluate(ABLE)
+    features = story.engine.evaluate("() => tensorloomBoot.features")
+    assert {name: features[name] for name in able} == able
+    assert features["snapshot"] == able["jspi"]
+    assert story.engine.evaluate("() => tensorloomStore.get().toasts") == []
+    line = "Runs on this CPU, 64-bit"
+    assert story.texts(".tl-pill [role=status]") == [line]
+    story.engine.click(story.centre(".tl-pill"))
+    story.settle()
+    left, _, right, _ = story.box(".tl-device .tl-popover")
+    assert left > 0
+    assert right < WIDTH
+    wanted = [sentence for ability, sentence in STAND_INS.items() if not able[ability]]
+    if not able["jspi"]:
+        wanted.append("Started without the snapshot: it needs JSPI.")
+    assert story.texts(".tl-replaced li") == wanted
+    story.engine.click(story.centre(".tl-pill"))
+
+
+def test_after_an_edit_a_reload_finds_the_draft(story: Story) -> None:
+    story.open(format="einsum", text="ij,jk->ik", sizes={"i": 2, "j": 3, "k": 4})
+    story.settle()
+    start = story.centre("[data-dimension-of=j]")
+    story.engine.drag(start, (start[0] + 62, start[1]))
+    story.settle()
+    edited = story.document()
+    assert edited["dimensions"]["j"] > 3
+    story.start()
+    assert story.document() == edited
+    shown = story.live()
+    assert shown["shape"] == [2, 4]
+
+
+def test_nothing_went_wrong_unseen(story: Story) -> None:
+    assert story.engine.problems() == []
+
+
+def flat(array: NDArray[Any]) -> list[float]:
+    """C order, complex interleaved."""
+    plain = np.ascontiguousarray(array).reshape(-1)
+    return plain.view(plain.real.dtype).tolist()
+
+
+def unpacked(found: dict[str, Any]) -> NDArray[Any]:
+    """The value that ``run`` gave."""
+    plain = np.array(found["value"])
+    if found["dtype"].startswith("complex"):
+        plain = plain.view(np.complex128)
+    return plain.reshape(found["shape"]) * 10.0 ** found["log10Scale"]
