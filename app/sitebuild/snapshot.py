@@ -137,11 +137,9 @@ def _write(python: Path, made: dict[str, bytes]) -> None:
     The prerendered document becomes the one that is in the image.
     """
     (python / "document.json").write_bytes(made["document.json"])
-    recording = json.loads(made["recording.json"])
-    libraries = {
-        library["path"]: made[f"library-{order}"]
-        for order, library in enumerate(recording["libraries"])
-    }
+    events = json.loads(made["recording.json"])["events"]
+    paths = [event["path"] for event in events if "path" in event]
+    libraries = {path: made[f"library-{order}"] for order, path in enumerate(paths)}
     in_image = {*json.loads(made["in-image.json"])}
     files = {
         name: data

@@ -30,8 +30,8 @@ __all__ = ["TIERS", "Tally", "run_all", "tally_of"]
 
 QUIET = ("property", "conformance", "unit", "golden", "ts")
 """No browser, no built site; longest first, so that two at a time end together."""
-ON_SITE = ("build", "browser", "engines", "worker")
-"""On the built site or on a started service."""
+ON_SITE = ("build", "browser", "engines")
+"""On the built site."""
 TIERS = ("check", *QUIET, *ON_SITE)
 AT_ONCE = 2
 LONGEST_SECONDS = 15 * 60

@@ -16,12 +16,16 @@ export interface LoadedLibrary {
   tableBase: number;
 }
 
-/** A function in the table: its slot, the library that exports it, its name there. */
-export type TableEntry = [slot: number, library: string, name: string];
+/** A function put into the table: its slot, the library that exports it, its name there. */
+export interface TableEntry {
+  slot: number;
+  library: string;
+  name: string;
+}
 
 export interface Recording {
-  libraries: LoadedLibrary[];
-  functions: TableEntry[];
+  /** What was loaded and what was put into the table, in that order. */
+  events: (LoadedLibrary | TableEntry)[];
   tableLength: number;
 }
 
@@ -49,73 +53,91 @@ export interface LinkedModule extends EmscriptenModule {
 }
 
 /** Hooks that record, what to call before Python runs, and the recording. */
-export function recorder(): { hooks: Hooks; begin(module: LinkedModule): void; finish(module: LinkedModule): Recording } {
-  const libraries: LoadedLibrary[] = [];
-  const slots = new Map<number, Callee>();
+export function recorder(): { hooks: Hooks; begin(): void; finish(module: LinkedModule): Recording } {
+  const events: (LoadedLibrary | { slot: number; callee: Callee })[] = [];
   return {
     hooks: {
-      library: (path, handle, memoryBase, tableBase) => libraries.push({ path, handle, memoryBase, tableBase }),
-      added: (slot, callee) => slots.set(slot, callee),
+      library: (path, handle, memoryBase, tableBase) => void events.push({ path, handle, memoryBase, tableBase }),
+      added: (slot, callee) => void events.push({ slot, callee }),
     },
     // Before Python runs the table is the same in every start, so what is in it needs no record.
-    begin: () => slots.clear(),
-    finish: (module) => ({ libraries, functions: named(module, slots), tableLength: module.wasmTable.length }),
+    begin: () => void events.splice(0),
+    finish(module) {
+      const places = placesOf(module);
+      const named = events.map((event) => {
+        if ("path" in event) return event;
+        const place = places.get(event.callee);
+        if (!place) throw new Error(`The function in slot ${event.slot} of the table is exported by no library.`);
+        return { slot: event.slot, ...place };
+      });
+      return { events: named, tableLength: module.wasmTable.length };
+    },
   };
 }
 
-/** Each function by the library and the name under which it can be found again. */
-function named(module: LinkedModule, slots: Map<number, Callee>): TableEntry[] {
-  const places = new Map<Callee, [string, string]>();
+/** Each exported function by the library and the name under which it can be found again. */
+function placesOf(module: LinkedModule): Map<Callee, { library: string; name: string }> {
+  const places = new Map<Callee, { library: string; name: string }>();
   for (const [library, { exports }] of Object.entries(module.LDSO.loadedLibsByName)) {
-    for (const [name, callee] of Object.entries(exports)) if (typeof callee === "function" && !places.has(callee)) places.set(callee, [library, name]);
+    for (const [name, callee] of Object.entries(exports)) if (typeof callee === "function" && !places.has(callee)) places.set(callee, { library, name });
   }
-  return [...slots].map(([slot, callee]) => {
-    const place = places.get(callee);
-    if (!place) throw new Error(`The function in slot ${slot} of the table is exported by no library.`);
-    return [slot, ...place] as TableEntry;
-  });
+  return places;
 }
 
 /** Loads the recorded libraries to their places, in order; throws where something does not fit. */
 export function replay(module: LinkedModule, recording: Recording, files: ReadonlyMap<string, Uint8Array>): void {
-  const functions = new Map(recording.functions.map(([slot, library, name]) => [slot, { library, name }]));
-  const calleeAt = (slot: number) => {
-    const wanted = functions.get(slot);
-    return wanted && module.LDSO.loadedLibsByName[wanted.library]?.exports[wanted.name];
-  };
+  const { events, tableLength } = recording;
   const given = new Map<number, Callee>();
-  const hooks: Hooks = { library: () => undefined, added: (slot, callee) => given.set(slot, callee) };
-  module.snapshotHooks = hooks;
-  /** Makes the table as long as it was, with what was in it and can be found by now. */
-  const fillTo = (length: number) => {
-    while (module.wasmTable.length < length) {
-      const slot = module.wasmTable.grow(1);
-      module.freeTableIndexes.push(slot);
-      const callee = calleeAt(slot);
-      // Otherwise it was free at that time, and used again once a later library was there.
-      if (callee) module.addFunction(callee, callee.sig);
-    }
+  const hooks: Hooks = { library: () => undefined, added: (slot, callee) => void given.set(slot, callee) };
+  const calleeOf = (entry: TableEntry) => module.LDSO.loadedLibsByName[entry.library]?.exports[entry.name];
+  const growTo = (length: number) => {
+    if (module.wasmTable.length < length) module.wasmTable.grow(length - module.wasmTable.length);
   };
-  for (const library of recording.libraries) {
-    const data = files.get(library.path);
-    if (!data) throw new Error(`The archive lacks ${library.path}.`);
-    fillTo(library.tableBase);
-    if (module.wasmTable.length !== library.tableBase) throw new Error(`${library.path} would start at slot ${module.wasmTable.length}, not ${library.tableBase}.`);
-    module.FS.mkdirTree(library.path.slice(0, library.path.lastIndexOf("/")));
-    module.FS.writeFile(library.path, data);
-    hooks.memoryBase = library.memoryBase;
-    module.loadDynamicLibrary(library.path, { global: false, nodelete: true, loadAsync: false }, {}, library.handle);
-    delete hooks.memoryBase;
+  /** Slots are used again after they were freed; only their last function is there in the end. */
+  const lasting = new Map(events.flatMap((event, order) => ("path" in event ? [] : [[event.slot, order]])));
+  let next = 0;
+  module.snapshotHooks = hooks;
+  // Whoever asks for a free slot, a library being loaded or this loop, gets the one that was recorded.
+  module.freeTableIndexes.splice(0, Infinity, -1);
+  module.freeTableIndexes.pop = () => {
+    const event = events[next];
+    if (!event || "path" in event) throw new Error("A function needs a slot of the table that was not recorded.");
+    next += 1;
+    growTo(event.slot + 1);
+    return event.slot;
+  };
+  while (next < events.length) {
+    const event = events[next] as LoadedLibrary | TableEntry;
+    if ("path" in event) {
+      next += 1;
+      growTo(event.tableBase);
+      load(module, hooks, event, files);
+    } else if (lasting.get(event.slot) !== next) next += 1;
+    else {
+      const callee = calleeOf(event);
+      if (!callee) throw new Error(`${event.library} has no function ${event.name}.`);
+      const slot = module.addFunction(callee, callee.sig);
+      if (slot !== event.slot) throw new Error(`${event.name} is in slot ${slot} of the table, not ${event.slot}.`);
+    }
   }
-  fillTo(recording.tableLength);
-  for (const slot of module.freeTableIndexes.splice(0).sort((one, other) => other - one)) {
-    module.freeTableIndexes.push(slot);
-    const callee = calleeAt(slot);
-    if (callee) module.addFunction(callee, callee.sig);
+  for (const [slot, order] of lasting) {
+    const entry = events[order] as TableEntry;
+    if (given.get(slot) !== calleeOf(entry)) throw new Error(`Slot ${slot} of the table holds another function than ${entry.name}.`);
   }
-  for (const [slot, callee] of given) {
-    if (callee !== calleeAt(slot)) throw new Error(`Slot ${slot} of the table holds another function than ${functions.get(slot)?.name ?? "none"}.`);
-  }
-  for (const [slot, { name }] of functions) if (!given.has(slot)) throw new Error(`Slot ${slot} of the table should hold ${name}.`);
+  growTo(tableLength);
+  delete (module.freeTableIndexes as { pop?: unknown }).pop;
+  module.freeTableIndexes.length = 0;
   delete module.snapshotHooks;
+}
+
+function load(module: LinkedModule, hooks: Hooks, library: LoadedLibrary, files: ReadonlyMap<string, Uint8Array>): void {
+  const { path, handle, memoryBase, tableBase } = library;
+  const data = files.get(path);
+  if (!data) throw new Error(`The archive lacks ${path}.`);
+  if (module.wasmTable.length !== tableBase) throw new Error(`${path} would start at slot ${module.wasmTable.length} of the table, not ${tableBase}.`);
+  module.FS.mkdirTree(path.slice(0, path.lastIndexOf("/")));
+  module.FS.writeFile(path, data);
+  hooks.memoryBase = memoryBase;
+  module.loadDynamicLibrary(path, { global: false, nodelete: true, loadAsync: false }, {}, handle);
+  delete hooks.memoryBase;
 }

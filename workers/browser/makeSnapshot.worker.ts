@@ -67,7 +67,8 @@ async function make(base: string, build: BuildRecord): Promise<void> {
   clearFreeMemory(linked);
   const image = pyodide.makeMemorySnapshot({ serializer: serialize });
   const recording = finish(linked);
-  for (const [order, { path }] of recording.libraries.entries()) await put(`library-${order}`, linked.FS.readFile(path) as BodyInit);
+  const paths = recording.events.flatMap((event) => ("path" in event ? [event.path] : []));
+  for (const [order, path] of paths.entries()) await put(`library-${order}`, linked.FS.readFile(path) as BodyInit);
   await put("document.json", document);
   await put("in-image.json", inImage);
   await put("recording.json", JSON.stringify(recording));
