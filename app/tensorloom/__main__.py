@@ -21,7 +21,7 @@ from tensorloom.execute.arrays import ArrayStore
 from tensorloom.execute.quantities import bytes_text, count_text, duration_text
 from tensorloom.formats.opening import FORMATS, open_text, sniff
 from tensorloom.model.document import DTYPES
-from tensorloom.plan.find import quick
+from tensorloom.plan.find import quick, with_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 LABEL_WIDTH = 16
+
+WORTH_SEARCHING_MUL_ADDS = 10**9
+"""Plans from this cost on are searched further by themselves."""
+
+SEARCH_S = 10.0
+"""For how long, unless ``--search`` says otherwise [s]."""
 
 PROGRESS_S = 3.0
 """Time between two lines about a long run [s]."""
@@ -86,8 +92,40 @@ def _parser() -> argparse.ArgumentParser:
     contract.add_argument("--seed", type=int, help="of random arrays that the file does not fix")
     contract.add_argument("--backend", default="auto", help="auto (default), numpy or wgpu")
     contract.add_argument("--dtype", choices=DTYPES, help="by default the document's own")
+    contract.add_argument(
+        "--search",
+        type=_seconds,
+        metavar="SECONDS",
+        help=f"look so long for a better order; by default {SEARCH_S:.0f} where it may pay",
+    )
     contract.add_argument("--save", metavar="NPY", type=Path, help="write the value to this file")
     return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < float("inf"):
+        raise ValueError
+    return seconds
+
+
+def _planned(network: Network, seconds: float | None) -> Plan:
+    """The plan found at once, improved for a while where that may pay or is asked for."""
+    plan = quick(network)
+    if seconds is None:
+        worth = not plan.proved and plan.cost.mul_adds >= WORTH_SEARCHING_MUL_ADDS
+        seconds = SEARCH_S if worth else 0.0
+    if seconds == 0:
+        return plan
+    from tensorloom.plan.improve import improve  # noqa: PLC0415  # imports cotengra, rarely needed
+
+    until = perf_counter() + seconds
+    for progress in improve(plan):
+        if progress.path is not None:
+            plan = with_path(network, progress.path, finder=progress.finder)
+        if perf_counter() >= until:
+            break
+    return plan
 
 
 def _contract(given: argparse.Namespace) -> list[str]:
@@ -96,7 +134,7 @@ def _contract(given: argparse.Namespace) -> list[str]:
     store = ArrayStore()
     for array in opened.arrays:
         store.add(array)
-    plan = quick(network)
+    plan = _planned(network, given.search)
     result = contract_network(
         opened.document,
         backend=given.backend,
@@ -110,7 +148,9 @@ def _contract(given: argparse.Namespace) -> list[str]:
         try:
             np.save(given.save, result.value)
         except OSError as error:
-            raise _unusable(str(given.save), error.strerror or "it cannot be written") from error
+            reason = error.strerror or "it cannot be written"
+            hint = "Give the path of a file in a folder that exists."
+            raise _unusable(str(given.save), reason, hint) from error
     return lines
 
 
@@ -160,12 +200,14 @@ def _text(file: str) -> tuple[str, str]:
         raise _unusable(file, "it is not the name of a file") from error
 
 
-def _unusable(file: str, reason: str) -> FileFormatError:
+def _unusable(
+    file: str, reason: str, hint: str = "Give the path of a file, or - for standard input."
+) -> FileFormatError:
     shown = file if len(file) < 80 else f"{file[:77]}..."  # noqa: PLR2004  # one terminal line
     return FileFormatError(
         "unusable-file",
         f"{shown!r} cannot be used: {reason}.",
-        "Give the path of a file, or - for standard input.",
+        hint,
         Where(file=shown),
     )
 
@@ -189,7 +231,7 @@ def _report(network: Network, plan: Plan, result: Result) -> list[str]:
         ("error bound", _bound_text(result.error_bound)),
         ("computed on", f"{result.backend} in {result.dtype}"),
         ("time", f"{duration_text(result.ms)}, predicted {duration_text(result.predicted_ms)}"),
-        ("multiply-adds", f"{count_text(result.mul_adds)} ({count_text(flop)} FLOP, {kind})"),
+        ("multiply-adds", f"{result.mul_adds:,} ({count_text(flop)} FLOP, {kind})"),
         ("largest tensor", f"{count_text(plan.cost.largest_elements)} elements made in one step"),
         ("peak memory", bytes_text(result.peak_bytes)),
         ("order", f"{plan.finder}, {steps} step{'s' * (steps != 1)}"),

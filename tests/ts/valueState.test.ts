@@ -22,7 +22,7 @@ test("each situation has its own state", () => {
 });
 
 test("a value known before Python is shown while Python starts", () => {
-  assert.equal(valueState({ ...quiet, ready: false, result }), "live");
+  assert.equal(valueState({ ...quiet, ready: false, result }), "given");
 });
 
 test("time left is said, also when it is not known", () => {

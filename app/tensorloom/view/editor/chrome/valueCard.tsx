@@ -46,6 +46,7 @@ function Body({ state }: { state: ValueState }) {
       return <Pending bar={<Progress />} />;
     case "stale":
       return <Pending bar={<Stale />} />;
+    case "given":
     case "starting":
     case "waiting":
     case "failed":
@@ -158,9 +159,10 @@ function Stale() {
   );
 }
 
-function Waiting({ state }: { state: "starting" | "waiting" | "failed" }) {
+function Waiting({ state }: { state: "given" | "starting" | "waiting" | "failed" }) {
   const boot = useEditor((now) => now.boot);
   const words = {
+    given: `This value came with the page. ${sentence(boot.message)} You can draw already.`,
     starting: `${sentence(boot.message)} You can draw already; the number comes as soon as Python answers.`,
     waiting: "Looking for an order to contract in.",
     failed: `${sentence(boot.message)} Your drawing is kept in this browser. Reload the page to try again.`,

@@ -1,11 +1,11 @@
 /**
- * What the value card has to say now: one of eight states, from the store alone. Pure.
+ * What the value card has to say now: one of nine states, from the store alone. Pure.
  */
 
 import type { DocumentJson, PlanJson } from "../protocol.ts";
 import type { EditorState } from "../store.ts";
 
-export type ValueState = "empty" | "refused" | "running" | "stale" | "live" | "failed" | "starting" | "waiting";
+export type ValueState = "empty" | "refused" | "running" | "stale" | "live" | "given" | "failed" | "starting" | "waiting";
 
 type Facts = Pick<EditorState, "document" | "plan" | "progress" | "result" | "stale" | "ready" | "boot">;
 
@@ -14,7 +14,8 @@ export function valueState(facts: Facts): ValueState {
   if (facts.progress) return "running";
   if (facts.plan?.refused) return "refused";
   if (facts.stale !== null) return "stale";
-  if (facts.result) return "live";
+  // Before Python is there, a value was computed when the site was built.
+  if (facts.result) return facts.ready ? "live" : "given";
   if (facts.boot.failed && !facts.ready) return "failed";
   return facts.ready ? "waiting" : "starting";
 }
@@ -25,6 +26,7 @@ export const STATE_WORDS: Readonly<Record<ValueState, string>> = {
   running: "computing",
   stale: "out of date",
   live: "live",
+  given: "from the build",
   failed: "stopped",
   starting: "starting",
   waiting: "planning",
