@@ -42,6 +42,17 @@ test("in a large drawing only what is held or open has a name", () => {
   assert.deepEqual(names(new Set(["c"])).sort(), ["c", "p"]);
 });
 
+test("a large drawing of bits shows the dimensions of what is held", () => {
+  const text = "abcdefghi,abcdefghi,jklmno,jklmnop->p";
+  const dimensions = (size: number, selected: string[]) => {
+    const document = rowOf(text, Object.fromEntries([..."abcdefghijklmnop"].map((name) => [name, name === "b" ? size : 2])));
+    return placeLabels(drawScene(document), { ...NOTHING, selected: new Set(selected) }).filter(({ kind }) => kind === "dimension").map(({ index }) => index);
+  };
+  assert.deepEqual(dimensions(2, []), []);
+  assert.deepEqual(dimensions(2, ["c"]), ["c"]);
+  assert.ok(dimensions(3, []).length > 2);
+});
+
 test("what is out of view is not labelled", () => {
   const view = { left: 5000, right: 6000, top: 0, bottom: 100 };
   assert.deepEqual(placeLabels(drawScene(rowOf("i,i->")), { ...NOTHING, view }), []);

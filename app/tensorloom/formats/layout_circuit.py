@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CircuitDrawing", "circuit"]
 
-COLUMN, ROW = 110, 96
+COLUMN, ROW = 92, 92
 """Distance of neighbouring moments and wires [pixels]; a very deep circuit is drawn denser."""
 
 PASSING = 28

@@ -97,6 +97,8 @@ def test_inline_values_in_c_order_real_and_complex() -> None:
 def test_gate_recipe_becomes_its_array() -> None:
     array = made(GateArray(name="y", conjugate=True), 2, 2, dtype="complex128")
     assert array.tolist() == [[0, 1j], [-1j, 0]]
+    array = made(GateArray(name="x", controls=1), 2, 2, 2, dtype="float64")
+    assert array.tolist() == [[[1, 0], [0, 1]], [[0, 1], [1, 0]]]
 
 
 def test_real_gate_fits_a_real_network_and_a_complex_one_does_not() -> None:
@@ -116,6 +118,19 @@ def test_real_gate_fits_a_real_network_and_a_complex_one_does_not() -> None:
             (2, 3),
             "array-shape",
             "The tensor has shape (2, 3), but the gate 'h' has shape (2, 2).",
+        ),
+        (
+            GateArray(name="x", controls=1),
+            (2, 2),
+            "array-shape",
+            "The tensor has shape (2, 2), but the gate 'x' has shape (2, 2, 2).",
+        ),
+        (
+            # Refused before 2^64 numbers are made.
+            GateArray(name="x", controls=62),
+            (2, 2),
+            "array-shape",
+            f"The tensor has shape (2, 2), but the gate 'x' has shape {(2,) * 64}.",
         ),
         (
             InlineArray(values=(1, 2), shape=(2,)),

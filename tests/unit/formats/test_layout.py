@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tensorloom.formats import qasm
 from tensorloom.formats.layout import laid_out, layout, layout_command
+from tensorloom.formats.layout_circuit import circuit
 from tensorloom.formats.opening import open_text
 from tensorloom.formats.templates import template
 from tensorloom.model.commands import apply
@@ -105,6 +108,34 @@ def test_a_circuit_runs_left_to_right_on_its_wires() -> None:
     drawn = template("circuit", {"n": 4, "depth": 5, "seed": 1})
     # The reader of circuits and the layout draw alike.
     assert layout_command(drawn).positions == ()
+
+
+def test_a_circuit_of_every_kind_of_gate_is_recognised() -> None:
+    program = """include "qelib1.inc"; qreg q[4]; h q; ccx q[0],q[1],q[2]; swap q[0],q[1];
+        cswap q[0],q[1],q[3]; c3x q[0],q[1],q[2],q[3]; cu(0.1,0.2,0.3,0.4) q[3],q[2];
+        ccx q[0],q[3],q[1]; rzz(0.3) q[0],q[2]; rc3x q[3],q[0],q[2],q[1]; cz q[1],q[3];"""
+    for output in ("state", "0000"):
+        document = qasm.read(program, output=output)
+        assert document.network == apply(document, layout_command(document)).network
+        assert layout_command(document).positions == ()
+        assert layout_command(document).anchors == ()
+
+
+def test_a_circuit_with_its_tensors_in_any_order_is_recognised() -> None:
+    document = qasm.read('include "qelib1.inc"; qreg q[2]; h q[0]; cx q[0],q[1]; swap q[0],q[1];')
+    network = document.network
+    turned = replace(network, tensors=network.tensors[:2] + network.tensors[:1:-1])
+    assert laid_out(turned).positions == {
+        name: (mark.x, mark.y) for name, mark in document.diagram.marks.items()
+    }
+
+
+def test_copy_tensors_without_kets_are_no_circuit() -> None:
+    document = qasm.read('include "qelib1.inc"; qreg q[2]; cx q[0],q[1];')
+    network = document.network
+    gate = replace(network, tensors=network.tensors[2:])
+    assert circuit(network.tensors, network.output) is not None
+    assert circuit(gate.tensors, gate.output) is None
 
 
 def test_open_legs_hang_from_a_chain_and_point_out_of_a_ring() -> None:

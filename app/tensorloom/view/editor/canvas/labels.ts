@@ -3,6 +3,7 @@
  *
  * Labels never touch each other or a tensor. Each tries places along its line, then the other side,
  * then gives way. The order of importance: selected, hovered, open legs, dimensions, other names.
+ * A large drawing of bits, such as a circuit, shows no dimensions but those that are held.
  */
 
 import { type Curve, curveLength, directionAt, isStraight, pointAt, samples } from "./curves.ts";
@@ -72,6 +73,7 @@ export function placeLabels(scene: Scene, wishes: LabelWishes): Label[] {
 
 function ranked(scene: Scene, { selected, hovered, view, scale }: LabelWishes): Wish[] {
   const few = scene.indices.length <= FEW;
+  const bits = !few && scene.indices.every(({ dimension }) => dimension === 2);
   const wishes: Wish[] = [];
   for (const index of scene.indices) {
     const line = mainStrand(index);
@@ -81,7 +83,7 @@ function ranked(scene: Scene, { selected, hovered, view, scale }: LabelWishes): 
     const open = index.kind === "open";
     if (held || near || open || few) wishes.push({ index, scale, kind: "name", rank: held ? 0 : near ? 1 : open ? 2 : 4 });
     const long = line !== null && curveLength(line) >= LEAST_LENGTH;
-    if (long || held || near) wishes.push({ index, scale, kind: "dimension", rank: held ? 0 : near ? 1 : 3 });
+    if ((long && !bits) || held || near) wishes.push({ index, scale, kind: "dimension", rank: held ? 0 : near ? 1 : 3 });
   }
   return wishes.sort((one, other) => one.rank - other.rank);
 }
