@@ -108,12 +108,16 @@ def second_build(folder: Path, target: Path) -> Path:
     return target
 
 
-def pull_a_leg(bench: Workbench) -> int:
-    """Its dimension; pulled from the first tensor into empty paper, so the value gets an axis."""
-    tensor = bench.document()["tensors"][0]["name"]
-    assert bench.document()["output"] == []
-    start = bench.rim(tensor, -1, 0)
-    bench.drag(start, (start[0] - 60, start[1] - 40))
+def add_a_leg(bench: Workbench) -> int:
+    """Its dimension; on a new tensor, so that the value gets an axis."""
+    before = bench.document()
+    assert before["output"] == []
+    bench.click(bench.paper(0.96, 0.2), times=2)
+    bench.press("Escape")
+    tensor = bench.document()["tensors"][-1]
+    assert tensor["id"] not in {old["id"] for old in before["tensors"]}
+    start = bench.rim(tensor["name"], 0, 1)
+    bench.drag(start, (start[0], start[1] + 70))
     after = bench.document()
     assert len(after["output"]) == 1
     dimension: int = after["dimensions"][after["output"][0]]
@@ -168,10 +172,10 @@ def test_edits_before_python_reach_it(browser: Browser, site_folder: Path) -> No
         page.goto(address)
         until(page, "() => globalThis.tensorloomBoot?.marks.editor")
         bench = Workbench(page)
-        dimension = pull_a_leg(bench)
+        dimension = add_a_leg(bench)
         status = page.evaluate("() => tensorloomBoot.status")
         assert re.fullmatch(r"Fetching Python, \d+\.\d of \d+\.\d MB", status["message"])
-        assert page.get_by_text("Fetching Python").first.is_visible()
+        assert page.get_by_text("Fetching Python").filter(visible=True).count() > 0
         opened.set()
         python_answered(page)
         assert bench.run(backend="numpy")["shape"] == [dimension]
@@ -197,7 +201,7 @@ def test_a_damaged_image_is_replaced_and_edits_survive(
         page.goto(address)
         until(page, "() => globalThis.tensorloomBoot?.marks.editor")
         bench = Workbench(page)
-        dimension = pull_a_leg(bench)
+        dimension = add_a_leg(bench)
         opened.set()
         features = python_answered(page)
         assert not features["snapshot"]
