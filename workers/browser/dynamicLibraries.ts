@@ -65,7 +65,7 @@ export function recorder(): { hooks: Hooks; begin(): void; finish(module: Linked
     finish(module) {
       const places = placesOf(module);
       const named = events.map((event) => {
-        if ("path" in event) return event;
+        if (isLibrary(event)) return event;
         const place = places.get(event.callee);
         if (!place) throw new Error(`The function in slot ${event.slot} of the table is exported by no library.`);
         return { slot: event.slot, ...place };
@@ -73,6 +73,11 @@ export function recorder(): { hooks: Hooks; begin(): void; finish(module: Linked
       return { events: named, tableLength: module.wasmTable.length };
     },
   };
+}
+
+/** A function of its own: WebKit 2.50 cannot parse `in` where minifying may put it, in an arrow function in the head of a `for`. */
+function isLibrary(event: object): event is LoadedLibrary {
+  return "path" in event;
 }
 
 /** Each exported function by the library and the name under which it can be found again. */
@@ -94,21 +99,21 @@ export function replay(module: LinkedModule, recording: Recording, files: Readon
     if (module.wasmTable.length < length) module.wasmTable.grow(length - module.wasmTable.length);
   };
   /** Slots are used again after they were freed; only their last function is there in the end. */
-  const lasting = new Map(events.flatMap((event, order) => ("path" in event ? [] : [[event.slot, order]])));
+  const lasting = new Map(events.flatMap((event, order) => (isLibrary(event) ? [] : [[event.slot, order]])));
   let next = 0;
   module.snapshotHooks = hooks;
   // Whoever asks for a free slot, a library being loaded or this loop, gets the one that was recorded.
   module.freeTableIndexes.splice(0, Infinity, -1);
   module.freeTableIndexes.pop = () => {
     const event = events[next];
-    if (!event || "path" in event) throw new Error("A function needs a slot of the table that was not recorded.");
+    if (!event || isLibrary(event)) throw new Error("A function needs a slot of the table that was not recorded.");
     next += 1;
     growTo(event.slot + 1);
     return event.slot;
   };
   while (next < events.length) {
     const event = events[next] as LoadedLibrary | TableEntry;
-    if ("path" in event) {
+    if (isLibrary(event)) {
       next += 1;
       growTo(event.tableBase);
       load(module, hooks, event, files);
