@@ -110,6 +110,16 @@ def test_a_circuit_in_complex128_agrees_with_numpy(story: Story) -> None:
     np.testing.assert_allclose(unpacked(found), simulate(CIRCUIT), rtol=0, atol=1e-12)
 
 
+def test_a_result_is_looked_into(story: Story) -> None:
+    story.open(format="qasm", text=CIRCUIT, output="state")
+    story.engine.evaluate("() => tensorloomStore.select({})")
+    story.live()
+    inspection = story.engine.evaluate("() => tensorloomStore.get().inspection")
+    assert inspection["tensor"] is None
+    assert story.texts(".tl-inspection .tl-note") == []
+    assert len(story.texts(".tl-roles li")) == 5
+
+
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 def test_a_product_of_matrices_agrees_with_numpy(story: Story, dtype: str) -> None:
     generator = np.random.default_rng(7)

@@ -70,9 +70,20 @@ async function linked(): Promise<void> {
   if (!statics || !features) return;
   performance.mark("page embedded");
   const link = statics.link as unknown as PyProxy;
-  await (link((patch: unknown, buffers: Map<string, ArrayBuffer>) => say({ type: "patch", patch, buffers })) as Promise<unknown>);
+  await (link((patch: unknown, buffers: Map<string, ArrayBuffer>) => say({ type: "patch", patch: withNulls(patch), buffers })) as Promise<unknown>);
   performance.mark("linked");
   say({ type: "ready", features, cpuMs: performance.now() });
+}
+
+/** The same value in place; `None` in a Python list comes as `undefined`, which JSON and Bokeh write as null. */
+function withNulls(value: unknown): unknown {
+  if (value === undefined) return null;
+  if (Array.isArray(value)) value.forEach((inner, place) => (value[place] = withNulls(inner)));
+  else if (value !== null && Object.getPrototypeOf(value) === Object.prototype) {
+    const record = value as Record<string, unknown>;
+    for (const key of Object.keys(record)) record[key] = withNulls(record[key]);
+  }
+  return value;
 }
 
 async function call(id: number, method: string, args: string, buffers: ArrayBuffer[]): Promise<void> {
