@@ -27,7 +27,12 @@ def test_any_equation_can_be_typed_over_any_document(document: Document, typed: 
     kept = document.network.tensor_by_id
     for tensor in reached.network.tensors:
         if tensor.id in kept:
-            assert tensor.array == kept[tensor.id].array
+            old = kept[tensor.id]
+            # Values made for another number of axes are drawn anew; all others stay.
+            if len(tensor.indices) == len(old.indices) or old.array.kind in {"random", "constant"}:
+                assert tensor.array == old.array
+            elif old.array.kind in {"inline", "blob", "gate", "identity"}:
+                assert tensor.array.kind == "random"
             assert tensor.name == kept[tensor.id].name
             assert reached.diagram.marks[tensor.id] == document.diagram.marks[tensor.id]
     for name, size in document.network.dimension_of.items():

@@ -229,13 +229,15 @@ def _identity(shape: Shape) -> Array:
 
 
 def _fitted(array: Array, shape: Shape) -> Array:
-    """The array cropped or padded with zeros to a shape with as many axes.
+    """The array cropped or padded with zeros to a shape with as many axes, or with more.
 
-    So a bond of given tensors can be scrubbed: fewer values truncate it, more add nothing, and the
-    recipe still holds every number.
+    So a bond of given tensors can be scrubbed and a leg pulled from them: fewer values truncate,
+    more add nothing, a new last axis holds the array at its first value. The recipe still has
+    every number.
     """
-    if array.ndim != len(shape):
+    if array.ndim > len(shape):
         raise _wrong_shape(array.shape, "the given array", shape)
+    array = array.reshape((*array.shape, *(1,) * (len(shape) - array.ndim)))
     if array.shape == shape:
         return array
     common = tuple(slice(min(pair)) for pair in zip(array.shape, shape, strict=True))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from tensorloom.formats.assembly import ALPHABET
 from tensorloom.formats.layout import laid_out
@@ -20,6 +21,7 @@ from tensorloom.model.commands import (
     RemoveTensor,
     RenameIndex,
     ReplaceDocument,
+    SetArray,
     SetIndices,
     SetOutput,
     apply_all,
@@ -28,7 +30,13 @@ from tensorloom.model.diagram import Diagram, Mark
 from tensorloom.model.equation import parse
 from tensorloom.model.index import Index
 from tensorloom.model.network import Network
-from tensorloom.model.recipe import RandomArray
+from tensorloom.model.recipe import (
+    BlobArray,
+    GateArray,
+    IdentityArray,
+    InlineArray,
+    RandomArray,
+)
 from tensorloom.model.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -112,7 +120,7 @@ def _target(
         if tensor is None:
             tensors.append(replace(next(fresh), indices=names))
             continue
-        tensors.append(replace(tensor, indices=names))
+        tensors.append(_carrying(tensor, names))
         if len(names) == len(tensor.indices):
             # A leg that got a new name keeps its dimension, so that the tensor's values still fit.
             for before, after in zip(tensor.indices, names, strict=True):
@@ -124,6 +132,15 @@ def _target(
         output=output,
     )
     return _drawn(document, network, renames)
+
+
+def _carrying(tensor: Tensor, names: tuple[str, ...]) -> Tensor:
+    """The tensor on other indices; values made for another number of axes are drawn anew."""
+    recipe = tensor.array
+    made_for = isinstance(recipe, GateArray | InlineArray | BlobArray | IdentityArray)
+    if len(names) != len(tensor.indices) and made_for:
+        recipe = RandomArray(seed=crc32(tensor.id.encode()) % 1000)
+    return replace(tensor, indices=names, array=recipe)
 
 
 def _fresh(document: Document, taken: set[str]) -> Iterator[Tensor]:
@@ -250,14 +267,18 @@ def _increasing(values: Sequence[int]) -> list[int]:
 
 def _finish(reached: Document, target: Document) -> list[Command]:
     """What is left once the tensors are right: the output and the anchors."""
-    commands: list[Command] = []
+    commands: list[Command] = [
+        SetArray(id=now.id, array=wanted.array)
+        for now, wanted in zip(reached.network.tensors, target.network.tensors, strict=True)
+        if now.array != wanted.array
+    ]
     if reached.network.output != target.network.output:
         commands.append(SetOutput(output=target.network.output))
-    found, wanted = reached.diagram.anchors, target.diagram.anchors
+    found, anchors = reached.diagram.anchors, target.diagram.anchors
     changed = tuple(
-        (name, wanted.get(name))
-        for name in {**found, **wanted}
-        if found.get(name) != wanted.get(name)
+        (name, anchors.get(name))
+        for name in {**found, **anchors}
+        if found.get(name) != anchors.get(name)
     )
     if changed:
         commands.append(Move(anchors=changed))

@@ -48,7 +48,7 @@ class Network:
             twice = _repeated(tensor.id for tensor in self.tensors)
             raise NetworkError(
                 "duplicate-tensor",
-                f"Two tensors have the id '{twice}'.",
+                f"Two tensors have the id {twice!r}.",
                 "Give every tensor an id of its own.",
                 Where(tensors=(twice,)),
             )
@@ -56,7 +56,7 @@ class Network:
             twice = _repeated(index.name for index in self.indices)
             raise NetworkError(
                 "duplicate-index",
-                f"Index '{twice}' is declared twice.",
+                f"Index {twice!r} is declared twice.",
                 "Declare each index once.",
                 Where(indices=(twice,)),
             )
@@ -70,7 +70,7 @@ class Network:
                 if name not in self.dimension_of:
                     raise NetworkError(
                         "unknown-index",
-                        f"Index '{name}' on {tensor.name} has no dimension.",
+                        f"Index {name!r} on {tensor.name} has no dimension.",
                         "Give it a dimension.",
                         Where(tensors=(tensor.id,), indices=(name,)),
                     )
@@ -79,7 +79,7 @@ class Network:
             if name not in used:
                 raise NetworkError(
                     "unused-index",
-                    f"Index '{name}' is on no tensor.",
+                    f"Index {name!r} is on no tensor.",
                     "Take it out, or put it on a tensor.",
                     Where(indices=(name,)),
                 )
@@ -142,14 +142,14 @@ def check_output(output: tuple[str, ...], used: Container[str]) -> None:
         if name not in used:
             raise NetworkError(
                 "loose-output",
-                f"Output index '{name}' is on no tensor.",
+                f"Output index {name!r} is on no tensor.",
                 "Put it on a tensor, or take it out of the output.",
                 Where(indices=(name,)),
             )
         if name in seen:
             raise NetworkError(
                 "duplicate-output",
-                f"Index '{name}' appears twice in the output.",
+                f"Index {name!r} appears twice in the output.",
                 "Name each output index once.",
                 Where(indices=(name,)),
             )

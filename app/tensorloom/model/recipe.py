@@ -89,7 +89,7 @@ class GateArray:
 class InlineArray:
     """A few numbers in C order, complex interleaved as (re, im).
 
-    A tensor of another shape with as many axes gets them cropped or padded with zeros.
+    A tensor of another shape gets them cropped or padded with zeros; new axes come last.
 
     Args:
         values: Plain numbers; twice as many when complex.
@@ -107,7 +107,7 @@ class InlineArray:
 class BlobArray:
     """An array stored beside the document, found by the hash of its content.
 
-    A tensor of another shape with as many axes gets it cropped or padded with zeros.
+    A tensor of another shape gets it cropped or padded with zeros; new axes come last.
 
     Args:
         hash: Lower-case hexadecimal SHA-256 of dtype, shape and bytes.

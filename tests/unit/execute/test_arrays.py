@@ -133,10 +133,10 @@ def test_real_gate_fits_a_real_network_and_a_complex_one_does_not() -> None:
             f"The tensor has shape (2, 2), but the gate 'x' has shape {(2,) * 64}.",
         ),
         (
-            InlineArray(values=(1, 2), shape=(2,)),
-            (5, 1),
+            InlineArray(values=(1, 2), shape=(2, 1)),
+            (5,),
             "array-shape",
-            "The tensor has shape (5, 1), but the given array has shape (2,).",
+            "The tensor has shape (5,), but the given array has shape (2, 1).",
         ),
         (
             IdentityArray(),
@@ -255,6 +255,8 @@ def test_errors_name_the_tensor() -> None:
 def test_given_values_are_cropped_and_padded_to_the_tensor() -> None:
     recipe = InlineArray(values=(1, 2, 3, 4, 5, 6), shape=(2, 3))
     assert made(recipe, 3, 2).tolist() == [[1, 2], [4, 5], [0, 0]]
+    # A pulled leg: the values lie at the first value of the new axis.
+    assert made(recipe, 1, 3, 2).tolist() == [[[1, 0], [2, 0], [3, 0]]]
     store = ArrayStore()
     stored = store.add(np.arange(4.0))
     assert make_array(stored, (2,), "float64", store).tolist() == [0, 1]

@@ -7,6 +7,7 @@ import pytest
 from tensorloom.errors import EquationError
 from tensorloom.formats.equation_edit import MOST_COMMANDS, edits
 from tensorloom.formats.opening import open_text
+from tensorloom.formats.templates import template
 from tensorloom.model.commands import (
     AddTensor,
     RemoveTensor,
@@ -101,3 +102,11 @@ def test_a_pasted_equation_is_one_command() -> None:
 def test_text_that_cannot_be_read_changes_nothing() -> None:
     with pytest.raises(EquationError):
         edits(CHAIN, "ab,bc->z")
+
+
+def test_values_for_another_number_of_axes_are_drawn_anew() -> None:
+    chain = template("spin-chain", {})
+    reached = apply_all(chain, edits(chain, "ijk,ijk->"))
+    assert [tensor.array.kind for tensor in reached.network.tensors] == ["random", "inline"]
+    # A_1 had two legs; what took its place with three of the second's legs kept its own.
+    assert reached.network.output == ()
