@@ -44,6 +44,8 @@ export function bytes(amount: string | number): string {
 /** Milliseconds as the unit a reader expects: `0.38 ms`, `4.2 s`, `6 min`, `3 h`, `12 days`. */
 export function duration(ms: number): string {
   if (!Number.isFinite(ms)) return "for ever";
+  // Firefox and WebKit round their clocks to 1 ms.
+  if (ms <= 0) return `under 1${THIN}ms`;
   if (ms < 0.1) return `${(ms * 1000).toFixed(0)}${THIN}µs`;
   if (ms < 10) return `${ms.toFixed(2)}${THIN}ms`;
   if (ms < 1000) return `${ms.toFixed(0)}${THIN}ms`;
