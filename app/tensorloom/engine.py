@@ -81,6 +81,12 @@ def contract(
         >>> contract("ij,jk->ik", [[1.0, 2.0]], [[3.0], [4.0]])
         array([[11.]])
     """
+    if not isinstance(equation, str):
+        raise EquationError(
+            "not-an-equation",
+            f"The first argument is {equation!r:.40}, not an equation.",
+            "Begin with text such as 'ij,jk->ik', then one array per operand.",
+        )
     arrays = [as_numbers(operand, number) for number, operand in enumerate(operands)]
     parsed = parse(_without_ellipsis(equation, arrays))
     inputs, arrays = _broadcast(parsed.operands, arrays)

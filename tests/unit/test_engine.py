@@ -207,3 +207,10 @@ def test_public_names() -> None:
     assert set(tensorloom.__all__) == {"contract", "contract_network"}
     with pytest.raises(AttributeError, match="no attribute 'einsum'"):
         tensorloom.einsum  # noqa: B018  # the look-up is what is tested
+
+
+def test_a_call_without_an_equation_says_so() -> None:
+    with pytest.raises(EquationError) as caught:
+        tensorloom.contract(3, 1)  # type: ignore[arg-type]  # the mistake in question
+    assert caught.value.code == "not-an-equation"
+    assert caught.value.message == "The first argument is 3, not an equation."

@@ -48,7 +48,7 @@ AGAIN_MS = 100.0
 
 PROGRESS_INTERVAL_MS = 80.0
 
-WORTH_SEARCHING_MUL_ADDS = 10**8
+WORTH_SEARCHING_MUL_ADDS = 2 * 10**7
 """Plans from this cost on are searched further by themselves."""
 
 SEARCH_SECONDS = 30.0
