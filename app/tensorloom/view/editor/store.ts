@@ -8,7 +8,7 @@
 
 import { useSyncExternalStore } from "react";
 import { type Drafts, noDrafts } from "./drafts.ts";
-import { cancel, commit, type History, live, newHistory, redo, undo } from "./model/history.ts";
+import { amend, cancel, commit, type History, live, newHistory, redo, undo } from "./model/history.ts";
 import { applyAll, CommandError } from "./model/reducer.ts";
 import type { Backend, Command, DeviceJson, DocumentJson, EquationSpan, ErrorJson, MarkShape, Notice, PlanJson, Request, ResultJson } from "./protocol.ts";
 
@@ -71,6 +71,9 @@ const EMPTY: DocumentJson = { tensorloom: 1, title: "Untitled", dtype: "float64"
 const NOTHING: Selection = { tensors: new Set(), indices: new Set() };
 /** Live steps reach Python at most this often [ms]; a round trip takes about 10. */
 const LIVE_INTERVAL_MS = 33;
+/** Python's name for what typed text did; keys that follow each other this fast are one step [ms]. */
+const TYPING = "Type the equation";
+const BURST_MS = 2000;
 
 export class EditorStore {
   private history: History = newHistory(EMPTY);
@@ -82,6 +85,7 @@ export class EditorStore {
   private liveTimer: ReturnType<typeof setTimeout> | null = null;
   private liveWaiting: Unsequenced | null = null;
   private lastLive = 0;
+  private lastApplied: { gesture: string | null; at: number } = { gesture: null, at: 0 };
   private drafts: Drafts = noDrafts;
   private answered = 0;
   private waiting: { seq: number; resolve: () => void }[] = [];
@@ -125,9 +129,11 @@ export class EditorStore {
   }
 
   request(request: Unsequenced): number {
-    this.seq += 1;
-    this.send?.({ ...request, seq: this.seq } as Request);
-    return this.seq;
+    const seq = this.seq + 1;
+    this.send?.({ ...request, seq } as Request);
+    // Counted only once it is sent: a message that cannot be sent must not be waited for.
+    this.seq = seq;
+    return seq;
   }
 
   /** Resolves when Python has answered everything sent so far. */
@@ -163,6 +169,7 @@ export class EditorStore {
   undo(): void {
     const done = undo(this.history);
     if (!done) return;
+    this.lastApplied.gesture = null;
     this.history = done.history;
     this.showDocument({ lastGesture: "Undo" });
     this.forward({ kind: "commands", gesture: "Undo", phase: "commit", commands: done.step.back });
@@ -172,6 +179,7 @@ export class EditorStore {
   redo(): void {
     const done = redo(this.history);
     if (!done) return;
+    this.lastApplied.gesture = null;
     this.history = done.history;
     this.showDocument({ lastGesture: "Redo" });
     this.forward({ kind: "commands", gesture: "Redo", phase: "commit", commands: done.step.forward });
@@ -259,7 +267,9 @@ export class EditorStore {
   /** Commands that Python made (a file, a template, a layout, typed text): one step, not sent back. */
   private applied(gesture: string, commands: Command[]): void {
     try {
-      this.history = commit(this.history, gesture, commands);
+      const goesOn = gesture === this.lastApplied.gesture && performance.now() - this.lastApplied.at < BURST_MS;
+      this.history = (goesOn ? amend : commit)(this.history, gesture, commands);
+      this.lastApplied = { gesture: gesture === TYPING ? gesture : null, at: performance.now() };
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
       // The user edited meanwhile; Python gets the page's document again and answers to that.

@@ -36,6 +36,15 @@ export function commit(history: History, label: string, commands: readonly Comma
   return { document, past: [...history.past, step].slice(-MOST_STEPS), future: [], held: null };
 }
 
+/** Like `commit`, but part of the last step where that has the same label: one burst of typing. */
+export function amend(history: History, label: string, commands: readonly Command[]): History {
+  const last = history.past.at(-1);
+  if (!last || last.label !== label || history.held) return commit(history, label, commands);
+  const document = applyAll(history.document, commands);
+  const step = { label, forward: [...last.forward, ...commands], back: [...invertAll(history.document, commands), ...last.back] };
+  return { document, past: [...history.past.slice(0, -1), step], future: [], held: null };
+}
+
 export function cancel(history: History): History {
   return history.held ? { ...history, document: history.held.before, held: null } : history;
 }
