@@ -71,8 +71,11 @@ async def _run(session: Session, given: dict[str, Any], _buffers: Sequence[Any])
     record = result_json(result, session.live.result_indices)
     record.pop("scalar")
     record |= {"peakBytes": result.peak_bytes, "mulAdds": result.mul_adds}
+    if not np.isfinite(result.value).all():
+        # JSON has no word for such a norm; the numbers themselves travel as bytes.
+        record["norm"] = None
     flat: NDArray[Any] = np.ascontiguousarray(result.value).reshape(-1)
-    return True, json.dumps(record), [flat.view(np.uint8)]
+    return True, json.dumps(record, allow_nan=False), [flat.view(np.uint8)]
 
 
 def _bytes(buffer: Any) -> bytes:  # noqa: ANN401  # a JavaScript typed array has no Python type

@@ -68,6 +68,14 @@ def test_sizes_and_seed_make_random_values() -> None:
     assert bytes(value[0]) == bytes(again[0])
 
 
+def test_infinite_and_missing_numbers_come_back_as_they_are() -> None:
+    given = np.array([1.0, np.inf, np.nan])
+    _, (succeeded, record, arrays) = calls(opening("i->i", given), RUN)
+    assert succeeded
+    assert record["norm"] is None
+    np.testing.assert_array_equal(np.frombuffer(bytes(arrays[0]), np.float64), given)
+
+
 @pytest.mark.parametrize(
     ("call", "code", "sentence"),
     [

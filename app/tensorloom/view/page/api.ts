@@ -67,6 +67,8 @@ function numbersOf(array: GivenArray, position: number): { shape: number[]; dtyp
   const dtype = array.dtype ?? "float64";
   if (!DTYPES.includes(dtype)) throw refused("bad-dtype", `Array ${position} has the type ${String(dtype)}.`, `Choose ${DTYPES.join(", ")}.`);
   if (!Array.isArray(array.shape)) throw refused("bad-array", `Array ${position} has no shape.`, "Give a list of whole numbers.");
+  if (Array.isArray(array.data) && !array.data.every((item) => typeof item === "number"))
+    throw refused("not-numbers", `Array ${position} holds something that is not a number.`, "Give a flat list of numbers, complex ones as re, im, re, im.");
   const plain = IS_SINGLE[dtype] ? Float32Array.from(array.data) : Float64Array.from(array.data);
   return { shape: array.shape, dtype, bytes: plain.buffer };
 }
