@@ -5,6 +5,7 @@
  * the gesture makes no sense here. Coordinates are diagram pixels.
  */
 
+import { own } from "../model/checks.ts";
 import { CommandError } from "../model/reducer.ts";
 import type { Command, DocumentJson, MarkColour, MarkShape, RecipeJson, TensorJson } from "../protocol.ts";
 import { nextIndexName, nextSeed, nextTensorId, nextTensorName } from "./naming.ts";
@@ -97,7 +98,7 @@ export function connect(document: DocumentJson, one: string, other: string): Mad
 export function attach(document: DocumentJson, id: string, index: string, at: DiagramPoint | null, closing: boolean): Made {
   const tensor = growing(document, id);
   const output = closing ? without(document.output, index) : null;
-  const move = legsOf(document, index) === 1 ? forgotten(document, index) : document.anchors[index] ? [] : anchored(index, at);
+  const move = legsOf(document, index) === 1 ? forgotten(document, index) : own(document.anchors, index) ? [] : anchored(index, at);
   return { commands: [{ kind: "set-indices", id, indices: [...tensor.indices, index], dimensions: {}, output }, ...move], index };
 }
 
@@ -110,7 +111,7 @@ export function join(document: DocumentJson, keep: string, drop: string, at: Dia
   if (kept !== dropped) throw new CommandError("dimension-mismatch", `Index '${keep}' has dimension ${kept}, but '${drop}' has ${dropped}. Make them equal first.`);
   const output = closing ? without(document.output, keep, drop) : without(document.output, drop);
   const bond = legsOf(document, keep) === 1 && legsOf(document, drop) === 1;
-  const move = bond ? forgotten(document, keep) : document.anchors[keep] ? [] : anchored(keep, at);
+  const move = bond ? forgotten(document, keep) : own(document.anchors, keep) ? [] : anchored(keep, at);
   return { commands: [{ kind: "join-indices", keep, drop, output }, ...move], index: keep };
 }
 
@@ -126,7 +127,7 @@ export function moveAnchor(index: string, at: DiagramPoint): Made {
 }
 
 function forgotten(document: DocumentJson, index: string): Command[] {
-  return document.anchors[index] ? [{ kind: "move", positions: {}, anchors: { [index]: null } }] : [];
+  return own(document.anchors, index) ? [{ kind: "move", positions: {}, anchors: { [index]: null } }] : [];
 }
 
 /** A tensor put on a bond: the second leg of the bond gets a new index of the same dimension. */

@@ -6,6 +6,7 @@
  */
 
 import { useLayoutEffect, useRef, useState } from "react";
+import { own } from "../model/checks.ts";
 import type { DocumentJson } from "../protocol.ts";
 import { BIG } from "./scene.ts";
 
@@ -40,7 +41,7 @@ export function useMotion(document: DocumentJson, still: boolean): DocumentJson 
 
 function hasMoved(from: DocumentJson, to: DocumentJson): boolean {
   return to.tensors.some(({ id }) => {
-    const [before, after] = [from.marks[id], to.marks[id]];
+    const [before, after] = [own(from.marks, id), own(to.marks, id)];
     return before !== undefined && after !== undefined && Math.abs(before.x - after.x) + Math.abs(before.y - after.y) > 1;
   });
 }
@@ -50,13 +51,13 @@ export function blended(from: DocumentJson, to: DocumentJson, t: number): Docume
   const mix = (one: number, other: number) => one + (other - one) * t;
   const marks = Object.fromEntries(
     Object.entries(to.marks).map(([id, mark]) => {
-      const before = from.marks[id];
+      const before = own(from.marks, id);
       return [id, before ? { ...mark, x: mix(before.x, mark.x), y: mix(before.y, mark.y) } : mark];
     }),
   );
   const anchors = Object.fromEntries(
     Object.entries(to.anchors).map(([name, at]): [string, [number, number]] => {
-      const before = from.anchors[name];
+      const before = own(from.anchors, name);
       return [name, before ? [mix(before[0], at[0]), mix(before[1], at[1])] : at];
     }),
   );

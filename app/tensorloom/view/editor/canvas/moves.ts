@@ -1,5 +1,6 @@
 /** Moving tensors: free ends and dots that belong to them alone go along. Pure. */
 
+import { own } from "../model/checks.ts";
 import type { Command, DocumentJson } from "../protocol.ts";
 import type { DiagramPoint } from "./points.ts";
 
@@ -32,8 +33,8 @@ export function stepped(document: DocumentJson, tensors: ReadonlySet<string>, in
   if (command.kind !== "move") return command;
   const anchors = { ...command.anchors };
   for (const name of indices) {
-    const at = document.anchors[name];
-    if (at && !anchors[name]) anchors[name] = [at[0] + step.x, at[1] + step.y];
+    const at = own(document.anchors, name);
+    if (at && !own(anchors, name)) anchors[name] = [at[0] + step.x, at[1] + step.y];
   }
   return { ...command, anchors };
 }

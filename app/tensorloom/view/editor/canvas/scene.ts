@@ -6,6 +6,7 @@
  * that is summed ends in a dot. Where the document gives no anchor, legs point outward.
  */
 
+import { own } from "../model/checks.ts";
 import type { DocumentJson, MarkColour, MarkShape } from "../protocol.ts";
 import { between, type Curve, leaving, nearest, pointAt, reversed, straight } from "./curves.ts";
 import { outward } from "./directions.ts";
@@ -67,7 +68,7 @@ export const bondWidth = (dimension: number): number => Math.min(14, 1.2 + 0.9 *
 
 export function drawScene(document: DocumentJson): Scene {
   const tensors = document.tensors.flatMap((tensor): Placed[] => {
-    const mark = document.marks[tensor.id];
+    const mark = own(document.marks, tensor.id);
     return mark ? [{ id: tensor.id, name: tensor.name, indices: tensor.indices, ...mark }] : [];
   });
   const byId = new Map(tensors.map((tensor) => [tensor.id, tensor]));
@@ -183,7 +184,7 @@ class Drawing {
 
   private placeDot(name: string): void {
     const ends = this.endsOf(name);
-    const anchor = this.document.anchors[name];
+    const anchor = own(this.document.anchors, name);
     if (anchor) this.dots.set(name, toPoint(anchor));
     else if (new Set(ends).size > 1) this.dots.set(name, this.freePlace(ends));
   }
@@ -238,7 +239,7 @@ class Drawing {
     const unplaced = new Map<Placed, string[]>();
     for (const name of names) {
       const [tensor] = this.endsOf(name);
-      const anchor = this.document.anchors[name];
+      const anchor = own(this.document.anchors, name);
       if (!tensor) continue;
       if (anchor) this.end(name, tensor, toPoint(anchor), kinds.get(name) ?? "open");
       else unplaced.set(tensor, [...(unplaced.get(tensor) ?? []), name]);

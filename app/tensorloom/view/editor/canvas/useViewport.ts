@@ -2,6 +2,7 @@
 
 import { useOnViewportChange, useReactFlow, useStore } from "@xyflow/react";
 import { type RefObject, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { own } from "../model/checks.ts";
 import type { DocumentJson } from "../protocol.ts";
 import { store, useEditor } from "../store.ts";
 import { sceneBox, toDiagram, toScreen, type View, wellSeen } from "./fit.ts";
@@ -35,7 +36,7 @@ export interface Freshness {
 /** A document none of whose marks was there before is another one: a file, a template, a link. */
 export function useFreshness(document: DocumentJson): Freshness {
   const [before, setBefore] = useState<DocumentJson | null>(null);
-  const now = before === null || (before !== document && document.tensors.every(({ id }) => before.marks[id] !== document.marks[id]));
+  const now = before === null || (before !== document && document.tensors.every(({ id }) => own(before.marks, id) !== document.marks[id]));
   return { now, before, seen: () => setBefore(document) };
 }
 
@@ -75,7 +76,7 @@ export function useFitting(scene: Scene, canvas: RefObject<HTMLElement | null>, 
 function addedOutside(before: DocumentJson | null, now: DocumentJson, view: View, { width, height }: { width: number; height: number }): boolean {
   return now.tensors.some(({ id }) => {
     const mark = now.marks[id];
-    if (!mark || before?.marks[id]) return false;
+    if (!mark || (before && own(before.marks, id))) return false;
     const { x, y } = toScreen(mark, view);
     return x < 0 || y < 0 || x > width || y > height;
   });
