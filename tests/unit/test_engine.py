@@ -175,7 +175,7 @@ def test_what_would_take_years_is_refused() -> None:
     with pytest.raises(DeviceMemoryError) as caught:
         tensorloom.contract_network(dense, backend="numpy")
     assert caught.value.code == "does-not-fit"
-    assert "PB at once; numpy has room for" in caught.value.message
+    assert "EB at once; numpy has room for" in caught.value.message
 
 
 def test_what_fits_but_takes_too_long_is_refused() -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 __all__ = ["bytes_text", "count_text", "duration_text"]
 
-_BYTES = ("bytes", "kB", "MB", "GB", "TB", "PB")
+_BYTES = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
+_THOUSAND = 1000
 _POWER_FROM = 10**6
 """Counts from here on are written as a power of ten beside the exact number's size."""
 
 
 def bytes_text(n_bytes: int) -> str:
-    """Bytes in the largest fitting unit, decimal, three digits.
+    """Bytes in the largest fitting unit, decimal, three digits where the unit fits.
 
     Example:
-        >>> bytes_text(999), bytes_text(1_234_567), bytes_text(10**30)
-        ('999 bytes', '1.23 MB', '1e+15 PB')
+        >>> bytes_text(1_234_567), bytes_text(37_779 * 10**18), bytes_text(10**30)
+        ('1.23 MB', '37,779 EB', '1.00e+12 EB')
     """
     place = min(max(0, (len(str(n_bytes)) - 1) // 3), len(_BYTES) - 1)
-    return f"{n_bytes / 1000**place:.3g} {_BYTES[place]}"
+    whole = n_bytes // 1000**place
+    number = f"{n_bytes / 1000**place:.3g}" if whole < _THOUSAND else count_text(whole)
+    return f"{number} {_BYTES[place]}"
 
 
 def count_text(count: int) -> str:

@@ -50,7 +50,7 @@ def assemble(
     )
     # Sizes are checked before the layout spends time on them.
     blank = Diagram(marks={tensor.id: Mark(x=0, y=0) for tensor in tensors})
-    document = Document(title=title, dtype=dtype, network=network, diagram=blank)
+    document = Document(title=title or "Untitled", dtype=dtype, network=network, diagram=blank)
     found = laid_out(network)
     marks = {name: Mark(x=x, y=y) for name, (x, y) in found.positions.items()}
     return replace(document, diagram=Diagram(marks=marks, anchors=found.anchors))

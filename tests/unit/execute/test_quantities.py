@@ -14,7 +14,7 @@ from tensorloom.execute.quantities import bytes_text, count_text, duration_text
         (999, "999 bytes"),
         (1000, "1 kB"),
         (2_345_678, "2.35 MB"),
-        (10**40, "1e+25 PB"),
+        (10**40, "1.00e+22 EB"),
     ],
 )
 def test_bytes(n_bytes: int, text: str) -> None:

@@ -33,8 +33,8 @@ export function treeGeometry(plan: Pick<PlanJson, "inputs" | "steps">): TreeGeom
   plan.steps.forEach((step, order) => {
     const time = order + 1;
     const twoLeaves = step.left < nLeaves && step.right < nLeaves;
-    if (step.left < nLeaves) points[step.left] = { x: twoLeaves ? time - 0.45 : time, y: 0 };
-    if (step.right < nLeaves) points[step.right] = { x: twoLeaves ? time + 0.15 : time, y: 0 };
+    if (step.left < nLeaves) points[step.left] = { x: twoLeaves ? time - 0.55 : time, y: 0 };
+    if (step.right < nLeaves) points[step.right] = { x: twoLeaves ? time - 0.05 : time, y: 0 };
     height[step.out] = 1 + Math.max(height[step.left] ?? 0, height[step.right] ?? 0);
     points[step.out] = { x: time, y: height[step.out] ?? 1 };
     lines.push({ from: step.left, to: step.out, step: order }, { from: step.right, to: step.out, step: order });
