@@ -276,14 +276,16 @@ export class EditorStore {
       this.request({ kind: "hello", document: this.history.document });
       return;
     }
-    this.showDocument({ lastGesture: gesture });
+    // Ids of another drawing may be the same by chance.
+    const another = commands.some((command) => command.kind === "replace-document") && gesture !== TYPING;
+    this.showDocument({ lastGesture: gesture, ...(another ? { selection: NOTHING, planStep: null } : {}) });
     this.save();
   }
 
   private showDocument(change: Partial<EditorState>): void {
     const document = this.history.document;
     const ids = new Set(document.tensors.map((tensor) => tensor.id));
-    const { selection } = this.state;
+    const selection = change.selection ?? this.state.selection;
     const kept: Selection = {
       tensors: new Set([...selection.tensors].filter((id) => ids.has(id))),
       indices: new Set([...selection.indices].filter((name) => Object.hasOwn(document.dimensions, name))),

@@ -26,6 +26,9 @@ export function useView(followed: boolean): { box: Box | null; now: () => Box } 
   return useMemo(() => ({ box: followed ? box : null, now }), [followed, box, now]);
 }
 
+/** Python's names for gestures that bring another drawing. */
+const OPENED: ReadonlySet<string> = new Set(["Open", "Template"]);
+
 export interface Freshness {
   /** Another document than the one before is shown and the view does not fit it yet. */
   now: boolean;
@@ -66,7 +69,9 @@ export function useFitting(scene: Scene, canvas: RefObject<HTMLElement | null>, 
     const view = flow.getViewport();
     const room = { width: box.clientWidth, height: box.clientHeight };
     const first = fresh.before !== null && document.tensors.length === 1;
-    const lost = fresh.now ? !first && !wellSeen(sceneBox(scene), view, room.width, room.height) : addedOutside(fresh.before, document, view, room);
+    // What was opened is shown whole, wherever the view was; what was edited moves it only if it is lost.
+    const opened = fresh.now && OPENED.has(store.get().lastGesture ?? "");
+    const lost = opened || (fresh.now ? !first && !wellSeen(sceneBox(scene), view, room.width, room.height) : addedOutside(fresh.before, document, view, room));
     if (lost) fitting.current(scene.tensors.length <= CROWD && fresh.before !== null);
     // Only the document decides; the scene glides and the view is the user's.
   }, [document]);
