@@ -35,6 +35,8 @@ SPLIT_OUTPUTS, SPLIT_SUM = 4096, 256
 """At most this many outputs with at least this long sums get a workgroup each."""
 
 
+SIDES = ("left", "right", "out")
+
 MOST_AXES = 29
 """Axes that fit in the constants of one call."""
 
@@ -116,73 +118,100 @@ def render(spec: KernelSpec, templates: Templates, limits: GpuLimits, *, fixed: 
     Raises:
         UnsupportedKernel: ``gpu-dtype``, or ``gpu-too-big`` beyond 2^32 elements.
     """
-    if spec.dtype not in {"float32", "complex64"}:
-        raise UnsupportedKernel(
-            "gpu-dtype",
-            f"The GPU does not compute in {spec.dtype}.",
-            "Choose float32 or complex64, or run it on the CPU.",
-        )
-    spans = _spans(spec)
-    if max(spans.values()) >= 2**32:
-        raise UnsupportedKernel(
-            "gpu-too-big",
-            f"A tensor of {max(spans.values())} elements is more than a GPU kernel can address.",
-            "Slice the network, or run it on the CPU.",
-        )
-    batch, rows, columns, contracted = spec.extents
-    outputs = batch * rows * columns
+    _check(spec, limits)
     if spec.mul_adds <= limits.small_mul_adds and _n_axes(spec) <= MOST_AXES:
         return _small(spec, templates)
-    few = limits.split and outputs <= SPLIT_OUTPUTS and contracted >= SPLIT_SUM
+    batch, rows, columns, contracted = spec.extents
+    few = limits.split and batch * rows * columns <= SPLIT_OUTPUTS and contracted >= SPLIT_SUM
     split = few or contracted > limits.most_iterations
-    if contracted > THREADS * limits.most_iterations:
-        raise UnsupportedKernel(
-            "gpu-too-long",
-            f"A sum of {contracted} products is too long for one GPU kernel.",
-            "Slice the network, or run it on the CPU.",
-        )
-    tile_rows, tile_columns = (1, 1) if split else _tile(spec, limits)
-    row_tiles, column_tiles = ceil(rows / tile_rows), ceil(columns / tile_columns)
+    tile = (1, 1) if split else _tile(spec, limits)
+    row_tiles, column_tiles = ceil(rows / tile[0]), ceil(columns / tile[1])
     tiles = batch * row_tiles * column_tiles
     n_groups = tiles if split else ceil(tiles / THREADS)
     per_row = min(n_groups, MAX_GROUPS_PER_ROW)
-    k = [(f"k{number}", axis) for number, axis in enumerate(spec.contracted)]
     values = {
-        "element": "vec2<f32>" if spec.dtype == "complex64" else "f32",
-        "is_complex": spec.dtype == "complex64",
-        "unary": spec.unary,
-        **{f"{side}_length": f", {span}" if fixed else "" for side, span in spans.items()},
-        "threads": THREADS,
+        **_common(spec, {side: span if fixed else None for side, span in _spans(spec).items()}),
+        **_offsets(spec, tile, in_turn=split),
         "threads_per_row": per_row * THREADS,
         "groups_per_row": per_row,
-        "tile_rows": tile_rows,
-        "tile_columns": tile_columns,
+        "tile_rows": tile[0],
+        "tile_columns": tile[1],
         "row_tiles": row_tiles,
         "column_tiles": column_tiles,
         "tiles": tiles,
         "rows": rows,
         "columns": columns,
         "contracted": contracted,
-        "batch_left": _offset("batch", spec.batch, "left"),
-        "batch_right": _offset("batch", spec.batch, "right"),
-        "batch_out": _offset("batch", spec.batch, "out"),
-        "row_left": [_offset(f"row_{r}", spec.rows, "left") for r in range(tile_rows)],
-        "row_out": [_offset(f"row_{r}", spec.rows, "out") for r in range(tile_rows)],
-        "column_right": [
-            _offset(f"column_{c}", spec.columns, "right") for c in range(tile_columns)
-        ],
-        "column_out": [_offset(f"column_{c}", spec.columns, "out") for c in range(tile_columns)],
-        "loops": [{"name": name, "size": axis.size} for name, axis in k],
-        "left_step": _offset("k", spec.contracted, "left") if split else _sum(k, "left"),
-        "right_step": _offset("k", spec.contracted, "right") if split else _sum(k, "right"),
         "most_axes": 0,
-        "safe": SAFE_EXPONENT,
     }
     family = "contract_split.wgsl.j2" if split else "contract.wgsl.j2"
     text, name = _named(templates, family, values)
     return Shader(
         name=name, text=text, groups=(per_row, ceil(n_groups / per_row)), unary=spec.unary
     )
+
+
+def _check(spec: KernelSpec, limits: GpuLimits) -> None:
+    """Nothing, when the device can run this kernel at all."""
+    if spec.dtype not in {"float32", "complex64"}:
+        raise UnsupportedKernel(
+            "gpu-dtype",
+            f"The GPU does not compute in {spec.dtype}.",
+            "Choose float32 or complex64, or run it on the CPU.",
+        )
+    longest = max(_spans(spec).values())
+    if longest >= 2**32:
+        raise UnsupportedKernel(
+            "gpu-too-big",
+            f"A tensor of {longest} elements is more than a GPU kernel can address.",
+            "Slice the network, or run it on the CPU.",
+        )
+    contracted = spec.extents[3]
+    if contracted > max(THREADS * limits.most_iterations, limits.small_mul_adds):
+        raise UnsupportedKernel(
+            "gpu-too-long",
+            f"A sum of {contracted} products is too long for one GPU kernel.",
+            "Slice the network, or run it on the CPU.",
+        )
+
+
+def _common(spec: KernelSpec, lengths: Mapping[str, int | None]) -> dict[str, object]:
+    """What every template asks for; lengths of arrays are ``None`` where they vary."""
+    return {
+        "element": "vec2<f32>" if spec.dtype == "complex64" else "f32",
+        "is_complex": spec.dtype == "complex64",
+        "unary": spec.unary,
+        "threads": THREADS,
+        "safe": SAFE_EXPONENT,
+        **{
+            f"{side}_length": "" if length is None else f", {length}"
+            for side, length in lengths.items()
+        },
+    }
+
+
+def _offsets(spec: KernelSpec, tile: tuple[int, int], *, in_turn: bool) -> dict[str, object]:
+    """Where everything lies: WGSL for the offsets of a tile and of each product.
+
+    Args:
+        spec: The kernel.
+        tile: Rows and columns per invocation.
+        in_turn: Whether the position in the sum is one number, or nested loops.
+    """
+    rows, columns = range(tile[0]), range(tile[1])
+    loops = [(f"k{number}", axis) for number, axis in enumerate(spec.contracted)]
+    return {
+        **{f"batch_{side}": _offset("batch", spec.batch, side) for side in SIDES},
+        "row_left": [_offset(f"row_{r}", spec.rows, "left") for r in rows],
+        "row_out": [_offset(f"row_{r}", spec.rows, "out") for r in rows],
+        "column_right": [_offset(f"column_{c}", spec.columns, "right") for c in columns],
+        "column_out": [_offset(f"column_{c}", spec.columns, "out") for c in columns],
+        "loops": [{"name": name, "size": axis.size} for name, axis in loops],
+        **{
+            f"{side}_step": _offset("k", spec.contracted, side) if in_turn else _sum(loops, side)
+            for side in ("left", "right")
+        },
+    }
 
 
 def _named(templates: Templates, family: str, values: Mapping[str, object]) -> tuple[str, str]:
@@ -201,17 +230,7 @@ def _small(spec: KernelSpec, templates: Templates) -> Shader:
     kept = (*spec.batch, *spec.rows, *spec.columns)
     batch, rows, columns, products = spec.extents
     outputs = batch * rows * columns
-    values = {
-        "element": "vec2<f32>" if spec.dtype == "complex64" else "f32",
-        "is_complex": spec.dtype == "complex64",
-        "unary": spec.unary,
-        "threads": THREADS,
-        "most_axes": MOST_AXES,
-        "safe": SAFE_EXPONENT,
-        "left_length": "",
-        "right_length": "",
-        "out_length": "",
-    }
+    values = {**_common(spec, dict.fromkeys(SIDES)), "most_axes": MOST_AXES}
     text, name = _named(templates, "contract_small.wgsl.j2", values)
     axes = [len(kept), _n_axes(spec), outputs, products, 0, 0, 0]
     for axis in (*reversed(kept), *reversed(spec.contracted)):
@@ -249,10 +268,7 @@ def _power_at_most(size: int, most: int) -> int:
 def _spans(spec: KernelSpec) -> Mapping[str, int]:
     """Elements from the first to the last one that each operand touches."""
     axes = (*spec.batch, *spec.rows, *spec.columns, *spec.contracted)
-    return {
-        side: 1 + sum((axis.size - 1) * getattr(axis, side) for axis in axes)
-        for side in ("left", "right", "out")
-    }
+    return {side: 1 + sum((axis.size - 1) * getattr(axis, side) for axis in axes) for side in SIDES}
 
 
 def _offset(position: str, axes: Sequence[LoopAxis], side: str) -> str:
