@@ -3,6 +3,8 @@
 Each command is a frozen record with a ``kind`` tag. After every command the indices are in order of
 first appearance, indices that no tensor carries are gone, also from the output and the anchors.
 The same reducer exists in TypeScript; ``tests/golden/commands`` holds vectors that both must pass.
+
+Longer than 500 lines because each command's record, effect and inverse are read side by side.
 """
 
 from __future__ import annotations
