@@ -5,6 +5,8 @@
  * a macron is a conjugate; names of Greek letters become the letter. Names never become markup.
  */
 
+import { own } from "../model/checks.ts";
+
 export interface MathName {
   base: string;
   subscript: string;
@@ -29,7 +31,7 @@ export function mathName(name: string): MathName {
   const plain = conjugate ? spread.replace(CONJUGATE, "").normalize("NFC") : name;
   const parts = /^(.+?)_\{?([^{}]*)\}?$/.exec(plain) ?? /^(\D+?)(\d+)$/.exec(plain);
   const base = parts?.[1] || plain || name;
-  const letter = GREEK[base] ?? base;
+  const letter = own(GREEK, base) ?? base;
   const subscript = parts?.[2] ?? "";
   return { base: shortened(letter), subscript: shortened(subscript), conjugate, word: [...letter].length > 2 };
 }
