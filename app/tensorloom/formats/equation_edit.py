@@ -27,6 +27,7 @@ from tensorloom.model.commands import (
     apply_all,
 )
 from tensorloom.model.diagram import Diagram, Mark
+from tensorloom.model.document import Document
 from tensorloom.model.equation import parse
 from tensorloom.model.index import Index
 from tensorloom.model.network import Network
@@ -43,12 +44,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tensorloom.model.commands import Command
-    from tensorloom.model.document import Document
 
 __all__ = ["NEW_DIMENSION", "edits"]
 
 NEW_DIMENSION = 4
 """Dimension of an index that is typed for the first time [elements]."""
+
+MANY_GONE = 3
+"""Tensors that must go before what is typed counts as another network."""
 
 MOST_COMMANDS = 64
 """Longer edits, such as pasting another equation, replace the document in one command."""
@@ -68,12 +71,34 @@ def edits(document: Document, text: str) -> tuple[Command, ...]:
         return ()
     paired = match(old, parsed.operands)
     renames = _renames(old, parsed.operands, paired)
+    if _is_another(old, parsed.operands, paired, renames):
+        blank = Document(dtype=document.dtype)
+        nothing = [None] * len(parsed.operands)
+        fresh = _target(blank, parsed.operands, parsed.output, nothing, {})
+        return (ReplaceDocument(document=fresh),)
     target = _target(document, parsed.operands, parsed.output, paired, renames)
     commands = _commands(document, target, renames)
     if commands is None:
         return (ReplaceDocument(document=target),)
     reached = apply_all(document, commands)
     return (*commands, *_finish(reached, target))
+
+
+def _is_another(
+    old: Sequence[tuple[str, ...]],
+    new: Sequence[tuple[str, ...]],
+    paired: Sequence[int | None],
+    renames: Mapping[str, str],
+) -> bool:
+    """Whether the text is another network, not an edit: tensors go and none of the rest stays.
+
+    Then values, names and places of the old one would only mislead.
+    """
+    stays = any(
+        place is not None and tuple(renames.get(name, name) for name in old[place]) == names
+        for names, place in zip(new, paired, strict=True)
+    )
+    return not stays and len(old) - len(new) >= MANY_GONE
 
 
 def _renames(

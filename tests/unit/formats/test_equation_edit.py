@@ -13,11 +13,13 @@ from tensorloom.model.commands import (
     RemoveTensor,
     RenameIndex,
     ReplaceDocument,
+    SetArray,
     SetIndices,
     SetOutput,
     apply_all,
 )
 from tensorloom.model.document import Document
+from tensorloom.model.recipe import InlineArray
 
 
 def opened(text: str) -> Document:
@@ -105,8 +107,30 @@ def test_text_that_cannot_be_read_changes_nothing() -> None:
 
 
 def test_values_for_another_number_of_axes_are_drawn_anew() -> None:
+    chain = template("mps", {"n": 3})
+    given = InlineArray(values=(1.0, 0.0), shape=(1, 2))
+    chain = apply_all(chain, (SetArray(id="t1", array=given),))
+    first, second, third = (tensor.indices for tensor in chain.network.tensors)
+    longer = ",".join(("".join((*first, "x")), "".join(second), "".join(third)))
+    reached = apply_all(chain, edits(chain, f"{longer}->{''.join(chain.network.output)}"))
+    assert reached.network.tensors[0].array.kind == "random"
+    assert reached.network.tensors[1].array == chain.network.tensors[1].array
+
+
+def test_another_equation_over_a_big_drawing_starts_from_a_clean_sheet() -> None:
     chain = template("spin-chain", {})
-    reached = apply_all(chain, edits(chain, "ijk,ijk->"))
-    assert [tensor.array.kind for tensor in reached.network.tensors] == ["random", "inline"]
-    # A_1 had two legs; what took its place with three of the second's legs kept its own.
-    assert reached.network.output == ()
+    (command,) = edits(chain, "ij,jk->ik")
+    assert isinstance(command, ReplaceDocument)
+    fresh = command.document
+    assert fresh.title == "Untitled"
+    assert [tensor.name for tensor in fresh.network.tensors] == ["A", "B"]
+    assert {tensor.array.kind for tensor in fresh.network.tensors} == {"random"}
+    assert {mark.shape for mark in fresh.diagram.marks.values()} == {"circle"}
+
+
+def test_taking_tensors_out_keeps_what_stays() -> None:
+    chain = template("mps", {"n": 6})
+    kept = ["".join(tensor.indices) for tensor in chain.network.tensors[:2]]
+    reached = apply_all(chain, edits(chain, ",".join(kept)))
+    assert reached.network.tensors[0].id == "t1"
+    assert reached.title == chain.title
