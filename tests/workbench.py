@@ -25,6 +25,9 @@ Point = tuple[float, float]
 RIM = 24
 """From a circle's centre to where its rim is pulled, at zoom 1 [px]."""
 
+GLIDE_MS = 250
+"""For the view to come to rest: what is opened is shown whole, by a glide of 160 ms."""
+
 SETTLE_MS = 60
 """For React to draw and for a gesture to be told from the next one."""
 
@@ -137,7 +140,7 @@ class Workbench:
 
     def open(self, **options: object) -> dict[str, Any]:
         found: dict[str, Any] = self.page.evaluate("(options) => tensorloom.open(options)", options)
-        self.page.wait_for_timeout(SETTLE_MS)
+        self.page.wait_for_timeout(GLIDE_MS)
         return found
 
     def clear(self) -> None:
@@ -174,7 +177,7 @@ class Workbench:
     def press(self, *keys: str) -> None:
         for key in keys:
             self.page.keyboard.press(key)
-            self.page.wait_for_timeout(SETTLE_MS)
+            self.page.wait_for_timeout(GLIDE_MS if key == "f" else SETTLE_MS)
 
     def type_equation(self, text: str) -> None:
         """Into the formula, key by key, in place of what is there."""
