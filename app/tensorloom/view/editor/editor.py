@@ -80,7 +80,7 @@ class Editor(ReactComponent):
         self._on_request = on_request
 
     def _handle_msg(self, data: Any) -> None:  # noqa: ANN401  # Panel's signature
-        self._on_request(data)
+        self._on_request(json.loads(data))
 
     def send(self, notice: dict[str, object]) -> None:
         """Send a notice to the page."""

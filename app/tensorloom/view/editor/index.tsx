@@ -21,7 +21,7 @@ interface PanelModel {
   opening: string;
   notices: string;
   get_child(name: string): React.ReactNode;
-  send_msg(message: Request): void;
+  send_msg(message: string): void;
   on(event: "msg:custom", callback: (notice: Notice) => void): void;
   off(event: "msg:custom", callback: (notice: Notice) => void): void;
 }
@@ -61,7 +61,8 @@ function Workbench({ model, el }: { model: PanelModel; el: HTMLElement }) {
     model.on("msg:custom", receive);
     void start(store, model).then(() => {
       setShown(true);
-      store.connect((request) => model.send_msg(request));
+      // As text: Bokeh refuses objects with a key such as `constructor`, which an index may be called.
+      store.connect((request: Request) => model.send_msg(JSON.stringify(request)));
       boot?.mark("editor");
     });
     return () => {
