@@ -28,6 +28,9 @@ RIM = 24
 GLIDE_MS = 250
 """For the view to come to rest: what is opened is shown whole, by a glide of 160 ms."""
 
+FRAMES_MS = 40
+"""Two frames: a view that is the same after them does not glide."""
+
 SETTLE_MS = 60
 """For React to draw and for a gesture to be told from the next one."""
 
@@ -155,6 +158,7 @@ class Workbench:
         )
         self.page.locator(".tl-canvas").focus()
         self.press("1")
+        self._view()
 
     def click(self, at: Point, *, times: int = 1) -> None:
         self.page.mouse.click(*at, click_count=times)
@@ -241,8 +245,15 @@ class Workbench:
         return next(tensor["id"] for tensor in tensors if tensor["name"] == name)
 
     def _view(self) -> tuple[float, float, float]:
-        left, top, zoom = self.page.locator(".react-flow__viewport").evaluate(VIEW)
-        return left, top, zoom
+        """The view at rest: gestures aim at what stands still, as a user does."""
+        paper = self.page.locator(".react-flow__viewport")
+        found = paper.evaluate(VIEW)
+        while True:
+            self.page.wait_for_timeout(FRAMES_MS)
+            before, found = found, paper.evaluate(VIEW)
+            if before == found:
+                left, top, zoom = found
+                return left, top, zoom
 
 
 def beside(point: Point, x: float = 0, y: float = 0) -> Point:

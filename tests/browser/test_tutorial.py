@@ -147,9 +147,11 @@ class Reader:
     # --- expect ---------------------------------------------------------------------------------
 
     def has_tensors(self, count: str) -> None:
+        self.bench.settle()
         assert len(self.bench.document()["tensors"]) == int(count)
 
     def has_open(self, count: str) -> None:
+        self.bench.settle()
         assert len(self.bench.document()["output"]) == int(count)
 
     def has_dimension(self, index: str, size: str) -> None:
