@@ -30,6 +30,8 @@ __all__ = ["TIERS", "Tally", "run_all", "tally_of"]
 
 QUIET = ("property", "conformance", "unit", "golden", "ts")
 """No browser, no built site; longest first, so that two at a time end together."""
+ON_DEVICE = ("conformance",)
+"""Wants what the browsers' packages bring along: a software Vulkan adapter."""
 ON_SITE = ("build", "browser", "engines")
 """On the built site."""
 TIERS = ("check", *QUIET, *ON_SITE)
@@ -70,13 +72,14 @@ def run_all(env: Environment, only: list[str]) -> int:
     started = time.monotonic()
     left_out: dict[str, str] = {}
     tallies: list[Tally] = []
+    if any(tier in (*ON_DEVICE, *ON_SITE) for tier in wanted):
+        left_out = browsers.ensure(env).missing
     if "check" in wanted:
         tallies.append(_check(env))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         quiet = [tier for tier in QUIET if tier in wanted]
         tallies += pool.map(lambda tier: _run_tier(env, tier, show=False), quiet)
     if any(tier in ON_SITE for tier in wanted):
-        left_out = browsers.ensure(env).missing
         tallies.append(_site(env))
         tallies += [_run_tier(env, tier, show=True) for tier in ON_SITE if tier in wanted]
     _summary(tallies, left_out, time.monotonic() - started)

@@ -10,7 +10,7 @@ export function orderWords(plan: Pick<PlanJson, "finder" | "proved">): { title: 
   if (plan.proved) return { title: "Optimal order", aside: "proved" };
   switch (plan.finder) {
     case "optimal":
-      return { title: "Optimal order", aside: "" };
+      return { title: "Best order found", aside: "not proved" };
     case "greedy":
       return { title: "Greedy order", aside: "found at once" };
     case "random-greedy":
