@@ -139,10 +139,9 @@ class _Replay:
             return finished(value.reshape(program.shape), exponent, program.dtype)
         total = SliceSum(program.shape, program.dtype)
         axes = result_axes(program)
-        flat = total.value.reshape(-1)
         for piece in slices_of(program):
             value, exponent = await self._slice(piece)
-            where = _view(flat[piece.out :], axes)
+            where = total.at(piece.out, axes)
             total.add(where, value.reshape(where.shape), exponent)
         return finished(total.value, total.exponent or 0, program.dtype)
 

@@ -21,7 +21,7 @@ import numpy as np
 from tensorloom.execute.backend import RawResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -90,6 +90,21 @@ class SliceSum:
     def __init__(self, shape: tuple[int, ...], dtype: DType) -> None:
         self.value = np.zeros(shape, dtype)
         self.exponent: int | None = None
+
+    def at(self, start: int, axes: Sequence[tuple[int, int]]) -> NDArray[Any]:
+        """The view of ``value`` where a slice goes; numpy checks that it stays inside.
+
+        Args:
+            start: Its first element [elements].
+            axes: ``(size, stride)`` of each axis, from ``kernels.slices.result_axes`` [elements].
+        """
+        item = self.value.itemsize
+        return np.ndarray(
+            [size for size, _ in axes],
+            self.value.dtype,
+            self.value.reshape(-1)[start:],
+            strides=[stride * item for _, stride in axes],
+        )
 
     def add(self, where: NDArray[Any], part: NDArray[Any], exponent: int) -> None:
         """Adds one slice's result ``part * 2**exponent`` to ``where``, a view of ``value``."""

@@ -125,15 +125,9 @@ class Replay:
             return _result(value.reshape(program.shape), exponent, program.dtype)
         total = SliceSum(program.shape, program.dtype)
         axes = result_axes(program)
-        flat = total.value.reshape(-1)
-        item = flat.itemsize
         for piece in slices_of(program):
             value, exponent = await self._slice(piece, pulse)
-            where = np.lib.stride_tricks.as_strided(
-                flat[piece.out :],
-                [size for size, _ in axes],
-                [stride * item for _, stride in axes],
-            )
+            where = total.at(piece.out, axes)
             total.add(where, value.reshape(where.shape), exponent)
         return _result(total.value, total.exponent or 0, program.dtype)
 

@@ -180,15 +180,13 @@ class WebGpuBackend:
                 value, exponent = await self._slice(program, plan, None, shifts, pulse, 0)
                 return finished(value.reshape(program.shape), exponent, program.dtype)
             total = SliceSum(program.shape, program.dtype)
-            flat, axes = total.value.reshape(-1), result_axes(program)
-            shape = [size for size, _ in axes]
-            strides = [stride * flat.itemsize for _, stride in axes]
+            axes = result_axes(program)
             per_slice = program.mul_adds // max(1, program.n_slices)
             for number, piece in enumerate(slices_of(program)):
                 done = number * per_slice
                 value, exponent = await self._slice(program, plan, piece, shifts, pulse, done)
-                where = np.lib.stride_tricks.as_strided(flat[piece.out :], shape, strides)
-                total.add(where, value.reshape(shape), exponent)
+                where = total.at(piece.out, axes)
+                total.add(where, value.reshape(where.shape), exponent)
             return finished(total.value, total.exponent or 0, program.dtype)
         finally:
             self.device.release()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tensorloom.kernels.wgsl import render
+from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,6 @@ __all__ = ["CALL_BYTES", "GpuCall", "GpuPlan", "gpu_plan"]
 CALL_BYTES = 512
 """Room for one call's constants; a multiple of WebGPU's offset alignment, 256."""
 
-ITEM_BYTES = {"float32": 4, "complex64": 8}
 MIN_BUFFER_BYTES = 16
 
 
@@ -108,7 +108,7 @@ def gpu_plan(program: Program, templates: Templates, limits: GpuLimits) -> GpuPl
     Raises:
         UnsupportedKernel: What ``render`` refuses.
     """
-    item = ITEM_BYTES.get(program.dtype, 4)
+    item = ITEM_BYTES[program.dtype]
     fixed = not program.slices
     shaders = tuple(render(spec, templates, limits, fixed=fixed) for spec in program.kernels)
     pool = _Pool(
