@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
+from workbench import EMPTY
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -19,17 +21,6 @@ if TYPE_CHECKING:
 SETTLE_MS = 60
 RIM = 24
 """From a circle's centre to where its rim is pulled, at zoom 1 [px]."""
-
-EMPTY: dict[str, Any] = {
-    "tensorloom": 1,
-    "title": "Untitled",
-    "dtype": "float64",
-    "tensors": [],
-    "dimensions": {},
-    "output": [],
-    "marks": {},
-    "anchors": {},
-}
 
 TO_SCREEN = """
 ([x, y]) => {

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from workbench import EMPTY
+
 if TYPE_CHECKING:
     from engines.engine import Engine, Point
 
 __all__ = ["EMPTY", "Said", "Story"]
-
-EMPTY: dict[str, Any] = {
-    "tensorloom": 1,
-    "title": "Untitled",
-    "dtype": "float64",
-    "tensors": [],
-    "dimensions": {},
-    "output": [],
-    "marks": {},
-    "anchors": {},
-}
 
 LISTEN = """
 () => {

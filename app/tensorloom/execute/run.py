@@ -54,6 +54,10 @@ NARROW: Mapping[DType, DType] = {
 }
 
 
+CLOCK_MS = 1.0
+"""Shorter predictions count as equal, and the backends' own order decides: some browsers' clocks
+tick no faster, so rates measured with them say nothing about less (Firefox 153, WebKitGTK) [ms]."""
+
 HOST_MS, HOST_MS_PER_TENSOR = (0.2, 0.01) if IN_BROWSER else (0.03, 0.001)
 """What a run costs around the backend: casting arrays, bounding the error (Pyodide 314, 3 to 282
 tensors) [ms]."""
@@ -126,7 +130,7 @@ def prepare(
         n_slices = attempts[0].program.n_slices
         notes.append(f"Cut into {n_slices} slices to fit {bytes_text(candidate.limit_bytes)}.")
     first, others = (attempts[:1], attempts[1:]) if named else ([], attempts)
-    attempts = first + sorted(others, key=lambda attempt: attempt.predicted_ms)
+    attempts = first + sorted(others, key=lambda attempt: max(attempt.predicted_ms, CLOCK_MS))
     if attempts[0].program.dtype != dtype:
         label = LABELS[attempts[0].backend.name]
         notes.append(f"{label} computes in {attempts[0].program.dtype}, not {dtype}.")
