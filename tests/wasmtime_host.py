@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import wasmtime
 
-from tensorloom.kernels.wasm import WasmFeatures
+from tensorloom.kernels.wasm.modules import WasmFeatures
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -21,13 +21,13 @@ def _numpy() -> Backend:
 def _wasm() -> Backend:
     """WASM kernels outside the browser, in wasmtime."""
     hosting = pytest.importorskip("wasmtime_host", reason="no WASM host for native Python yet")
-    module = pytest.importorskip("tensorloom.execute.wasm_backend")
+    module = pytest.importorskip("tensorloom.execute.wasm.backend")
     return module.WasmBackend(host=hosting.WasmtimeHost())
 
 
 def _webgpu() -> Backend:
     pytest.importorskip("wgpu", reason="the package wgpu is not installed")
-    module = pytest.importorskip("tensorloom.execute.wgpu_native")
+    module = pytest.importorskip("tensorloom.execute.gpu.native")
     try:
         return drive(module.make())
     except UnsupportedKernel as error:

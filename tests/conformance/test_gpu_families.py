@@ -18,14 +18,14 @@ from random_networks import (
 )
 from tensorloom.errors import UnsupportedKernel
 from tensorloom.execute.backend import drive, no_pulse
+from tensorloom.kernels.gpu.wgsl import GpuLimits
 from tensorloom.kernels.lower import lower
-from tensorloom.kernels.wgsl import GpuLimits
 from tensorloom.plan.tree import ContractionTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tensorloom.execute.webgpu_backend import WebGpuBackend
+    from tensorloom.execute.gpu.backend import WebGpuBackend
 
 pytestmark = pytest.mark.gpu
 
@@ -41,7 +41,7 @@ FAMILIES = {
 
 @pytest.fixture(scope="module")
 def gpu() -> WebGpuBackend:
-    native = pytest.importorskip("tensorloom.execute.wgpu_native")
+    native = pytest.importorskip("tensorloom.execute.gpu.native")
     pytest.importorskip("wgpu", reason="the package wgpu is not installed")
     try:
         return drive(native.make())

@@ -12,9 +12,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from tensorloom.kernels.lower import lower
-from tensorloom.kernels.wasm import WasmFeatures, driver_for, module_for
-from tensorloom.kernels.wasm_instructions import INSTRUCTIONS
-from tensorloom.kernels.wasm_schedule import Kernel, schedules
+from tensorloom.kernels.wasm.instructions import INSTRUCTIONS
+from tensorloom.kernels.wasm.modules import WasmFeatures, driver_for, module_for
+from tensorloom.kernels.wasm.schedule import Kernel, schedules
 from tensorloom.plan.tree import ContractionTree
 
 if TYPE_CHECKING:

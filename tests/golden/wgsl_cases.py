@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tensorloom.assets import templates
+from tensorloom.kernels.gpu.wgsl import GpuLimits, render
 from tensorloom.kernels.program import KernelSpec, LoopAxis
-from tensorloom.kernels.wgsl import GpuLimits, render
 
 FOLDER = "wgsl"
 

@@ -1,5 +1,5 @@
 /**
- * Replays GPU plans (`kernels/gpu_plan.py`) on the page's WebGPU device.
+ * Replays GPU plans (`kernels/gpu/plan.py`) on the page's WebGPU device.
  *
  * Python never waits on the FFI per dispatch: it loads a plan once and submits ranges of calls.
  * Arrays arrive as Pyodide buffers and are viewed only at the moment of the copy, because memory may
@@ -37,7 +37,7 @@ export interface GpuExecutor {
   lose(): void;
 }
 
-/** Distance of two calls' constants, as in `kernels/gpu_plan.py`. */
+/** Distance of two calls' constants, as in `kernels/gpu/plan.py`. */
 const CALL_BYTES = 512;
 
 const padded = (size: number): number => Math.ceil(size / 4) * 4;

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Available", "available", "numpy_backend"]
 
 MODULES: Mapping[BackendName, str] = (
-    {"wasm": "tensorloom.execute.wasm_backend", "webgpu": "tensorloom.execute.webgpu"}
+    {"wasm": "tensorloom.execute.wasm.backend", "webgpu": "tensorloom.execute.gpu.page"}
     if IN_BROWSER
-    else {"webgpu": "tensorloom.execute.wgpu_native"}
+    else {"webgpu": "tensorloom.execute.gpu.native"}
 )
 
 BROWSER_LIMIT_BYTES = 3 << 29

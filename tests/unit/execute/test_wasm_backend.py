@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from tensorloom.errors import Cancelled, DeviceMemoryError, UnsupportedKernel
-from tensorloom.execute import wasm_replay
 from tensorloom.execute.backend import drive, no_pulse
-from tensorloom.execute.wasm_backend import WasmBackend
-from tensorloom.execute.wasm_rates import WasmRates
-from tensorloom.kernels import wasm_records
+from tensorloom.execute.wasm import replay as wasm_replay
+from tensorloom.execute.wasm.backend import WasmBackend
+from tensorloom.execute.wasm.rates import WasmRates
 from tensorloom.kernels.lower import lower
-from tensorloom.kernels.wasm import WasmFeatures, module_for
-from tensorloom.kernels.wasm_records import record_sheet
-from tensorloom.kernels.wasm_schedule import Kernel
+from tensorloom.kernels.wasm import records as wasm_records
+from tensorloom.kernels.wasm.modules import WasmFeatures, module_for
+from tensorloom.kernels.wasm.records import record_sheet
+from tensorloom.kernels.wasm.schedule import Kernel
 from tensorloom.plan.tree import ContractionTree
 from wasmtime_host import WasmtimeHost
 

@@ -6,9 +6,9 @@ import struct
 from itertools import pairwise
 
 from tensorloom.assets import templates
-from tensorloom.kernels.gpu_plan import CALL_BYTES, gpu_plan
+from tensorloom.kernels.gpu.plan import CALL_BYTES, gpu_plan
+from tensorloom.kernels.gpu.wgsl import GpuLimits
 from tensorloom.kernels.lower import lower
-from tensorloom.kernels.wgsl import GpuLimits
 from tensorloom.plan.tree import ContractionTree
 
 

@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 
 from tensorloom.errors import UnsupportedKernel
-from tensorloom.execute.wasm_kernels import WasmKernels
+from tensorloom.execute.wasm.kernels import WasmKernels
 from tensorloom.kernels.lower import lower
-from tensorloom.kernels.wasm import WasmFeatures, driver_for, module_for
-from tensorloom.kernels.wasm_schedule import Kernel, schedules
+from tensorloom.kernels.wasm.modules import WasmFeatures, driver_for, module_for
+from tensorloom.kernels.wasm.schedule import Kernel, schedules
 from tensorloom.plan.tree import ContractionTree
 from wasmtime_host import WasmtimeHost
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tensorloom.kernels.wasm_arithmetic import LeftMode
-    from tensorloom.kernels.wasm_schedule import Form
+    from tensorloom.kernels.wasm.arithmetic import LeftMode
+    from tensorloom.kernels.wasm.schedule import Form
     from tensorloom.model.recipe import DType
 
 DTYPES = ("float32", "float64", "complex64", "complex128")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tensorloom.kernels.wasm_assembler import (
+from tensorloom.kernels.wasm.assembler import (
     Expression,
     Module,
     apply,
@@ -23,7 +23,7 @@ from tensorloom.kernels.wasm_assembler import (
     signed_leb,
     v128,
 )
-from tensorloom.kernels.wasm_instructions import INSTRUCTIONS, unsigned_leb
+from tensorloom.kernels.wasm.instructions import INSTRUCTIONS, unsigned_leb
 from wasmtime_host import WasmtimeHost
 
 if TYPE_CHECKING:

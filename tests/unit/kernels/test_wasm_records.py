@@ -9,8 +9,8 @@ import pytest
 
 from random_networks import random_tree
 from tensorloom.kernels.lower import lower
-from tensorloom.kernels.wasm_layout import RECORD_BYTES, RECORD_FIELDS
-from tensorloom.kernels.wasm_records import (
+from tensorloom.kernels.wasm.layout import RECORD_BYTES, RECORD_FIELDS
+from tensorloom.kernels.wasm.records import (
     PIECE_CYCLES,
     address,
     check_of,

@@ -6,8 +6,8 @@ import pytest
 
 from tensorloom.assets import templates
 from tensorloom.errors import UnsupportedKernel
+from tensorloom.kernels.gpu.wgsl import GpuLimits, Shader, render
 from tensorloom.kernels.program import KernelSpec, LoopAxis
-from tensorloom.kernels.wgsl import GpuLimits, Shader, render
 
 
 def _matrices(rows: int, columns: int, contracted: int, dtype: str = "float32") -> KernelSpec:

@@ -10,14 +10,14 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tensorloom.kernels.wgsl import render
+from tensorloom.kernels.gpu.wgsl import render
 from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tensorloom.kernels.gpu.wgsl import GpuLimits, Shader, Templates
     from tensorloom.kernels.program import Program
-    from tensorloom.kernels.wgsl import GpuLimits, Shader, Templates
 
 __all__ = ["CALL_BYTES", "GpuCall", "GpuPlan", "gpu_plan"]
 

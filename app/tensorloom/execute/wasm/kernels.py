@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorloom.errors import UnsupportedKernel
-from tensorloom.kernels.wasm import driver_for, module_for
-from tensorloom.kernels.wasm_layout import WORKSPACE_BYTES
-from tensorloom.kernels.wasm_probe import PROBE_SIZES, probe
-from tensorloom.kernels.wasm_records import address, check_of, record_sheet, settled
+from tensorloom.kernels.wasm.layout import WORKSPACE_BYTES
+from tensorloom.kernels.wasm.modules import driver_for, module_for
+from tensorloom.kernels.wasm.probe import PROBE_SIZES, probe
+from tensorloom.kernels.wasm.records import address, check_of, record_sheet, settled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from tensorloom.execute.wasm_host import Driver, WasmHost
+    from tensorloom.execute.wasm.host import Driver, WasmHost
     from tensorloom.kernels.program import Program
-    from tensorloom.kernels.wasm_schedule import Kernel, Schedule
+    from tensorloom.kernels.wasm.schedule import Kernel, Schedule
     from tensorloom.model.recipe import DType
 
 __all__ = ["WasmKernels"]
@@ -112,7 +112,7 @@ class WasmKernels:
         return out
 
     def run(self, records: int, first: int, last: int, low: float, high: float) -> int:
-        """Replays records; see ``kernels.wasm_driver``."""
+        """Replays records; see ``kernels.wasm.driver``."""
         return self.driver.run(records, first, last, low, high)
 
     def outside(self, places: int, first: int, last: int, dtype: DType, limit: float) -> int:

@@ -17,9 +17,9 @@ from tensorloom.errors import DeviceLost, UnsupportedKernel
 from tensorloom.execute.backend import no_pulse
 from tensorloom.execute.calibration import Rates, calibrate, predict
 from tensorloom.execute.scaling import SliceSum, absmax, finished, scaled, shift_for
-from tensorloom.kernels.gpu_plan import GpuPlan, gpu_plan
+from tensorloom.kernels.gpu.plan import GpuPlan, gpu_plan
+from tensorloom.kernels.gpu.wgsl import SAFE_EXPONENT, GpuLimits
 from tensorloom.kernels.slices import result_axes, slices_of
-from tensorloom.kernels.wgsl import SAFE_EXPONENT, GpuLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -14,17 +14,17 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tensorloom.kernels.wasm_arithmetic import LeftMode, Scalars, Vectors
-from tensorloom.kernels.wasm_assembler import Expression, Module, apply, i32, load
-from tensorloom.kernels.wasm_frame import Frame
-from tensorloom.kernels.wasm_layout import BATCH_CHUNK, PANEL_DEPTH, WORKSPACE
-from tensorloom.kernels.wasm_tables import smaller
+from tensorloom.kernels.wasm.arithmetic import LeftMode, Scalars, Vectors
+from tensorloom.kernels.wasm.assembler import Expression, Module, apply, i32, load
+from tensorloom.kernels.wasm.frame import Frame
+from tensorloom.kernels.wasm.layout import BATCH_CHUNK, PANEL_DEPTH, WORKSPACE
+from tensorloom.kernels.wasm.tables import smaller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tensorloom.kernels.wasm_assembler import Function, Local
-    from tensorloom.kernels.wasm_element import Element
+    from tensorloom.kernels.wasm.assembler import Function, Local
+    from tensorloom.kernels.wasm.element import Element
 
 __all__ = ["points_module", "run_module", "sum_module"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from tensorloom.execute.backend import RawResult
 from tensorloom.execute.scaling import SAFE_LOG2, SliceSum, absmax, finished, scaled, shift_for
 from tensorloom.kernels.slices import Slice, result_axes, slices_of
-from tensorloom.kernels.wasm_records import PIECE_CYCLES, address, settled
+from tensorloom.kernels.wasm.records import PIECE_CYCLES, address, settled
 from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorloom.execute.backend import Pulse
-    from tensorloom.execute.wasm_kernels import WasmKernels
+    from tensorloom.execute.wasm.kernels import WasmKernels
     from tensorloom.kernels.program import Program
-    from tensorloom.kernels.wasm_records import RecordSheet
+    from tensorloom.kernels.wasm.records import RecordSheet
     from tensorloom.model.recipe import DType
 
 __all__ = ["Prepared", "Replay", "Settled", "settle"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorloom.kernels.program import Program
-    from tensorloom.kernels.wasm_records import RecordSheet
+    from tensorloom.kernels.wasm.records import RecordSheet
 
     Replay = Callable[[Program, list[NDArray[Any]]], Awaitable[object]]
 

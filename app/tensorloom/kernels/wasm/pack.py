@@ -9,15 +9,15 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tensorloom.kernels.wasm_assembler import load
-from tensorloom.kernels.wasm_element import ROW_BYTES, Element
-from tensorloom.kernels.wasm_layout import WORKSPACE
-from tensorloom.kernels.wasm_tables import contiguous, smaller
+from tensorloom.kernels.wasm.assembler import load
+from tensorloom.kernels.wasm.element import ROW_BYTES, Element
+from tensorloom.kernels.wasm.layout import WORKSPACE
+from tensorloom.kernels.wasm.tables import contiguous, smaller
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tensorloom.kernels.wasm_assembler import Expression, Function, Local, Module
+    from tensorloom.kernels.wasm.assembler import Expression, Function, Local, Module
 
 __all__ = ["define_pack_left", "define_pack_right"]
 

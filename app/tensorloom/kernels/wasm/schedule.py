@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from tensorloom.kernels.program import LoopAxis
-from tensorloom.kernels.wasm_element import Element
-from tensorloom.kernels.wasm_layout import DESCRIPTOR_BYTES, GROUPS, PANEL_ROWS
+from tensorloom.kernels.wasm.element import Element
+from tensorloom.kernels.wasm.layout import DESCRIPTOR_BYTES, GROUPS, PANEL_ROWS
 
 if TYPE_CHECKING:
     from tensorloom.kernels.program import KernelSpec
-    from tensorloom.kernels.wasm_arithmetic import LeftMode
+    from tensorloom.kernels.wasm.arithmetic import LeftMode
     from tensorloom.model.recipe import DType
 
 __all__ = ["Form", "Kernel", "Schedule", "schedule", "schedules"]

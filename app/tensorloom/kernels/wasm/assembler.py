@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tensorloom.kernels.wasm_instructions import INSTRUCTIONS, ValueType, unsigned_leb
+from tensorloom.kernels.wasm.instructions import INSTRUCTIONS, ValueType, unsigned_leb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

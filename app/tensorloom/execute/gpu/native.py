@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorloom.errors import DeviceLost, UnsupportedKernel
-from tensorloom.execute.webgpu_backend import WebGpuBackend, assumed_rates
-from tensorloom.kernels.gpu_plan import CALL_BYTES, GpuPlan
-from tensorloom.kernels.wgsl import GpuLimits
+from tensorloom.execute.gpu.backend import WebGpuBackend, assumed_rates
+from tensorloom.kernels.gpu.plan import CALL_BYTES, GpuPlan
+from tensorloom.kernels.gpu.wgsl import GpuLimits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tensorloom.kernels.wasm import WasmFeatures
+from tensorloom.kernels.wasm.modules import WasmFeatures
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,12 +24,12 @@ class Driver(Protocol):
     """The exports of the driver module."""
 
     def run(self, records: int, first: int, last: int, low: float, high: float) -> int:
-        """Replays records; see ``kernels.wasm_driver``."""
+        """Replays records; see ``kernels.wasm.driver``."""
 
     def scan(  # WebAssembly functions have no records
         self, places: int, first: int, last: int, check: int, low: float, high: float
     ) -> int:
-        """Looks through arrays; see ``kernels.wasm_driver``."""
+        """Looks through arrays; see ``kernels.wasm.driver``."""
 
 
 class WasmHost(Protocol):

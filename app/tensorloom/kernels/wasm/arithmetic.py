@@ -14,11 +14,11 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Literal
 
-from tensorloom.kernels.wasm_assembler import Expression, apply, lane, load, v128
+from tensorloom.kernels.wasm.assembler import Expression, apply, lane, load, v128
 
 if TYPE_CHECKING:
-    from tensorloom.kernels.wasm_assembler import Function, Local
-    from tensorloom.kernels.wasm_element import Element
+    from tensorloom.kernels.wasm.assembler import Function, Local
+    from tensorloom.kernels.wasm.element import Element
 
 __all__ = ["LeftMode", "Scalars", "Vectors"]
 

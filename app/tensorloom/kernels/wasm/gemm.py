@@ -16,23 +16,23 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tensorloom.kernels.wasm_assembler import Module, apply, i32, load
-from tensorloom.kernels.wasm_element import ROW_BYTES, Element
-from tensorloom.kernels.wasm_frame import Frame
-from tensorloom.kernels.wasm_layout import (
+from tensorloom.kernels.wasm.assembler import Module, apply, i32, load
+from tensorloom.kernels.wasm.element import ROW_BYTES, Element
+from tensorloom.kernels.wasm.frame import Frame
+from tensorloom.kernels.wasm.layout import (
     BATCH_CHUNK,
     PANEL_COLUMNS_BYTES,
     PANEL_DEPTH,
     WORKSPACE,
 )
-from tensorloom.kernels.wasm_pack import define_pack_left, define_pack_right
-from tensorloom.kernels.wasm_tables import smaller
-from tensorloom.kernels.wasm_tile import define_scatter, define_tile, stores_directly
+from tensorloom.kernels.wasm.pack import define_pack_left, define_pack_right
+from tensorloom.kernels.wasm.tables import smaller
+from tensorloom.kernels.wasm.tile import define_scatter, define_tile, stores_directly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tensorloom.kernels.wasm_assembler import Expression, Function, Local
+    from tensorloom.kernels.wasm.assembler import Expression, Function, Local
 
 __all__ = ["gemm_module"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tensorloom.kernels.lower import lower
-from tensorloom.kernels.wasm_schedule import schedules
+from tensorloom.kernels.wasm.schedule import schedules
 from tensorloom.plan.tree import ContractionTree
 
 if TYPE_CHECKING:
     from tensorloom.kernels.program import Program
-    from tensorloom.kernels.wasm_schedule import Kernel, Schedule
+    from tensorloom.kernels.wasm.schedule import Kernel, Schedule
 
 __all__ = ["PROBE_SIZES", "probe"]
 

@@ -1,7 +1,7 @@
 """The WASM backend: programs replayed by SIMD kernels on the memory numpy's arrays live in.
 
-A program is prepared once (``kernels.wasm_records``), settled in the engine's memory once, and
-replayed as often as numbers change (``wasm_replay``).
+A program is prepared once (``kernels.wasm.records``), settled in the engine's memory once, and
+replayed as often as numbers change (``replay``).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 from tensorloom.errors import DeviceMemoryError
 from tensorloom.execute.backend import no_pulse
 from tensorloom.execute.quantities import bytes_text
-from tensorloom.execute.wasm_host import BrowserHost
-from tensorloom.execute.wasm_kernels import WasmKernels
-from tensorloom.execute.wasm_rates import TYPICAL_RATES, WasmRates, measured_rates
-from tensorloom.execute.wasm_replay import Prepared, Replay, Settled, settle
+from tensorloom.execute.wasm.host import BrowserHost
+from tensorloom.execute.wasm.kernels import WasmKernels
+from tensorloom.execute.wasm.rates import TYPICAL_RATES, WasmRates, measured_rates
+from tensorloom.execute.wasm.replay import Prepared, Replay, Settled, settle
 from tensorloom.kernels.arena import place_buffers
-from tensorloom.kernels.wasm_records import record_sheet
+from tensorloom.kernels.wasm.records import record_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorloom.execute.backend import BackendName, Pulse, RawResult
-    from tensorloom.execute.wasm_host import WasmHost
+    from tensorloom.execute.wasm.host import WasmHost
     from tensorloom.kernels.program import Program
-    from tensorloom.kernels.wasm_records import RecordSheet
+    from tensorloom.kernels.wasm.records import RecordSheet
     from tensorloom.model.recipe import DType
 
 __all__ = ["WasmBackend", "make"]

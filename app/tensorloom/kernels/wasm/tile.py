@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tensorloom.kernels.wasm_assembler import Expression, apply, load
-from tensorloom.kernels.wasm_element import ROW_BYTES, Element
-from tensorloom.kernels.wasm_tables import contiguous
+from tensorloom.kernels.wasm.assembler import Expression, apply, load
+from tensorloom.kernels.wasm.element import ROW_BYTES, Element
+from tensorloom.kernels.wasm.tables import contiguous
 
 if TYPE_CHECKING:
-    from tensorloom.kernels.wasm_assembler import Function, Local, Module
+    from tensorloom.kernels.wasm.assembler import Function, Local, Module
 
 __all__ = ["define_scatter", "define_tile", "stores_directly"]
 

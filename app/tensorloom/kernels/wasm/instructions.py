@@ -1,6 +1,6 @@
 """The WebAssembly instructions the kernels use: opcode, operand types, result type.
 
-A table and nothing else; ``wasm_assembler`` checks every use against it, and a test executes every
+A table and nothing else; ``assembler`` checks every use against it, and a test executes every
 row. Numbers are those of the core specification, appendix "Index of Instructions"; the relaxed ones
 exist only where the engine passes the feature test.
 """

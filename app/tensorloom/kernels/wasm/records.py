@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tensorloom.kernels.wasm_layout import CHECK_DOUBLE, CHECK_SINGLE, RECORD_BYTES, RECORD_FIELDS
-from tensorloom.kernels.wasm_schedule import Kernel, Schedule, schedule
+from tensorloom.kernels.wasm.layout import CHECK_DOUBLE, CHECK_SINGLE, RECORD_BYTES, RECORD_FIELDS
+from tensorloom.kernels.wasm.schedule import Kernel, Schedule, schedule
 from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:

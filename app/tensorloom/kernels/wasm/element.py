@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tensorloom.kernels.wasm_assembler import Expression, apply, f32, f64, load, shuffle
+from tensorloom.kernels.wasm.assembler import Expression, apply, f32, f64, load, shuffle
 
 if TYPE_CHECKING:
-    from tensorloom.kernels.wasm_assembler import Function
+    from tensorloom.kernels.wasm.assembler import Function
     from tensorloom.model.recipe import DType
 
 __all__ = ["ROW_BYTES", "Element", "WasmFeatures"]

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tensorloom.errors import UnsupportedKernel
-from tensorloom.kernels.wasm_driver import driver_module
-from tensorloom.kernels.wasm_element import Element, WasmFeatures
-from tensorloom.kernels.wasm_gemm import gemm_module
-from tensorloom.kernels.wasm_run import points_module, run_module, sum_module
+from tensorloom.kernels.wasm.driver import driver_module
+from tensorloom.kernels.wasm.element import Element, WasmFeatures
+from tensorloom.kernels.wasm.gemm import gemm_module
+from tensorloom.kernels.wasm.run import points_module, run_module, sum_module
 
 if TYPE_CHECKING:
-    from tensorloom.kernels.wasm_schedule import Kernel
+    from tensorloom.kernels.wasm.schedule import Kernel
 
 __all__ = ["WasmFeatures", "driver_for", "module_for"]
 
@@ -38,7 +38,7 @@ def module_for(kernel: Kernel, features: WasmFeatures) -> bytes:
 
 
 def driver_for(features: WasmFeatures) -> bytes:
-    """The module of the driver; see ``wasm_driver``.
+    """The module of the driver; see ``kernels.wasm.driver``.
 
     Raises:
         UnsupportedKernel: The engine has no SIMD.

@@ -11,11 +11,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from tensorloom.kernels.wasm_assembler import apply, i32, load, select
-from tensorloom.kernels.wasm_layout import AXIS_BYTES
+from tensorloom.kernels.wasm.assembler import apply, i32, load, select
+from tensorloom.kernels.wasm.layout import AXIS_BYTES
 
 if TYPE_CHECKING:
-    from tensorloom.kernels.wasm_assembler import Expression, Function, Local, Module
+    from tensorloom.kernels.wasm.assembler import Expression, Function, Local, Module
 
 __all__ = ["contiguous", "define_fill", "smaller"]
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from tensorloom.kernels.wasm_assembler import Local, i32, load
-from tensorloom.kernels.wasm_layout import (
+from tensorloom.kernels.wasm.assembler import Local, i32, load
+from tensorloom.kernels.wasm.layout import (
     DESCRIPTOR_FIELDS,
     DESCRIPTOR_GROUPS,
     GROUPS,
     RECORD_FIELDS,
     WORKSPACE,
 )
-from tensorloom.kernels.wasm_tables import define_fill
+from tensorloom.kernels.wasm.tables import define_fill
 
 if TYPE_CHECKING:
-    from tensorloom.kernels.wasm_assembler import Expression, Function, Module
+    from tensorloom.kernels.wasm.assembler import Expression, Function, Module
 
 __all__ = ["Frame", "Side"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tensorloom.kernels.wasm_assembler import Module, apply, f64, i32, lane, load, select
-from tensorloom.kernels.wasm_element import Element
-from tensorloom.kernels.wasm_layout import CHECK_SINGLE, RECORD_BYTES, RECORD_FIELDS
+from tensorloom.kernels.wasm.assembler import Module, apply, f64, i32, lane, load, select
+from tensorloom.kernels.wasm.element import Element
+from tensorloom.kernels.wasm.layout import CHECK_SINGLE, RECORD_BYTES, RECORD_FIELDS
 
 if TYPE_CHECKING:
-    from tensorloom.kernels.wasm_assembler import Expression, Function, Local
+    from tensorloom.kernels.wasm.assembler import Expression, Function, Local
 
 __all__ = ["TABLE_SIZE", "driver_module"]
 

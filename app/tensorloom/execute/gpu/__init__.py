@@ -1,0 +1,1 @@
+"""Programs on WebGPU: one replay for the page's device and for a native one."""
