@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import wasmtime
 
 from tensorloom.kernels.wasm.assembler import (
     Expression,
     Module,
     apply,
+    atomic,
     f32,
     f64,
     i32,
+    i64,
     lane,
     load,
     select,
@@ -166,6 +169,35 @@ def assert_vector_instruction(host: WasmtimeHost, name: str) -> None:
         count = len(INSTRUCTIONS[name].operands)
         got = np.frombuffer(_vector(host, apply(name, *vectors[:count])), rows.dtype)
         assert got.tolist() == VECTORS[operation](*rows[:count]).tolist()
+
+
+def test_atomics_read_change_and_write_one_word(host: WasmtimeHost) -> None:
+    place = host.empty(64).view(np.uint32)
+    place[:] = np.arange(16)
+    address = i32(host.address(place))
+    assert _give(host, atomic("i32.atomic.load", address, offset=12)) == 3
+    assert _give(host, atomic("i32.atomic.rmw.add", address, 40, offset=12)) == 3
+    assert _give(host, atomic("i32.atomic.rmw.cmpxchg", address, 7, 1, offset=12)) == 43
+    assert place[3] == 43
+    assert _give(host, atomic("i32.atomic.rmw.cmpxchg", address, 43, 1, offset=12)) == 43
+    module = Module()
+    function = module.function("f")
+    function.atomic_store(address, 99, offset=16)
+    function.drop(atomic("i32.atomic.rmw.add", address, 1, offset=16))
+    host.call(host.instantiate(module.encode())["f"])
+    assert place[:6].tolist() == [0, 1, 2, 1, 100, 5]
+
+
+def test_nobody_waits_on_memory_that_is_not_shared(host: WasmtimeHost) -> None:
+    address = i32(host.address(host.empty(64)))
+    assert _give(host, atomic("memory.atomic.notify", address, 1)) == 0
+    with pytest.raises(wasmtime.Trap, match="shared"):
+        _give(host, atomic("memory.atomic.wait32", address, i32(0), i64(0)))
+
+
+def test_an_atomic_store_gives_nothing() -> None:
+    with pytest.raises(TypeError, match=r"^i32\.atomic\.store gives nothing"):
+        atomic("i32.atomic.store", i32(0), 1)
 
 
 def test_relaxed_instructions_are_marked() -> None:

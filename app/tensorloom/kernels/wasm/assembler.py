@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tensorloom.kernels.wasm.instructions import INSTRUCTIONS, ValueType, unsigned_leb
+from tensorloom.kernels.wasm.instructions import ATOMICS, INSTRUCTIONS, ValueType, unsigned_leb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,9 +35,11 @@ __all__ = [
     "Local",
     "Module",
     "apply",
+    "atomic",
     "f32",
     "f64",
     "i32",
+    "i64",
     "lane",
     "load",
     "select",
@@ -135,6 +137,11 @@ def i32(value: int) -> Expression:
     return Expression("i32", b"\x41" + signed_leb(signed))
 
 
+def i64(value: int) -> Expression:
+    """A 64-bit constant."""
+    return Expression("i64", b"\x42" + signed_leb(value))
+
+
 def f32(value: float) -> Expression:
     """A single-precision constant."""
     return Expression("f32", b"\x43" + struct.pack("<f", value))
@@ -174,6 +181,19 @@ def load(name: str, address: Expression, offset: int = 0) -> Expression:
     return Expression(
         row.result, address.code + row.code + _memory_immediate(row.alignment, offset)
     )
+
+
+def atomic(
+    name: str, address: Expression, *operands: Expression | int, offset: int = 0
+) -> Expression:
+    """What an atomic instruction on ``address + offset`` gives; ``atomic_store`` is a statement."""
+    row = ATOMICS[name]
+    if row.result is None or row.alignment is None:
+        raise TypeError(f"{name} gives nothing; use Function.atomic_store.")
+    given = (address, *(_integer(value) for value in operands))
+    _check(name, row.operands, given)
+    code = b"".join(value.code for value in given)
+    return Expression(row.result, code + row.code + _memory_immediate(row.alignment, offset))
 
 
 def lane(name: str, vector: Expression, number: int) -> Expression:
@@ -258,6 +278,18 @@ class Function:
         _check(name, row.operands, (address, value))
         self._body += address.code + value.code + row.code
         self._body += _memory_immediate(row.alignment, offset)
+
+    def atomic_store(
+        self, address: Expression, value: Expression | int, *, offset: int = 0
+    ) -> None:
+        """Writes an integer to memory at ``address + offset`` for other threads to see."""
+        row, value = ATOMICS["i32.atomic.store"], _integer(value)
+        _check("i32.atomic.store", row.operands, (address, value))
+        self._body += address.code + value.code + row.code + _memory_immediate(2, offset)
+
+    def drop(self, value: Expression) -> None:
+        """Evaluates and forgets."""
+        self._body += value.code + b"\x1a"
 
     def call(self, target: Function, *arguments: Expression) -> None:
         """Calls a function of this module that returns nothing."""

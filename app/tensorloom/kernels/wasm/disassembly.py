@@ -11,7 +11,7 @@ import struct
 from functools import cache
 from typing import TYPE_CHECKING
 
-from tensorloom.kernels.wasm.instructions import INSTRUCTIONS
+from tensorloom.kernels.wasm.instructions import ATOMICS, INSTRUCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -184,7 +184,7 @@ def _instruction(opcode: int, reader: _Reader) -> str:
 @cache
 def _by_code() -> Mapping[tuple[int, int | None], tuple[str, Instruction]]:
     table: dict[tuple[int, int | None], tuple[str, Instruction]] = {}
-    for name, row in INSTRUCTIONS.items():
+    for name, row in {**INSTRUCTIONS, **ATOMICS}.items():
         reader = _Reader(row.code)
         opcode = reader.byte()
         table[opcode, reader.unsigned() if opcode in _PREFIXES else None] = name, row
@@ -219,6 +219,7 @@ _PLAIN: Mapping[int, Callable[[_Reader], str]] = {
     0x21: _numbered("local.set"),
     0x22: _numbered("local.tee"),
     0x41: lambda reader: f"i32.const {reader.signed()}",
+    0x42: lambda reader: f"i64.const {reader.signed()}",
     0x43: _constant("f32.const", "<f"),
     0x44: _constant("f64.const", "<d"),
 }

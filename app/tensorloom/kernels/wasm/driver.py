@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tensorloom.kernels.wasm.assembler import Module, apply, f64, i32, lane, load, select
 from tensorloom.kernels.wasm.element import Element
 from tensorloom.kernels.wasm.layout import CHECK_SINGLE, RECORD_BYTES, RECORD_FIELDS
+from tensorloom.kernels.wasm.team import define_team
 
 if TYPE_CHECKING:
     from tensorloom.kernels.wasm.assembler import Expression, Function, Local
@@ -17,8 +18,11 @@ TABLE_SIZE = 1024
 """Slots for kernels in the driver's table."""
 
 
-def driver_module() -> bytes:
+def driver_module(*, team: bool = False) -> bytes:
     """A module exporting the table ``kernels`` and the functions ``run`` and ``scan``.
+
+    Args:
+        team: Whether it also has what threads need; see ``kernels.wasm.team``.
 
     ``run(records, first, last, low, high)`` returns ``last`` after all records; or, negated, the
     number of the next record, as soon as one that asks to be checked leaves a largest magnitude
@@ -56,6 +60,8 @@ def driver_module() -> bytes:
             scan.give(number)
         scan.set(place, place + 8)
     scan.give(last)
+    if team:
+        define_team(module, signature, outside)
     return module.encode()
 
 

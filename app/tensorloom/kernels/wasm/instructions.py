@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["INSTRUCTIONS", "Instruction", "ValueType", "unsigned_leb"]
+__all__ = ["ATOMICS", "INSTRUCTIONS", "Instruction", "ValueType", "unsigned_leb"]
 
 ValueType = Literal["i32", "i64", "f32", "f64", "v128"]
 
@@ -147,3 +147,20 @@ def _vectors() -> dict[str, Instruction]:
 
 INSTRUCTIONS: dict[str, Instruction] = {**_memory(), **_integers(), **_floats(), **_vectors()}
 """By name. Control, constants, locals, calls and shuffles are methods of the assembler."""
+
+
+def _atomic(
+    opcode: int, operands: tuple[ValueType, ...], result: ValueType | None = "i32"
+) -> Instruction:
+    return Instruction(code=bytes([0xFE, opcode]), operands=operands, result=result, alignment=2)
+
+
+ATOMICS: dict[str, Instruction] = {
+    "memory.atomic.notify": _atomic(0x00, ("i32", "i32")),
+    "memory.atomic.wait32": _atomic(0x01, ("i32", "i32", "i64")),
+    "i32.atomic.load": _atomic(0x10, ("i32",)),
+    "i32.atomic.store": _atomic(0x17, ("i32", "i32"), None),
+    "i32.atomic.rmw.add": _atomic(0x1E, ("i32", "i32")),
+    "i32.atomic.rmw.cmpxchg": _atomic(0x48, ("i32", "i32", "i32")),
+}
+"""What threads on one shared memory need; addresses are multiples of 4, anything else traps."""
