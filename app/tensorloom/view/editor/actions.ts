@@ -25,7 +25,7 @@ export type ActionId =
   | "undo" | "redo" | "cut" | "copy" | "paste" | "duplicate" | "delete" | "select-all" | "deselect"
   | "move-left" | "move-right" | "move-up" | "move-down" | "nudge-left" | "nudge-right" | "nudge-up" | "nudge-down" | "tidy"
   | "fit" | "zoom-in" | "zoom-out" | "zoom-reset" | "next" | "previous"
-  | "commands" | "gestures" | "open" | "templates" | "export" | "share";
+  | "commands" | "gestures" | "open" | "templates" | "export" | "share" | "kernels";
 
 export const ACTIONS: readonly Action[] = [
   { id: "add-tensor", label: "Add a tensor", group: "Draw", keys: ["T"] },
@@ -68,6 +68,7 @@ export const ACTIONS: readonly Action[] = [
   { id: "templates", label: "Templates", group: "Document", keys: ["M"] },
   { id: "export", label: "Export", group: "Document", keys: ["E"] },
   { id: "share", label: "Share a link", group: "Document", keys: ["Mod+S"] },
+  { id: "kernels", label: "Kernels", group: "Document", keys: ["K"] },
 ];
 
 /** What the pointer can do; listed with the keys under "All gestures". */

@@ -73,7 +73,12 @@ export type Request =
   | { kind: "cancel"; seq: number }
   | { kind: "search"; seq: number; action: "start" | "stop" }
   | { kind: "inspect"; seq: number; tensor: string | null; fixed: Record<string, number>; rows: string[]; columns: string[]; dark: boolean }
-  | { kind: "blobs"; seq: number; blobs: { hash: string; base64: string }[] };
+  | { kind: "blobs"; seq: number; blobs: { hash: string; base64: string }[] }
+  /** The Kernels view opens or closes; while it is watched, `kernels` follows each run and each step of the tuner. */
+  | { kind: "kernels"; seq: number; watch: boolean }
+  /** The text of the kernel that runs `shapes[kernel]` now. */
+  | { kind: "kernel-source"; seq: number; kernel: number }
+  | { kind: "kernel-database"; seq: number; action: "export" | "import" | "clear"; text: string | null };
 
 export interface ErrorJson {
   kind: string;
@@ -157,7 +162,10 @@ export type Notice =
   | { kind: "error"; seq: number | null; error: ErrorJson }
   | { kind: "need-blobs"; hashes: string[] }
   | { kind: "keep-blob"; hash: string; base64: string }
-  | { kind: "device"; device: DeviceJson };
+  | { kind: "device"; device: DeviceJson }
+  | { kind: "kernels"; kernels: KernelsJson }
+  | { kind: "kernel-source"; kernel: number; candidate: string; language: "wgsl" | "wasm"; text: string }
+  | { kind: "kernel-database"; text: string; message: string };
 
 export interface DeviceJson {
   /** One sentence for the header, such as "Runs on this CPU, 64-bit". */
@@ -166,4 +174,55 @@ export interface DeviceJson {
   backends: { name: Exclude<Backend, "auto">; available: boolean; detail: string }[];
   /** What this engine lacks and what replaces it, in words. */
   replaced: string[];
+}
+
+/** What the Kernels view shows: what ran last, on what, by which kernels, and how they were chosen. */
+export interface KernelsJson {
+  device: DeviceRecordJson | null;
+  /** Distinct kernels of the program that ran last, heaviest first. */
+  shapes: KernelShapeJson[];
+  /** Kernel calls in order; `ms` is measured, or the call's share of the prediction. */
+  calls: { step: number; kernel: number; backend: Exclude<Backend, "auto">; ms: number | null }[];
+  tuning: { running: boolean; budgetMs: number; spentMs: number; message: string };
+}
+
+export interface DeviceRecordJson {
+  /** "measured here", or the name of the record that stands in. */
+  name: string;
+  /** `how`: how the value was found, in a sentence. */
+  facts: { label: string; value: string; how: string }[];
+  curves: { title: string; x: string; y: string; log: boolean; points: [number, number][]; knee: number | null; note: string }[];
+  /** The roofline's two lines, for the type in use. */
+  peakGflops: number | null;
+  bytesPerMs: number | null;
+}
+
+export interface KernelShapeJson {
+  name: string;
+  dtype: DType;
+  backend: Exclude<Backend, "auto">;
+  batch: number;
+  rows: number;
+  columns: number;
+  contracted: number;
+  /** The loops, with strides in elements; 0 where an operand lacks the axis. */
+  groups: { role: LoopRole; size: number; left: number; right: number; out: number }[];
+  mulAdds: BigDecimal;
+  /** Least traffic of one call: each operand and the result once. */
+  bytes: number;
+  calls: number;
+  /** The candidate that runs now. */
+  inUse: string;
+  candidates: CandidateJson[];
+  /** (ms since tuning began, best GFLOP/s so far) */
+  history: [number, number][];
+}
+export type LoopRole = "batch" | "rows" | "columns" | "contracted";
+export interface CandidateJson {
+  text: string;
+  predictedMs: number | null;
+  ms: number | null;
+  gflops: number | null;
+  state: "cut" | "waiting" | "failed" | "measured" | "best";
+  reason: string;
 }

@@ -10,7 +10,7 @@ import { useSyncExternalStore } from "react";
 import { type Drafts, noDrafts } from "./drafts.ts";
 import { amend, cancel, commit, type History, live, newHistory, redo, undo } from "./model/history.ts";
 import { applyAll, CommandError } from "./model/reducer.ts";
-import type { Backend, Command, DeviceJson, DocumentJson, EquationSpan, ErrorJson, MarkShape, Notice, PlanJson, Request, ResultJson } from "./protocol.ts";
+import type { Backend, Command, DeviceJson, DocumentJson, EquationSpan, ErrorJson, KernelsJson, MarkShape, Notice, PlanJson, Request, ResultJson } from "./protocol.ts";
 
 export interface Selection {
   tensors: ReadonlySet<string>;
@@ -24,7 +24,7 @@ export interface Toast {
 }
 
 export type Theme = "system" | "light" | "dark";
-export type DialogName = "templates" | "open" | "share" | "export" | "gestures" | "commands";
+export type DialogName = "templates" | "open" | "share" | "export" | "gestures" | "commands" | "kernels";
 
 export interface EditorState {
   document: DocumentJson;
@@ -42,6 +42,9 @@ export interface EditorState {
   search: Extract<Notice, { kind: "search" }> | null;
   inspection: Extract<Notice, { kind: "inspection" }> | null;
   device: DeviceJson | null;
+  kernels: KernelsJson | null;
+  kernelSource: Extract<Notice, { kind: "kernel-source" }> | null;
+  kernelDatabase: Extract<Notice, { kind: "kernel-database" }> | null;
   ready: boolean;
   boot: { message: string; fraction: number; failed: boolean };
   toasts: readonly Toast[];
@@ -93,7 +96,7 @@ export class EditorStore {
   constructor() {
     this.state = {
       document: EMPTY, canUndo: false, canRedo: false, selection: NOTHING, hover: null, equation: null, plan: null, planStep: null,
-      result: null, stale: null, progress: null, search: null, inspection: null, device: null, ready: false,
+      result: null, stale: null, progress: null, search: null, inspection: null, device: null, kernels: null, kernelSource: null, kernelDatabase: null, ready: false,
       boot: { message: "Starting", fraction: 0, failed: false }, toasts: [], held: false, lastGesture: null, draftWaiting: false,
       theme: "system", dialog: null, backend: "auto", tool: null, blamed: null, sheet: null, planFolded: false,
     };
@@ -217,6 +220,15 @@ export class EditorStore {
         break;
       case "device":
         this.set({ device: notice.device });
+        break;
+      case "kernels":
+        this.set({ kernels: notice.kernels });
+        break;
+      case "kernel-source":
+        this.set({ kernelSource: notice });
+        break;
+      case "kernel-database":
+        this.set({ kernelDatabase: notice });
         break;
       case "ack":
         break;

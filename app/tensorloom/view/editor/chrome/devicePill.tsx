@@ -66,6 +66,11 @@ function DevicePopover({ device, sentence }: { device: DeviceJson | null; senten
           <Choice label="Appearance" value={theme} onChange={(value) => store.set({ theme: value })} options={THEMES} />
         </div>
       </div>
+      <div className="tl-buttons">
+        <button type="button" className="tl-button" onClick={() => store.set({ dialog: "kernels" })}>
+          Kernels
+        </button>
+      </div>
       {device && device.replaced.length > 0 && (
         <ul className="tl-replaced" aria-label="What this browser lacks">
           {device.replaced.map((line) => (

@@ -9,6 +9,7 @@ import { CommandPalette } from "./commandPalette.tsx";
 import { DropTarget } from "./dropTarget.tsx";
 import { ExportDialog } from "./exportDialog.tsx";
 import { GesturesDialog } from "./gesturesDialog.tsx";
+import { KernelsDialog } from "./kernels/kernelsDialog.tsx";
 import { OpenDialog } from "./openDialog.tsx";
 import { ShareDialog } from "./shareDialog.tsx";
 import { TemplatesDialog } from "./templatesDialog.tsx";
@@ -17,6 +18,7 @@ const DIALOGS: Readonly<Record<DialogName, () => JSX.Element>> = {
   commands: CommandPalette,
   export: ExportDialog,
   gestures: GesturesDialog,
+  kernels: KernelsDialog,
   open: OpenDialog,
   share: ShareDialog,
   templates: TemplatesDialog,
@@ -26,7 +28,7 @@ export function Dialogs() {
   const name = useEditor((state) => state.dialog);
   useEffect(() => {
     const show = (dialog: DialogName) => () => store.set({ dialog });
-    return registerActions({ commands: show("commands"), export: show("export"), gestures: show("gestures"), open: show("open"), share: show("share"), templates: show("templates") });
+    return registerActions({ commands: show("commands"), export: show("export"), gestures: show("gestures"), kernels: show("kernels"), open: show("open"), share: show("share"), templates: show("templates") });
   }, []);
   const Shown = name && DIALOGS[name];
   return (

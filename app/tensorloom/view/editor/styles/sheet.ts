@@ -7,6 +7,7 @@ import controls from "./controls.css";
 import dialogs from "./dialogs.css";
 import formula from "./formula.css";
 import header from "./header.css";
+import kernels from "./kernels.css";
 import messages from "./messages.css";
 import plan from "./plan.css";
 import regions from "./regions.css";
@@ -14,4 +15,4 @@ import side from "./side.css";
 import tokens from "./tokens.css";
 import value from "./value.css";
 
-export const chromeStyles: string = [tokens, base, controls, regions, header, formula, side, value, plan, dialogs, messages].join("\n");
+export const chromeStyles: string = [tokens, base, controls, regions, header, formula, side, value, plan, dialogs, kernels, messages].join("\n");

@@ -1,0 +1,62 @@
+/**
+ * What the Kernels view says of a kernel: work, traffic, speed, and where it meets the roofline. Pure.
+ */
+
+import type { CandidateJson, DeviceRecordJson, DType, KernelShapeJson, KernelsJson, LoopRole } from "../../protocol.ts";
+import { DTYPE_WORDS } from "../deviceWords.ts";
+
+/** Floating-point operations of one multiply-add: 8 for complex numbers, 2 for real ones. */
+export function flopOf(dtype: DType): number {
+  return DTYPE_WORDS[dtype].complex ? 8 : 2;
+}
+
+export function flop(shape: KernelShapeJson): number {
+  return Number(shape.mulAdds) * flopOf(shape.dtype);
+}
+
+/** FLOP per byte of least traffic: what the roofline calls intensity. */
+export function intensity(shape: KernelShapeJson): number {
+  return flop(shape) / Math.max(1, shape.bytes);
+}
+
+/** The speed of the candidate in use where it was measured, else of its calls in the last run. */
+export function speed(shape: KernelShapeJson, kernel: number, calls: KernelsJson["calls"]): number | null {
+  const used = shape.candidates.find(({ text }) => text === shape.inUse);
+  if (used?.gflops != null) return used.gflops;
+  const times = calls.filter((call) => call.kernel === kernel && call.ms !== null).map((call) => call.ms as number);
+  const ms = times.reduce((sum, each) => sum + each, 0);
+  return ms > 0 ? (flop(shape) * times.length) / ms / 1e6 : null;
+}
+
+/** Milliseconds of all calls of a kernel in the last run. */
+export function totalMs(kernel: number, calls: KernelsJson["calls"]): number {
+  return calls.reduce((sum, call) => sum + (call.kernel === kernel ? (call.ms ?? 0) : 0), 0);
+}
+
+/** The most that memory allows at an intensity, and the machine at all [GFLOP/s]. */
+export function roof(device: DeviceRecordJson, flopPerByte: number): number | null {
+  if (device.peakGflops === null || device.bytesPerMs === null) return null;
+  return Math.min(device.peakGflops, (flopPerByte * device.bytesPerMs) / 1e6);
+}
+
+/** The normal form's sizes as a reader writes them: `64 × (128 × 256) · 32`. */
+export function sizes(shape: KernelShapeJson): string {
+  const times = "\u2009×\u2009";
+  const batch = shape.batch > 1 ? `${shape.batch}${times}` : "";
+  return `${batch}${shape.rows}${times}${shape.columns}${times}${shape.contracted}`;
+}
+
+export const ROLE_WORDS: Readonly<Record<LoopRole, { label: string; explained: string }>> = {
+  batch: { label: "batch", explained: "in both operands and in the result" },
+  rows: { label: "rows", explained: "in the left operand and in the result" },
+  columns: { label: "columns", explained: "in the right operand and in the result" },
+  contracted: { label: "summed", explained: "in both operands, gone from the result" },
+};
+
+export const STATE_WORDS: Readonly<Record<CandidateJson["state"], string>> = {
+  best: "the fastest",
+  measured: "measured",
+  waiting: "not tried yet",
+  failed: "failed",
+  cut: "ruled out",
+};

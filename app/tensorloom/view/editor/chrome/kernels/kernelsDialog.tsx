@@ -1,0 +1,79 @@
+/**
+ * The Kernels view: what was generated for the last run, how it was chosen, what this device can do.
+ */
+
+import { useEffect, useState } from "react";
+import type { KernelsJson } from "../../protocol.ts";
+import { store, useEditor } from "../../store.ts";
+import { Choice } from "../choice.tsx";
+import { Dialog } from "../dialog.tsx";
+import { duration } from "../numbers.ts";
+import { DatabaseBar } from "./databaseBar.tsx";
+import { DevicePane } from "./devicePane.tsx";
+import { KernelList } from "./kernelList.tsx";
+import { SourcePane } from "./sourcePane.tsx";
+import { TuningCharts } from "./tuningCharts.tsx";
+
+type Pane = "kernel" | "tuning" | "device";
+
+const PANES: readonly { value: Pane; label: string; long: string }[] = [
+  { value: "kernel", label: "Kernel", long: "Loops and text of the chosen kernel" },
+  { value: "tuning", label: "Tuning", long: "How the chosen kernel was found" },
+  { value: "device", label: "Device", long: "What was measured of this device" },
+];
+
+export function KernelsDialog() {
+  const kernels = useEditor((state) => state.kernels);
+  const ready = useEditor((state) => state.ready);
+  useEffect(() => {
+    if (!ready) return undefined;
+    store.request({ kind: "kernels", watch: true });
+    return () => void store.request({ kind: "kernels", watch: false });
+  }, [ready]);
+  return (
+    <Dialog title="Kernels" className="is-kernels">
+      {kernels && kernels.shapes.length > 0 ? <Kernels kernels={kernels} /> : <p className="tl-note">{waitingWords(ready, kernels !== null)}</p>}
+      <DatabaseBar />
+    </Dialog>
+  );
+}
+
+function waitingWords(ready: boolean, answered: boolean): string {
+  if (!ready) return "Kernels are generated as soon as Python is up.";
+  return answered ? "Nothing has been contracted yet: draw two tensors that share a bond." : "Gathering what ran last.";
+}
+
+function Kernels({ kernels }: { kernels: KernelsJson }) {
+  const [pane, setPane] = useState<Pane>("kernel");
+  const [name, setName] = useState<string | null>(null);
+  const found = kernels.shapes.findIndex((shape) => shape.name === name);
+  const chosen = Math.max(0, found);
+  const shape = kernels.shapes[chosen];
+  return (
+    <div className="tl-kernels">
+      <div>
+        <KernelList kernels={kernels} chosen={chosen} onChoose={(kernel) => setName(kernels.shapes[kernel]?.name ?? null)} />
+        <Tuning tuning={kernels.tuning} />
+      </div>
+      <div>
+        <Choice label="What to show" value={pane} options={PANES} onChange={setPane} />
+        {shape && pane === "kernel" && <SourcePane shape={shape} kernel={chosen} />}
+        {shape && pane === "tuning" && (
+          <div className="tl-kernel-pane">
+            <TuningCharts shape={shape} />
+          </div>
+        )}
+        {pane === "device" && <DevicePane kernels={kernels} chosen={chosen} />}
+      </div>
+    </div>
+  );
+}
+
+function Tuning({ tuning }: { tuning: KernelsJson["tuning"] }) {
+  const words = tuning.running ? `Tuning: ${duration(tuning.spentMs)} of at most ${duration(tuning.budgetMs)}` : tuning.message;
+  return (
+    <p className="tl-note" role="status">
+      {words}
+    </p>
+  );
+}

@@ -1,0 +1,40 @@
+/**
+ * The text of the kernel in use: WGSL as it was given to the GPU, WebAssembly read back from its bytes.
+ */
+
+import { useEffect } from "react";
+import type { KernelShapeJson } from "../../protocol.ts";
+import { store, useEditor } from "../../store.ts";
+import { LoopTable } from "./loopTable.tsx";
+
+const EXPLAINED = {
+  wgsl: "Generated for exactly these sizes and strides: they are constants of the text, so the GPU's compiler can unroll and fold.",
+  wasm: "Generated for exactly these sizes and strides, byte by byte, then read back for you. Each v128 instruction works on 16 bytes: four float32 or two float64.",
+} as const;
+
+export function SourcePane({ shape, kernel }: { shape: KernelShapeJson; kernel: number }) {
+  const source = useEditor((state) => state.kernelSource);
+  useEffect(() => {
+    store.request({ kind: "kernel-source", kernel });
+  }, [kernel, shape.name, shape.inUse]);
+  const shown = source?.kernel === kernel ? source : null;
+  return (
+    <div className="tl-kernel-pane">
+      <LoopTable shape={shape} />
+      {shape.backend === "numpy" ? (
+        <p className="tl-note">numpy ran this step; there is no generated kernel to show.</p>
+      ) : (
+        <>
+          <p className="tl-note">
+            {shown ? `${shown.candidate}. ${EXPLAINED[shown.language]}` : "Fetching the text."}
+          </p>
+          {shown && (
+            <pre className="tl-source" tabIndex={0} aria-label={`Text of the kernel ${shown.candidate}`}>
+              {shown.text}
+            </pre>
+          )}
+        </>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,111 @@
+/**
+ * How a kernel was chosen: candidates by predicted and measured time, and the best so far over time.
+ */
+
+import { useState } from "react";
+import type { CandidateJson, KernelShapeJson } from "../../protocol.ts";
+import { duration } from "../numbers.ts";
+import { STATE_WORDS } from "./kernelFacts.ts";
+import { linePath, Plot } from "./plot.tsx";
+
+type Timed = CandidateJson & { predictedMs: number; ms: number };
+
+export function TuningCharts({ shape }: { shape: KernelShapeJson }) {
+  const [pointed, setPointed] = useState<string | null>(null);
+  return (
+    <>
+      <CandidateChart shape={shape} pointed={pointed} onPoint={setPointed} />
+      <BestSoFar shape={shape} />
+      <CandidateTable shape={shape} pointed={pointed} onPoint={setPointed} />
+    </>
+  );
+}
+
+interface Pointing {
+  shape: KernelShapeJson;
+  pointed: string | null;
+  onPoint: (text: string | null) => void;
+}
+
+function CandidateChart({ shape, pointed, onPoint }: Pointing) {
+  const timed = shape.candidates.filter((one): one is Timed => one.ms !== null && one.predictedMs !== null);
+  if (timed.length === 0) return <p className="tl-note">No candidate of this kernel has been timed yet. That happens in quiet moments after a result.</p>;
+  const both = timed.flatMap(({ predictedMs, ms }) => [predictedMs, ms]);
+  return (
+    <figure>
+      <Plot label={`${timed.length} candidates by predicted and measured time`} x={{ words: "predicted time [ms]", values: both, log: true }} y={{ words: "measured time [ms]", values: both, log: true }}>
+        {(x, y) => (
+          <>
+            <path className="tl-plot-guide" d={linePath([[Math.min(...both), Math.min(...both)], [Math.max(...both), Math.max(...both)]], x, y)} />
+            {timed.map((one) => (
+              <circle
+                key={one.text}
+                className="tl-plot-dot"
+                data-state={one.state}
+                data-pointed={one.text === pointed ? "" : undefined}
+                cx={x(one.predictedMs)}
+                cy={y(one.ms)}
+                r={one.state === "best" ? 6 : 4.5}
+                onPointerEnter={() => onPoint(one.text)}
+                onPointerLeave={() => onPoint(null)}
+              >
+                <title>{`${one.text}: ${duration(one.ms)}, predicted ${duration(one.predictedMs)}`}</title>
+              </circle>
+            ))}
+          </>
+        )}
+      </Plot>
+      <figcaption>Each dot is one way to generate this kernel. On the line the prediction was right; below it the kernel was faster than predicted. The filled dot is in use.</figcaption>
+    </figure>
+  );
+}
+
+function BestSoFar({ shape }: { shape: KernelShapeJson }) {
+  if (shape.history.length === 0) return null;
+  const last = shape.history.at(-1) as [number, number];
+  const end: [number, number] = [Math.max(last[0] * 1.1, last[0] + 1), last[1]];
+  const points: [number, number][] = [...shape.history, end];
+  return (
+    <figure>
+      <Plot label="Best speed so far against tuning time" x={{ words: "tuning time [ms]", values: points.map(([ms]) => ms) }} y={{ words: "best so far [GFLOP/s]", values: points.map(([, gflops]) => gflops) }}>
+        {(x, y) => <path className="tl-plot-line" d={linePath(points, x, y, true)} />}
+      </Plot>
+      <figcaption>
+        Tuning took {duration(last[0])} in all; results kept coming meanwhile, each with the best kernel known then.
+      </figcaption>
+    </figure>
+  );
+}
+
+const ORDER: readonly CandidateJson["state"][] = ["best", "measured", "waiting", "failed", "cut"];
+
+function CandidateTable({ shape, pointed, onPoint }: Pointing) {
+  const ordered = [...shape.candidates].sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || (a.ms ?? Infinity) - (b.ms ?? Infinity));
+  return (
+    <table className="tl-candidates">
+      <thead>
+        <tr>
+          <th scope="col">candidate</th>
+          <th scope="col">predicted</th>
+          <th scope="col">measured</th>
+          <th scope="col">GFLOP/s</th>
+          <th scope="col">state</th>
+        </tr>
+      </thead>
+      <tbody>
+        {ordered.map((one) => (
+          <tr key={one.text} data-state={one.state} data-pointed={one.text === pointed ? "" : undefined} onPointerEnter={() => onPoint(one.text)} onPointerLeave={() => onPoint(null)}>
+            <th scope="row">{one.text}</th>
+            <td>{one.predictedMs === null ? "–" : duration(one.predictedMs)}</td>
+            <td>{one.ms === null ? "–" : duration(one.ms)}</td>
+            <td>{one.gflops === null ? "–" : one.gflops.toPrecision(3)}</td>
+            <td>
+              {one.text === shape.inUse && one.state !== "best" ? "in use" : STATE_WORDS[one.state]}
+              {one.reason && <small>{one.reason}</small>}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
