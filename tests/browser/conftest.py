@@ -34,6 +34,15 @@ def harness_url(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="session")
+def pictures(root: Path) -> Path:
+    """Where this run's pictures are left to be looked at."""
+    made = root / ".cache" / "pictures"
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture(scope="session")
 def shared_page(browser: Browser, site_url: str) -> Iterator[tuple[Workbench, Watch]]:
     """One started workbench for all tests that do not need one of their own."""
     context = browser.new_context(viewport={"width": 1280, "height": 720}, color_scheme="light")

@@ -67,14 +67,6 @@ SCENES: dict[str, tuple[dict[str, object], ...]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def folder(root: Path) -> Path:
-    made = root / ".cache" / "pictures"
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(parents=True)
-    return made
-
-
 def _shares_of_width(page: Page) -> dict[str, float]:
     """Widths of the regions, as shares of the page's."""
     found: dict[str, float] = page.evaluate(
@@ -92,7 +84,7 @@ def _shares_of_width(page: Page) -> dict[str, float]:
 def test_scenes_at_two_sizes_light_and_dark(
     new_context: Callable[..., BrowserContext],
     site_url: str,
-    folder: Path,
+    pictures: Path,
     root: Path,
     size: tuple[int, int],
     scheme: str,
@@ -108,10 +100,10 @@ def test_scenes_at_two_sizes_light_and_dark(
                 page.evaluate(RUN)
         page.wait_for_timeout(700)
         name = f"{scene}-{width}-{scheme}"
-        page.screenshot(path=folder / f"{name}.png")
+        page.screenshot(path=pictures / f"{name}.png")
         shares = _shares_of_width(page)
         # look.md: the diagram has at least 60 % of the page; nothing scrolls sideways.
         assert shares["canvas"] >= 0.6, name
         assert shares["scroll"] <= width, name
         if name == README_PICTURE and os.environ.get("TENSORLOOM_PICTURES"):
-            shutil.copyfile(folder / f"{name}.png", root / "docs" / "screenshot.png")
+            shutil.copyfile(pictures / f"{name}.png", root / "docs" / "screenshot.png")

@@ -1,0 +1,175 @@
+"""The Kernels view on the harness page: what it shows of records that Python would send."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+
+SOURCE = '(func $0 (export "kernel") (param i32)\n  f32x4.relaxed_madd\n)'
+
+
+@pytest.fixture
+def page(browser: Browser, harness_url: str) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.goto(harness_url)
+    opened.wait_for_selector(".tl-header")
+    opened.keyboard.press("k")
+    _tell(opened, {"kind": "kernels", "kernels": _kernels()})
+    yield opened
+    context.close()
+    assert problems == []
+
+
+def _tell(page: Page, notice: dict[str, Any]) -> None:
+    page.evaluate("notice => harness.receive(notice)", notice)
+
+
+def _asked(page: Page, kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = page.evaluate(
+        "kind => harness.requests.filter((request) => request.kind === kind)", kind
+    )
+    return found
+
+
+def _candidate(text: str, state: str, ms: float | None, reason: str = "") -> dict[str, Any]:
+    gflops = None if ms is None else 2 * 256**3 / ms / 1e6
+    return {
+        "text": text,
+        "predictedMs": 0.7,
+        "ms": ms,
+        "gflops": gflops,
+        "state": state,
+        "reason": reason,
+    }
+
+
+def _shape(name: str, sizes: tuple[int, int, int, int], **change: object) -> dict[str, Any]:
+    batch, rows, columns, contracted = sizes
+    loop = {"left": 256, "right": 0, "out": 256}
+    return {
+        "name": name,
+        "dtype": "float32",
+        "backend": "wasm",
+        "batch": batch,
+        "rows": rows,
+        "columns": columns,
+        "contracted": contracted,
+        "groups": [
+            {"role": "rows", "size": rows, **loop},
+            {"role": "columns", "size": columns, "left": 0, "right": 1, "out": 1},
+            {"role": "contracted", "size": contracted, "left": 1, "right": 256, "out": 0},
+        ],
+        "mulAdds": str(batch * rows * columns * contracted),
+        "bytes": 4 * (rows * contracted + columns * contracted + rows * columns),
+        "calls": 1,
+        "inUse": "packed 6x8",
+        "candidates": [
+            _candidate("packed 5x8", "measured", 0.72),
+            _candidate("packed 6x8", "best", 0.61),
+            _candidate("packed 8x8", "cut", None, "needs 19 of 16 registers"),
+            _candidate("unpacked 4x8", "failed", None, "differs from the reference"),
+        ],
+        "history": [[12.0, 30.1], [31.0, 46.5], [55.0, 55.0]],
+        **change,
+    }
+
+
+def _kernels() -> dict[str, Any]:
+    return {
+        "device": {
+            "name": "measured here",
+            "facts": [
+                {"label": "vector registers", "value": "16", "how": "Speed falls from tile 6x8."}
+            ],
+            "curves": [
+                {
+                    "title": "Reading arrays of growing size",
+                    "x": "bytes",
+                    "y": "GB/s",
+                    "log": True,
+                    "points": [[4096, 90], [32768, 88], [65536, 52], [1048576, 50], [8388608, 18]],
+                    "knee": 32768,
+                    "note": "Beyond 32 KiB an array no longer fits the first cache.",
+                }
+            ],
+            "peakGflops": 58.7,
+            "bytesPerMs": 2e7,
+        },
+        "shapes": [
+            _shape("a1", (1, 256, 256, 256)),
+            _shape("b2", (64, 16, 16, 16), candidates=[], history=[], inUse="generic gemm"),
+        ],
+        "calls": [
+            {"step": 0, "kernel": 0, "backend": "wasm", "ms": 0.61},
+            {"step": 1, "kernel": 1, "backend": "wasm", "ms": 0.02},
+        ],
+        "tuning": {"running": False, "budgetMs": 300, "spentMs": 55, "message": "Tuned in 55 ms"},
+    }
+
+
+def test_watches_while_it_is_open_and_asks_for_the_text_of_the_heaviest_kernel(page: Page) -> None:
+    assert [request["watch"] for request in _asked(page, "kernels")] == [True]
+    assert [request["kernel"] for request in _asked(page, "kernel-source")] == [0]
+    source = {"kind": "kernel-source", "kernel": 0, "language": "wasm", "text": SOURCE}
+    _tell(page, {**source, "candidate": "packed 6x8"})
+    expect(page.get_by_label("Text of the kernel packed 6x8")).to_have_text(SOURCE)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Kernels")).to_have_count(0)
+    assert [request["watch"] for request in _asked(page, "kernels")] == [True, False]
+
+
+def test_lists_kernels_with_work_place_and_speed(page: Page, pictures: Path) -> None:
+    buttons = page.get_by_label("Kernels of the last run").get_by_role("button")
+    assert "256\u2009\u00d7\u2009256\u2009\u00d7\u2009256" in buttons.nth(0).inner_text()
+    assert "55.0 GFLOP/s" in buttons.nth(0).inner_text()
+    # The second was never tuned: its speed is that of its call, 64 * 16^3 * 2 / 0.02 ms.
+    assert "26.2 GFLOP/s" in buttons.nth(1).inner_text()
+    buttons.nth(1).click()
+    assert [request["kernel"] for request in _asked(page, "kernel-source")] == [0, 1]
+    page.screenshot(path=pictures / "kernels-text.png")
+
+
+def test_shows_how_the_kernel_was_found(page: Page, pictures: Path) -> None:
+    page.get_by_role("radio", name="How the chosen kernel was found").check()
+    rows = page.locator(".tl-candidates tbody tr")
+    assert rows.nth(0).locator("th").inner_text() == "packed 6x8"
+    assert "the fastest" in rows.nth(0).inner_text()
+    assert "needs 19 of 16 registers" in rows.nth(3).inner_text()
+    expect(
+        page.get_by_role("img", name="2 candidates by predicted and measured time")
+    ).to_be_visible()
+    expect(page.get_by_role("img", name="Best speed so far against tuning time")).to_be_visible()
+    page.screenshot(path=pictures / "kernels-tuning.png")
+
+
+def test_puts_kernels_under_the_roof(page: Page, pictures: Path) -> None:
+    page.get_by_role("radio", name="What was measured of this device").check()
+    # 256^3 in float32 moves three matrices once: 42.7 FLOP per byte, so arithmetic is the limit.
+    expect(page.get_by_text("The chosen kernel could reach 58.7 GFLOP/s here.")).to_be_visible()
+    expect(page.get_by_text("Speed falls from tile 6x8.")).to_be_visible()
+    page.screenshot(path=pictures / "kernels-device.png")
+
+
+def test_brings_a_database_in_as_text(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "kernels.json"
+    path.write_text('{"kind": "x"}')
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Bring some in").click()
+    chooser.value.set_files(path)
+    page.wait_for_timeout(100)
+    (request,) = _asked(page, "kernel-database")
+    assert (request["action"], request["text"]) == ("import", '{"kind": "x"}')
+    message = "The field `kind` is 'x', not 'kernel-database'."
+    _tell(page, {"kind": "kernel-database", "text": "", "message": message})
+    expect(page.get_by_role("status").filter(has_text=message)).to_be_visible()
