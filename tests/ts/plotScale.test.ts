@@ -21,6 +21,7 @@ test("a logarithmic scale has powers of ten, and finer ticks within one decade",
   assert.deepEqual(ticks(scaleOf([1e3, 1e7], true, 0, 100)).map(Math.round), [1000, 10_000, 100_000, 1_000_000, 10_000_000]);
   const fine = ticks(scaleOf([20, 60], true, 0, 100));
   assert.deepEqual(fine.map((value) => Number(value.toPrecision(6))), [20, 50]);
+  assert.deepEqual(ticks(scaleOf([0.61, 0.72], true, 0, 100)).map((value) => Number(value.toPrecision(6))), [0.6, 0.7]);
 });
 
 test("equal distances of powers are equal distances of pixels", () => {

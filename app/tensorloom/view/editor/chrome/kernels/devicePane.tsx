@@ -11,10 +11,12 @@ export function DevicePane({ kernels, chosen }: { kernels: KernelsJson; chosen: 
   if (!device) return <p className="tl-note">This device has not been measured yet. That takes a third of a second and waits for a quiet moment.</p>;
   return (
     <div className="tl-kernel-pane">
-      <Roofline device={device} kernels={kernels} chosen={chosen} />
-      {device.curves.map((curve) => (
-        <Curve key={curve.title} curve={curve} />
-      ))}
+      <div className="tl-figures">
+        <Roofline device={device} kernels={kernels} chosen={chosen} />
+        {device.curves.map((curve) => (
+          <Curve key={curve.title} curve={curve} />
+        ))}
+      </div>
       <dl className="tl-device-facts">
         {device.facts.map(({ label, value, how }) => (
           <div key={label}>
@@ -46,6 +48,7 @@ function Roofline({ device, kernels, chosen }: { device: DeviceRecordJson; kerne
   const most = chosenShape ? roof(device, intensity(chosenShape)) : null;
   return (
     <figure>
+      <h3>Roofline</h3>
       <Plot
         label="Roofline: speed against FLOP per byte"
         x={{ words: "FLOP per byte moved", values: ends, log: true }}

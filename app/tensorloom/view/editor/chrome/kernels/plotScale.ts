@@ -35,7 +35,7 @@ export function ticks(scale: Scale): number[] {
   return scale.log ? logTicks(scale) : linearTicks(scale);
 }
 
-function linearTicks({ from, to }: Scale): number[] {
+function linearTicks({ from, to }: Pick<Scale, "from" | "to">): number[] {
   const rough = (to - from) / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((times) => times * power).find((size) => size >= rough) ?? rough;
@@ -59,7 +59,8 @@ function logTicks({ from, to }: Scale): number[] {
       if (value >= from * 0.999 && value <= to * 1.001) fine.push(value);
     }
   }
-  return fine;
+  // Less than that: round steps, as on a linear scale.
+  return fine.length >= 2 ? fine : linearTicks({ from, to });
 }
 
 const UNITS: readonly [number, string][] = [

@@ -14,8 +14,10 @@ export function TuningCharts({ shape }: { shape: KernelShapeJson }) {
   const [pointed, setPointed] = useState<string | null>(null);
   return (
     <>
-      <CandidateChart shape={shape} pointed={pointed} onPoint={setPointed} />
-      <BestSoFar shape={shape} />
+      <div className="tl-figures">
+        <CandidateChart shape={shape} pointed={pointed} onPoint={setPointed} />
+        <BestSoFar shape={shape} />
+      </div>
       <CandidateTable shape={shape} pointed={pointed} onPoint={setPointed} />
     </>
   );
@@ -33,6 +35,7 @@ function CandidateChart({ shape, pointed, onPoint }: Pointing) {
   const both = timed.flatMap(({ predictedMs, ms }) => [predictedMs, ms]);
   return (
     <figure>
+      <h3>Candidates</h3>
       <Plot label={`${timed.length} candidates by predicted and measured time`} x={{ words: "predicted time [ms]", values: both, log: true }} y={{ words: "measured time [ms]", values: both, log: true }}>
         {(x, y) => (
           <>
@@ -67,6 +70,7 @@ function BestSoFar({ shape }: { shape: KernelShapeJson }) {
   const points: [number, number][] = [...shape.history, end];
   return (
     <figure>
+      <h3>Best so far</h3>
       <Plot label="Best speed so far against tuning time" x={{ words: "tuning time [ms]", values: points.map(([ms]) => ms) }} y={{ words: "best so far [GFLOP/s]", values: points.map(([, gflops]) => gflops) }}>
         {(x, y) => <path className="tl-plot-line" d={linePath(points, x, y, true)} />}
       </Plot>
