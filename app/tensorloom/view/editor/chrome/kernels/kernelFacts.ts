@@ -3,7 +3,7 @@
  */
 
 import type { CandidateJson, DeviceRecordJson, DType, KernelShapeJson, KernelsJson, LoopRole } from "../../protocol.ts";
-import { DTYPE_WORDS } from "../deviceWords.ts";
+import { BACKEND_WORDS, DTYPE_WORDS } from "../deviceWords.ts";
 
 /** Floating-point operations of one multiply-add: 8 for complex numbers, 2 for real ones. */
 export function flopOf(dtype: DType): number {
@@ -32,6 +32,20 @@ export function speed(shape: KernelShapeJson, kernel: number, calls: KernelsJson
 export function totalMs(kernel: number, calls: KernelsJson["calls"]): number {
   return calls.reduce((sum, call) => sum + (call.kernel === kernel ? (call.ms ?? 0) : 0), 0);
 }
+
+/** Which steps of the contraction a kernel computed, and where: `Steps 1, 4 and 5 on WASM.` */
+export function whereItRan(kernel: number, calls: KernelsJson["calls"]): string {
+  const own = calls.filter((call) => call.kernel === kernel);
+  const steps = own.map((call) => String(call.step + 1));
+  const listed = steps.slice(0, MOST_STEPS);
+  const more = steps.length - listed.length;
+  const last = more > 0 ? `${more} more` : listed.pop();
+  const words = listed.length > 0 ? `${listed.join(", ")} and ${last ?? ""}` : (last ?? "");
+  const places = [...new Set(own.map((call) => BACKEND_WORDS[call.backend]))].join(" and ");
+  return own.length > 0 ? `${steps.length > 1 ? "Steps" : "Step"} ${words} of the contraction, on ${places}.` : "";
+}
+
+const MOST_STEPS = 6;
 
 /** The most that memory allows at an intensity, and the machine at all [GFLOP/s]. */
 export function roof(device: DeviceRecordJson, flopPerByte: number): number | null {

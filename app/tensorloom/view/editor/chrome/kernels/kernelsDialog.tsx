@@ -57,7 +57,7 @@ function Kernels({ kernels }: { kernels: KernelsJson }) {
       </div>
       <div>
         <Choice label="What to show" value={pane} options={PANES} onChange={setPane} />
-        {shape && pane === "kernel" && <SourcePane shape={shape} kernel={chosen} />}
+        {shape && pane === "kernel" && <SourcePane kernels={kernels} kernel={chosen} shape={shape} />}
         {shape && pane === "tuning" && (
           <div className="tl-kernel-pane">
             <TuningCharts shape={shape} />

@@ -3,8 +3,9 @@
  */
 
 import { useEffect } from "react";
-import type { KernelShapeJson } from "../../protocol.ts";
+import type { KernelShapeJson, KernelsJson } from "../../protocol.ts";
 import { store, useEditor } from "../../store.ts";
+import { whereItRan } from "./kernelFacts.ts";
 import { LoopTable } from "./loopTable.tsx";
 
 const EXPLAINED = {
@@ -12,7 +13,7 @@ const EXPLAINED = {
   wasm: "Generated for exactly these sizes and strides, byte by byte, then read back for you. Each v128 instruction works on 16 bytes: four float32 or two float64.",
 } as const;
 
-export function SourcePane({ shape, kernel }: { shape: KernelShapeJson; kernel: number }) {
+export function SourcePane({ kernels, kernel, shape }: { kernels: KernelsJson; kernel: number; shape: KernelShapeJson }) {
   const source = useEditor((state) => state.kernelSource);
   useEffect(() => {
     store.request({ kind: "kernel-source", kernel });
@@ -20,6 +21,7 @@ export function SourcePane({ shape, kernel }: { shape: KernelShapeJson; kernel: 
   const shown = source?.kernel === kernel ? source : null;
   return (
     <div className="tl-kernel-pane">
+      <p className="tl-note">{whereItRan(kernel, kernels.calls)}</p>
       <LoopTable shape={shape} />
       {shape.backend === "numpy" ? (
         <p className="tl-note">numpy ran this step; there is no generated kernel to show.</p>
