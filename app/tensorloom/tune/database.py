@@ -1,0 +1,238 @@
+"""Best kernels by device and shape: kept between visits, shared as parameters, never as code.
+
+An entry counts as trusted only if it was measured here: what was imported is tried first, against
+the others, and its promised speed is never believed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from tensorloom.errors import DocumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tensorloom.kernels.program import KernelSpec, LoopAxis
+
+__all__ = ["MOST_BYTES", "Database", "Entry", "Key", "read_entries", "shape_class"]
+
+MOST_BYTES = 200_000
+"""Largest database [bytes of JSON]."""
+
+FORMAT = 1
+LONGEST_TEXT = 120
+_DTYPES = ("float32", "float64", "complex64", "complex128")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What a kernel was measured on and for.
+
+    Args:
+        device: Key of the device record.
+        engine: Browser engine and its major version.
+        backend: Where.
+        dtype: Element type.
+        shape: From ``shape_class``.
+    """
+
+    device: str
+    engine: str
+    backend: Literal["wasm", "webgpu"]
+    dtype: str
+    shape: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """The best candidate for a key.
+
+    Args:
+        candidate: Its text.
+        gflops: Its speed [GFLOP/s].
+        trusted: Whether it was measured here.
+    """
+
+    candidate: str
+    gflops: float
+    trusted: bool = True
+
+
+def shape_class(spec: KernelSpec) -> str:
+    """Shapes that take the same kernel: sizes to the next power of two, and who is contiguous.
+
+    Example:
+        ``b1 m512 n512 k512 knn``: left contiguous along the sum, right and result along columns.
+    """
+    sizes = (f"{name}{1 << (size - 1).bit_length()}" for name, size in zip("bmnk", spec.extents))  # noqa: B905  # four letters, four sizes
+    groups: Mapping[str, tuple[LoopAxis, ...]] = {
+        "b": spec.batch,
+        "m": spec.rows,
+        "n": spec.columns,
+        "k": spec.contracted,
+    }
+    units = "".join(_unit(groups, side) for side in ("left", "right", "out"))
+    return f"{' '.join(sizes)} {units}"
+
+
+def _unit(groups: Mapping[str, tuple[LoopAxis, ...]], side: str) -> str:
+    for letter, axes in groups.items():
+        if any(getattr(axis, side) == 1 and axis.size > 1 for axis in axes):
+            return letter
+    return "-"
+
+
+class Database:
+    """Entries by key, the ones used longest ago first; old ones leave when it is full.
+
+    Args:
+        entries: To begin with, oldest first.
+    """
+
+    def __init__(self, entries: Iterable[tuple[Key, Entry]] = ()) -> None:
+        self._entries = dict(entries)
+        self._trim()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def items(self) -> tuple[tuple[Key, Entry], ...]:
+        """All entries, oldest first."""
+        return tuple(self._entries.items())
+
+    def get(self, key: Key) -> Entry | None:
+        """The entry of a key, which thereby is the youngest."""
+        found = self._entries.pop(key, None)
+        if found is not None:
+            self._entries[key] = found
+        return found
+
+    def put(self, key: Key, entry: Entry) -> None:
+        """Keeps an entry."""
+        self._entries.pop(key, None)
+        self._entries[key] = entry
+        self._trim()
+
+    def forget(self, key: Key) -> None:
+        """Drops an entry that proved wrong."""
+        self._entries.pop(key, None)
+
+    def clear(self) -> None:
+        """Drops all."""
+        self._entries.clear()
+
+    def merge(self, others: Iterable[tuple[Key, Entry]]) -> int:
+        """Takes imported entries, untrusted, where nothing was measured here; how many."""
+        taken = 0
+        for key, entry in others:
+            here = self._entries.get(key)
+            if here is None or not here.trusted:
+                self.put(key, replace(entry, trusted=False))
+                taken += 1
+        return taken
+
+    def to_text(self) -> str:
+        """JSON text of at most ``MOST_BYTES``."""
+        rows = [_row(key, entry) for key, entry in self._entries.items()]
+        return json.dumps({"tensorloom-kernels": FORMAT, "entries": rows}, separators=(",", ":"))
+
+    def _trim(self) -> None:
+        size = len(Database.to_text(self).encode())
+        while size > MOST_BYTES:
+            oldest = next(iter(self._entries))
+            size -= len(json.dumps(_row(oldest, self._entries.pop(oldest))).encode())
+
+
+def _row(key: Key, entry: Entry) -> dict[str, object]:
+    return {
+        "device": key.device,
+        "engine": key.engine,
+        "backend": key.backend,
+        "dtype": key.dtype,
+        "shape": key.shape,
+        "candidate": entry.candidate,
+        "gflops": round(entry.gflops, 3),
+        "trusted": entry.trusted,
+    }
+
+
+def read_entries(text: str) -> tuple[tuple[Key, Entry], ...]:
+    """The entries of a database's text.
+
+    Raises:
+        DocumentError: ``not-json``, ``newer-version``, ``too-big`` or ``bad-kernels``, which names
+            the first field that is wrong.
+    """
+    if len(text.encode()) > MOST_BYTES:
+        raise DocumentError(
+            "too-big",
+            f"This kernel database has more than {MOST_BYTES} bytes.",
+            "Export it anew; a database keeps to that size.",
+        )
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DocumentError(
+            "not-json", "This kernel database is not JSON.", "Check that it is complete."
+        ) from error
+    version = data.get("tensorloom-kernels") if isinstance(data, dict) else None
+    if type(version) is not int:
+        raise _bad("tensorloom-kernels", "the number of the format")
+    if version > FORMAT:
+        raise DocumentError(
+            "newer-version",
+            f"This kernel database has format {version}; this Tensorloom reads {FORMAT}.",
+            "Use a newer Tensorloom.",
+            values={"version": version},
+        )
+    rows = data.get("entries")
+    if not isinstance(rows, list):
+        raise _bad("entries", "a list")
+    return tuple(_entry(row, f"entries[{number}]") for number, row in enumerate(rows))
+
+
+def _entry(row: Any, where: str) -> tuple[Key, Entry]:  # noqa: ANN401  # from JSON
+    if not isinstance(row, dict):
+        raise _bad(where, "an object")
+    texts = {}
+    for name in ("device", "engine", "backend", "dtype", "shape", "candidate"):
+        value = row.get(name)
+        if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT:
+            raise _bad(f"{where}.{name}", "a short text")
+        texts[name] = value
+    if texts["backend"] not in ("wasm", "webgpu"):
+        raise _bad(f"{where}.backend", "wasm or webgpu")
+    if texts["dtype"] not in _DTYPES:
+        raise _bad(f"{where}.dtype", "a type of numbers")
+    gflops, trusted = row.get("gflops"), row.get("trusted")
+    # The upper limit also keeps NaN and infinities out, which Python's JSON lets in.
+    if not isinstance(gflops, (int, float)) or not 0 < gflops < _FASTEST:
+        raise _bad(f"{where}.gflops", "a positive number")
+    if type(trusted) is not bool:
+        raise _bad(f"{where}.trusted", "true or false")
+    unknown = set(row) - set(texts) - {"gflops", "trusted"}
+    if unknown:
+        raise _bad(f"{where}.{min(map(str, unknown))}", "left out: only parameters are shared")
+    key = Key(
+        device=texts["device"],
+        engine=texts["engine"],
+        backend="wasm" if texts["backend"] == "wasm" else "webgpu",
+        dtype=texts["dtype"],
+        shape=texts["shape"],
+    )
+    return key, Entry(candidate=texts["candidate"], gflops=float(gflops), trusted=trusted)
+
+
+_FASTEST = 1e9
+
+
+def _bad(where: str, wanted: str) -> DocumentError:
+    return DocumentError(
+        "bad-kernels",
+        f"The field '{where}' of this kernel database cannot be used.",
+        f"It should be {wanted}.",
+        values={"field": where},
+    )

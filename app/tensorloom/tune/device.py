@@ -1,0 +1,321 @@
+"""What is known of a device: measured curves and what they mean, or a named record to learn from.
+
+Browsers tell neither caches nor registers, so they are read off curves (``inference``). A number
+that no curve gave is ``None``: rules that need it then say nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from tensorloom.errors import DocumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "NAMED",
+    "CpuFacts",
+    "Curve",
+    "DeviceRecord",
+    "GpuFacts",
+    "device_from_json",
+    "device_to_json",
+]
+
+CurveName = Literal["registers", "latency", "bandwidth", "workgroup", "gpu-copy"]
+Origin = Literal["measured", "named", "edited"]
+
+KIB = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One micro-benchmark.
+
+    Args:
+        name: Which.
+        x: What was varied, with its unit.
+        y: What was measured, with its unit.
+        points: In the order of ``x``.
+        knee: Where it bends, on ``x``; ``None`` where it does not.
+        confidence: From 0 to 1: how sharp the bend is.
+    """
+
+    name: CurveName
+    x: str
+    y: str
+    points: tuple[tuple[float, float], ...]
+    knee: float | None = None
+    confidence: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuFacts:
+    """A processor as WebAssembly sees it.
+
+    Args:
+        vector_registers: Of 128 bits.
+        l1_bytes: Nearest data cache [bytes].
+        l2_bytes: The next one [bytes].
+        peak_gflops: Multiply-adds in registers alone, float32, one thread [GFLOP/s].
+        bytes_per_ms: Copying what fits no near cache, read and written bytes [bytes/ms].
+        relaxed_simd: Whether multiply and add are one instruction.
+        tiles: Register tiles ``(rows, columns)`` in float32 with their speed, fastest first
+            [GFLOP/s].
+    """
+
+    vector_registers: int | None = None
+    l1_bytes: int | None = None
+    l2_bytes: int | None = None
+    peak_gflops: float | None = None
+    bytes_per_ms: float | None = None
+    relaxed_simd: bool = False
+    tiles: tuple[tuple[int, int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuFacts:
+    """A GPU as WebGPU sees it, and what only its maker tells.
+
+    Args:
+        adapter: Vendor and architecture in words.
+        software: Whether a CPU simulates it.
+        max_invocations: Threads of a workgroup.
+        max_storage_bytes: Shared memory of a workgroup [bytes].
+        subgroup_size: Smallest size of a subgroup, where told.
+        bytes_per_ms: Copying, read and written bytes [bytes/ms].
+        workgroup: Threads of a workgroup from which more bring nothing.
+        shared_bytes: Nearest cache or shared memory of a processor [bytes].
+        registers_per_thread: 32-bit registers.
+        registers_per_block: The same for a workgroup.
+        registers_per_processor: The same for a processor.
+        threads_per_processor: Threads that a processor holds.
+        blocks_per_processor: Workgroups that a processor holds.
+        simd: Whether a thread works on vectors (SIMD) or on one number (SIMT).
+    """
+
+    adapter: str = ""
+    software: bool = False
+    max_invocations: int = 256
+    max_storage_bytes: int = 16 * KIB
+    subgroup_size: int | None = None
+    bytes_per_ms: float | None = None
+    workgroup: int | None = None
+    shared_bytes: int | None = None
+    registers_per_thread: int | None = None
+    registers_per_block: int | None = None
+    registers_per_processor: int | None = None
+    threads_per_processor: int | None = None
+    blocks_per_processor: int | None = None
+    simd: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRecord:
+    """A device.
+
+    Args:
+        name: "measured here", or a model.
+        origin: Where the numbers are from.
+        cpu: Its processor.
+        gpu: Its GPU, where there is one.
+        curves: What was measured.
+    """
+
+    name: str
+    origin: Origin = "named"
+    cpu: CpuFacts = CpuFacts()
+    gpu: GpuFacts | None = None
+    curves: tuple[Curve, ...] = ()
+
+    @property
+    def cpu_key(self) -> str:
+        """Devices with the same key share kernels for the CPU."""
+        cpu = self.cpu
+        fused = "fused" if cpu.relaxed_simd else "plain"
+        caches = f"{(cpu.l1_bytes or 0) // KIB}k {(cpu.l2_bytes or 0) // KIB}k"
+        return f"cpu {cpu.vector_registers or 0} {caches} {fused}"
+
+    @property
+    def gpu_key(self) -> str:
+        """The same for the GPU."""
+        if self.gpu is None:
+            return "gpu none"
+        return f"gpu {self.gpu.adapter} {self.gpu.max_invocations} {self.gpu.max_storage_bytes}"
+
+
+def _pc(name: str, l1_kib: int) -> DeviceRecord:
+    facts = CpuFacts(vector_registers=16, l1_bytes=l1_kib * KIB, relaxed_simd=True)
+    return DeviceRecord(name=name, cpu=facts)
+
+
+def _phone(name: str) -> DeviceRecord:
+    # The published records of phones leave the cache rule off.
+    return DeviceRecord(name=name, cpu=CpuFacts(vector_registers=32, relaxed_simd=True))
+
+
+_RTX = GpuFacts(
+    adapter="nvidia (RTX class)",
+    subgroup_size=32,
+    shared_bytes=64 * KIB,
+    registers_per_thread=255,
+    registers_per_block=65_536,
+    registers_per_processor=65_536,
+    threads_per_processor=1024,
+    blocks_per_processor=16,
+    simd=False,
+)
+
+NAMED: Mapping[str, DeviceRecord] = {
+    record.name: record
+    for record in (
+        _pc("HP EliteDesk 800 G6", 32),
+        _pc("Honor MagicBook 16 (Intel)", 48),
+        _pc("Honor MagicBook 16 (AMD)", 32),
+        _pc("Surface Book", 32),
+        _phone("Pixel 4 XL"),
+        _phone("Vivo X30"),
+        _phone("Honor 70"),
+        _phone("Mate 20"),
+        DeviceRecord(
+            name="RTX-class GPU",
+            cpu=CpuFacts(vector_registers=16, l1_bytes=32 * KIB, relaxed_simd=True),
+            gpu=_RTX,
+        ),
+    )
+}
+"""Records of the paper's devices, for comparing and as a fall-back; sizes that its code does not
+give are those of public data sheets (Alder Lake's 48 KiB, Turing's registers and shared memory)."""
+
+
+# --- codec ------------------------------------------------------------------------------------
+
+FORMAT = 1
+
+
+def device_to_json(record: DeviceRecord) -> dict[str, object]:
+    """A JSON object."""
+    return {"kind": "device", "version": FORMAT, **asdict(record)}
+
+
+def device_from_json(data: object) -> DeviceRecord:
+    """The record of a JSON object.
+
+    Raises:
+        DocumentError: ``bad-device``, naming the first field that is wrong.
+    """
+    read = _object(data, "device")
+    for name, wanted in (("kind", "device"), ("version", FORMAT)):
+        if read.get(name) != wanted:
+            raise _bad(name, wanted)
+    if read.get("origin") not in ("measured", "named", "edited"):
+        raise _bad("origin", "measured, named or edited")
+    curves = read.get("curves", [])
+    if not isinstance(curves, (list, tuple)):
+        raise _bad("curves", "a list")
+    gpu = read.get("gpu")
+    return DeviceRecord(
+        name=_text(read.get("name"), "name"),
+        origin=read["origin"],
+        cpu=_cpu(_object(read.get("cpu"), "cpu")),
+        gpu=None if gpu is None else _gpu(_object(gpu, "gpu")),
+        curves=tuple(_curve(_object(curve, f"curves[{n}]"), n) for n, curve in enumerate(curves)),
+    )
+
+
+def _cpu(data: dict[str, Any]) -> CpuFacts:
+    tiles = data.pop("tiles", ())
+    if not isinstance(tiles, (list, tuple)) or not all(_numbers(tile, 3) for tile in tiles):
+        raise _bad("cpu.tiles", "a list of rows, columns and speed")
+    return CpuFacts(
+        **_plain(data, CpuFacts, "cpu"),
+        tiles=tuple((int(rows), int(columns), float(rate)) for rows, columns, rate in tiles),
+    )
+
+
+def _gpu(data: dict[str, Any]) -> GpuFacts:
+    adapter = _text(data.pop("adapter", ""), "gpu.adapter")
+    return GpuFacts(adapter=adapter, **_plain(data, GpuFacts, "gpu"))
+
+
+def _curve(data: dict[str, Any], number: int) -> Curve:
+    where = f"curves[{number}]"
+    points = data.get("points")
+    if not isinstance(points, (list, tuple)) or not all(_numbers(point, 2) for point in points):
+        raise _bad(f"{where}.points", "a list of pairs of numbers")
+    if data.get("name") not in ("registers", "latency", "bandwidth", "workgroup", "gpu-copy"):
+        raise _bad(f"{where}.name", "the name of a micro-benchmark")
+    knee, confidence = data.get("knee"), data.get("confidence", 0.0)
+    if not _numbers((0 if knee is None else knee, confidence), 2):
+        raise _bad(f"{where}.knee", "a number or null")
+    return Curve(
+        name=data["name"],
+        x=_text(data.get("x"), f"{where}.x"),
+        y=_text(data.get("y"), f"{where}.y"),
+        points=tuple((float(x), float(y)) for x, y in points),
+        knee=None if knee is None else float(knee),
+        confidence=float(confidence),
+    )
+
+
+def _plain(data: dict[str, Any], kind: type[CpuFacts | GpuFacts], where: str) -> dict[str, Any]:
+    """Fields that are numbers, switches or unknown."""
+    known = {field.name: str(field.type) for field in fields(kind)}
+    for name, value in data.items():
+        if name not in known:
+            raise _bad(f"{where}.{name}", "left out")
+        if not _fits(value, known[name]):
+            raise _bad(f"{where}.{name}", "a positive number, true, false or null")
+    return data
+
+
+def _fits(value: object, annotation: str) -> bool:
+    if value is None:
+        return "None" in annotation
+    if isinstance(value, bool):
+        return "bool" in annotation
+    if "int" not in annotation and "float" not in annotation:
+        return False
+    kinds = (int, float) if "float" in annotation else (int,)
+    # A size of nothing would let a rule divide by it.
+    return isinstance(value, kinds) and 0 < value < LARGEST_NUMBER
+
+
+LARGEST_NUMBER = 2**53
+
+
+def _numbers(value: object, count: int) -> bool:
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == count
+        and all(
+            isinstance(number, (int, float)) and not isinstance(number, bool) and number >= 0
+            for number in value
+        )
+    )
+
+
+def _object(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _bad(where, "an object")
+    return dict(value)
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+        raise _bad(where, "a short text")
+    return value
+
+
+_LONGEST_TEXT = 200
+
+
+def _bad(where: str, wanted: object) -> DocumentError:
+    return DocumentError(
+        "bad-device",
+        f"The field '{where}' of this device record cannot be used.",
+        f"It should be {wanted}.",
+        values={"field": where},
+    )
