@@ -21,6 +21,8 @@ before the second cache ends, the first table of page addresses does (about 1.5 
 CLIFF = 1.1
 """Tiles beyond the registers are slower by at least this; on Zen 4 it is 1.8, on a Xeon 1.2."""
 
+MOST_OF_IT = 0.8
+
 REGISTER_FILES = (16, 32)
 """What processors have; a count just below one of them is that one, less what the engine keeps."""
 
@@ -86,7 +88,7 @@ def register_cliff(tiles: Sequence[tuple[int, float]]) -> Knee:
 
     Derivation: let ``inside(n)`` be the best speed of tiles that need at most ``n`` registers and
     ``beyond(n)`` the best of the others. Both sides compute the same sums, so ``inside / beyond``
-    is largest where ``n`` is what there is. Without a cliff below the largest tile tried, there are
+    rises most where ``n`` is what there is. Without a cliff below the largest tile tried, there are
     at least as many registers as it needs.
     """
     needs = sorted({need for need, _ in tiles})
@@ -96,10 +98,10 @@ def register_cliff(tiles: Sequence[tuple[int, float]]) -> Knee:
     for need in needs[:-1]:
         inside = max(rate for own, rate in tiles if own <= need)
         beyond = max(rate for own, rate in tiles if own > need)
-        # Of equal ratios the first counts: beyond it everything is slow alike.
-        found.append((inside / beyond, -need))
-    ratio, least = max(found)
-    need = -least
+        found.append((inside / beyond, need))
+    ratio = max(found)[0]
+    # Beyond the cliff everything is slow alike: the first need that shows most of it is the edge.
+    need = next(need for own, need in found if own - 1 >= MOST_OF_IT * (ratio - 1))
     if ratio < CLIFF:
         most = needs[-1]
         full = [size for size in REGISTER_FILES if size <= most + 1]
