@@ -1,0 +1,119 @@
+"""Compiled networks as base64, with the result they must give; read by Python and TypeScript.
+
+Numbers are small multiples of 1/8 times a power of two, so all sums are exact and every way to
+compute them gives the same bits. Kernels have no fused multiply-add: every engine can run them.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorloom.execute.backend import drive, no_pulse
+from tensorloom.execute.numpy_backend import NumpyBackend
+from tensorloom.kernels.lower import lower
+from tensorloom.kernels.wasm.compiled import compiled, encode
+from tensorloom.kernels.wasm.element import WasmFeatures
+from tensorloom.plan.tree import ContractionTree
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tensorloom.kernels.program import Program
+    from tensorloom.model.recipe import DType
+
+FOLDER = "compiled"
+
+PLAIN = WasmFeatures(simd=True, relaxed_simd=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A network of matrices in a chain.
+
+    Args:
+        equation: Operands with one letter per index.
+        sizes: Dimension of each letter.
+        dtype: Type computed in.
+        exponent: Power of two by which every input is too large or too small.
+        sliced: Letters that are sliced.
+    """
+
+    equation: str
+    sizes: dict[str, int]
+    dtype: DType
+    exponent: int = 0
+    sliced: str = ""
+
+
+CASES = {
+    "chain": Case(equation="ab,bc,cd->da", sizes={"a": 5, "b": 7, "c": 9, "d": 3}, dtype="float64"),
+    "sliced": Case(
+        equation="ab,bc,ca->ab",
+        sizes={"a": 4, "b": 6, "c": 5},
+        dtype="complex64",
+        sliced="ac",
+    ),
+    "huge": Case(
+        equation="ab,bc,cd->ad",
+        sizes={"a": 3, "b": 4, "c": 4, "d": 3},
+        dtype="float32",
+        exponent=90,
+    ),
+    "vanishing": Case(
+        equation="ab,bc,cd->ad",
+        sizes={"a": 3, "b": 4, "c": 4, "d": 3},
+        dtype="complex128",
+        exponent=-700,
+        sliced="b",
+    ),
+}
+
+
+def program_of(case: Case) -> tuple[Program, list[NDArray[Any]]]:
+    """The program and its inputs, small multiples of 1/8 times a power of two."""
+    inputs, output = case.equation.split("->")
+    names = inputs.split(",")
+    tree = ContractionTree(
+        inputs=tuple(tuple(name) for name in names),
+        output=tuple(output),
+        dimensions=tuple(case.sizes.items()),
+        path=((0, 1), (2, 3)),
+        sliced=tuple(case.sliced),
+    )
+    return lower(tree, case.dtype), [_numbers(case, name) for name in names]
+
+
+def _numbers(case: Case, name: str) -> NDArray[Any]:
+    shape = [case.sizes[letter] for letter in name]
+    count = int(np.prod(shape))
+    numbers = (np.arange(2 * count) * 37 % 23 - 11) / 8.0
+    whole = numbers[:count].astype(np.complex128)
+    if case.dtype.startswith("complex"):
+        whole += 1j * numbers[count:]
+    power = float(np.ldexp(1.0, case.exponent))
+    return (whole * power).astype(case.dtype) if whole.imag.any() else _real(whole, power, case)
+
+
+def _real(whole: NDArray[Any], power: float, case: Case) -> NDArray[Any]:
+    return (whole.real * power).astype(case.dtype)
+
+
+def file_of(case: Case) -> bytes:
+    """The compiled network with its inputs and its value; all sums are exact."""
+    program, arrays = program_of(case)
+    raw = drive(NumpyBackend(limit_bytes=1 << 30).run(program, arrays, no_pulse))
+    parts = {f"input {number}": array.tobytes() for number, array in enumerate(arrays)}
+    parts["value"] = np.ascontiguousarray(raw.value).tobytes()
+    about = {"log10Scale": raw.log10_scale}
+    return encode([compiled(program, PLAIN)], about, parts)
+
+
+def texts() -> dict[str, str]:
+    """The golden files."""
+    return {
+        f"{name}.b64": base64.encodebytes(file_of(case)).decode() for name, case in CASES.items()
+    }

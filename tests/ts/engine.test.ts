@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { checked, readCompiled, type CompiledFile } from "../../workers/browser/engine/compiledFile.ts";
+import { startEngine } from "../../workers/browser/engine/engine.ts";
+import { EngineMemory } from "../../workers/browser/engine/memory.ts";
+import { withSharedMemory } from "../../workers/browser/engine/modules.ts";
+import type { LoadedProgram } from "../../workers/browser/engine/program.ts";
+import { absmax, finish, frexp, ldexp, shiftFor } from "../../workers/browser/engine/scaling.ts";
+
+const CASES = ["chain", "sliced", "huge", "vanishing"];
+
+function bytesOf(name: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(readFileSync(`tests/golden/compiled/${name}.b64`, "utf8"), "base64"));
+}
+
+function opened(name: string): CompiledFile & { first: CompiledFile["programs"][number] } {
+  const file = readCompiled(bytesOf(name));
+  const [first] = file.programs;
+  assert.ok(first);
+  return { ...file, first };
+}
+
+function give(program: LoadedProgram, file: CompiledFile): void {
+  for (let number = 0; number < program.compiled.inputs; number += 1) program.write(number, file.parts.get(`input ${number}`) ?? new Uint8Array(0));
+}
+
+for (const name of CASES) {
+  test(`${name}: a replay without Python gives the same bits and the same power of ten`, () => {
+    const file = opened(name);
+    const program = startEngine(file.first).load(file.first);
+    give(program, file);
+    for (const _ of [1, 2]) {
+      program.run();
+      const { bytes, log10Scale } = program.result();
+      assert.deepEqual([...bytes], [...(file.parts.get("value") ?? [])]);
+      assert.equal(log10Scale, file.about.log10Scale);
+    }
+  });
+}
+
+test("the huge and the vanishing case do carry exponents", () => {
+  assert.notEqual(opened("huge").about.log10Scale, 0);
+  assert.notEqual(opened("vanishing").about.log10Scale, 0);
+});
+
+test("steps report work up to all of it and give what run gives", () => {
+  const file = opened("sliced");
+  const program = startEngine(file.first).load(file.first);
+  give(program, file);
+  const done = [...program.steps()];
+  assert.equal(done.length, 20);
+  assert.equal(done.at(-1), file.first.mulAdds);
+  assert.deepEqual([...program.result().bytes], [...(file.parts.get("value") ?? [])]);
+});
+
+test("a thousand programs come and go in the memory of the first", () => {
+  const files = CASES.map(opened);
+  const engine = startEngine((files[0] as (typeof files)[0]).first);
+  const before = engine.counters();
+  let most = 0;
+  for (let round = 0; round < 250; round += 1) {
+    const loaded = files.map((file) => engine.load(file.first));
+    loaded.forEach((program, place) => give(program, files[place] as CompiledFile));
+    for (const program of loaded) program.run();
+    most = Math.max(most, engine.counters().heldBytes);
+    for (const program of loaded) program.release();
+  }
+  assert.ok(most > before.heldBytes);
+  assert.deepEqual(engine.counters(), before);
+});
+
+test("an input of another size is refused with both sizes", () => {
+  const file = opened("chain");
+  const program = startEngine(file.first).load(file.first);
+  assert.throws(() => program.write(0, new Uint8Array(8)), /Input 0 has 280 bytes, not 8\./);
+});
+
+test("a whole file passes, a damaged one is refused by name", async () => {
+  const whole = bytesOf("chain");
+  assert.equal(await checked(whole), whole);
+  const bent = whole.slice();
+  bent[bent.length - 20] = (bent[bent.length - 20] ?? 0) ^ 1;
+  for (const bad of [bent, whole.slice(0, -1), new Uint8Array(10), new TextEncoder().encode("x".repeat(100))])
+    await assert.rejects(checked(bad), (error: { code: string }) => error.code === "compiled-corrupt");
+});
+
+test("a newer file is refused by name", () => {
+  const text = new TextDecoder("latin1").decode(bytesOf("chain")).replace('"tensorloomProgram":1', '"tensorloomProgram":7');
+  const newer = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+  assert.throws(() => readCompiled(newer), (error: { code: string; message: string }) => error.code === "compiled-newer" && error.message.includes("version 7"));
+});
+
+test("modules take shared memory once their import says so", () => {
+  const { first } = opened("chain");
+  const memory = new EngineMemory(true).memory;
+  for (const { bytes } of first.modules) {
+    assert.throws(() => new WebAssembly.Instance(new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>), { env: { memory } }), WebAssembly.LinkError);
+    const shared = new WebAssembly.Module(withSharedMemory(bytes) as Uint8Array<ArrayBuffer>);
+    assert.ok(new WebAssembly.Instance(shared, { env: { memory } }).exports.kernel);
+  }
+});
+
+test("freed places are merged and used again", () => {
+  const memory = new EngineMemory(false);
+  const places = [100, 200, 300, 400].map((size) => memory.allocate(size));
+  assert.ok(places.every((place) => place > 0 && place % 64 === 0));
+  memory.release(places[1] as number);
+  memory.release(places[2] as number);
+  assert.equal(memory.allocate(512), places[1]);
+  assert.throws(() => memory.release(7), /Nobody holds 7\./);
+});
+
+test("frexp and ldexp are exact over the whole range, and round once", () => {
+  for (const value of [1, -0.75, 3e300, 5e-324, 2 ** -1022, Number.MAX_VALUE, 1 - 2 ** -53, 2 ** 52 + 1]) {
+    const [mantissa, exponent] = frexp(value);
+    assert.ok(Math.abs(mantissa) >= 0.5 && Math.abs(mantissa) < 1, String(value));
+    assert.equal(ldexp(mantissa, exponent), value);
+  }
+  assert.equal(ldexp(3, -1075), 2 ** -1073);
+  assert.equal(ldexp(1, -1075), 0);
+  assert.equal(ldexp(1 + 2 ** -52, -1075), 2 ** -1074);
+  assert.equal(ldexp(5e-324, 2000), 2 ** 926);
+  assert.equal(ldexp(1, 5000), Infinity);
+});
+
+test("exponents are taken out beyond the safe range only", () => {
+  assert.deepEqual([1, 2 ** 60, 0, NaN, 2 ** -50].map((value) => shiftFor(value, "float32")), [0, 61, 0, 0, -49]);
+  assert.equal(shiftFor(2 ** 60, "float64"), 0);
+  assert.ok(Number.isNaN(absmax(new Float32Array([1, NaN, 3]))));
+});
+
+test("an exponent that fits goes back into the numbers, one that does not becomes a power of ten", () => {
+  const fits = new Float64Array([3, -1]);
+  assert.equal(finish(fits, 10, "float64"), 0);
+  assert.deepEqual([...fits], [3072, -1024]);
+  const beyond = new Float64Array([1]);
+  assert.equal(finish(beyond, 10_000, "float64"), 3010);
+  assert.equal(beyond[0], 1.9950631168807584); // 2**10000 = 1.99506311688075838488...e3010
+});

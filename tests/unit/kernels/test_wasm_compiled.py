@@ -1,0 +1,158 @@
+"""Compiled programs: their file, and how their records are shared out."""
+
+from __future__ import annotations
+
+import base64
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from random_networks import random_tree
+from tensorloom.errors import DocumentError, UnsupportedKernel
+from tensorloom.kernels.lower import lower
+from tensorloom.kernels.wasm.compiled import compiled, decode, encode
+from tensorloom.kernels.wasm.element import WasmFeatures
+from tensorloom.kernels.wasm.layout import RECORD_BYTES, RECORD_FIELDS
+from tensorloom.kernels.wasm.records import record_sheet
+from tensorloom.kernels.wasm.shares import Shares, alone, shared_out
+from tensorloom.plan.tree import ContractionTree
+
+if TYPE_CHECKING:
+    from tensorloom.kernels.program import Program
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "compiled"
+PLAIN = WasmFeatures(simd=True, relaxed_simd=False)
+
+
+def product(b: int, m: int, n: int, k: int) -> Program:
+    tree = ContractionTree(
+        inputs=(("b", "i", "k"), ("b", "k", "j")),
+        output=("b", "i", "j"),
+        dimensions=(("b", b), ("i", m), ("k", k), ("j", n)),
+        path=((0, 1),),
+    )
+    return lower(tree, "float32")
+
+
+def golden(name: str) -> bytes:
+    return base64.b64decode((GOLDEN / f"{name}.b64").read_text())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_file_holds_what_was_put_into_it(seed: int) -> None:
+    program = lower(random_tree(seed), "complex64")
+    made = [compiled(program, PLAIN), compiled(program, WasmFeatures(), threads=2)]
+    read = decode(encode(made, {"title": "a"}, {"input 0": b"abc", "input 1": b""}))
+    assert list(read.programs) == made
+    assert (read.about, read.parts) == ({"title": "a"}, {"input 0": b"abc", "input 1": b""})
+
+
+@pytest.mark.parametrize("name", ["chain", "huge", "sliced", "vanishing"])
+def test_golden_files_are_read(name: str) -> None:
+    read = decode(golden(name))
+    assert len(read.programs) == 1
+    assert set(read.parts) == {"input 0", "input 1", "input 2", "value"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda data: data[:-1], r"It has \d+ bytes where \d+ belong\."),
+        (lambda data: data[:-20] + bytes([data[-20] ^ 1]) + data[-19:], "do not belong together"),
+        (lambda data: b"PK" + data[2:], "does not begin"),
+        (lambda _: b"", "does not begin"),
+    ],
+)
+def test_a_damaged_file_is_refused(damage: object, why: str) -> None:
+    assert callable(damage)
+    with pytest.raises(DocumentError, match=why) as caught:
+        decode(damage(golden("chain")))
+    assert caught.value.code == "compiled-corrupt"
+
+
+def test_a_newer_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tensorloom.kernels.wasm.compiled.VERSION", 7)
+    newer = encode(decode(golden("chain")).programs)
+    monkeypatch.undo()
+    with pytest.raises(
+        DocumentError, match="has version 7; this Tensorloom reads up to 1"
+    ) as caught:
+        decode(newer)
+    assert caught.value.code == "compiled-newer"
+
+
+def test_a_program_with_several_results_is_refused() -> None:
+    program = replace(product(1, 2, 2, 2), kept=(0,))
+    with pytest.raises(UnsupportedKernel) as caught:
+        compiled(program, PLAIN)
+    assert caught.value.code == "compiled-one-result"
+
+
+def covered(shares: Shares, extents: tuple[int, int, int]) -> np.ndarray:
+    """How often each position of a kernel call is computed."""
+    seen = np.zeros(extents, int)
+    columns = [RECORD_FIELDS[f"{name}_start"] // 4 for name in ("batch", "row", "column")]
+    for words in shares.words:
+        b, r, c = (slice(int(words[at]), int(words[at + 1])) for at in columns)
+        seen[b, r, c] += 1
+    return seen
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+@pytest.mark.parametrize(
+    "extents", [(1, 257, 193, 311), (1, 8, 2048, 2048), (64, 64, 64, 64), (1, 64, 64, 8192)]
+)
+def test_shared_records_cover_a_call_once(extents: tuple[int, int, int, int], threads: int) -> None:
+    program = product(*extents)
+    sheet = record_sheet(program, relaxed=False)
+    shares = shared_out(sheet, program, threads)
+    ranges = sheet.words[:, RECORD_FIELDS["batch_start"] // 4 :][:, 1:6:2].max(axis=0)
+    whole = (int(ranges[0]), int(ranges[1]), int(ranges[2]))
+    assert (covered(shares, whole) == 1).all()
+    assert shares.groups[0].shared
+    assert shares.groups[-1].done == program.mul_adds
+    edges = [edge for group in shares.groups for edge in (group.first, group.last)]
+    assert edges[0] == 0
+    assert edges[-1] == len(shares.words)
+    assert edges[1:-1:2] == edges[2::2]
+
+
+def test_magnitudes_of_a_shared_call_are_looked_at_once() -> None:
+    program = product(1, 512, 512, 64)
+    shares = shared_out(record_sheet(program, relaxed=False), program, 2)
+    check = RECORD_FIELDS["check_bytes"] // 4
+    looked = [
+        (int(offset), int(words[check]))
+        for words, offset in zip(shares.words, shares.out_offsets, strict=True)
+        if words[check]
+    ]
+    assert sum(size for _, size in looked) == 512 * 512 * 4
+    assert [start for start, _ in looked] == list(
+        np.cumsum([0, *(size for _, size in looked[:-1])])
+    )
+
+
+def test_small_calls_are_not_shared() -> None:
+    program = product(1, 64, 64, 64)
+    sheet = record_sheet(program, relaxed=False)
+    assert not any(group.shared for group in shared_out(sheet, program, 2).groups)
+
+
+def test_one_thread_replays_the_sheet_as_it_is() -> None:
+    program = product(1, 700, 700, 700)
+    sheet = record_sheet(program, relaxed=False)
+    shares = shared_out(sheet, program, 1)
+    assert shares.words.tobytes() == alone(sheet).words.tobytes() == sheet.words.tobytes()
+    assert [(group.first, group.last) for group in shares.groups] == list(sheet.pieces)
+
+
+def test_long_calls_breathe_between_groups() -> None:
+    program = product(1, 4096, 4096, 4096)
+    shares = shared_out(record_sheet(program, relaxed=False), program, 2)
+    groups = [group for group in shares.groups if group.shared]
+    assert len(groups) > math.log2(program.mul_adds) / 2
+    assert len(shares.words) * RECORD_BYTES < 1 << 20

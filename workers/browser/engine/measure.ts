@@ -1,0 +1,47 @@
+/** Times a step in windows, outside Python: warm first, then until enough time is measured. */
+
+export interface Measured {
+  /** Median and best over the windows [ms]. */
+  ms: number;
+  bestMs: number;
+  windows: number;
+}
+
+/** Long beside what browsers round their clocks to: 0.1 ms, where isolated 0.005. */
+const WINDOW_MS = 4;
+/** Engines put optimised code in place while code runs; windows agree when that is done. */
+const AGREE = 0.03;
+const LONGEST_WARMUP_MS = 300;
+
+/**
+ * @param step what is timed
+ * @param minMs how long all windows together last at least
+ * @param warmupMs longest wait for windows to agree
+ */
+export function measure(step: () => void, minMs: number, warmupMs = LONGEST_WARMUP_MS): Measured {
+  const timed = (count: number): number => {
+    const start = performance.now();
+    for (let number = 0; number < count; number += 1) step();
+    return (performance.now() - start) / count;
+  };
+  const began = performance.now();
+  let each = timed(1);
+  let count = 1;
+  const recent: number[] = [];
+  while (performance.now() - began < warmupMs) {
+    count = Math.max(1, Math.min(1 << 20, Math.ceil(WINDOW_MS / Math.max(each, 1e-5))));
+    each = timed(count);
+    recent.push(each);
+    const last = recent.slice(-3);
+    if (last.length === 3 && Math.max(...last) <= (1 + AGREE) * Math.min(...last)) break;
+  }
+  count = Math.max(1, Math.ceil(WINDOW_MS / Math.max(each, 1e-5)));
+  const windows: number[] = [];
+  for (let spent = 0; spent < minMs || windows.length < 3; ) {
+    const found = timed(count);
+    windows.push(found);
+    spent += found * count;
+  }
+  windows.sort((one, other) => one - other);
+  return { ms: windows[windows.length >> 1] as number, bestMs: windows[0] as number, windows: windows.length };
+}

@@ -1,0 +1,247 @@
+/**
+ * A compiled program in the engine's memory: settled once, replayed as often as numbers change.
+ *
+ * The same rules as `execute/wasm/replay.py`: exponents are taken out of inputs that have left the
+ * safe range when they are written, and out of intermediates when the driver stops at one.
+ */
+
+import type { Compiled } from "./compiledFile.ts";
+import type { KernelTable } from "./modules.ts";
+import type { EngineMemory } from "./memory.ts";
+import { absmax, finish, safeLog2, scalarsOf, scale, shiftFor, SliceSum } from "./scaling.ts";
+import { JOB, JOB_BYTES, type Team } from "./team.ts";
+
+const RECORD_WORDS = 16;
+const [SLOT, LEFT, OUT, DESCRIPTOR, WORKSPACE] = [0, 1, 3, 4, 5];
+const RECORD_BYTES = 64;
+
+export interface Engine {
+  memory: EngineMemory;
+  table: KernelTable;
+  workspace: number;
+  team: Team | null;
+}
+
+/** Bytes of the number 1 in each type. */
+const ONES: Record<Compiled["dtype"], ArrayBufferView> = {
+  float32: new Float32Array([1]),
+  float64: new Float64Array([1]),
+  complex64: new Float32Array([1, 0]),
+  complex128: new Float64Array([1, 0]),
+};
+
+export class LoadedProgram {
+  private readonly places: number[] = [];
+  private readonly addresses: number[];
+  private readonly records: number;
+  private readonly scanned: number;
+  private readonly out: number;
+  private readonly total: number;
+  private readonly jobs: number[];
+  private readonly inputExponents: number[];
+  private readonly high: number;
+  private readonly low: number;
+  private readonly resultBytes: number;
+  private exponent = 0;
+  private released = false;
+
+  constructor(
+    private readonly engine: Engine,
+    readonly compiled: Compiled,
+  ) {
+    const { itemBytes, elements, result } = compiled;
+    this.high = 2 ** safeLog2(compiled.dtype);
+    this.low = 1 / this.high;
+    this.resultBytes = itemBytes * compiled.shape.reduce((product, size) => product * size, 1);
+    this.inputExponents = new Array<number>(compiled.inputs).fill(0);
+    const slots = compiled.modules.map(({ name, bytes }) => engine.table.take(keyOf(name, bytes), bytes));
+    this.scanned = this.hold(8);
+    this.out = this.hold(itemBytes * (elements[result] ?? 1));
+    this.total = compiled.slices.length > 0 ? this.hold(this.resultBytes) : this.out;
+    this.addresses = this.placed();
+    const descriptors = this.hold(compiled.descriptors.byteLength);
+    engine.memory.words(descriptors, compiled.descriptors.length).set(compiled.descriptors);
+    this.records = this.hold(compiled.words.byteLength);
+    this.settle(slots, descriptors);
+    this.address(new Array<number>(compiled.inputs).fill(0));
+    this.jobs = engine.team ? compiled.groups.map((group) => (group[2] ? this.job(group[0], group[1]) : 0)) : [];
+  }
+
+  /** Gives an input its numbers: raw little-endian bytes in C order, complex interleaved. */
+  write(number: number, bytes: Uint8Array): void {
+    const { elements, itemBytes, inputs, dtype, check } = this.compiled;
+    const wanted = (elements[number] ?? 0) * itemBytes;
+    if (number >= inputs || bytes.byteLength !== wanted) throw new Error(`Input ${number} has ${wanted} bytes, not ${bytes.byteLength}.`);
+    const { memory, table } = this.engine;
+    const start = this.addresses[number] as number;
+    memory.bytes(start, wanted).set(bytes);
+    this.inputExponents[number] = 0;
+    memory.words(this.scanned, 2).set([start, wanted]);
+    if (table.driver.scan(this.scanned, 0, 1, check, this.low, this.high) === 1) return;
+    const parts = scalarsOf(dtype, memory.bytes(start, wanted));
+    const shift = shiftFor(absmax(parts), dtype);
+    scale(parts, -shift);
+    this.inputExponents[number] = shift;
+  }
+
+  /** Contracts; the result stays in the engine's memory. */
+  run(): void {
+    if (this.compiled.slices.length > 0) for (const _ of this.steps());
+    else this.exponent = this.replay(0, this.compiled.groups.length);
+  }
+
+  /** The same with a stop after every group and slice: the multiply-adds done so far. */
+  *steps(): Generator<number, void> {
+    const { groups, slices, dtype, itemBytes, resultAxes } = this.compiled;
+    const perSlice = groups.at(-1)?.[3] ?? 0;
+    if (slices.length === 0) {
+      let exponent = 0;
+      for (let number = 0; number < groups.length; number += 1) {
+        exponent += this.replay(number, number + 1) - (number > 0 ? this.inputExponent : 0);
+        yield groups[number]?.[3] ?? 0;
+      }
+      this.exponent = exponent;
+      return;
+    }
+    const sum = new SliceSum(resultAxes, dtype.startsWith("complex") ? 2 : 1);
+    this.engine.memory.bytes(this.total, this.resultBytes).fill(0);
+    const sliceBytes = itemBytes * (this.compiled.elements[this.compiled.result] ?? 1);
+    let done = 0;
+    for (const { starts, out } of this.slices()) {
+      this.address(starts);
+      const exponent = this.replay(0, groups.length);
+      const part = scalarsOf(dtype, this.engine.memory.bytes(this.out, sliceBytes));
+      sum.add(scalarsOf(dtype, this.engine.memory.bytes(this.total, this.resultBytes)), out, part, exponent);
+      done += perSlice;
+      yield done;
+    }
+    this.exponent = sum.exponent ?? 0;
+  }
+
+  /** A copy of the last run's result, and the power of ten that belongs to it. */
+  result(): { bytes: Uint8Array; log10Scale: number } {
+    const bytes = this.engine.memory.bytes(this.total, this.resultBytes).slice();
+    return { bytes, log10Scale: finish(scalarsOf(this.compiled.dtype, bytes), this.exponent, this.compiled.dtype) };
+  }
+
+  release(): void {
+    if (this.released) return;
+    this.released = true;
+    this.engine.team?.rest();
+    for (const place of this.places) this.engine.memory.release(place);
+    for (const { name, bytes } of this.compiled.modules) this.engine.table.drop(keyOf(name, bytes));
+  }
+
+  private hold(bytes: number): number {
+    const place = this.engine.memory.allocate(bytes);
+    this.places.push(place);
+    return place;
+  }
+
+  /** Address of every buffer, and last that of the constant 1. */
+  private placed(): number[] {
+    const { elements, itemBytes, inputs, offsets, result, arenaBytes, dtype } = this.compiled;
+    const arena = this.hold(arenaBytes);
+    const addresses = elements.map((size, number) => (number < inputs ? this.hold(size * itemBytes) : arena + (offsets[number] ?? 0)));
+    addresses[result] = this.out;
+    const one = ONES[dtype];
+    const place = this.hold(one.byteLength);
+    this.engine.memory.bytes(place, one.byteLength).set(new Uint8Array(one.buffer));
+    return [...addresses, place];
+  }
+
+  /** The records with all that outlives a slice. */
+  private settle(slots: number[], descriptors: number): void {
+    const words = this.engine.memory.words(this.records, this.compiled.words.length);
+    words.set(this.compiled.words);
+    for (let at = 0; at < words.length; at += RECORD_WORDS) {
+      words[at + SLOT] = slots[words[at + SLOT] as number] ?? 0;
+      words[at + DESCRIPTOR] = (words[at + DESCRIPTOR] as number) + descriptors;
+      words[at + WORKSPACE] = this.engine.workspace;
+    }
+  }
+
+  /** Writes the operands' addresses into the records, inputs moved by their starts [elements]. */
+  private address(starts: readonly number[]): void {
+    const { operands, outOffsets, itemBytes } = this.compiled;
+    const words = this.engine.memory.words(this.records, this.compiled.words.length);
+    for (let record = 0; record * RECORD_WORDS < words.length; record += 1) {
+      for (let place = 0; place < 3; place += 1) {
+        const buffer = operands[3 * record + place] as number;
+        words[RECORD_WORDS * record + LEFT + place] = (this.addresses[buffer] as number) + (starts[buffer] ?? 0) * itemBytes;
+      }
+      const out = RECORD_WORDS * record + OUT;
+      words[out] = (words[out] as number) + (outOffsets[record] as number);
+    }
+  }
+
+  private job(first: number, last: number): number {
+    const place = this.hold(JOB_BYTES);
+    const { memory } = this.engine;
+    memory.bytes(place, JOB_BYTES).fill(0);
+    memory.words(place + JOB.records, 3).set([this.records, first, last]);
+    new Float64Array(memory.memory.buffer, place + JOB.low, 2).set([this.low, this.high]);
+    return place;
+  }
+
+  private get inputExponent(): number {
+    let sum = 0;
+    for (const exponent of this.inputExponents) sum += exponent;
+    return sum;
+  }
+
+  /** Replays groups; the exponents of the inputs and those taken out on the way. */
+  private replay(from: number, to: number): number {
+    const { groups, dispatches } = this.compiled;
+    const { table, team } = this.engine;
+    let exponent = this.inputExponent;
+    for (let number = from; number < to; number += 1) {
+      let [first, last, shared] = groups[number] as [number, number, boolean, number];
+      if (shared && team) {
+        if (team.lead(this.jobs[number] as number)) exponent += this.rescale(dispatches[last - 1] as number);
+        continue;
+      }
+      while (first < last) {
+        const reached = table.driver.run(this.records, first, last, this.low, this.high);
+        first = Math.abs(reached);
+        if (reached < 0) exponent += this.rescale(dispatches[first - 1] as number);
+      }
+    }
+    return exponent;
+  }
+
+  /** Takes the exponent out of what a dispatch made, in place. */
+  private rescale(dispatch: number): number {
+    const { outs, elements, itemBytes, dtype } = this.compiled;
+    const buffer = outs[dispatch] as number;
+    const parts = scalarsOf(dtype, this.engine.memory.bytes(this.addresses[buffer] as number, (elements[buffer] as number) * itemBytes));
+    const shift = shiftFor(absmax(parts), dtype);
+    scale(parts, -shift);
+    return shift;
+  }
+
+  /** Every slice, the last sliced index running fastest. */
+  private *slices(): Generator<{ starts: number[]; out: number }> {
+    const { slices, inputs } = this.compiled;
+    const count = slices.reduce((product, [size]) => product * size, 1);
+    for (let number = 0; number < count; number += 1) {
+      const starts = new Array<number>(inputs).fill(0);
+      let out = 0;
+      let rest = number;
+      for (const [size, moved, stride] of [...slices].reverse()) {
+        const value = rest % size;
+        rest = Math.floor(rest / size);
+        for (const [buffer, step] of moved) starts[buffer] = (starts[buffer] ?? 0) + value * step;
+        out += value * (stride ?? 0);
+      }
+      yield { starts, out };
+    }
+  }
+}
+
+/** Kernels of one name and length are one kernel in an engine: its features never change. */
+function keyOf(name: string, bytes: Uint8Array): string {
+  return `${name}/${bytes.length}`;
+}
+
+export { RECORD_BYTES };
