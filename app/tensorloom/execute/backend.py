@@ -44,10 +44,12 @@ class RawResult:
         value: Array of the program's shape and dtype.
         log10_scale: The true value is ``value * 10**log10_scale``; 0 unless numbers would have left
             the range on the way or in the result.
+        kept: Flat arrays of the buffers that the program keeps, in its order.
     """
 
     value: NDArray[Any]
     log10_scale: float = 0.0
+    kept: tuple[RawResult, ...] = ()
 
 
 class Backend(Protocol):

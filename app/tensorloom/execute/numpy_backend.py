@@ -6,6 +6,7 @@ In Pyodide numpy has no BLAS, which makes this the slowest backend there, and th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -129,6 +130,7 @@ class _Replay:
             shift = shift_for(absmax(array), program.dtype)
             self.exponents[number] = shift
             self.inputs.append(scaled(array, -shift).reshape(-1))
+        self.kept: list[RawResult] = []
         self.done = 0
         self.since_pulse = 0
 
@@ -136,7 +138,8 @@ class _Replay:
         program = self.program
         if not program.slices:
             value, exponent = await self._slice(None)
-            return finished(value.reshape(program.shape), exponent, program.dtype)
+            whole = finished(value.reshape(program.shape), exponent, program.dtype)
+            return replace(whole, kept=tuple(self.kept))
         total = SliceSum(program.shape, program.dtype)
         axes = result_axes(program)
         for piece in slices_of(program):
@@ -161,6 +164,10 @@ class _Replay:
             exponents[dispatch.out] = exponent + shift
             for buffer in dispatch.frees:
                 del live[buffer]
+        self.kept = [
+            finished(live[number], exponents[number], self.program.dtype)
+            for number in self.program.kept
+        ]
         result = self.program.result
         if result not in live:
             return np.ones(1, self.program.dtype), 0

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from time import perf_counter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from tensorloom.plan.slicing import sliced_to_fit
 from tensorloom.platform import IN_BROWSER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -37,7 +37,11 @@ if TYPE_CHECKING:
     from tensorloom.model.recipe import DType
     from tensorloom.plan.plan import Plan
 
-__all__ = ["LONGEST_MS", "Attempt", "BackendChoice", "Choice", "prepare", "run"]
+    Lowering = Callable[[Plan, DType], Program]
+
+__all__ = ["LONGEST_MS", "Attempt", "BackendChoice", "Choice", "first_able", "prepare", "run"]
+
+_T = TypeVar("_T")
 
 BackendChoice = Literal["auto", "webgpu", "wasm", "numpy"]
 
@@ -93,7 +97,7 @@ class Choice:
     notes: tuple[str, ...] = ()
 
 
-def prepare(
+def prepare(  # noqa: PLR0913  # the last is for programs of gradients
     plan: Plan,
     *,
     backends: Mapping[BackendName, Backend],
@@ -101,6 +105,7 @@ def prepare(
     dtype: DType = "float64",
     allow_slicing: bool = False,
     missing: Mapping[BackendName, str] = MappingProxyType({}),
+    lowering: Lowering = lower,
 ) -> Choice:
     """Where a plan would run, and what it would cost there.
 
@@ -111,6 +116,7 @@ def prepare(
         dtype: Type to compute in.
         allow_slicing: Whether a plan that does not fit may be sliced until it does.
         missing: Why other backends are not here, in words.
+        lowering: How a plan becomes a program.
 
     Raises:
         DeviceMemoryError: ``does-not-fit``, with the numbers and the ways out.
@@ -120,13 +126,13 @@ def prepare(
         notes.append(f"{LABELS[backend]} is not available here. {missing.get(backend, '')}".strip())
     order = _candidates(backends, backend, dtype)
     named = order[0].name == backend
-    attempts, refused = _fitting(plan, order, dtype)
+    attempts, refused = _fitting(plan, order, dtype, lowering)
     # Who asks for a backend by name gets that one, sliced if allowed, or hears why not.
     if not attempts or (named and attempts[0].backend is not order[0]):
         candidate, program = refused[0] if named else max(refused, key=_limit)
         if not allow_slicing:
             raise _does_not_fit(candidate, program.peak_bytes)
-        attempts = [_sliced(candidate, plan, program)]
+        attempts = [_sliced(candidate, plan, program, lowering)]
         n_slices = attempts[0].program.n_slices
         notes.append(f"Cut into {n_slices} slices to fit {bytes_text(candidate.limit_bytes)}.")
     first, others = (attempts[:1], attempts[1:]) if named else ([], attempts)
@@ -138,7 +144,7 @@ def prepare(
 
 
 def _fitting(
-    plan: Plan, order: list[Backend], dtype: DType
+    plan: Plan, order: list[Backend], dtype: DType, lowering: Lowering
 ) -> tuple[list[Attempt], list[tuple[Backend, Program]]]:
     """Backends that have room for the plan, and the others; each in the given order."""
     programs: dict[DType, Program] = {}
@@ -146,7 +152,7 @@ def _fitting(
     for candidate in order:
         own = dtype if dtype in candidate.dtypes else NARROW[dtype]
         if own not in programs:
-            programs[own] = lower(plan, own)
+            programs[own] = lowering(plan, own)
         program = programs[own]
         if program.peak_bytes <= candidate.limit_bytes:
             attempts.append(_attempt(candidate, plan, program))
@@ -180,7 +186,7 @@ def _limit(refused: tuple[Backend, Program]) -> int:
     return refused[0].limit_bytes
 
 
-def _sliced(backend: Backend, plan: Plan, program: Program) -> Attempt:
+def _sliced(backend: Backend, plan: Plan, program: Program, lowering: Lowering) -> Attempt:
     # Slices only add work, and looking for them takes long where they would not help.
     if backend.predicted_ms(program) > LONGEST_MS:
         raise _does_not_fit(backend, program.peak_bytes)
@@ -188,7 +194,7 @@ def _sliced(backend: Backend, plan: Plan, program: Program) -> Attempt:
         smaller = sliced_to_fit(plan, backend.limit_bytes // ITEM_BYTES[program.dtype])
     except PlanError as error:
         raise _does_not_fit(backend, program.peak_bytes) from error
-    made = lower(smaller, program.dtype)
+    made = lowering(smaller, program.dtype)
     if made.peak_bytes > backend.limit_bytes:
         raise _does_not_fit(backend, made.peak_bytes)
     return _attempt(backend, smaller, made)
@@ -229,16 +235,30 @@ async def run(
         Cancelled: The pulse said so.
     """
     given = plain_arrays(choice.attempts[0].plan.tree, arrays)
+
+    async def on(attempt: Attempt) -> Result:
+        return await _run_on(attempt, given, pulse, clock)
+
+    result, notes = await first_able(choice, on)
+    return replace(result, notes=notes)
+
+
+async def first_able(
+    choice: Choice, on: Callable[[Attempt], Awaitable[_T]]
+) -> tuple[_T, tuple[str, ...]]:
+    """What the first backend that can makes of it, and notes on those that could not.
+
+    Raises:
+        UnsupportedKernel, DeviceLost: The last backend could not either.
+    """
     notes = list(choice.notes)
     for place, attempt in enumerate(choice.attempts):
         try:
-            result = await _run_on(attempt, given, pulse, clock)
+            return await on(attempt), tuple(notes)
         except (UnsupportedKernel, DeviceLost) as error:
             if place == len(choice.attempts) - 1:
                 raise
             notes.append(f"{LABELS[attempt.backend.name]} could not run it: {error.message}")
-        else:
-            return replace(result, notes=tuple(notes))
     raise AssertionError("a choice has at least one attempt")
 
 

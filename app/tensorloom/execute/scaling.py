@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tensorloom.kernels.program import Program
     from tensorloom.model.recipe import DType
 
-__all__ = ["SAFE_LOG2", "SliceSum", "absmax", "finished", "scaled", "shift_for"]
+__all__ = ["SAFE_LOG2", "SliceSum", "absmax", "exponents_of", "finished", "scaled", "shift_for"]
 
 SAFE_LOG2: Mapping[DType, int] = {
     "float32": 40,
@@ -65,6 +66,21 @@ def shift_for(largest: float, dtype: DType) -> int:
         return 0
     exponent = frexp(largest)[1]
     return exponent if abs(exponent) > SAFE_LOG2[dtype] else 0
+
+
+def exponents_of(program: Program, taken: Mapping[int, int]) -> Mapping[int, int]:
+    """The exponent of each buffer: what was taken out of it and of all that it was made from.
+
+    Args:
+        program: What was run.
+        taken: Exponent taken out of a buffer itself; 0 where it is missing.
+    """
+    inputs = (number for number, buffer in enumerate(program.buffers) if buffer.source is not None)
+    found = {number: taken.get(number, 0) for number in inputs}
+    for dispatch in program.dispatches:
+        right = 0 if dispatch.right is None else found[dispatch.right]
+        found[dispatch.out] = found[dispatch.left] + right + taken.get(dispatch.out, 0)
+    return found
 
 
 def scaled(array: NDArray[Any], exponent: int) -> NDArray[Any]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tensorloom.model.recipe import DType
     from tensorloom.plan.tree import ContractionTree, Step
 
-__all__ = ["lower"]
+__all__ = ["Lowering", "lower"]
 
 
 def lower(plan: Plan | ContractionTree, dtype: DType) -> Program:
@@ -46,7 +46,7 @@ def lower(plan: Plan | ContractionTree, dtype: DType) -> Program:
         (1, 2, 4, 3)
     """
     tree = plan.tree if isinstance(plan, Plan) else plan
-    return _Lowering(tree, dtype).program()
+    return Lowering(tree, dtype).program()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class _Emitted:
     out: int
 
 
-class _Lowering:
+class Lowering:
     """The state of one lowering; lives for one call of ``lower``."""
 
     def __init__(self, tree: ContractionTree, dtype: DType) -> None:
@@ -69,13 +69,18 @@ class _Lowering:
         self.sizes = {
             name: size for name, size in self.full.items() if size > 1 and name not in self.sliced
         }
-        self.numbers = count(len(tree.inputs))
+        self.n_inputs = len(tree.inputs)
+        self.numbers = count(self.n_inputs)
         self.elements = [prod(self.full[name] for name in names) for names in tree.inputs]
         self.kernels: dict[KernelSpec, int] = {}
         self.emitted: list[_Emitted] = []
 
     def program(self) -> Program:
         """All of it."""
+        return self._assembled(self._forward())
+
+    def _forward(self) -> int:
+        """Number of the buffer that holds the result."""
         tree = self.tree
         operands = {
             number: Operand(buffer=number, strides=self._input_strides(names))
@@ -86,13 +91,11 @@ class _Lowering:
             wishes = wish_layouts(tree, output, self.sizes)
             for step in tree.steps:
                 self._step(step, operands, wishes)
-            result = operands[len(tree.inputs) + len(tree.path) - 1].buffer
-        elif tree.inputs:
-            result = self._single(operands[0], output)
-        else:
-            self.elements.append(1)
-            result = 0
-        return self._assembled(result)
+            return operands[len(tree.inputs) + len(tree.path) - 1].buffer
+        if tree.inputs:
+            return self._single(operands[0], output)
+        self.elements.append(1)
+        return 0
 
     def _input_strides(self, names: tuple[str, ...]) -> Mapping[str, int]:
         """Stride by index name in C order; those of a repeated index add up: its diagonal."""
@@ -158,9 +161,9 @@ class _Lowering:
         kernel = unary_kernel(operand, self._dense(layout), self.sizes, self.dtype)
         return self._emit(kernel, (operand,), layout)
 
-    def _assembled(self, result: int) -> Program:
+    def _assembled(self, result: int, kept: tuple[int, ...] = ()) -> Program:
         kernels = tuple(self.kernels)
-        n_inputs = len(self.tree.inputs)
+        lasting = {*range(self.n_inputs), result, *kept}
         last_use = {
             buffer: place for place, call in enumerate(self.emitted) for buffer in call.operands
         }
@@ -173,7 +176,7 @@ class _Lowering:
                 frees=tuple(
                     buffer
                     for buffer in call.operands
-                    if buffer >= n_inputs and last_use[buffer] == place
+                    if buffer not in lasting and last_use[buffer] == place
                 ),
             )
             for place, call in enumerate(self.emitted)
@@ -183,7 +186,7 @@ class _Lowering:
         return Program(
             dtype=self.dtype,
             buffers=tuple(
-                Buffer(elements=size, source=number if number < n_inputs else None)
+                Buffer(elements=size, source=number if number < self.n_inputs else None)
                 for number, size in enumerate(self.elements)
             ),
             kernels=kernels,
@@ -193,6 +196,7 @@ class _Lowering:
             shape=tuple(self.full[name] for name in self.tree.output),
             mul_adds=n_slices * sum(kernels[call.kernel].mul_adds for call in self.emitted),
             peak_bytes=self._peak_elements(dispatches) * ITEM_BYTES[self.dtype],
+            kept=kept,
         )
 
     def _slices(self) -> tuple[SliceAxis, ...]:
@@ -231,4 +235,4 @@ class _Lowering:
             live -= sum(self.elements[buffer] for buffer in dispatch.frees)
         whole = prod(self.full[name] for name in self.tree.output)
         apart = whole if self.sliced or not dispatches else 0
-        return sum(self.elements[: len(self.tree.inputs)]) + apart + most
+        return sum(self.elements[: self.n_inputs]) + apart + most

@@ -147,6 +147,9 @@ class Program:
         shape: Shape of the full result.
         mul_adds: Total multiply-adds over all slices.
         peak_bytes: Most bytes alive at once, inputs and the full result included.
+        kept: Buffers that are results too, given back in this order (gradients). Each is dense,
+            made by a dispatch, never freed and not ``result``; other dispatches may read it, and
+            buffers here may be read by several. Nothing is sliced then.
     """
 
     dtype: DType
@@ -158,6 +161,7 @@ class Program:
     mul_adds: int
     peak_bytes: int
     slices: tuple[SliceAxis, ...] = ()
+    kept: tuple[int, ...] = ()
 
     @property
     def n_slices(self) -> int:

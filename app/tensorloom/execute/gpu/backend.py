@@ -146,6 +146,10 @@ class WebGpuBackend:
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
     ) -> RawResult:
         """The contracted network; see ``Backend.run``."""
+        if program.kept:
+            raise UnsupportedKernel(
+                "gpu-one-result", "Gradients are several results; the GPU gives one back."
+            )
         plan = gpu_plan(program, templates(), self.device.limits)
         self._check_sizes(plan)
         try:

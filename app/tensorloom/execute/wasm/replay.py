@@ -6,19 +6,35 @@ own; the sheet of records is kept between runs and only gets new addresses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tensorloom.execute.backend import RawResult
-from tensorloom.execute.scaling import SAFE_LOG2, SliceSum, absmax, finished, scaled, shift_for
+from tensorloom.execute.scaling import (
+    SAFE_LOG2,
+    SliceSum,
+    absmax,
+    exponents_of,
+    finished,
+    scaled,
+    shift_for,
+)
+from tensorloom.kernels.arena import place_buffers
 from tensorloom.kernels.slices import Slice, result_axes, slices_of
-from tensorloom.kernels.wasm.records import PIECE_CYCLES, address, settled
+from tensorloom.kernels.wasm.fused import fused_groups
+from tensorloom.kernels.wasm.records import (
+    PIECE_CYCLES,
+    address,
+    fill_table,
+    record_sheet,
+    settled,
+)
 from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,7 +44,7 @@ if TYPE_CHECKING:
     from tensorloom.kernels.wasm.records import RecordSheet
     from tensorloom.model.recipe import DType
 
-__all__ = ["Prepared", "Replay", "Settled", "settle"]
+__all__ = ["Prepared", "Replay", "Settled", "prepared", "settle"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +56,34 @@ class Prepared:
         sheet: Its records, for any address.
         offsets: Where its intermediates lie in the arena, and last 0 [bytes].
         arena_bytes: Size of the arena.
+        steps: Records of the steps of each fused group, by the group's record.
     """
 
     program: Program
     sheet: RecordSheet
     offsets: NDArray[np.int64]
     arena_bytes: int
+    steps: Mapping[int, tuple[int, int]]
+
+
+def prepared(program: Program, *, relaxed: bool, fused: bool) -> Prepared:
+    """The program with its records.
+
+    Args:
+        program: What to run.
+        relaxed: Whether kernels may use fused multiply-add.
+        fused: Whether small steps run as groups: quicker to run, longer to prepare.
+    """
+    groups = fused_groups(program) if fused else ()
+    offsets, arena_bytes = place_buffers(program, [(group.first, group.last) for group in groups])
+    sheet = record_sheet(program, relaxed=relaxed, groups=groups)
+    return Prepared(
+        program=program,
+        sheet=sheet,
+        offsets=np.array([*offsets, 0], np.int64),
+        arena_bytes=arena_bytes,
+        steps={record: (first, last) for record, first, last in sheet.fused},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +105,13 @@ class Settled:
     scanned_address: int
 
 
-def settle(prepared: Prepared, kernels: WasmKernels) -> Settled:
+def settle(known: Prepared, kernels: WasmKernels) -> Settled:
     """The program in the engine's memory, its kernels compiled.
 
     Raises:
         UnsupportedKernel: The engine cannot run one of them.
     """
-    host, program, sheet = kernels.host, prepared.program, prepared.sheet
+    host, program, sheet = kernels.host, known.program, known.sheet
     slots = [kernels.slot(kernel) for kernel in sheet.kernels]
     descriptors = host.placed(sheet.descriptors)
     words = settled(sheet, slots, host.address(descriptors), host.address(kernels.workspace))
@@ -96,21 +134,22 @@ class Replay:
 
     def __init__(
         self,
-        prepared: Prepared,
+        known: Prepared,
         kept: Settled,
         kernels: WasmKernels,
         arrays: Sequence[NDArray[Any]],
     ) -> None:
-        self.prepared = prepared
-        self.program = program = prepared.program
+        self.prepared = known
+        self.program = program = known.program
         self.kernels = kernels
         self.kept = kept
         self.limit = 2.0 ** SAFE_LOG2[program.dtype]
         place = kernels.host.address
         self.inputs = [kernels.host.placed(array.reshape(-1)) for array in arrays]
         self.places = [place(array) for array in self.inputs]
+        self.taken: dict[int, int] = {}
         self.input_exponent = self._make_inputs_safe()
-        self.arena = kernels.host.empty(prepared.arena_bytes)
+        self.arena = kernels.host.empty(known.arena_bytes)
         elements = program.buffers[program.result].elements if program.dispatches else 0
         self.out = kernels.host.empty(elements * ITEM_BYTES[program.dtype]).view(program.dtype)
         self.addresses = self._addresses()
@@ -122,6 +161,8 @@ class Replay:
         program = self.program
         if not program.slices:
             value, exponent = await self._slice(None, pulse)
+            if program.kept:
+                return self._with_kept(value.reshape(program.shape))
             return _result(value.reshape(program.shape), exponent, program.dtype)
         total = SliceSum(program.shape, program.dtype)
         axes = result_axes(program)
@@ -130,6 +171,17 @@ class Replay:
             where = total.at(piece.out, axes)
             total.add(where, value.reshape(where.shape), exponent)
         return _result(total.value, total.exponent or 0, program.dtype)
+
+    def _with_kept(self, value: NDArray[Any]) -> RawResult:
+        """The result and what is kept beside it, each with an exponent of its own."""
+        program = self.program
+        exponents = exponents_of(program, self.taken)
+        kept = [
+            _result(self._made(number).copy(), exponents[number], program.dtype)
+            for number in program.kept
+        ]
+        raw = _result(value, exponents[program.result], program.dtype)
+        return replace(raw, kept=tuple(kept))
 
     def _make_inputs_safe(self) -> int:
         """Takes exponents out of inputs that have left the safe range; the sum of them."""
@@ -142,6 +194,7 @@ class Replay:
             if shift:
                 self.inputs[number] = kernels.host.placed(scaled(self.inputs[number], -shift))
                 self.places[number] = kernels.host.address(self.inputs[number])
+                self.taken[number] = shift
             total += shift
             number += 1
             number = kernels.outside(
@@ -169,7 +222,7 @@ class Replay:
             starts = np.array([*piece.starts, 0], np.int64)
             addresses = addresses + starts * ITEM_BYTES[program.dtype]
         numbers = addresses.astype(np.uint32)
-        address(self.kept.records, sheet, numbers)
+        self._address(numbers)
         exponent = self.input_exponent
         before = self.done
         for number, (first, last) in enumerate(sheet.pieces):
@@ -180,8 +233,14 @@ class Replay:
                 self.since_pulse = 0.0
                 await pulse(self.done)
                 # Another run of this program may have used the records meanwhile.
-                address(self.kept.records, sheet, numbers)
+                self._address(numbers)
         return self.out, exponent
+
+    def _address(self, addresses: NDArray[np.uint32]) -> None:
+        """Tells records and fused groups where everything is."""
+        sheet = self.prepared.sheet
+        address(self.kept.records, sheet, addresses)
+        fill_table(self.kept.descriptors, sheet, addresses)
 
     def _piece(self, first: int, last: int) -> int:
         """Replays records; the exponents taken out on the way."""
@@ -191,23 +250,30 @@ class Replay:
                 self.kept.records_address, first, last, 1 / self.limit, self.limit
             )
             first = abs(reached)
-            if reached < 0:
+            if reached < 0 and first - 1 in self.prepared.steps:
+                exponent += self._piece(*self.prepared.steps[first - 1])
+            elif reached < 0:
                 exponent += self._rescaled(self.prepared.sheet.dispatches[first - 1])
         return exponent
 
     def _rescaled(self, dispatch: int) -> int:
         """Takes the exponent out of what a dispatch made, in place."""
-        program = self.program
-        number = program.dispatches[dispatch].out
-        made = self.out
-        if number != program.result:
-            start = int(self.prepared.offsets[number])
-            stop = start + program.buffers[number].elements * ITEM_BYTES[program.dtype]
-            made = self.arena[start:stop].view(program.dtype)
-        shift = shift_for(absmax(made), program.dtype)
+        number = self.program.dispatches[dispatch].out
+        made = self._made(number)
+        shift = shift_for(absmax(made), self.program.dtype)
         if shift:
             made[...] = scaled(made, -shift)
+            self.taken[number] = shift
         return shift
+
+    def _made(self, number: int) -> NDArray[Any]:
+        """The buffer that a dispatch made, flat."""
+        program = self.program
+        if number == program.result:
+            return self.out
+        start = int(self.prepared.offsets[number])
+        stop = start + program.buffers[number].elements * ITEM_BYTES[program.dtype]
+        return self.arena[start:stop].view(program.dtype)
 
     def _untouched(self, piece: Slice | None) -> tuple[NDArray[Any], int]:
         """The result of a program without work: an input as it is, or the scalar 1."""

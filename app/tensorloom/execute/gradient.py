@@ -1,0 +1,304 @@
+"""Gradients of a network's value: one run of a program with several results.
+
+    lowering(wrt)                     -> how a plan becomes such a program, for ``run.prepare``
+    run(choice, arrays, seed, wrt)    -> Gradient
+
+Slices are summed here, outside the backends: a program that keeps results has no slices, so each
+slice is a run of its own over views of the arrays. What a tensor's adjoint is constant or zero
+along (lone summed and repeated indices) is spread out at the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorloom.errors import NetworkError
+from tensorloom.execute.backend import RawResult, no_pulse
+from tensorloom.execute.casting import as_numbers, cast_arrays, plain_arrays
+from tensorloom.execute.run import first_able
+from tensorloom.execute.scaling import absmax, finished
+from tensorloom.kernels.gradient import gradient_indices, lower_gradient
+from tensorloom.kernels.lower import lower
+from tensorloom.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from tensorloom.execute.backend import BackendName, Pulse
+    from tensorloom.execute.run import Attempt, Choice
+    from tensorloom.kernels.program import Program
+    from tensorloom.model.recipe import DType
+    from tensorloom.plan.tree import ContractionTree
+
+__all__ = ["Gradient", "lowering", "run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gradient:
+    """A network's value and its derivatives.
+
+    Args:
+        value: Array of the output's shape.
+        gradients: One array per tensor asked for, of its shape: the sum over the output of
+            ``seed * d value / d element``, nothing conjugated. Real for a real tensor.
+        wrt: Numbers of those tensors.
+        dtype: Type it was computed in.
+        backend: Where.
+        ms: Measured duration of the run [ms].
+        predicted_ms: What had been predicted [ms].
+        peak_bytes: Most bytes alive at once [bytes].
+        mul_adds: Multiply-adds done.
+        log10_scale: The true value is ``value * 10**log10_scale``.
+        log10_scales: The same for each gradient.
+        notes: Why it did not run where asked, in words.
+    """
+
+    value: NDArray[Any]
+    gradients: tuple[NDArray[Any], ...]
+    wrt: tuple[int, ...]
+    dtype: DType
+    backend: BackendName
+    ms: float
+    predicted_ms: float
+    peak_bytes: int
+    mul_adds: int
+    log10_scale: float = 0.0
+    log10_scales: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def lowering(wrt: tuple[int, ...]) -> Callable[[Plan | ContractionTree, DType], Program]:
+    """How a plan becomes a program for these gradients; one slice of it, if it is sliced."""
+
+    def lowered(plan: Plan | ContractionTree, dtype: DType) -> Program:
+        tree = _one_slice(plan.tree if isinstance(plan, Plan) else plan)
+        return lower_gradient(tree, dtype, wrt) if tree.path and wrt else lower(tree, dtype)
+
+    return lowered
+
+
+def _one_slice(tree: ContractionTree) -> ContractionTree:
+    sizes = tuple(tree.size_of.items())
+    return replace(tree, dimensions=sizes, sliced=()) if tree.sliced else tree
+
+
+async def run(
+    choice: Choice,
+    arrays: Sequence[ArrayLike],
+    seed: ArrayLike | None,
+    wrt: tuple[int, ...],
+    *,
+    pulse: Pulse = no_pulse,
+    clock: Callable[[], float] = perf_counter,
+) -> Gradient:
+    """The value and the gradients.
+
+    Args:
+        choice: From ``execute.run.prepare`` with ``lowering(wrt)``.
+        arrays: One per tensor, of its shape; converted to the type computed in.
+        seed: Weight of each element of the output, of its shape; by default 1 everywhere.
+        wrt: As given to ``lowering``.
+        pulse: Progress and cancellation.
+        clock: Seconds.
+
+    Raises:
+        NetworkError: Arrays that do not belong to the plan.
+        UnsupportedKernel, DeviceLost: The last backend could not either.
+        Cancelled: The pulse said so.
+    """
+    tree = choice.attempts[0].plan.tree
+    given = (*plain_arrays(tree, arrays), _seed(tree, seed))
+
+    async def on(attempt: Attempt) -> Gradient:
+        start = clock()
+        value, kept = await _summed(attempt, given, wrt, pulse)
+        spread = [_spread(part, tree, number) for part, number in zip(kept, wrt, strict=True)]
+        gradients = [
+            array.real.copy() if given[number].dtype.kind != "c" else array
+            for array, number in zip(spread, wrt, strict=True)
+        ]
+        return Gradient(
+            value=value.value,
+            gradients=tuple(gradients),
+            wrt=wrt,
+            dtype=attempt.program.dtype,
+            backend=attempt.backend.name,
+            ms=1e3 * (clock() - start),
+            predicted_ms=attempt.predicted_ms * attempt.plan.tree.n_slices,
+            peak_bytes=attempt.program.peak_bytes,
+            mul_adds=attempt.program.mul_adds * attempt.plan.tree.n_slices,
+            log10_scale=value.log10_scale,
+            log10_scales=tuple(part.log10_scale for part in kept),
+        )
+
+    gradient, notes = await first_able(choice, on)
+    return replace(gradient, notes=notes)
+
+
+def _seed(tree: ContractionTree, seed: ArrayLike | None) -> NDArray[Any]:
+    """The seed as an array of the output's shape.
+
+    Raises:
+        NetworkError: ``seed-shape`` or ``bad-array``.
+    """
+    sizes = dict(tree.dimensions)
+    shape = tuple(sizes[name] for name in tree.output)
+    if seed is None:
+        return np.ones(shape)
+    array = as_numbers(seed, len(tree.inputs))
+    if array.shape != shape:
+        raise NetworkError(
+            "seed-shape",
+            f"The seed has shape {array.shape}, but the value has shape {shape}.",
+            "Give one weight per element of the value, or none for 1 everywhere.",
+            values={"wanted": list(shape), "found": list(array.shape)},
+        )
+    return array
+
+
+async def _summed(
+    attempt: Attempt, given: tuple[NDArray[Any], ...], wrt: tuple[int, ...], pulse: Pulse
+) -> tuple[RawResult, list[RawResult]]:
+    """The value and each adjoint, all slices added up."""
+    tree, dtype = attempt.plan.tree, attempt.program.dtype
+    names = gradient_indices(tree)
+    sums = [_Sum(tree, tree.output, tree.output, dtype)]
+    sums += [_Sum(tree, names[number], tree.inputs[number], dtype) for number in wrt]
+    cast = [cast_arrays((array,), dtype) for array in given]
+    arrays, exponents = [array for (array,), _ in cast], [exponent for _, exponent in cast]
+    done = 0
+
+    async def progress(done_mul_adds: int) -> None:
+        await pulse(done + done_mul_adds)
+
+    everything = sum(exponents)
+    for fixed in _slices(tree):
+        cut = [
+            _cut(array, indices, fixed).copy() if fixed else array
+            for array, indices in zip(arrays, (*tree.inputs, tree.output), strict=True)
+        ]
+        value, kept = await _one(attempt, cut, wrt, progress)
+        done += attempt.program.mul_adds
+        for place, (total, part) in enumerate(zip(sums, (value, *kept), strict=True)):
+            # The value knows nothing of the seed, an adjoint nothing of its own tensor.
+            own = exponents[wrt[place - 1]] if place else exponents[-1]
+            total.add(_moved(part, everything - own, dtype), fixed)
+    return sums[0].result(), [total.result() for total in sums[1:]]
+
+
+async def _one(
+    attempt: Attempt, arrays: list[NDArray[Any]], wrt: tuple[int, ...], pulse: Pulse
+) -> tuple[RawResult, list[RawResult]]:
+    """Value and adjoints of one slice."""
+    program, seed = attempt.program, arrays[-1]
+    if program.kept:
+        raw = await attempt.backend.run(program, arrays, pulse)
+        return raw, list(raw.kept)
+    # At most one tensor: its value is a sum of it, its adjoint the seed.
+    if program.dispatches:
+        value = await attempt.backend.run(program, arrays[:-1], pulse)
+    else:
+        only = arrays[program.result] if len(arrays) > 1 else np.ones((), program.dtype)
+        value = RawResult(value=only.reshape(program.shape).copy())
+    tree = attempt.plan.tree
+    order = gradient_indices(tree)[0] if wrt else ()
+    turned = seed.transpose([tree.output.index(name) for name in order]) if wrt else seed
+    return value, [RawResult(value=turned) for _ in wrt]
+
+
+def _moved(raw: RawResult, exponent: int, dtype: DType) -> RawResult:
+    """A result times a power of two."""
+    if exponent == 0:
+        return raw
+    return finished(raw.value, exponent, dtype, log10_scale=raw.log10_scale)
+
+
+def _slices(tree: ContractionTree) -> Iterator[Mapping[str, int]]:
+    """The values of the sliced indices, slice by slice."""
+    full = dict(tree.dimensions)
+    for values in product(*(range(full[name]) for name in tree.sliced)):
+        yield dict(zip(tree.sliced, values, strict=True))
+
+
+def _cut(array: NDArray[Any], indices: Sequence[str], fixed: Mapping[str, int]) -> NDArray[Any]:
+    """The part of an array where the sliced indices have these values; its axes stay."""
+    if not fixed:
+        return array
+    place = [slice(fixed[n], fixed[n] + 1) if n in fixed else slice(None) for n in indices]
+    return array[(*place, ...)]  # with the dots also a scalar stays an array that can be added to
+
+
+class _Sum:
+    """An array that slices are added into, with one power of ten beside it.
+
+    Args:
+        tree: What is sliced.
+        indices: The array's.
+        tensor: Those of the tensor it belongs to. Along the others it is constant: every value of
+            a sliced one gives the same, and the first is taken.
+        dtype: Its type.
+    """
+
+    def __init__(
+        self,
+        tree: ContractionTree,
+        indices: Sequence[str],
+        tensor: Sequence[str],
+        dtype: DType,
+    ) -> None:
+        full = dict(tree.dimensions)
+        self.constant = set(tensor).difference(indices)
+        self.indices = indices
+        self.dtype = dtype
+        self.whole = tuple(full[name] for name in indices)
+        self.part = tuple(tree.size_of[name] for name in indices)
+        self.sum: RawResult | None = None
+
+    def add(self, raw: RawResult, fixed: Mapping[str, int]) -> None:
+        """Adds one slice where it belongs."""
+        if any(fixed.get(name) for name in self.constant):
+            return
+        part = raw.value.reshape(self.part)
+        if self.sum is None and not fixed:
+            self.sum = replace(raw, value=part, kept=())
+            return
+        if self.sum is None:
+            self.sum = RawResult(value=np.zeros(self.whole, self.dtype))
+        total, scale = self.sum.value, raw.log10_scale
+        if absmax(total) == 0:
+            self.sum = RawResult(value=total, log10_scale=scale)
+        elif scale > self.sum.log10_scale:
+            total *= total.real.dtype.type(10.0 ** (self.sum.log10_scale - scale))
+            self.sum = RawResult(value=total, log10_scale=scale)
+        place = _cut(total, self.indices, fixed)
+        place += part * part.real.dtype.type(10.0 ** (scale - self.sum.log10_scale))
+
+    def result(self) -> RawResult:
+        """The sum."""
+        assert self.sum is not None, "there is at least one slice"
+        return self.sum
+
+
+def _spread(raw: RawResult, tree: ContractionTree, number: int) -> NDArray[Any]:
+    """An adjoint as an array of its tensor's shape: constant or zero where it has no axis."""
+    full = dict(tree.dimensions)
+    names, own = tree.inputs[number], gradient_indices(tree)[number]
+    distinct = tuple(dict.fromkeys(names))
+    if own == names:
+        return raw.value
+    axes = tuple(place for place, name in enumerate(distinct) if name not in own)
+    wide = np.expand_dims(raw.value, axes)
+    wide = np.broadcast_to(wide, [full[name] for name in distinct])
+    if distinct == names:
+        return wide.copy()
+    found = np.zeros([full[name] for name in names], raw.value.dtype)
+    diagonal = np.einsum(found, [distinct.index(name) for name in names], range(len(distinct)))
+    diagonal[...] = wide
+    return found
