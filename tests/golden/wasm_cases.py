@@ -133,7 +133,7 @@ class Reader:
             name = NAMES[code]
             immediates = ()
             if INSTRUCTIONS[name].alignment is not None:
-                immediates = ("leb", "leb")
+                immediates = ("leb", "leb", 1) if name.endswith("_lane") else ("leb", "leb")
             elif name.endswith("_lane"):
                 immediates = (1,)
         for size in immediates:

@@ -126,7 +126,9 @@ def assert_memory_access(host: WasmtimeHost, name: str) -> None:
     place = host.empty(64)
     place[:] = np.arange(64)
     address, raw = i32(host.address(place)), place.tobytes()
-    if operation == "store":
+    if name.endswith("_lane"):
+        assert_lane_access(host, name)
+    elif operation == "store":
         module = Module()
         function = module.function("f")
         value = {
@@ -151,6 +153,28 @@ def assert_memory_access(host: WasmtimeHost, name: str) -> None:
         (wanted,) = np.frombuffer(raw, FORMATS[kind], 1, 3)
         got = _give(host, load(name, address, 3))
         assert got == wanted or struct.pack("<d", got) == struct.pack("<d", float(wanted))
+
+
+def assert_lane_access(host: WasmtimeHost, name: str) -> None:
+    """Lane 1 of a vector alone is read from, or written to, three bytes beyond an address."""
+    place, size = host.empty(64), int(name.split(".")[1].strip("loadstre_n")) // 8
+    place[:] = np.arange(64)
+    address, raw, vector = host.address(place), place.tobytes(), bytes(range(99, 115))
+    row = INSTRUCTIONS[name]
+    assert row.alignment is not None
+    tail = row.code + bytes([row.alignment, 3, 1])
+    module = Module()
+    function = module.function("f")
+    if row.result is None:
+        function.write(i32(address).code + v128(vector).code + tail)
+        wanted = raw[:3] + vector[size : 2 * size] + raw[3 + size :]
+    else:
+        function.write(i32(address + 32).code + i32(address).code + v128(vector).code + tail)
+        function.write(INSTRUCTIONS["v128.store"].code + b"\x00\x00")
+        made = vector[:size] + raw[3 : 3 + size] + vector[2 * size :]
+        wanted = raw[:32] + made + raw[48:]
+    host.call(host.instantiate(module.encode())["f"])
+    assert place.tobytes() == wanted
 
 
 def assert_vector_instruction(host: WasmtimeHost, name: str) -> None:

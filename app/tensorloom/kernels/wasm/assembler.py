@@ -287,6 +287,10 @@ class Function:
         _check("i32.atomic.store", row.operands, (address, value))
         self._body += address.code + value.code + row.code + _memory_immediate(2, offset)
 
+    def write(self, code: bytes) -> None:
+        """Appends code put together elsewhere, whose loops and blocks are all closed."""
+        self._body += code
+
     def drop(self, value: Expression) -> None:
         """Evaluates and forgets."""
         self._body += value.code + b"\x1a"
@@ -386,6 +390,16 @@ class Function:
         self._body += _END
 
 
+class _Written(Function):
+    """A function that was written before."""
+
+    code = b""
+
+    def encode(self) -> bytes:
+        """Its code as it was given."""
+        return self.code
+
+
 def _call(target: Function, arguments: Sequence[Expression]) -> bytes:
     _check("call", [parameter.type for parameter in target.parameters], arguments)
     return b"".join(value.code for value in arguments) + b"\x10" + unsigned_leb(target.number)
@@ -408,6 +422,15 @@ class Module:
         """A new function, exported under a name unless that is ``None``."""
         made = Function(len(self._functions), parameters, result)
         self._functions.append((self.signature(parameters, result), export, made))
+        return made
+
+    def include(
+        self, code: bytes, parameters: Sequence[ValueType], result: ValueType | None = None
+    ) -> Function:
+        """A function whose code an earlier ``Function.encode`` gave; many modules may share it."""
+        made = _Written(len(self._functions), parameters, result)
+        made.code = code
+        self._functions.append((self.signature(parameters, result), None, made))
         return made
 
     def signature(self, parameters: Sequence[ValueType], result: ValueType | None = None) -> int:

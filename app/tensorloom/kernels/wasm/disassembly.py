@@ -175,7 +175,8 @@ def _instruction(opcode: int, reader: _Reader) -> str:
     if row.alignment is not None:
         reader.unsigned()
         offset = reader.unsigned()
-        return f"{name} offset={offset}" if offset else name
+        text = f"{name} offset={offset}" if offset else name
+        return f"{text} {reader.byte()}" if name.endswith("_lane") else text
     if name.endswith("_lane"):
         return f"{name} {reader.byte()}"
     return name

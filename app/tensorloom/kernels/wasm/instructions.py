@@ -67,6 +67,10 @@ def _memory() -> dict[str, Instruction]:
     for name, opcode, alignment in (("v128.load", 0, 4), ("v128.load32_splat", 9, 2)):
         table[name] = _simd(opcode, ("i32",), "v128", alignment)
     table["v128.load64_splat"] = _simd(10, ("i32",), "v128", 3)
+    for bits, alignment in ((32, 2), (64, 3)):
+        step = alignment - 2
+        table[f"v128.load{bits}_lane"] = _simd(86 + step, ("i32", "v128"), "v128", alignment)
+        table[f"v128.store{bits}_lane"] = _simd(90 + step, ("i32", "v128"), None, alignment)
     table["v128.store"] = _simd(11, ("i32", "v128"), None, 4)
     return table
 

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 from tensorloom.errors import UnsupportedKernel
 from tensorloom.kernels.wasm.driver import driver_module
 from tensorloom.kernels.wasm.element import Element, WasmFeatures
+from tensorloom.kernels.wasm.fused import FusedKernel
 from tensorloom.kernels.wasm.gemm import gemm_module
+from tensorloom.kernels.wasm.jit_module import jit_module
 from tensorloom.kernels.wasm.run import points_module, run_module, sum_module
+from tensorloom.kernels.wasm.schedule import exchanged
 
 if TYPE_CHECKING:
     from tensorloom.kernels.wasm.schedule import Kernel
@@ -20,14 +23,19 @@ if TYPE_CHECKING:
 __all__ = ["WasmFeatures", "driver_for", "module_for"]
 
 
-def module_for(kernel: Kernel, features: WasmFeatures) -> bytes:
+def module_for(kernel: Kernel | FusedKernel, features: WasmFeatures) -> bytes:
     """The module of a kernel; it exports ``kernel(record)`` and imports ``env.memory``.
 
     Raises:
         UnsupportedKernel: The engine has no SIMD.
     """
     _demand_simd(features)
+    if isinstance(kernel, FusedKernel):
+        return kernel.module(features)
     element = Element(kernel.dtype, relaxed=features.relaxed_simd)
+    if kernel.spec is not None and kernel.candidate is not None:
+        spec = exchanged(kernel.spec) if kernel.candidate.turned else kernel.spec
+        return jit_module(spec, kernel.candidate, element)
     if kernel.form == "gemm":
         return gemm_module(element)
     if kernel.form == "run":

@@ -17,11 +17,12 @@ from tensorloom.kernels.wasm.layout import DESCRIPTOR_BYTES, GROUPS, PANEL_ROWS
 if TYPE_CHECKING:
     from tensorloom.kernels.program import KernelSpec
     from tensorloom.kernels.wasm.arithmetic import LeftMode
+    from tensorloom.kernels.wasm.jit_candidate import Candidate
     from tensorloom.model.recipe import DType
 
-__all__ = ["Form", "Kernel", "Schedule", "schedule", "schedules"]
+__all__ = ["Form", "Kernel", "Schedule", "exchanged", "schedule", "schedules"]
 
-Form = Literal["gemm", "run", "sum", "points"]
+Form = Literal["gemm", "run", "sum", "points", "jit"]
 
 _UNIT = LoopAxis(size=1, left=0, right=0, out=0)
 
@@ -34,15 +35,21 @@ class Kernel:
         form: The way it goes about it.
         dtype: Element type.
         mode: For ``run`` and ``sum``: how the left operand runs.
+        spec: For ``jit``: what it is generated for.
+        candidate: For ``jit``: which of the ways to generate it.
     """
 
     form: Form
     dtype: DType
     mode: LeftMode = "unit"
+    spec: KernelSpec | None = None
+    candidate: Candidate | None = None
 
     @property
     def name(self) -> str:
         """Readable and unique."""
+        if self.spec is not None and self.candidate is not None:
+            return f"jit-{self.spec.name}-{self.candidate.text.replace(' ', '-')}"
         mode = f"-{self.mode}" if self.form in ("run", "sum") else ""
         return f"{self.form}{mode}-{self.dtype}"
 
@@ -57,6 +64,8 @@ class Schedule:
         extents: Positions of batch, rows and columns over which records can be split.
         swapped: Whether left and right change places; the sum does not care.
         cycles: What the model expects.
+        grain: Least part of the rows and columns that is worth a record of its own; parts are
+            multiples of it.
     """
 
     kernel: Kernel
@@ -64,6 +73,7 @@ class Schedule:
     extents: tuple[int, int, int]
     swapped: bool
     cycles: float
+    grain: int = 48
 
 
 def schedule(spec: KernelSpec, *, relaxed: bool) -> Schedule:
@@ -78,7 +88,7 @@ def schedules(spec: KernelSpec, *, relaxed: bool) -> tuple[Schedule, ...]:
     element = Element(spec.dtype, relaxed=relaxed)
     made = [_gemm(spec, element), _points(spec, element)]
     for swapped in (False, True):
-        turned = _exchanged(spec) if swapped else spec
+        turned = exchanged(spec) if swapped else spec
         # Where both operands run along, an exchange changes nothing.
         along, summed = (
             [axis for axis in axes if not (swapped and axis.left)]
@@ -121,7 +131,9 @@ def _joined(axes: tuple[LoopAxis, ...]) -> tuple[LoopAxis, ...]:
     return axes
 
 
-def _exchanged(spec: KernelSpec) -> KernelSpec:
+def exchanged(spec: KernelSpec) -> KernelSpec:
+    """The spec with left and right in each other's place."""
+
     def turned(axes: tuple[LoopAxis, ...]) -> tuple[LoopAxis, ...]:
         return tuple(replace(axis, left=axis.right, right=axis.left) for axis in axes)
 
@@ -153,7 +165,7 @@ def _gemm(spec: KernelSpec, element: Element) -> Schedule:
     """Packed blocks; columns hold the result's unit stride, which tiles write along."""
     swapped = any(axis.out == 1 for axis in spec.rows)
     if swapped:
-        spec = _exchanged(spec)
+        spec = exchanged(spec)
     batch, m, n, k = spec.extents
     tile_rows = -(-m // -(-m // element.rows))
     tiles = -(-m // tile_rows) * -(-n // element.columns)
