@@ -37,8 +37,10 @@ def parser() -> argparse.ArgumentParser:
     test = verbs.add_parser("test", help="every check and test tier")
     test.add_argument("tiers", nargs="*", help="only these tiers")
     bench = verbs.add_parser("bench", help="measure, and write docs/benchmarks.md")
-    bench.add_argument("what", nargs="?", default="start", choices=["start", "kernels", "trees"])
+    bench.add_argument("what", nargs="?", default="all", help="a script of tests/bench; or all")
     bench.add_argument("--quick", action="store_true", help="one short round, nothing written")
+    bench.add_argument("--cases", help="peers: only these names, groups or sets, comma-separated")
+    bench.add_argument("--backend", choices=["cpu", "gpu"], help="peers: only this side")
     verbs.add_parser("golden", help="make the golden and generated files anew")
     verbs.add_parser("lock", help="write the runtime lock anew from its sources")
     return root

@@ -8,28 +8,42 @@ from typing import TYPE_CHECKING
 from sitebuild import SiteError, browsers, commands
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sitebuild.environment import Environment
 
-__all__ = ["run"]
+__all__ = ["KINDS", "run"]
 
-ON_SITE = ("start", "kernels")
-"""Kinds that are measured on the built site."""
+KINDS = {
+    "start": True,
+    "kernels": True,
+    "trees": False,
+    "accuracy": False,
+    "peers": True,
+}
+"""What ``all`` measures, in this order, and whether it is measured on the built site."""
 
 
-def run(env: Environment, what: str, *, quick: bool) -> int:
-    """The exit status of a benchmark; it writes its own section of the page.
+def run(
+    env: Environment, what: str, *, quick: bool, more: Mapping[str, str | None] | None = None
+) -> int:
+    """The exit status of a benchmark; it writes its own sections of the page.
 
     Args:
         env: The environment.
-        what: A script of ``tests/bench``.
+        what: A script of ``tests/bench``, or ``all`` of them, one after the other.
         quick: One short round, nothing written.
+        more: Options for the script by name; those that are ``None`` are left out.
     """
+    if what == "all":
+        return max([run(env, kind, quick=quick) for kind in KINDS])
     script = env.root / "tests" / "bench" / f"{what}.py"
-    if not script.is_file():
-        raise SiteError(f"There is no benchmark {what}: {script} does not exist.")
-    if what in ON_SITE:
+    if what not in KINDS or not script.is_file():
+        raise SiteError(f"There is no benchmark {what}. There are: {', '.join(KINDS)}.")
+    if KINDS[what]:
         if browsers.find(env.root).chromium is None:
             raise SiteError("This is measured in Chromium, and none was found on this machine.")
         commands.build_site(env.root)
-    command = [str(env.python), str(script), *(["--quick"] if quick else [])]
+    given = [word for name, value in (more or {}).items() if value for word in (name, value)]
+    command = [str(env.python), str(script), *(["--quick"] if quick else []), *given]
     return subprocess.run(command, cwd=env.root, env=env.variables(), check=False).returncode

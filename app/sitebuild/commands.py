@@ -62,7 +62,12 @@ def _test(root: Path, options: argparse.Namespace) -> int:
 def _bench(root: Path, options: argparse.Namespace) -> int:
     from sitebuild import bench  # noqa: PLC0415  # only this subcommand needs it
 
-    return bench.run(environment.ensure(root), options.what, quick=options.quick)
+    return bench.run(
+        environment.ensure(root),
+        options.what,
+        quick=options.quick,
+        more={"--cases": options.cases, "--backend": options.backend},
+    )
 
 
 def _golden(root: Path, _options: argparse.Namespace) -> int:

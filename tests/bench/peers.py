@@ -1,0 +1,202 @@
+"""Every library in the same rounds: the peers, native numpy, and Tensorloom's built site.
+
+Each contestant tries its formulations of a case, each verified against float64; the fastest right
+one is measured in windows of about 4 ms, in rounds whose order is shuffled. Results stay in the
+library's memory. Exit status 1 on a wrong result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import arena
+import numpy as np
+import peers_report
+from cases import Case, chosen
+from contest import gflops, orders, tolerance
+from formulations import formulations
+from load import Load
+from native import Native
+from onnx_model import model
+from playwright.sync_api import Error
+
+from sitebuild import SiteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = ROOT / ".cache" / "bench" / "peers.json"
+ROUNDS, QUICK_ROUNDS = 15, 5
+WINDOW_MS = 4
+THREADS = 2
+
+MAKERS: dict[str, Callable[[arena.Arena], arena.Contestant]] = {
+    "ours 1t": lambda at: at.ours("wasm", 1),
+    "ours 2t": lambda at: at.ours("wasm", 2),
+    "ours gpu": lambda at: at.ours("webgpu", 1),
+    "jax wasm": lambda at: at.library("jax", "wasm", THREADS),
+    "ort wasm": lambda at: at.library("ort", "wasm", THREADS),
+    "tf wasm": lambda at: at.library("tf", "wasm", THREADS),
+    "pyodide numpy": lambda at: at.library("python", "numpy", 1),
+    "pyodide blas": lambda at: at.library("python", "blas", 1),
+    "jax gpu": lambda at: at.library("jax", "webgpu", 1),
+    "ort gpu": lambda at: at.library("ort", "webgpu", 1),
+    "tf gpu": lambda at: at.library("tf", "webgpu", 1),
+    "numpy 1t": lambda _: Native(1),
+    "numpy 2t": lambda _: Native(THREADS),
+}
+"""Contestants by the name they have in every table."""
+
+
+def main() -> int:
+    """The exit status."""
+    options = _options()
+    names = [
+        name
+        for name in MAKERS
+        if (not options.contestants or name in options.contestants.split(","))
+        and (options.backend is None or name.endswith("gpu") == (options.backend == "gpu"))
+    ]
+    wrong: list[str] = []
+    with arena.opened(site=options.site) as place:
+        entrants = _entrants(place, names)
+        for case in chosen(options.cases):
+            row = measure(place, entrants, case, options.rounds)
+            wrong += [f"{case.name}: {line}" for line in row["wrong"]]
+            print(peers_report.line(row), flush=True)
+            if not options.quick:
+                _keep(row)
+        for entrant in entrants.values():
+            if isinstance(entrant, Native):
+                entrant.close()
+    for line in wrong:
+        print(f"WRONG {line}", file=sys.stderr)
+    if not options.quick:
+        peers_report.write(_kept())
+    return 1 if wrong else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few rounds, nothing written")
+    parser.add_argument("--cases", help="names, groups or sets (reference, other, wide)")
+    parser.add_argument("--backend", choices=["cpu", "gpu"], help="only these contestants")
+    parser.add_argument("--contestants", help="only these, by name")
+    parser.add_argument("--rounds", type=int, help=f"default {ROUNDS}, quick {QUICK_ROUNDS}")
+    parser.add_argument("--site", type=Path, help="the built site; default dist")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    return options
+
+
+def _entrants(place: arena.Arena, names: list[str]) -> dict[str, arena.Contestant]:
+    """Those that could be started; the others are named with the reason."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = MAKERS[name](place)
+        except (SiteError, Error) as error:
+            print(f"{name} is not measured: {str(error).splitlines()[0]}", flush=True)
+    return found
+
+
+def measure(
+    place: arena.Arena, entrants: dict[str, arena.Contestant], case: Case, rounds: int
+) -> dict[str, Any]:
+    """One row: times by contestant and round, what was tried, what was wrong."""
+    task = _task(place, case)
+    tried = {name: entrant.prepare(task) for name, entrant in entrants.items()}
+    able = [name for name, outcomes in tried.items() if any(one["ms"] for one in outcomes)]
+    # A formulation that a library gets wrong is its own affair unless it is ours.
+    wrong = [
+        f"{name}, {one['name']}: {one['error']}"
+        for name, outcomes in tried.items()
+        for one in outcomes
+        if name.startswith("ours") and one["error"]
+    ]
+    times: dict[str, list[float]] = {name: [] for name in able}
+    time.sleep(0.05)
+    load = Load()
+    for order in orders(able, rounds, seed=len(case.name)):
+        for name in order:
+            times[name].append(entrants[name].window(WINDOW_MS))
+    foreign = load.foreign()
+    for name in able:
+        error = entrants[name].check()
+        if not error <= task["tolerance"]:
+            wrong.append(f"{name}, after the rounds: wrong by {error}")
+        entrants[name].release()
+    _forget(task)
+    return {
+        "case": case.name, "group": case.group, "equation": case.equation, "flop": case.flop,
+        "dimensions": dict(case.dimensions), "dtype": case.dtype, "foreign": foreign,
+        "times": times, "tried": tried, "wrong": wrong, "rounds": rounds,
+        "threads": {name: entrants[name].threads for name in able},
+        "gflops": {name: gflops(case.flop, values) for name, values in times.items()},
+        "date": time.strftime("%Y-%m-%d"), "machine": peers_report.MACHINE,
+    }  # fmt: skip
+
+
+def _task(place: arena.Arena, case: Case) -> dict[str, Any]:
+    """What every contestant is told, its files written where the server has them."""
+    left, right = case.operands
+    source = np.random.default_rng(len(case.equation))
+    operands = [_random(source, case.shape(names), case.dtype) for names in (left, right)]
+    wide = np.complex128 if case.is_complex else np.float64
+    expect = np.einsum(case.equation, *(one.astype(wide) for one in operands), optimize=True)
+    made = formulations(case.equation, dict(case.dimensions))
+    paths, urls = [], []
+    arrays = {"left": operands[0], "right": operands[1], "expect": expect.astype(case.dtype)}
+    for name, array in arrays.items():
+        path = place.data / f"{case.name}-{name}.bin"
+        path.write_bytes(np.ascontiguousarray(array).tobytes())
+        paths.append(str(path))
+        urls.append(f"{place.address}data/{path.name}")
+    shapes = [case.shape(names) for names in (left, right, case.output)]
+    models: list[dict[str, str]] = []
+    for one in made:
+        for way in ("4 products", "3 products") if case.is_complex else ("1 product",):
+            path = place.data / f"{case.name}-{len(models)}.onnx"
+            path.write_bytes(model(one, (shapes[0], shapes[1], shapes[2]), case.dtype, way))
+            url = f"{place.address}data/{path.name}"
+            models.append({"name": f"{one['name']}, {way}", "url": url})
+            paths.append(str(path))
+    summed = [size for name, size in case.dimensions if name not in case.output]
+    return {
+        "equation": case.equation, "dtype": case.dtype, "shapes": [list(one) for one in shapes[:2]],
+        "formulations": made, "models": models, "urls": urls, "paths": paths[:3], "files": paths,
+        "tolerance": tolerance(case.dtype, int(np.prod(summed, dtype=np.int64))),
+    }  # fmt: skip
+
+
+def _random(source: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:
+    array = source.standard_normal(shape)
+    if dtype.startswith("complex"):
+        return (array + 1j * source.standard_normal(shape)).astype(dtype)
+    return array.astype(dtype)
+
+
+def _forget(task: dict[str, Any]) -> None:
+    for path in task["files"]:
+        Path(path).unlink()
+
+
+def _kept() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
+    return found
+
+
+def _keep(row: dict[str, Any]) -> None:
+    """Beside the rows of other runs: a row is whole in itself, its ratios are of one run."""
+    KEPT.parent.mkdir(parents=True, exist_ok=True)
+    KEPT.write_text(json.dumps({**_kept(), row["case"]: row}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
