@@ -93,8 +93,10 @@ class Database:
     """
 
     def __init__(self, entries: Iterable[tuple[Key, Entry]] = ()) -> None:
-        self._entries = dict(entries)
-        self._trim()
+        self._entries: dict[Key, Entry] = {}
+        self._bytes = len(self.to_text())
+        for key, entry in entries:
+            self.put(key, entry)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -112,17 +114,21 @@ class Database:
 
     def put(self, key: Key, entry: Entry) -> None:
         """Keeps an entry."""
-        self._entries.pop(key, None)
+        self.forget(key)
         self._entries[key] = entry
+        self._bytes += _size(key, entry)
         self._trim()
 
     def forget(self, key: Key) -> None:
         """Drops an entry that proved wrong."""
-        self._entries.pop(key, None)
+        dropped = self._entries.pop(key, None)
+        if dropped is not None:
+            self._bytes -= _size(key, dropped)
 
     def clear(self) -> None:
         """Drops all."""
-        self._entries.clear()
+        for key in tuple(self._entries):
+            self.forget(key)
 
     def merge(self, others: Iterable[tuple[Key, Entry]]) -> int:
         """Takes imported entries, untrusted, where nothing was measured here; how many."""
@@ -140,10 +146,13 @@ class Database:
         return json.dumps({"tensorloom-kernels": FORMAT, "entries": rows}, separators=(",", ":"))
 
     def _trim(self) -> None:
-        size = len(Database.to_text(self).encode())
-        while size > MOST_BYTES:
-            oldest = next(iter(self._entries))
-            size -= len(json.dumps(_row(oldest, self._entries.pop(oldest))).encode())
+        while self._bytes > MOST_BYTES:
+            self.forget(next(iter(self._entries)))
+
+
+def _size(key: Key, entry: Entry) -> int:
+    """Bytes of an entry's JSON and its comma."""
+    return len(json.dumps(_row(key, entry), separators=(",", ":")).encode()) + 1
 
 
 def _row(key: Key, entry: Entry) -> dict[str, object]:

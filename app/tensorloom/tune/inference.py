@@ -6,6 +6,7 @@ A curve without a bend gives ``None``, and its confidence is 0; nobody guesses.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Knee", "cache_knees", "copy_rate", "register_cliff", "saturation"]
 
-L1_RISE, L2_RISE = 1.45, 2.2
-"""A cache ends where a read takes this many times as long as inside it. The second step is larger:
-before the second cache ends, the first table of page addresses does (about 1.5 times)."""
+L1_RISE, L2_RISE = 1.9, 2.2
+"""A cache ends where a read takes this many times as long as inside it. Not less: before a cache
+ends, what else the core does pushes some of it out, and the first table of page addresses ends too
+(about 1.5 times)."""
+
+L1_SIZES = tuple(1024 * kib for kib in (16, 32, 48, 64, 96, 128, 192))
+L2_SIZES = tuple(1024 * 128 << step for step in range(9))
+"""Sizes that are built; the nearest one to a bend is meant."""
 
 CLIFF = 1.1
 """Tiles beyond the registers are slower by at least this; on Zen 4 it is 1.8, on a Xeon 1.2."""
@@ -51,30 +57,37 @@ def cache_knees(points: Sequence[tuple[float, float]]) -> tuple[Knee, Knee]:
     Args:
         points: ``(bytes, ns per dependent read)`` by growing size.
     """
-    first, rest = _plateau(points, L1_RISE)
+    if len(points) < _FEWEST:
+        return NOWHERE, NOWHERE
+    first = _bend(points, median(time for _, time in points[:3]), L1_RISE, L1_SIZES)
     if first.at is None:
         return NOWHERE, NOWHERE
-    # The step itself is a mixture of both caches; the second level begins after it.
-    beyond = [point for point in rest if point[0] > 1.4 * first.at]
-    second, _ = _plateau(beyond, L2_RISE)
-    return first, second
+    beyond = [point for point in points if point[0] >= 2 * first.at]
+    # The level of the second cache, before page addresses or the cache run out.
+    inside = [time for size, time in beyond if size <= 5 * first.at]
+    if not inside:
+        return first, NOWHERE
+    return first, _bend(beyond, median(inside), L2_RISE, L2_SIZES)
 
 
-def _plateau(
-    points: Sequence[tuple[float, float]], rise: float
-) -> tuple[Knee, Sequence[tuple[float, float]]]:
-    """The end of a curve's first level, and the points from there on."""
-    if len(points) < _FEWEST:
-        return NOWHERE, ()
-    level = median(time for _, time in points[:3])
-    for place, (_, time) in enumerate(points):
+def _bend(
+    points: Sequence[tuple[float, float]], level: float, rise: float, sizes: Sequence[int]
+) -> Knee:
+    """Where a curve leaves a level for good, as the nearest of some sizes."""
+    limit = rise * level
+    for (size, time), (after, later), (_, last) in zip(
+        points, points[1:], [*points[2:], points[-1]], strict=False
+    ):
         # Two in a row: one alone is somebody else's work on this machine.
-        after = points[place + 1][1] if place + 1 < len(points) else time
-        if place and min(time, after) > rise * level:
-            # Halfway to twice the rise is sure enough.
-            sharp = min(1.0, (after / level - 1) / (2 * (rise - 1)))
-            return Knee(at=points[place - 1][0], confidence=round(sharp, 2)), points[place:]
-    return NOWHERE, ()
+        if time <= limit < min(later, last):
+            share = log(limit / time) / log(later / time)
+            crossing = size * (after / size) ** share
+            near = min(sizes, key=lambda built: abs(log(built / crossing)))
+            # Sure if the next level is twice beyond the limit, and the size is one that is built.
+            sharp = min(1.0, (last / level - 1) / (2 * (rise - 1)))
+            close = max(0.0, 1 - abs(log(near / crossing)))
+            return Knee(at=near, confidence=round(sharp * close, 2))
+    return NOWHERE
 
 
 _FEWEST = 4
@@ -100,13 +113,13 @@ def register_cliff(tiles: Sequence[tuple[int, float]]) -> Knee:
         beyond = max(rate for own, rate in tiles if own > need)
         found.append((inside / beyond, need))
     ratio = max(found)[0]
-    # Beyond the cliff everything is slow alike: the first need that shows most of it is the edge.
-    need = next(need for own, need in found if own - 1 >= MOST_OF_IT * (ratio - 1))
     if ratio < CLIFF:
         most = needs[-1]
         full = [size for size in REGISTER_FILES if size <= most + 1]
         return Knee(at=full[-1], confidence=0.5) if full else NOWHERE
-    size = next((size for size in REGISTER_FILES if size >= need), REGISTER_FILES[-1])
+    # Beyond the cliff everything is slow alike: the first need that shows most of it is the edge.
+    need = next(need for own, need in found if own - 1 >= MOST_OF_IT * (ratio - 1))
+    size = min(REGISTER_FILES, key=lambda size: abs(size - need))
     return Knee(at=size, confidence=round(min(1.0, (ratio - 1) / (2 * (CLIFF - 1))), 2))
 
 

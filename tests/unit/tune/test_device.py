@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tensorloom.errors import DocumentError
+from tensorloom.execute.microbench import LATENCY_KIB
 from tensorloom.tune.device import (
     NAMED,
     CpuFacts,
@@ -89,7 +90,7 @@ def test_keys_tell_apart_what_runs_other_kernels() -> None:
 
 # --- curves ---------------------------------------------------------------------------------------
 
-SIZES = [kib * 1024 for kib in (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256, 512, 1024, 2048)]
+SIZES = [1024 * kib for kib in LATENCY_KIB]
 
 
 def latency(size: int, l1: int, l2: int) -> float:
@@ -102,7 +103,16 @@ def latency(size: int, l1: int, l2: int) -> float:
 def test_caches_are_read_off_latencies(l1: int, l2: int) -> None:
     first, second = cache_knees([(size, latency(size, l1 << 10, l2 << 10)) for size in SIZES])
     assert (first.at, second.at) == (l1 << 10, l2 << 10)
-    assert first.confidence > 0.9
+    assert min(first.confidence, second.confidence) > 0.5
+
+
+def test_caches_are_read_off_a_real_curve() -> None:
+    """Zen 4 with a busy neighbour on the same core; its caches have 32 KiB and 1 MiB."""
+    times = {4: 1.17, 8: 1.16, 16: 1.19, 24: 1.72, 32: 3.54, 48: 4.42, 64: 4.6, 96: 4.65,
+             128: 4.75, 192: 4.04, 256: 4.05, 384: 4.7, 512: 5.62, 768: 7.19, 1024: 9.37,
+             1536: 12.36, 2048: 14.12, 3072: 16.11, 4096: 20.54, 8192: 25.23}  # fmt: skip
+    first, second = cache_knees([(1024 * kib, ns) for kib, ns in times.items()])
+    assert (first.at, second.at) == (32 << 10, 1 << 20)
 
 
 def test_one_busy_moment_is_no_cache() -> None:
