@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from tensorloom.kernels.program import Program
 
 __all__ = ["place_buffers"]
@@ -16,17 +18,29 @@ _ALIGNMENT = 64
 """A cache line; vectors never straddle two."""
 
 
-def place_buffers(program: Program) -> tuple[tuple[int, ...], int]:
+def place_buffers(
+    program: Program, groups: Collection[tuple[int, int]] = ()
+) -> tuple[tuple[int, ...], int]:
     """``(offsets, total)``: where each intermediate lies in the arena, and its size [bytes].
 
     Inputs and the result lie elsewhere; their offsets are 0. First fit in the order of the
     dispatches; a freed neighbour is merged, so a chain of equal tensors needs two places.
+
+    Args:
+        program: Whose buffers.
+        groups: Half-open ranges of dispatches that may be replayed once more from their start: what
+            was made before one and is read in it stays there until its end.
     """
+    ends = {last - 1 for _, last in groups}
+    inside = {place: first for first, last in groups for place in range(first, last)}
+    made: dict[int, int] = {}
+    waiting: list[int] = []
     offsets = [0] * len(program.buffers)
     free: list[tuple[int, int]] = []
     sizes: dict[int, int] = {}
     total = 0
-    for dispatch in program.dispatches:
+    for place, dispatch in enumerate(program.dispatches):
+        made[dispatch.out] = place
         if dispatch.out != program.result:
             wanted = program.buffers[dispatch.out].elements * ITEM_BYTES[program.dtype]
             wanted = -(-wanted // _ALIGNMENT) * _ALIGNMENT
@@ -37,7 +51,14 @@ def place_buffers(program: Program) -> tuple[tuple[int, ...], int]:
             offsets[dispatch.out] = at
             sizes[dispatch.out] = wanted
         for buffer in dispatch.frees:
-            _give_back(free, offsets[buffer], sizes[buffer])
+            if made[buffer] < inside.get(place, 0):
+                waiting.append(buffer)
+            else:
+                _give_back(free, offsets[buffer], sizes[buffer])
+        if place in ends:
+            for buffer in waiting:
+                _give_back(free, offsets[buffer], sizes[buffer])
+            waiting.clear()
     return tuple(offsets), total
 
 

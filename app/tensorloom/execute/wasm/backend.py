@@ -6,10 +6,9 @@ replayed as often as numbers change (``replay``).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from tensorloom.errors import DeviceMemoryError
 from tensorloom.execute.backend import no_pulse
@@ -17,12 +16,10 @@ from tensorloom.execute.quantities import bytes_text
 from tensorloom.execute.wasm.host import BrowserHost
 from tensorloom.execute.wasm.kernels import WasmKernels
 from tensorloom.execute.wasm.rates import TYPICAL_RATES, WasmRates, measured_rates
-from tensorloom.execute.wasm.replay import Prepared, Replay, Settled, settle
-from tensorloom.kernels.arena import place_buffers
-from tensorloom.kernels.wasm.records import record_sheet
+from tensorloom.execute.wasm.replay import Prepared, Replay, Settled, prepared, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,6 +36,25 @@ LIMIT_BYTES = 1 << 31
 
 _KEPT_PROGRAMS = 4
 """Programs whose records are kept, so that dragging a value prepares nothing anew."""
+
+
+_FUSED_FROM = 2
+"""The run from which on small steps are fused."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Kept:
+    """A program between its runs.
+
+    Args:
+        prepared: Its records; it keeps the program alive, so an equal ``id`` is the same program.
+        settled: What it has in the engine's memory, once it has run.
+        runs: How often it has.
+    """
+
+    prepared: Prepared
+    settled: Settled | None = None
+    runs: int = 0
 
 
 async def make() -> WasmBackend:
@@ -71,17 +87,27 @@ class WasmBackend:
         self.limit_bytes = limit_bytes
         self.rates = rates
         self._kernels = WasmKernels(host)
-        self._prepared: dict[int, Prepared] = {}
-        self._settled: dict[int, Settled] = {}
+        self._kept: dict[int, _Kept] = {}
 
     @property
     def detail(self) -> str:
         """The device in a few words."""
         return f"SIMD {'with' if self._kernels.relaxed else 'without'} fused multiply-add."
 
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What is kept between runs: programs, kernels in the table, bytes of engine memory."""
+        settled = [known.settled for known in self._kept.values() if known.settled is not None]
+        arrays = [array for one in settled for array in (one.descriptors, one.records, one.scanned)]
+        return {
+            "programs": len(self._kept),
+            "slots": self._kernels.n_slots,
+            "bytes": sum(array.nbytes for array in arrays),
+        }
+
     def predicted_ms(self, program: Program) -> float:
         """Expected duration [ms]."""
-        return self.rates.predict(program, self._prepare(program).sheet)
+        return self.rates.predict(program, self._known(program).prepared.sheet)
 
     async def measure(self, clock: Callable[[], float] = perf_counter) -> None:
         """Replace the typical rates by measured ones, in about 100 ms."""
@@ -90,7 +116,7 @@ class WasmBackend:
             return await self.run(program, arrays, no_pulse)
 
         def sheet_of(program: Program) -> RecordSheet:
-            return self._prepare(program).sheet
+            return self._known(program).prepared.sheet
 
         self.rates = await measured_rates(replay, sheet_of, clock)
 
@@ -98,9 +124,10 @@ class WasmBackend:
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
     ) -> RawResult:
         """The contracted network; see ``Backend.run``."""
-        prepared = self._prepare(program)
+        known = self._known(program)
         try:
-            replay = Replay(prepared, self._settle(prepared), self._kernels, arrays)
+            settled = self._settle(known)
+            replay = Replay(known.prepared, settled, self._kernels, arrays)
         except MemoryError as error:
             raise DeviceMemoryError(
                 "out-of-memory",
@@ -110,27 +137,29 @@ class WasmBackend:
             ) from error
         return await replay.result(pulse)
 
-    def _prepare(self, program: Program) -> Prepared:
-        known = self._prepared.get(id(program))
-        # The record keeps its program alive, so an equal id is the same program.
+    def _known(self, program: Program) -> _Kept:
+        """What is kept of a program, which is now the one used last."""
+        known = self._kept.pop(id(program), None)
         if known is None:
-            offsets, arena_bytes = place_buffers(program)
-            known = Prepared(
-                program=program,
-                sheet=record_sheet(program, relaxed=self._kernels.relaxed),
-                offsets=np.array([*offsets, 0], np.int64),
-                arena_bytes=arena_bytes,
-            )
-            self._prepared[id(program)] = known
-            if len(self._prepared) > _KEPT_PROGRAMS:
-                oldest = next(iter(self._prepared))
-                del self._prepared[oldest]
-                self._settled.pop(oldest, None)
+            relaxed = self._kernels.relaxed
+            known = _Kept(prepared=prepared(program, relaxed=relaxed, fused=False))
+        self._kept[id(program)] = known
+        if len(self._kept) > _KEPT_PROGRAMS:
+            dropped = self._kept.pop(next(iter(self._kept)))
+            self._kernels.release(dropped.prepared.sheet.kernels)
         return known
 
-    def _settle(self, prepared: Prepared) -> Settled:
-        known = self._settled.get(id(prepared.program))
-        if known is None:
-            known = settle(prepared, self._kernels)
-            self._settled[id(prepared.program)] = known
-        return known
+    def _settle(self, known: _Kept) -> Settled:
+        """The program in the engine's memory; its small steps fused when it runs again.
+
+        Most programs run once; making their groups would take longer than it saves.
+        """
+        known.runs += 1
+        if known.runs == _FUSED_FROM:
+            program, relaxed = known.prepared.program, self._kernels.relaxed
+            fused = prepared(program, relaxed=relaxed, fused=True)
+            if fused.steps:
+                known.prepared, known.settled = fused, None
+        if known.settled is None:
+            known.settled = settle(known.prepared, self._kernels)
+        return known.settled

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorloom.errors import UnsupportedKernel
+from tensorloom.kernels.wasm.fused import FusedKernel
 from tensorloom.kernels.wasm.layout import WORKSPACE_BYTES
 from tensorloom.kernels.wasm.modules import driver_for, module_for
 from tensorloom.kernels.wasm.probe import PROBE_SIZES, probe
 from tensorloom.kernels.wasm.records import address, check_of, record_sheet, settled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,7 +40,8 @@ class WasmKernels:
     def __init__(self, host: WasmHost) -> None:
         self.host = host
         self.relaxed = host.features.relaxed_simd
-        self._slots: dict[Kernel, int] = {}
+        self._slots: dict[Kernel | FusedKernel, int] = {}
+        self._free: list[int] = []
 
     @cached_property
     def driver(self) -> Driver:
@@ -65,7 +67,7 @@ class WasmKernels:
         """Where those are."""
         return {dtype: self.host.address(array) for dtype, array in self.one.items()}
 
-    def slot(self, kernel: Kernel) -> int:
+    def slot(self, kernel: Kernel | FusedKernel) -> int:
         """The kernel's place in the driver's table; compiled and tested at first use.
 
         Raises:
@@ -73,11 +75,23 @@ class WasmKernels:
         """
         if kernel not in self._slots:
             assert self.driver is not None  # its table must exist before a kernel enters it
-            slot = len(self._slots)
+            slot = self._free.pop() if self._free else len(self._slots)
             self.host.load(slot, module_for(kernel, self.host.features))
             self._slots[kernel] = slot
-            self._test(kernel)
+            if not isinstance(kernel, FusedKernel):
+                self._test(kernel)
         return self._slots[kernel]
+
+    def release(self, kernels: Iterable[Kernel | FusedKernel]) -> None:
+        """Gives back the slots of kernels that belong to one program; the shared ones stay."""
+        for kernel in kernels:
+            if isinstance(kernel, FusedKernel) and kernel in self._slots:
+                self._free.append(self._slots.pop(kernel))
+
+    @property
+    def n_slots(self) -> int:
+        """Kernels in the driver's table."""
+        return len(self._slots)
 
     def _test(self, kernel: Kernel) -> None:
         """Runs the kernel's probe; its numbers are small multiples of 1/8, so sums are exact."""
@@ -88,7 +102,7 @@ class WasmKernels:
         ]
         wanted = np.einsum(equation, *arrays).reshape(-1)
         if not np.array_equal(self.once(program, way, arrays), wanted):
-            del self._slots[kernel]
+            self._free.append(self._slots.pop(kernel))
             raise UnsupportedKernel(
                 "wasm-wrong-answer",
                 f"This browser engine computes the kernel {kernel.name} wrongly.",

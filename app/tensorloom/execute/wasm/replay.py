@@ -21,12 +21,20 @@ from tensorloom.execute.scaling import (
     scaled,
     shift_for,
 )
+from tensorloom.kernels.arena import place_buffers
 from tensorloom.kernels.slices import Slice, result_axes, slices_of
-from tensorloom.kernels.wasm.records import PIECE_CYCLES, address, settled
+from tensorloom.kernels.wasm.fused import fused_groups
+from tensorloom.kernels.wasm.records import (
+    PIECE_CYCLES,
+    address,
+    fill_table,
+    record_sheet,
+    settled,
+)
 from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,7 +44,7 @@ if TYPE_CHECKING:
     from tensorloom.kernels.wasm.records import RecordSheet
     from tensorloom.model.recipe import DType
 
-__all__ = ["Prepared", "Replay", "Settled", "settle"]
+__all__ = ["Prepared", "Replay", "Settled", "prepared", "settle"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +56,34 @@ class Prepared:
         sheet: Its records, for any address.
         offsets: Where its intermediates lie in the arena, and last 0 [bytes].
         arena_bytes: Size of the arena.
+        steps: Records of the steps of each fused group, by the group's record.
     """
 
     program: Program
     sheet: RecordSheet
     offsets: NDArray[np.int64]
     arena_bytes: int
+    steps: Mapping[int, tuple[int, int]]
+
+
+def prepared(program: Program, *, relaxed: bool, fused: bool) -> Prepared:
+    """The program with its records.
+
+    Args:
+        program: What to run.
+        relaxed: Whether kernels may use fused multiply-add.
+        fused: Whether small steps run as groups: quicker to run, longer to prepare.
+    """
+    groups = fused_groups(program) if fused else ()
+    offsets, arena_bytes = place_buffers(program, [(group.first, group.last) for group in groups])
+    sheet = record_sheet(program, relaxed=relaxed, groups=groups)
+    return Prepared(
+        program=program,
+        sheet=sheet,
+        offsets=np.array([*offsets, 0], np.int64),
+        arena_bytes=arena_bytes,
+        steps={record: (first, last) for record, first, last in sheet.fused},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +105,13 @@ class Settled:
     scanned_address: int
 
 
-def settle(prepared: Prepared, kernels: WasmKernels) -> Settled:
+def settle(known: Prepared, kernels: WasmKernels) -> Settled:
     """The program in the engine's memory, its kernels compiled.
 
     Raises:
         UnsupportedKernel: The engine cannot run one of them.
     """
-    host, program, sheet = kernels.host, prepared.program, prepared.sheet
+    host, program, sheet = kernels.host, known.program, known.sheet
     slots = [kernels.slot(kernel) for kernel in sheet.kernels]
     descriptors = host.placed(sheet.descriptors)
     words = settled(sheet, slots, host.address(descriptors), host.address(kernels.workspace))
@@ -104,13 +134,13 @@ class Replay:
 
     def __init__(
         self,
-        prepared: Prepared,
+        known: Prepared,
         kept: Settled,
         kernels: WasmKernels,
         arrays: Sequence[NDArray[Any]],
     ) -> None:
-        self.prepared = prepared
-        self.program = program = prepared.program
+        self.prepared = known
+        self.program = program = known.program
         self.kernels = kernels
         self.kept = kept
         self.limit = 2.0 ** SAFE_LOG2[program.dtype]
@@ -119,7 +149,7 @@ class Replay:
         self.places = [place(array) for array in self.inputs]
         self.taken: dict[int, int] = {}
         self.input_exponent = self._make_inputs_safe()
-        self.arena = kernels.host.empty(prepared.arena_bytes)
+        self.arena = kernels.host.empty(known.arena_bytes)
         elements = program.buffers[program.result].elements if program.dispatches else 0
         self.out = kernels.host.empty(elements * ITEM_BYTES[program.dtype]).view(program.dtype)
         self.addresses = self._addresses()
@@ -192,7 +222,7 @@ class Replay:
             starts = np.array([*piece.starts, 0], np.int64)
             addresses = addresses + starts * ITEM_BYTES[program.dtype]
         numbers = addresses.astype(np.uint32)
-        address(self.kept.records, sheet, numbers)
+        self._address(numbers)
         exponent = self.input_exponent
         before = self.done
         for number, (first, last) in enumerate(sheet.pieces):
@@ -203,8 +233,14 @@ class Replay:
                 self.since_pulse = 0.0
                 await pulse(self.done)
                 # Another run of this program may have used the records meanwhile.
-                address(self.kept.records, sheet, numbers)
+                self._address(numbers)
         return self.out, exponent
+
+    def _address(self, addresses: NDArray[np.uint32]) -> None:
+        """Tells records and fused groups where everything is."""
+        sheet = self.prepared.sheet
+        address(self.kept.records, sheet, addresses)
+        fill_table(self.kept.descriptors, sheet, addresses)
 
     def _piece(self, first: int, last: int) -> int:
         """Replays records; the exponents taken out on the way."""
@@ -214,7 +250,9 @@ class Replay:
                 self.kept.records_address, first, last, 1 / self.limit, self.limit
             )
             first = abs(reached)
-            if reached < 0:
+            if reached < 0 and first - 1 in self.prepared.steps:
+                exponent += self._piece(*self.prepared.steps[first - 1])
+            elif reached < 0:
                 exponent += self._rescaled(self.prepared.sheet.dispatches[first - 1])
         return exponent
 

@@ -12,7 +12,7 @@ from tensorloom.kernels.wasm.team import define_team
 if TYPE_CHECKING:
     from tensorloom.kernels.wasm.assembler import Expression, Function, Local
 
-__all__ = ["TABLE_SIZE", "driver_module"]
+__all__ = ["TABLE_SIZE", "define_outside", "driver_module"]
 
 TABLE_SIZE = 1024
 """Slots for kernels in the driver's table."""
@@ -34,7 +34,7 @@ def driver_module(*, team: bool = False) -> bytes:
     """
     module = Module()
     module.table("kernels", TABLE_SIZE)
-    outside = _define_outside(module)
+    outside = define_outside(module)
     signature = module.signature(("i32",))
     run = module.function("run", ("i32", "i32", "i32", "f64", "f64"), "i32")
     records, number, last, low, high = run.parameters
@@ -65,7 +65,7 @@ def driver_module(*, team: bool = False) -> bytes:
     return module.encode()
 
 
-def _define_outside(module: Module) -> Function:
+def define_outside(module: Module) -> Function:
     """A function ``(address, bytes, check, low, high)``: whether magnitudes left the range."""
     single = _define_absmax(module, Element("float32", relaxed=False))
     double = _define_absmax(module, Element("float64", relaxed=False))

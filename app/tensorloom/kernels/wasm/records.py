@@ -14,19 +14,29 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tensorloom.kernels.wasm.fused import STATUS_BYTES
 from tensorloom.kernels.wasm.layout import CHECK_DOUBLE, CHECK_SINGLE, RECORD_BYTES, RECORD_FIELDS
 from tensorloom.kernels.wasm.schedule import Kernel, Schedule, schedule
 from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from tensorloom.kernels.program import Dispatch, Program
+    from tensorloom.kernels.wasm.fused import FusedKernel, Group
     from tensorloom.model.recipe import DType
 
-__all__ = ["PIECE_CYCLES", "RecordSheet", "address", "check_of", "record_sheet", "settled"]
+__all__ = [
+    "PIECE_CYCLES",
+    "RecordSheet",
+    "address",
+    "check_of",
+    "fill_table",
+    "record_sheet",
+    "settled",
+]
 
 PIECE_CYCLES = 1 << 26
 """Largest piece of work between two chances to stop: about 20 ms."""
@@ -60,20 +70,30 @@ class RecordSheet:
         pieces: Half-open ranges of records to replay in one call.
         done: Multiply-adds done after each piece, within the slice.
         cycles: What the model expects of all records of a slice.
+        fused: ``(record, first, last)`` of each fused group: its record, and those of its steps,
+            which are replayed where the group left the safe range. They come after all pieces.
+        table: Where in ``descriptors`` the table of fused groups starts [words]: a status, then the
+            address of every buffer; ``None`` if there is none.
     """
 
     words: NDArray[np.uint32]
     operands: NDArray[np.intp]
     dispatches: tuple[int, ...]
-    kernels: tuple[Kernel, ...]
+    kernels: tuple[Kernel | FusedKernel, ...]
     descriptors: NDArray[np.uint32]
     pieces: tuple[tuple[int, int], ...]
     done: tuple[int, ...]
     cycles: float
+    fused: tuple[tuple[int, int, int], ...] = ()
+    table: int | None = None
 
 
 def record_sheet(
-    program: Program, *, relaxed: bool, plans: Sequence[Schedule] | None = None
+    program: Program,
+    *,
+    relaxed: bool,
+    plans: Sequence[Schedule] | None = None,
+    groups: Sequence[Group] = (),
 ) -> RecordSheet:
     """The records of a program.
 
@@ -81,6 +101,7 @@ def record_sheet(
         program: What to run.
         relaxed: Whether kernels may use fused multiply-add.
         plans: How to run each kernel; by default the cheapest way.
+        groups: Steps that run as one kernel, from ``fused_groups``.
     """
     if plans is None:
         plans = [_schedule(spec, relaxed=relaxed) for spec in program.kernels]
@@ -89,13 +110,22 @@ def record_sheet(
     for plan in plans:
         starts.append(4 * len(words))
         words += plan.descriptor
-    kernels = tuple(dict.fromkeys(plan.kernel for plan in plans))
-    records = [
-        record
-        for number in range(len(program.dispatches))
-        for record in _records(program, number, plans, (kernels, starts))
+    table = None
+    if groups:
+        words += [0] * (len(words) % 2)
+        table = len(words)
+        words += [0] * (STATUS_BYTES // 4 + len(program.buffers))
+    every: list[Kernel | FusedKernel] = [
+        *(plan.kernel for plan in plans),
+        *(group.kernel for group in groups),
     ]
+    kernels = tuple(dict.fromkeys(every))
+    maker = _Maker(
+        program=program, plans=plans, numbers={k: i for i, k in enumerate(kernels)}, starts=starts
+    )
+    records, apart, fused = maker.sheet(groups, table)
     pieces, done = _pieces(records)
+    records += apart
     return RecordSheet(
         words=np.array([record.words for record in records], np.uint32).reshape(-1, _WORDS),
         operands=np.array([record.operands for record in records], np.intp).reshape(-1, 3),
@@ -104,7 +134,9 @@ def record_sheet(
         descriptors=np.array(words, np.int64).astype(np.uint32),
         pieces=pieces,
         done=done,
-        cycles=sum(record.cycles for record in records),
+        cycles=sum(record.cycles for record in records[: pieces[-1][1] if pieces else 0]),
+        fused=fused,
+        table=table,
     )
 
 
@@ -118,32 +150,80 @@ class _Record(NamedTuple):
     cycles: float
 
 
-def _records(
-    program: Program,
-    number: int,
-    plans: Sequence[Schedule],
-    known: tuple[tuple[Kernel, ...], list[int]],
-) -> Iterator[_Record]:
-    """The records of one kernel call; the last one has its magnitudes looked at."""
-    kernels, starts = known
-    dispatch = program.dispatches[number]
-    plan = plans[dispatch.kernel]
-    operands = _operands(program, dispatch, plan)
-    cycles = _cycles(program, dispatch, plan)
-    blocks = list(_blocks(plan.extents, cycles))
-    share, rest = divmod(program.kernels[dispatch.kernel].mul_adds, len(blocks))
-    for block in blocks:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Maker:
+    """Makes the records of a program.
+
+    Args:
+        program: What to run.
+        plans: How to run each kernel.
+        numbers: Number of each kernel.
+        starts: Where the descriptor of each plan starts [bytes].
+    """
+
+    program: Program
+    plans: Sequence[Schedule]
+    numbers: Mapping[Kernel | FusedKernel, int]
+    starts: Sequence[int]
+
+    def sheet(
+        self, groups: Sequence[Group], table: int | None
+    ) -> tuple[list[_Record], list[_Record], tuple[tuple[int, int, int], ...]]:
+        """Records to replay, those of the steps of fused groups, and where those belong."""
+        records: list[_Record] = []
+        apart: list[_Record] = []
+        places: list[tuple[int, int, int]] = []
+        done = 0
+        for group in groups:
+            records += self._steps(done, group.first)
+            steps = self._steps(group.first, group.last)
+            places.append((len(records), len(apart), len(apart) + len(steps)))
+            records.append(self._fused(group, steps, table or 0))
+            apart += steps
+            done = group.last
+        records += self._steps(done, len(self.program.dispatches))
+        after = len(records)
+        return records, apart, tuple((n, after + a, after + b) for n, a, b in places)
+
+    def _steps(self, first: int, last: int) -> list[_Record]:
+        return [record for number in range(first, last) for record in self._of(number)]
+
+    def _fused(self, group: Group, steps: Sequence[_Record], table: int) -> _Record:
+        """The record of a group; its result is the status in the table, see ``address``."""
         words = [0] * _WORDS
-        words[_COLUMN["slot"]] = kernels.index(plan.kernel)
-        words[_COLUMN["descriptor"]] = starts[dispatch.kernel]
-        words[_RANGES] = block
-        if block is blocks[-1]:
-            elements = program.buffers[dispatch.out].elements
-            words[_COLUMN["check"]] = check_of(program.dtype)
-            words[_COLUMN["check_bytes"]] = elements * ITEM_BYTES[program.dtype]
-        # The first piece takes the rest, so that all together are the kernel exactly.
-        work = share + rest * (block is blocks[0])
-        yield _Record(words, operands, number, work, cycles / len(blocks))
+        words[_COLUMN["slot"]] = self.numbers[group.kernel]
+        words[_COLUMN["descriptor"]] = 4 * table
+        words[_COLUMN["check"]] = CHECK_DOUBLE
+        words[_COLUMN["check_bytes"]] = STATUS_BYTES
+        mul_adds = sum(step.mul_adds for step in steps)
+        cycles = RECORD_CYCLES + sum(_STEP_CYCLES + 1.5 * step.mul_adds for step in steps)
+        return _Record(words, (0, 0, 0), group.last - 1, mul_adds, cycles)
+
+    def _of(self, number: int) -> Iterator[_Record]:
+        """The records of one kernel call; the last one has its magnitudes looked at."""
+        program = self.program
+        dispatch = program.dispatches[number]
+        plan = self.plans[dispatch.kernel]
+        operands = _operands(program, dispatch, plan)
+        cycles = _cycles(program, dispatch, plan)
+        blocks = list(_blocks(plan.extents, cycles, plan.grain))
+        share, rest = divmod(program.kernels[dispatch.kernel].mul_adds, len(blocks))
+        for block in blocks:
+            words = [0] * _WORDS
+            words[_COLUMN["slot"]] = self.numbers[plan.kernel]
+            words[_COLUMN["descriptor"]] = self.starts[dispatch.kernel]
+            words[_RANGES] = block
+            if block is blocks[-1]:
+                elements = program.buffers[dispatch.out].elements
+                words[_COLUMN["check"]] = check_of(program.dtype)
+                words[_COLUMN["check_bytes"]] = elements * ITEM_BYTES[program.dtype]
+            # The first piece takes the rest, so that all together are the kernel exactly.
+            work = share + rest * (block is blocks[0])
+            yield _Record(words, operands, number, work, cycles / len(blocks))
+
+
+_STEP_CYCLES = 20
+"""What a step of a fused group costs beyond its products."""
 
 
 def settled(
@@ -167,6 +247,17 @@ def settled(
 def address(words: NDArray[np.uint32], sheet: RecordSheet, addresses: NDArray[np.uint32]) -> None:
     """Writes the operands' addresses into records: one per buffer, and last the constant 1."""
     words[:, _OPERANDS] = addresses[sheet.operands]
+    for record, _, _ in sheet.fused:
+        words[record, _COLUMN["out"]] = words[record, _COLUMN["descriptor"]]
+
+
+def fill_table(
+    descriptors: NDArray[np.uint32], sheet: RecordSheet, addresses: NDArray[np.uint32]
+) -> None:
+    """Writes the buffers' addresses into the table of fused groups, where there is one."""
+    if sheet.table is not None:
+        start = sheet.table + STATUS_BYTES // 4
+        descriptors[start : start + len(addresses) - 1] = addresses[:-1]
 
 
 def check_of(dtype: DType) -> int:
@@ -190,7 +281,7 @@ def _cycles(program: Program, dispatch: Dispatch, plan: Schedule) -> float:
     return max(plan.cycles, traffic / _BYTES_PER_CYCLE) + looked + RECORD_CYCLES
 
 
-def _blocks(extents: tuple[int, int, int], cycles: float) -> Iterator[list[int]]:
+def _blocks(extents: tuple[int, int, int], cycles: float, grain: int) -> Iterator[list[int]]:
     """Ranges ``start, stop`` of batch, rows and columns that cover a kernel piece by piece."""
     cuts = [1, 1, 1]
     wanted = ceil(cycles / PIECE_CYCLES)
@@ -198,21 +289,20 @@ def _blocks(extents: tuple[int, int, int], cycles: float) -> Iterator[list[int]]
     while cuts[0] * cuts[1] * cuts[2] < wanted:
         # Near-square blocks: packing is repeated for every block, its share stays least.
         axis = 1 if extents[1] // cuts[1] >= extents[2] // cuts[2] else 2
-        if extents[axis] // cuts[axis] < 2 * _SMALLEST_CUT:
+        if extents[axis] // cuts[axis] < 2 * grain:
             break
         cuts[axis] += 1
-    for block in product(*(_cut(size, parts) for size, parts in zip(extents, cuts, strict=True))):
+    for block in product(
+        *(_cut(size, parts, grain) for size, parts in zip(extents, cuts, strict=True))
+    ):
         yield [edge for ends in block for edge in ends]
 
 
-_SMALLEST_CUT = 48
-
-
-def _cut(size: int, parts: int) -> list[tuple[int, int]]:
+def _cut(size: int, parts: int, grain: int) -> list[tuple[int, int]]:
     """Half-open ranges; inner edges fall on multiples of whole tiles where that makes sense."""
     step = -(-size // parts)
-    if parts > 1 and step > _SMALLEST_CUT:
-        step = -(-step // _SMALLEST_CUT) * _SMALLEST_CUT
+    if parts > 1 and step > grain:
+        step = -(-step // grain) * grain
     return [(start, min(start + step, size)) for start in range(0, size, step)]
 
 
