@@ -19,6 +19,7 @@ ENTRIES = {
     "boot": "app/tensorloom/view/page/boot.ts",
     "editor": "app/tensorloom/view/editor/index.tsx",
     "fetch.worker": "workers/browser/fetch.worker.ts",
+    "helper.worker": "workers/browser/engine/helper.worker.ts",
     "python.worker": "workers/browser/python.worker.ts",
     "search.worker": "workers/browser/search.worker.ts",
 }

@@ -8,6 +8,7 @@
 
 import { unpack } from "./archive.ts";
 import { createGpuExecutor } from "./webgpu.ts";
+import { engineBridge } from "./engine/bridge.ts";
 import { engineFeatures } from "./features.ts";
 import { fetchOne } from "./fetching.ts";
 import { fetchBeside } from "./fetchingBeside.ts";
@@ -58,6 +59,7 @@ function registerPageModule(python: Pyodide, base: string, build: BuildRecord, f
     instantiate: (bytes: Uint8Array, imports: WebAssembly.Imports) =>
       new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), imports),
     gpu: createGpuExecutor(),
+    engine: engineBridge(base, build),
     search: searchControl(base, build),
     loadPackage: async (name: string) => {
       unpack(python.FS, await fetchOne(new URL(`${build.python}${name}.bin.gz`, base)), SITE_PACKAGES);

@@ -228,7 +228,7 @@ class Executor {
 }
 
 /** A Python buffer's bytes for the length of one synchronous step. */
-function withBytes(buffer: PyProxy, use: (view: Uint8Array) => void): void {
+export function withBytes(buffer: PyProxy, use: (view: Uint8Array) => void): void {
   const held = buffer.getBuffer("u8");
   try {
     const { data } = held;

@@ -17,6 +17,7 @@ from tensorloom.formats.opened import Opened
 from tensorloom.model.commands import SetArray, SetDimension, SetDType, apply_all
 from tensorloom.model.document import check_dtype
 from tensorloom.model.stored_array import StoredArray
+from tensorloom.view.bench import bench
 from tensorloom.view.records import result_json
 from tensorloom.view.workbench import sessions
 
@@ -38,7 +39,7 @@ async def call(method: str, arguments: str, buffers: Sequence[Any]) -> Answer:
     """``(succeeded, JSON text, arrays of bytes)`` of a call.
 
     Args:
-        method: ``open`` or ``run``.
+        method: ``open``, ``run`` or ``bench``.
         arguments: JSON object.
         buffers: Bytes of the arrays it speaks of, as JavaScript typed arrays or Python buffers.
     """
@@ -76,6 +77,11 @@ async def _run(session: Session, given: dict[str, Any], _buffers: Sequence[Any])
         record["norm"] = None
     flat: NDArray[Any] = np.ascontiguousarray(result.value).reshape(-1)
     return True, json.dumps(record, allow_nan=False), [flat.view(np.uint8)]
+
+
+async def _bench(_session: Session, given: dict[str, Any], buffers: Sequence[Any]) -> Answer:
+    record = await bench(given, [_bytes(buffer) for buffer in buffers])
+    return True, json.dumps(record, allow_nan=False), []
 
 
 def _bytes(buffer: Any) -> bytes:  # noqa: ANN401  # a JavaScript typed array has no Python type
@@ -139,4 +145,5 @@ def _widest(dtypes: list[str]) -> str | None:
 _METHODS: dict[str, Callable[[Session, dict[str, Any], Sequence[Any]], Awaitable[Answer]]] = {
     "open": _open,
     "run": _run,
+    "bench": _bench,
 }

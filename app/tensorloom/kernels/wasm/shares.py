@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tensorloom.kernels.program import Program
+    from tensorloom.kernels.program import KernelSpec, Program
+    from tensorloom.kernels.wasm.fused import FusedKernel
     from tensorloom.kernels.wasm.records import RecordSheet
+    from tensorloom.kernels.wasm.schedule import Kernel
 
 __all__ = ["FLOP_PER_THREAD", "Group", "Shares", "alone", "shared_out"]
 
@@ -118,12 +120,14 @@ def shared_out(sheet: RecordSheet, program: Program, threads: int) -> Shares:
         rows.done += kernel.mul_adds
         cuts = (1, 1, 1)
         if hands > 1:
+            way = sheet.kernels[int(sheet.words[found.start, _COLUMN["slot"]])]
             spans = _spans(sheet.words[found])
-            cuts = _cuts([stop - start for start, stop in spans], kernel.extents[3], flop, hands)
+            call = _Call.of(kernel, way, [stop - start for start, stop in spans])
+            cuts = _cuts(call, flop, hands)
         if cuts == (1, 1, 1):
             rows.add_alone(sheet, found)
         else:
-            blocks = list(product(*map(_cut, spans, cuts, _GRAINS)))
+            blocks = list(product(*map(_cut, spans, cuts, call.grains)))
             rows.add_shared(sheet, found, blocks, at_once=_at_once(flop / len(blocks), hands))
     return rows.shares()
 
@@ -143,35 +147,63 @@ def _spans(words: NDArray[np.uint32]) -> list[tuple[int, int]]:
     return [(int(ranges[:, axis].min()), int(ranges[:, axis + 1].max())) for axis in range(0, 6, 2)]
 
 
-def _cuts(sizes: Sequence[int], depth: int, flop: int, hands: int) -> tuple[int, int, int]:
+class _Call(NamedTuple):
+    """A kernel call as something to be cut.
+
+    Args:
+        sizes: Of its batch, rows and columns, in whatever the kernel counts them.
+        units: Positions in each of those.
+        grains: Cuts fall on multiples of these.
+        depth: Summed positions.
+    """
+
+    sizes: Sequence[int]
+    units: tuple[float, float, float]
+    grains: tuple[int, int, int]
+    depth: int
+
+    @classmethod
+    def of(cls, spec: KernelSpec, way: Kernel | FusedKernel, sizes: Sequence[int]) -> _Call:
+        _, m, n, k = spec.extents
+        candidate = getattr(way, "candidate", None)
+        if candidate is None:
+            return cls(sizes, (1.0, 1.0, 1.0), _GRAINS, k)
+        # Kernels generated for a shape count whole tiles.
+        rows, columns = (n, m) if candidate.turned else (m, n)
+        return cls(sizes, (1.0, rows / sizes[1], columns / sizes[2]), (1, 1, 1), k)
+
+    def cost(self, cuts: Sequence[int], hands: int) -> float:
+        """What the busiest thread does, in multiply-adds."""
+        batch, rows, columns = (
+            min(size, ceil(ceil(size / parts) / grain) * grain) * unit
+            for size, parts, grain, unit in zip(
+                self.sizes, cuts, self.grains, self.units, strict=True
+            )
+        )
+        turns = ceil(cuts[0] * cuts[1] * cuts[2] / hands)
+        work = batch * self.depth * (rows * columns + _PACKING * (rows + columns))
+        return turns * (work + _TASK)
+
+
+def _cuts(call: _Call, flop: int, hands: int) -> tuple[int, int, int]:
     """Into how many parts batch, rows and columns are cut; all 1 where nothing is won."""
     least = ceil(flop / (_PIECE_FLOP * hands)) * hands
     most = max(4 * hands, least)
     options = [
         [parts for parts in range(1, most + 1) if (parts - 1) * grain < size]
-        for size, grain in zip(sizes, _GRAINS, strict=True)
+        for size, grain in zip(call.sizes, call.grains, strict=True)
     ]
     costs = {
-        (batch, rows, columns): _cost(sizes, (batch, rows, columns), depth, hands)
+        (batch, rows, columns): call.cost((batch, rows, columns), hands)
         for batch, rows, columns in product(*options)
         if least <= batch * rows * columns <= most
     }
     if least <= hands:
-        costs[1, 1, 1] = _cost(sizes, (1, 1, 1), depth, 1)
+        costs[1, 1, 1] = call.cost((1, 1, 1), 1)
     # Of cuts that cost nearly the same the finest: who is held up then holds up less.
     cheap = _NEARLY * min(costs.values(), default=0.0)
     near = (cuts for cuts, cost in costs.items() if cost <= cheap)
     return max(near, key=lambda cuts: cuts[0] * cuts[1] * cuts[2], default=(1, 1, 1))
-
-
-def _cost(sizes: Sequence[int], cuts: Sequence[int], depth: int, hands: int) -> float:
-    """What the busiest thread does, in multiply-adds."""
-    batch, rows, columns = (
-        min(size, ceil(ceil(size / parts) / grain) * grain)
-        for size, parts, grain in zip(sizes, cuts, _GRAINS, strict=True)
-    )
-    turns = ceil(cuts[0] * cuts[1] * cuts[2] / hands)
-    return turns * (batch * depth * (rows * columns + _PACKING * (rows + columns)) + _TASK)
 
 
 def _cut(span: tuple[int, int], parts: int, grain: int) -> list[tuple[int, int]]:

@@ -48,12 +48,40 @@ export interface RunResult {
   notes: string[];
 }
 
+export interface BenchOptions {
+  backend?: Backend;
+  /** Threads at most; more than one only where the page is isolated. */
+  threads?: number;
+  /** How long the windows last together at least [ms]. */
+  minMs?: number;
+  /** Addresses of raw little-endian arrays in C order, complex interleaved; random numbers if absent. */
+  inputs?: string[];
+  /** Address of the right answer, in the same form and type. */
+  expect?: string;
+}
+
+export interface BenchResult {
+  /** 2 FLOP per multiply-add, 8 if complex. */
+  gflops: number;
+  ms: number;
+  /** max|C - expect| / max|expect|; null where a number left the range. */
+  maxErr: number | null;
+  kernel: string;
+  tuneMs: number;
+  backend: Exclude<Backend, "auto">;
+  threads: number;
+  /** What `maxErr` was measured against. */
+  reference: string;
+  mulAdds: number;
+}
+
 export interface TensorloomApi {
   ready: Promise<void>;
   open(options: OpenOptions): Promise<DocumentJson>;
   document(): DocumentJson;
   link(): Promise<string>;
   run(options?: { backend?: Backend; dtype?: DType }): Promise<RunResult>;
+  bench(equation: string, shapes: number[][], dtype?: DType, options?: BenchOptions): Promise<BenchResult>;
 }
 
 const IS_SINGLE: Record<DType, boolean> = { float32: true, complex64: true, float64: false, complex128: false };
@@ -114,7 +142,25 @@ export function createApi(python: PythonCalls, store: () => EditorStore | undefi
       const bytes = buffers[0] ?? new ArrayBuffer(0);
       return { value: IS_SINGLE[result.dtype] ? new Float32Array(bytes) : new Float64Array(bytes), ...result };
     },
+    async bench(equation, shapes, dtype = "float32", options = {}) {
+      const { backend = "auto", threads = 1, minMs = 200, inputs, expect } = options;
+      if (inputs && inputs.length !== shapes.length)
+        throw refused("wrong-arrays", `There are ${inputs.length} inputs for ${shapes.length} shapes.`, "Give one address per operand, or none.");
+      const given = (inputs ?? []).map((address, place) => fetched(address, `Input ${place}`));
+      const files = await Promise.all(expect === undefined ? given : [...given, fetched(expect, "The expected result")]);
+      const asked = { equation, shapes, dtype, backend, threads, minMs, inputs: inputs !== undefined, expect: expect !== undefined };
+      return JSON.parse((await python.call("bench", asked, files)).text) as BenchResult;
+    },
   };
+}
+
+/** The bytes at an address. */
+async function fetched(address: string, what: string): Promise<ArrayBuffer> {
+  const response = await fetch(new URL(address, document.baseURI)).catch((error: unknown) => {
+    throw refused("not-fetched", `${what} could not be fetched from ${address}: ${String(error)}`, "Serve it from the page's own address.");
+  });
+  if (!response.ok) throw refused("not-fetched", `${what} could not be fetched from ${address}: ${response.status}`, "Check the address.");
+  return response.arrayBuffer();
 }
 
 /** Resolves when the workbench is drawn and Python has answered its first message. */

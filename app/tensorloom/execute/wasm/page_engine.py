@@ -1,0 +1,113 @@
+"""The page's own engine (``workers/browser/engine``) as Python sees it.
+
+It replays compiled programs in a memory of its own, where threads may share it; arrays are copied
+in and out, and what it times contains no Python.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorloom.kernels.wasm.compiled import encode
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tensorloom.kernels.wasm.compiled import Compiled
+
+__all__ = ["LoadedProgram", "Measured", "PageEngine"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """How long a run takes.
+
+    Args:
+        ms: Median over the windows [ms].
+        best_ms: The best window [ms].
+        windows: How many there were.
+    """
+
+    ms: float
+    best_ms: float
+    windows: int
+
+    @classmethod
+    def read(cls, text: str) -> Measured:
+        """From the engine's JSON."""
+        found = json.loads(text)
+        return cls(ms=found["ms"], best_ms=found["bestMs"], windows=found["windows"])
+
+
+class PageEngine:
+    """The engine of this worker; it exists in the browser only."""
+
+    def __init__(self) -> None:
+        self._engine: Any = import_module("tensorloom_page").engine
+
+    @property
+    def most_threads(self) -> int:
+        """Threads there may be; 1 where the page is not isolated."""
+        return int(self._engine.mostThreads)
+
+    async def load(self, compiled: Compiled) -> LoadedProgram:
+        """The program in the engine's memory; its helpers are started."""
+        return LoadedProgram(
+            self._engine, int(await self._engine.open(encode([compiled]))), compiled
+        )
+
+    def measure(self, compiled: Compiled, *, min_ms: float, warmup_ms: float) -> Measured:
+        """How long a program for one thread takes, on made-up numbers."""
+        return Measured.read(self._engine.measure(encode([compiled]), min_ms, warmup_ms))
+
+    def counters(self) -> dict[str, Any]:
+        """Programs loaded, and bytes held."""
+        found: dict[str, Any] = json.loads(self._engine.counters())
+        return found
+
+
+class LoadedProgram:
+    """A program in the engine's memory, until it is released.
+
+    Args:
+        engine: The JavaScript object.
+        number: The program's number there.
+        compiled: What it is.
+    """
+
+    def __init__(self, engine: Any, number: int, compiled: Compiled) -> None:  # noqa: ANN401 - a JavaScript object
+        self._engine = engine
+        self._number = number
+        self.compiled = compiled
+
+    def write(self, number: int, array: NDArray[Any]) -> None:
+        """Gives an input its numbers."""
+        flat = np.ascontiguousarray(array, self.compiled.dtype).reshape(-1)
+        self._engine.write(self._number, number, flat.view(np.uint8))
+
+    def run(self) -> None:
+        """Contracts."""
+        self._engine.run(self._number)
+
+    def step(self) -> int:
+        """Runs the next part: the multiply-adds done so far, or -1 after the last."""
+        return int(self._engine.step(self._number))
+
+    def time(self, *, min_ms: float, warmup_ms: float = 300) -> Measured:
+        """How long a run takes."""
+        return Measured.read(self._engine.time(self._number, min_ms, warmup_ms))
+
+    def read(self) -> tuple[NDArray[Any], float]:
+        """The last result, and the power of ten that belongs to it."""
+        value = np.empty(self.compiled.shape, self.compiled.dtype)
+        scale = self._engine.read(self._number, value.reshape(-1).view(np.uint8))
+        return value, float(scale)
+
+    def release(self) -> None:
+        """Gives its memory back."""
+        self._engine.release(self._number)

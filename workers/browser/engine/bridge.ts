@@ -1,0 +1,136 @@
+/**
+ * The engine for Python, importable there as `tensorloom_page.engine`; also what `bench` times.
+ *
+ * Programs are known by numbers. One engine for each number of threads, made when first asked for;
+ * bytes come as Python buffers or typed arrays and are copied once, into the engine's memory.
+ */
+
+import type { BuildRecord } from "../messages.ts";
+import type { PyProxy } from "../pyodide.d.ts";
+import { withBytes } from "../webgpu.ts";
+import { type Compiled, readCompiled } from "./compiledFile.ts";
+import { type Runtime, startEngine, startTeam } from "./engine.ts";
+import { measure } from "./measure.ts";
+import type { LoadedProgram } from "./program.ts";
+
+export interface EngineBridge {
+  /** Threads that an engine may have here; 1 where the page is not isolated. */
+  readonly mostThreads: number;
+  /** Loads the first program of a compiled file; for more than one thread its helpers start. */
+  open(file: PyProxy | Uint8Array): Promise<number>;
+  write(program: number, input: number, bytes: PyProxy | Uint8Array): void;
+  run(program: number): void;
+  /** Runs the next part; the multiply-adds done so far, or -1 after the last. */
+  step(program: number): number;
+  /** Copies the last result into a Python buffer; the power of ten that belongs to it. */
+  read(program: number, out: PyProxy): number;
+  /** JSON: median and best duration [ms] and number of windows. */
+  time(program: number, minMs: number, warmupMs: number): string;
+  release(program: number): void;
+  /** A compiled file's first program on one thread with made-up numbers: what `time` gives. */
+  measure(file: PyProxy | Uint8Array, minMs: number, warmupMs: number): string;
+  /** JSON, by number of threads. */
+  counters(): string;
+}
+
+type Bytes = PyProxy | Uint8Array;
+
+/** More threads than this were never measured. */
+const MOST_THREADS = 8;
+
+export function engineBridge(base: string, build: BuildRecord): EngineBridge {
+  const engines = new Map<number, Promise<Runtime>>();
+  let single: Runtime | null = null;
+  const programs = new Map<number, LoadedProgram>();
+  const stepping = new Map<number, Generator<number, void>>();
+  let next = 1;
+  const makeWorker = () => new Worker(new URL(`${build.app}helper.worker.js`, base), { type: "module" });
+  const one = (compiled: Compiled) => (single ??= startEngine(compiled));
+
+  const team = (compiled: Compiled): Promise<Runtime> => {
+    const known = engines.get(compiled.threads);
+    if (known) return known;
+    const made = startTeam(compiled, compiled.threads, makeWorker);
+    engines.set(compiled.threads, made);
+    made.catch(() => engines.delete(compiled.threads));
+    return made;
+  };
+  const loaded = (program: number): LoadedProgram => {
+    const found = programs.get(program);
+    if (!found) throw new Error(`No program ${program} is loaded.`);
+    return found;
+  };
+
+  return {
+    mostThreads: globalThis.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1,
+    async open(file) {
+      const compiled = firstOf(file);
+      const engine = compiled.threads > 1 ? await team(compiled) : one(compiled);
+      programs.set(next, engine.load(compiled));
+      return next++;
+    },
+    write: (program, input, bytes) => seen(bytes, (view) => loaded(program).write(input, view)),
+    run: (program) => loaded(program).run(),
+    step(program) {
+      let steps = stepping.get(program);
+      if (!steps) stepping.set(program, (steps = loaded(program).steps()));
+      const found = steps.next();
+      if (found.done) stepping.delete(program);
+      return found.done ? -1 : found.value;
+    },
+    read(program, out) {
+      const { bytes, log10Scale } = loaded(program).result();
+      withBytes(out, (view) => view.set(bytes));
+      return log10Scale;
+    },
+    time(program, minMs, warmupMs) {
+      const found = loaded(program);
+      return JSON.stringify(measure(() => found.run(), minMs, warmupMs));
+    },
+    release(program) {
+      programs.get(program)?.release();
+      programs.delete(program);
+      stepping.delete(program);
+    },
+    measure(file, minMs, warmupMs) {
+      const compiled = firstOf(file);
+      const program = one(compiled).load(compiled);
+      try {
+        for (let input = 0; input < compiled.inputs; input += 1) program.write(input, madeUp(compiled, input));
+        return JSON.stringify(measure(() => program.run(), minMs, warmupMs));
+      } finally {
+        program.release();
+      }
+    },
+    counters: () => JSON.stringify({ programs: programs.size, engine: single?.counters() ?? null }),
+  };
+}
+
+function firstOf(file: Bytes): Compiled {
+  // Compiled here a moment ago, so its hash needs no look.
+  const [compiled] = seen(file, (view) => readCompiled(view.slice())).programs;
+  if (!compiled) throw new Error("This file holds no program.");
+  return compiled;
+}
+
+function seen<T>(bytes: Bytes, use: (view: Uint8Array) => T): T {
+  if (bytes instanceof Uint8Array) return use(bytes);
+  let found: { value: T } | null = null;
+  withBytes(bytes, (view) => {
+    found = { value: use(view) };
+  });
+  return (found as unknown as { value: T }).value;
+}
+
+/** Numbers between -1 and 1, so that sums neither grow nor vanish. */
+function madeUp(compiled: Compiled, input: number): Uint8Array {
+  const bytes = (compiled.elements[input] ?? 0) * compiled.itemBytes;
+  const single = compiled.dtype === "float32" || compiled.dtype === "complex64";
+  const made = single ? new Float32Array(bytes / 4) : new Float64Array(bytes / 8);
+  let state = 12345 + input;
+  for (let place = 0; place < made.length; place += 1) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    made[place] = state / 2 ** 31 - 1;
+  }
+  return new Uint8Array(made.buffer);
+}
