@@ -31,6 +31,11 @@ def test_lengths_add_up() -> None:
     assert length_bound(lower(dot(5), "complex64")) == 2 * U32 * (2 + 5 + 1)
 
 
+def test_long_sums_are_made_in_blocks() -> None:
+    lengths = length_bound(lower(dot(256 + 64), "float64")) / U64
+    assert lengths == 2 + 256 + 64 // 32 + 1
+
+
 def test_nothing_is_lost_without_negative_numbers() -> None:
     assert bound([1e-9, 1, 1e9], [1, 5, 0.1]) == SAFETY * U64 * (2 + 3 + 1)
 

@@ -1,0 +1,81 @@
+"""How far rounding has moved a result, measured: the same network again, rounded differently.
+
+Each tensor is multiplied by a factor of its own, so every product and every sum rounds another way,
+while the exact result changes by the product of all factors, a known number. What the results then
+differ by is rounding: an error as large as the first run's, whatever cancels on the way.
+
+    bound = CAUTION * largest difference of TRIALS runs + bound where nothing cancels
+
+The second term covers roundings that agree in all runs. A trial misses a scalar's error by more
+than a factor CAUTION when two numbers of nearly normal distribution come that close: 1 in 100;
+three at once, 1 in a million.
+"""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from math import frexp, isfinite, ldexp, prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorloom.execute.casting import cast_arrays
+from tensorloom.execute.scaling import finished
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from numpy.typing import NDArray
+
+    from tensorloom.execute.backend import RawResult
+    from tensorloom.kernels.program import Program
+
+    Replay = Callable[[Sequence[NDArray[Any]]], Coroutine[Any, Any, RawResult]]
+
+__all__ = ["CAUTION", "TRIALS", "largest_difference"]
+
+CAUTION = 30.0
+TRIALS = 3
+
+_STEPS = 1 << 10
+"""Factors are odd numbers of 1/1024 between 1 and 2: exact in every type."""
+
+
+async def largest_difference(
+    program: Program, given: Sequence[NDArray[Any]], first: RawResult, replay: Replay
+) -> float:
+    """The largest |difference| between a result and its repetitions, over the largest |result|.
+
+    Args:
+        program: What was run; its hash seeds the factors.
+        given: The inputs before they were cast.
+        first: What came out.
+        replay: Runs the program on other arrays.
+    """
+    largest = float(np.abs(first.value).max())
+    if largest == 0 or not isfinite(largest):
+        return 1.0
+    draw = random.Random(len(given) + program.mul_adds)  # noqa: S311  # not for secrets
+    worst = 0.0
+    for _ in range(TRIALS):
+        factors = [_STEPS + 2 * draw.randrange(_STEPS // 2) + 1 for _ in given]
+        arrays = [array * (factor / _STEPS) for array, factor in zip(given, factors, strict=True)]
+        cast, exponent = cast_arrays(arrays, program.dtype)
+        raw = await replay(cast)
+        raw = finished(raw.value, exponent, program.dtype, log10_scale=raw.log10_scale)
+        again = _unscaled(raw, prod(factors), len(factors), first.log10_scale)
+        difference = float(np.abs(again - first.value).max()) / largest
+        worst = max(worst, difference if isfinite(difference) else 1.0)
+    return worst
+
+
+def _unscaled(raw: RawResult, product: int, n: int, log10_scale: float) -> NDArray[Any]:
+    """The repetition without its factors, at the scale of the first result."""
+    factor = Fraction(_STEPS**n, product) * Fraction(10) ** int(raw.log10_scale - log10_scale)
+    # As mantissa and power of two, for a factor alone may leave the range of a float.
+    power = factor.numerator.bit_length() - factor.denominator.bit_length()
+    mantissa, own = frexp(float(factor / Fraction(2) ** power))
+    exact = np.asarray(raw.value, np.result_type(raw.value.dtype, np.float64)) * mantissa
+    half = (power + own) // 2
+    return np.asarray(exact * ldexp(1.0, half) * ldexp(1.0, power + own - half))

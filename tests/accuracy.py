@@ -1,0 +1,75 @@
+"""Measured errors beside their bounds, on any network and backend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accuracy_networks import exact
+from random_networks import LONGER
+from tensorloom.execute.backend import drive
+from tensorloom.execute.run import prepare, run
+from tensorloom.plan.cost import cost_of
+from tensorloom.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from accuracy_networks import Case
+    from tensorloom.execute.backend import Backend
+    from tensorloom.model.recipe import DType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One result.
+
+    Args:
+        case: What was contracted.
+        dtype: Computed in this type.
+        error: max |value - exact| / max |exact|.
+        bound: What the result said of it.
+    """
+
+    case: Case
+    dtype: DType
+    error: float
+    bound: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the error is within the bound; 1 says that no digit is certain."""
+        return self.bound >= 1 or self.error <= self.bound
+
+    @property
+    def ratio(self) -> float:
+        """Bound over error; an error below a quarter of a rounding counts as that."""
+        return self.bound / max(self.error, float(np.finfo(self.dtype).eps) / 8)
+
+
+def judged(case: Case, backend: Backend, bits: int) -> Judged | None:
+    """A network computed with 32 or 64 bits per real number; ``None`` if its value is 0.
+
+    Exact is what numbers of twice the length give (80 bits instead of 64).
+    """
+    dtype: DType = (
+        ("complex64" if bits == 32 else "complex128")  # 32 or 64
+        if case.is_complex
+        else ("float32" if bits == 32 else "float64")  # likewise
+    )
+    plan = Plan(tree=case.tree, cost=cost_of(case.tree), finder="greedy")
+    choice = prepare(plan, backends={backend.name: backend}, backend=backend.name, dtype=dtype)
+    found = drive(run(choice, case.arrays))
+    wanted, exponent = exact(case.tree, [array.astype(LONGER[dtype]) for array in case.arrays])
+    largest = float(np.abs(wanted).max())
+    if largest == 0:
+        return None
+    scale = np.longdouble(10) ** np.longdouble(found.log10_scale)
+    scale *= np.longdouble(2) ** np.longdouble(-exponent)
+    difference = np.abs(found.value.astype(np.clongdouble) * scale - wanted)
+    return Judged(
+        case=case,
+        dtype=dtype,
+        error=float(difference.max() / largest),
+        bound=found.error_bound,
+    )

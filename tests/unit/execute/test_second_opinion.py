@@ -1,0 +1,87 @@
+"""Measured errors: repetitions with other roundings, against errors known by construction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tensorloom.execute.backend import RawResult, drive, no_pulse
+from tensorloom.execute.numpy_backend import NumpyBackend
+from tensorloom.execute.run import prepare, run
+from tensorloom.execute.second_opinion import TRIALS, largest_difference
+from tensorloom.kernels.lower import lower
+from tensorloom.plan.find import plan_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+PLAN = plan_for((("i",), ("i",)), (), (("i", 3),))
+PROGRAM = lower(PLAN, "float32")
+BACKEND = NumpyBackend()
+
+
+def contracted(arrays: Sequence[NDArray[Any]]) -> RawResult:
+    return drive(
+        BACKEND.run(PROGRAM, [np.asarray(array, np.float32) for array in arrays], no_pulse)
+    )
+
+
+def difference(arrays: Sequence[NDArray[Any]]) -> float:
+    calls = []
+
+    async def replay(again: Sequence[NDArray[Any]]) -> RawResult:
+        calls.append(again)
+        return await BACKEND.run(PROGRAM, again, no_pulse)
+
+    found = drive(largest_difference(PROGRAM, arrays, contracted(arrays), replay))
+    assert len(calls) in {0, TRIALS}
+    return found
+
+
+def test_without_cancellation_a_few_roundings_differ() -> None:
+    assert difference([np.array([0.1, 0.2, 0.3]), np.array([0.7, 0.6, 0.5])]) < 8 * 2.0**-24
+
+
+def test_what_cancels_shows() -> None:
+    # 1e-4 is left of 0.3: roundings of 2^-24 of that are 2e-4 of it.
+    found = difference([np.array([0.1, 0.2, -0.2999]), np.ones(3)])
+    assert 1e-5 < found < 1e-2
+
+
+def test_a_zero_has_no_certain_digit() -> None:
+    assert difference([np.array([1.0, 0.0, -1.0]), np.ones(3)]) == 1.0
+
+
+def test_results_far_beyond_the_range_are_compared_at_their_scale() -> None:
+    n = 40
+    sizes = tuple((f"i{number}", 2) for number in range(n + 1))
+    inputs = tuple((f"i{number}", f"i{number + 1}") for number in range(n))
+    plan = plan_for(inputs, ("i0", f"i{n}"), sizes)
+    arrays = [np.array([[1e30, -2e29], [3e29, 1e30]])] * n
+    choice = prepare(plan, backends={"numpy": BACKEND}, dtype="float32")
+    first = drive(run(choice, arrays))
+    assert first.log10_scale > 1000
+
+    async def replay(again: Sequence[NDArray[Any]]) -> RawResult:
+        return await BACKEND.run(choice.attempts[0].program, again, no_pulse)
+
+    raw = RawResult(value=first.value, log10_scale=first.log10_scale)
+    found = drive(largest_difference(choice.attempts[0].program, arrays, raw, replay))
+    assert found < 1e-5
+
+
+def test_a_run_measures_its_error_where_averages_say_little() -> None:
+    # A long product of random matrices is far smaller than its average: nothing cancels in it.
+    n = 200
+    draw = np.random.default_rng(0)
+    sizes = tuple((f"i{number}", 2) for number in range(n + 1))
+    plan = plan_for(tuple((f"i{k}", f"i{k + 1}") for k in range(n)), ("i0", f"i{n}"), sizes)
+    arrays = [draw.normal(size=(2, 2)) for _ in range(n)]
+    choice = prepare(plan, backends={"numpy": BACKEND}, dtype="float32")
+    assert drive(run(choice, arrays)).error_bound < 1e-2
+    ticks = iter([0.0, 1.0])
+    assert drive(run(choice, arrays, clock=lambda: next(ticks))).error_bound == pytest.approx(1.0)
