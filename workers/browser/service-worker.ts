@@ -50,6 +50,32 @@ async function tidy(loaded: string): Promise<void> {
   await Promise.all(names.filter((name) => name.startsWith(PREFIX) && name !== CACHE).map((name) => caches.delete(name)));
 }
 
+/** Where the choice below is kept; its name is that of no build's cache, so it outlives them. */
+const SETTINGS = "tensorloom.settings";
+const ISOLATION = new URL("isolation", HOME).href;
+
+/**
+ * Whether the page wants to be isolated from other sites, which is what browsers ask of pages whose
+ * threads share memory. Off unless the user chose it; headers are added on the way out only.
+ */
+let isolation: Promise<boolean> | null = null;
+
+async function setIsolation(on: boolean): Promise<void> {
+  const settings = await caches.open(SETTINGS);
+  await (on ? settings.put(ISOLATION, new Response("on")) : settings.delete(ISOLATION));
+  isolation = Promise.resolve(on);
+}
+
+async function isolated(response: Response): Promise<Response> {
+  isolation ??= caches.open(SETTINGS).then(async (settings) => (await settings.match(ISOLATION)) !== undefined);
+  if (!(await isolation) || response.type === "opaque" || response.type === "error") return response;
+  const headers = new Headers(response.headers);
+  headers.set("Cross-Origin-Opener-Policy", "same-origin");
+  headers.set("Cross-Origin-Embedder-Policy", "require-corp");
+  headers.set("Cross-Origin-Resource-Policy", "same-origin");
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
+}
+
 async function page(request: Request): Promise<Response> {
   const kept = await (await caches.open(CACHE)).match(HOME.href);
   return kept ?? fetch(request);
@@ -72,14 +98,18 @@ scope.addEventListener("install", (event) => event.waitUntil(install()));
 
 scope.addEventListener("activate", (event) => event.waitUntil(scope.clients.claim()));
 
-/** A page says that it has loaded all it needs. */
-scope.addEventListener("message", (event) => event.waitUntil(tidy((event.source as Client | null)?.id ?? "")));
+/** A page says that it has loaded all it needs, or whether it wants to be isolated from now on. */
+scope.addEventListener("message", (event) => {
+  const asked = event.data as { isolate?: boolean } | "loaded";
+  if (typeof asked === "object" && typeof asked.isolate === "boolean") event.waitUntil(setIsolation(asked.isolate).then(() => event.ports[0]?.postMessage("done")));
+  else event.waitUntil(tidy((event.source as Client | null)?.id ?? ""));
+});
 
 scope.addEventListener("fetch", (event) => {
   const address = new URL(event.request.url);
   if (event.request.method !== "GET" || address.origin !== HOME.origin || !address.pathname.startsWith(HOME.pathname)) return;
   if (event.request.mode === "navigate") {
     if (!isHome(address)) return;
-    event.respondWith(page(event.request));
-  } else if (!address.search) event.respondWith(file(event.request));
+    event.respondWith(page(event.request).then(isolated));
+  } else if (!address.search) event.respondWith(file(event.request).then(isolated));
 });

@@ -7,6 +7,7 @@ import type { Backend, DeviceJson, DType } from "../protocol.ts";
 import { store, type Theme, useEditor } from "../store.ts";
 import { Choice } from "./choice.tsx";
 import { BACKEND_WORDS, DTYPE_WORDS, DTYPES, lampState } from "./deviceWords.ts";
+import { ThreadsChoice } from "./threadsChoice.tsx";
 import { usePopover } from "./usePopover.ts";
 import { sentence as withStop } from "./valueState.ts";
 
@@ -65,6 +66,7 @@ function DevicePopover({ device, sentence }: { device: DeviceJson | null; senten
           <span>Appearance</span>
           <Choice label="Appearance" value={theme} onChange={(value) => store.set({ theme: value })} options={THEMES} />
         </div>
+        <ThreadsChoice />
       </div>
       <div className="tl-buttons">
         <button type="button" className="tl-button" onClick={() => store.set({ dialog: "kernels" })}>

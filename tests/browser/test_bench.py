@@ -1,0 +1,151 @@
+"""``tensorloom.bench`` on the built site, and the threads that an isolated page gives it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from page_state import python_answered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+    from workbench import Workbench
+
+pytestmark = pytest.mark.browser
+
+BENCH = """
+async ([equation, shapes, dtype, options]) => {
+  try {
+    return await tensorloom.bench(equation, shapes, dtype, options);
+  } catch (error) {
+    return { refused: error };
+  }
+}
+"""
+
+GIVEN = """
+async ([equation, shapes, dtype, arrays]) => {
+  const address = (numbers) => URL.createObjectURL(new Blob([Float32Array.from(numbers)]));
+  const [expect, ...inputs] = arrays.map(address);
+  try {
+    return await tensorloom.bench(equation, shapes, dtype, { inputs, expect, minMs: 5 });
+  } catch (error) {
+    return { refused: error };
+  }
+}
+"""
+
+LARGE = ["ik,kj->ij", [[512, 512], [512, 512]], "float32"]
+
+
+def timed(page: Page, *given: object) -> dict[str, Any]:
+    return dict(page.evaluate(BENCH, list(given)))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bound"),
+    [("float32", 1e-5), ("float64", 1e-13), ("complex64", 1e-5), ("complex128", 1e-13)],
+)
+def test_any_contraction_is_timed_in_any_type(bench: Workbench, dtype: str, bound: float) -> None:
+    shapes = [[5, 7, 3], [3, 4], [7, 4, 2]]
+    found = timed(bench.page, "abc,cd,bde->ea", shapes, dtype, {"backend": "wasm", "minMs": 5})
+    assert (found["backend"], found["threads"]) == ("wasm", 1)
+    assert found["gflops"] > 0
+    assert 0 < found["maxErr"] < bound
+    flop = found["mulAdds"] * (8 if dtype.startswith("complex") else 2)
+    assert found["gflops"] == pytest.approx(flop / found["ms"] / 1e6)
+    assert found["kernel"]
+    assert 0 < found["tuneMs"] < 5000
+
+
+@pytest.mark.parametrize("backend", ["numpy", "webgpu"])
+def test_other_backends_are_timed(bench: Workbench, backend: str) -> None:
+    options = {"backend": backend, "minMs": 5}
+    found = timed(bench.page, "ij,jk->ik", [[33, 20], [20, 17]], "float32", options)
+    assert found.get("refused") is None
+    assert found["backend"] == backend
+    assert found["maxErr"] < 1e-5
+
+
+def test_given_numbers_are_compared_with_the_expected_ones(bench: Workbench) -> None:
+    a, b = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(3, 4)
+    arrays = [(a @ b).ravel().tolist(), a.ravel().tolist(), b.ravel().tolist()]
+    given = ["ij,jk->ik", [[2, 3], [3, 4]], "float32", arrays]
+    found = bench.page.evaluate(GIVEN, given)
+    assert (found["maxErr"], found["reference"]) == (0, "given")
+    arrays[0][3] += 1
+    wrong = bench.page.evaluate(GIVEN, given)
+    assert wrong["maxErr"] == pytest.approx(1 / np.abs(a @ b).max(), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "words"),
+    [
+        (["ij,jk->ik", [[2, 3], [4, 2]], "float32", {}], "dimension-mismatch", "operand 1"),
+        (["ij,jk->ik", [[2, 3]], "float32", {}], "wrong-arrays", "2 operands"),
+        (["ij,jk->ix", [[2, 3], [3, 2]], "float32", {}], "loose-output", "x"),
+        (["ij->ij", [[2, 0]], "float32", {}], "bad-array", "operand 0"),
+        (["ij,jk->ik", [[2, 3], [3, 2]], "int8", {}], "bad-dtype", "int8"),
+        (["ij,jk->ik", [[2, 3], [3, 2]], "float32", {"backend": "cuda"}], "bad-backend", "cuda"),
+        (["ij,jk->ik", [[2, 3], [3, 2]], "float32", {"inputs": ["a"]}], "wrong-arrays", "1 inputs"),
+    ],
+)
+def test_what_cannot_be_timed_is_refused(
+    bench: Workbench, given: list[object], code: str, words: str
+) -> None:
+    refused = timed(bench.page, *given)["refused"]
+    assert refused["code"] == code
+    assert words in refused["message"]
+
+
+def test_numbers_of_another_size_are_refused(bench: Workbench) -> None:
+    given = ["ij,jk->ik", [[2, 2], [2, 2]], "float32", [[1], [1, 2, 3], [1, 2, 3, 4]]]
+    refused = bench.page.evaluate(GIVEN, given)["refused"]
+    assert refused["code"] == "bad-array"
+    assert "Input 0 has 12 bytes; 16 belong" in refused["message"]
+
+
+@pytest.fixture(scope="module")
+def own_page(browser: Browser, site_url: str) -> Iterator[Page]:
+    """A page that a service worker is in charge of, with a context of its own."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(site_url)
+    python_answered(page)
+    page.evaluate("navigator.serviceWorker.ready")
+    page.wait_for_function("navigator.serviceWorker.controller !== null")
+    yield page
+    context.close()
+
+
+def choose_threads(page: Page, words: str) -> None:
+    """Chooses threads in the device's popover and follows its button."""
+    page.get_by_role("button", name="Show this device").click()
+    page.get_by_role("radio", name=words).check(force=True)
+    with page.expect_navigation():
+        page.get_by_role("button", name="Reload").click()
+    python_answered(page)
+
+
+def test_threads_are_chosen_used_and_left(own_page: Page) -> None:
+    assert not own_page.evaluate("crossOriginIsolated")
+    asked = {"backend": "wasm", "threads": 2, "minMs": 5}
+    assert timed(own_page, *LARGE, asked)["threads"] == 1
+    choose_threads(own_page, "All cores")
+    assert own_page.evaluate("crossOriginIsolated")
+    found = timed(own_page, *LARGE, asked)
+    # Which of the two is faster is this machine's affair; the numbers are right either way.
+    assert found["threads"] in (1, 2)
+    assert found["maxErr"] < 1e-5
+    own_page.context.set_offline(offline=True)
+    own_page.reload()
+    python_answered(own_page)
+    assert own_page.evaluate("crossOriginIsolated")
+    own_page.context.set_offline(offline=False)
+    choose_threads(own_page, "One thread")
+    assert not own_page.evaluate("crossOriginIsolated")
