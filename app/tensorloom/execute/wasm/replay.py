@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.wasm.kernels import WasmKernels
     from tensorloom.kernels.program import Program
     from tensorloom.kernels.wasm.records import RecordSheet
+    from tensorloom.kernels.wasm.schedule import Schedule
     from tensorloom.model.recipe import DType
 
 __all__ = ["Prepared", "Replay", "Settled", "prepared", "settle"]
@@ -66,17 +67,20 @@ class Prepared:
     steps: Mapping[int, tuple[int, int]]
 
 
-def prepared(program: Program, *, relaxed: bool, fused: bool) -> Prepared:
+def prepared(
+    program: Program, *, relaxed: bool, fused: bool, plans: Sequence[Schedule] | None = None
+) -> Prepared:
     """The program with its records.
 
     Args:
         program: What to run.
         relaxed: Whether kernels may use fused multiply-add.
         fused: Whether small steps run as groups: quicker to run, longer to prepare.
+        plans: How to run each kernel; by default the cheapest way.
     """
     groups = fused_groups(program) if fused else ()
     offsets, arena_bytes = place_buffers(program, [(group.first, group.last) for group in groups])
-    sheet = record_sheet(program, relaxed=relaxed, groups=groups)
+    sheet = record_sheet(program, relaxed=relaxed, plans=plans, groups=groups)
     return Prepared(
         program=program,
         sheet=sheet,

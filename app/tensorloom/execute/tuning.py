@@ -1,0 +1,398 @@
+"""Tuning while nobody waits: the device is measured once, then the shapes that were run, in turn.
+
+    tuner.observe(program)         after a result: its shapes wait for their turn, heaviest first
+    await tuner.step(pause)        at most about 20 ms of work; False when there is nothing to do
+    tuner.plans_for(program)       the best known kernels, for the next run
+
+Kernels are those of the WASM engine. A better one replaces the old one in the next run; one whose
+numbers differ from the reference is thrown out, and ``report`` says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tensorloom.errors import InputError
+from tensorloom.execute.microbench import measured_cpu
+from tensorloom.execute.wasm.trials import WasmTrials
+from tensorloom.kernels.wasm.jit import Candidate, WasmDevice, jit_schedule
+from tensorloom.kernels.wasm.schedule import schedule
+from tensorloom.tune.database import Database, Entry, Key, read_entries, shape_class
+from tensorloom.tune.device import DeviceRecord, device_from_json, device_to_json
+from tensorloom.tune.search import Search, Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+
+    from tensorloom.execute.kernel_store import KernelStore
+    from tensorloom.execute.wasm.kernels import WasmKernels
+    from tensorloom.kernels.program import KernelSpec, Program
+    from tensorloom.kernels.wasm.schedule import Schedule
+    from tensorloom.tune.device import CpuFacts, Curve
+
+    Pause = Callable[[], Awaitable[None]]
+
+__all__ = ["BUDGET_MS", "Shape", "Tuner", "flop", "wasm_device"]
+
+BUDGET_MS = 300.0
+"""Time to find the best kernel of one shape [ms]."""
+
+LEAST_MUL_ADDS = 4096
+"""Smaller kernels cost what a call costs, whatever they are."""
+
+LEAST_SHARE = 0.01
+"""Shapes with less of a program's work are not worth their time."""
+
+MOST_WAITING = 24
+MOST_SHAPES = 200
+FORMAT = 1
+
+_WARMEST = 0.9
+"""Register tiles within this share of the fastest are proposed, the fastest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A shape that was tuned, or is being tuned.
+
+    Args:
+        spec: The kernel.
+        trials: What is known of its candidates.
+        history: ``(ms since its tuning began, ms of a run)`` at each gain.
+        spent_ms: Time spent on it [ms].
+        message: Why its tuning ended, or nothing yet.
+    """
+
+    spec: KernelSpec
+    trials: tuple[Trial, ...]
+    history: tuple[tuple[float, float], ...] = ()
+    spent_ms: float = 0.0
+    message: str = ""
+
+    @property
+    def best(self) -> Trial | None:
+        """The fastest candidate that passed its check."""
+        return next((trial for trial in self.trials if trial.state == "best"), None)
+
+
+class Tuner:
+    """Tunes the WASM kernels of one engine.
+
+    Args:
+        kernels: The engine.
+        store: Where results are kept.
+        engine: Browser engine and its major version.
+        clock: Seconds.
+
+    Attributes:
+        revision: Grows whenever ``plans_for`` may answer differently.
+        record: What was measured of the device, once it was.
+        report: Kernels that computed wrongly, in words.
+    """
+
+    def __init__(
+        self, kernels: WasmKernels, *, store: KernelStore, engine: str, clock: Callable[[], float]
+    ) -> None:
+        self._kernels = kernels
+        self._store = store
+        self._engine = engine
+        self._clock = clock
+        self.database = Database()
+        self.revision = 0
+        self.record: DeviceRecord | None = None
+        self.report: list[str] = []
+        self.spent_ms = 0.0
+        self._shapes: dict[str, Shape] = {}
+        self._waiting: list[KernelSpec] = []
+        self._current: tuple[KernelSpec, WasmTrials, Search] | None = None
+        self._measuring: Generator[None, None, tuple[CpuFacts, tuple[Curve, ...]]] | None = None
+        self._loaded = False
+        self._known: dict[str, tuple[int, Schedule | None]] = {}
+
+    # --- what runs ask --------------------------------------------------------------------------
+
+    def plans_for(self, program: Program) -> tuple[Schedule, ...] | None:
+        """How to run each kernel of a program; ``None`` where nothing better is known."""
+        found = [self.schedule_for(spec) for spec in program.kernels]
+        if not any(found):
+            return None
+        relaxed = self._kernels.relaxed
+        return tuple(
+            way or schedule(spec, relaxed=relaxed)
+            for way, spec in zip(found, program.kernels, strict=True)
+        )
+
+    def schedule_for(self, spec: KernelSpec) -> Schedule | None:
+        """The best known way to run a kernel, measured on this device for shapes like it."""
+        if spec.unary or spec.mul_adds < LEAST_MUL_ADDS or self.record is None:
+            return None
+        known = self._known.get(spec.name)
+        if known is None or known[0] != self.revision:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            known = self.revision, self._stored(spec)
+            self._known[spec.name] = known
+        return known[1]
+
+    def _stored(self, spec: KernelSpec) -> Schedule | None:
+        entry = self.database.get(self.key(spec))
+        if entry is None or not entry.trusted:
+            return None
+        try:
+            candidate = Candidate.parse(entry.candidate)
+        except ValueError:
+            return None
+        return jit_schedule(spec, candidate, self.device)
+
+    def key(self, spec: KernelSpec) -> Key:
+        """Where the database keeps a shape."""
+        device = self.record.cpu_key if self.record else "unknown"
+        return Key(
+            device=device,
+            engine=self._engine,
+            backend="wasm",
+            dtype=spec.dtype,
+            shape=shape_class(spec),
+        )
+
+    @property
+    def device(self) -> WasmDevice:
+        """What candidates are proposed for."""
+        return wasm_device(self.record, relaxed=self._kernels.relaxed)
+
+    # --- what happens while nobody waits --------------------------------------------------------
+
+    def observe(self, program: Program) -> None:
+        """Puts a program's shapes in line, heaviest first."""
+        work: Counter[int] = Counter()
+        for dispatch in program.dispatches:
+            work[dispatch.kernel] += program.kernels[dispatch.kernel].mul_adds
+        total = sum(work.values())
+        heavy = [
+            program.kernels[number]
+            for number, share in work.most_common(MOST_WAITING)
+            if share >= LEAST_SHARE * total
+        ]
+        self._waiting = [spec for spec in heavy if self._is_open(spec)]
+
+    def _is_open(self, spec: KernelSpec) -> bool:
+        if spec.unary or spec.mul_adds < LEAST_MUL_ADDS or spec.name in self._shapes:
+            return False
+        if self.record is None:
+            return True
+        entry = self.database.get(self.key(spec))
+        return entry is None or not entry.trusted
+
+    @property
+    def running(self) -> bool:
+        """Whether there is anything left to do."""
+        return bool(self._waiting or self._current or (self._loaded and self.record is None))
+
+    async def step(self, pause: Pause) -> bool:
+        """Does the next piece of work; whether there was any.
+
+        Args:
+            pause: Lets others have their turn; called within longer pieces.
+        """
+        if not self._loaded:
+            await self._load()
+            return True
+        if self.record is None:
+            self._measure_on()
+            return True
+        if self._current is None and not self._begin():
+            return False
+        await self._go_on(pause)
+        return True
+
+    async def best(self, spec: KernelSpec, pause: Pause) -> Shape:
+        """Tunes one shape now, whatever else waits.
+
+        Args:
+            spec: The kernel; not unary.
+            pause: As for ``step``.
+        """
+        if not self._loaded:
+            await self._load()
+        while self.record is None:
+            self._measure_on()
+            await pause()
+        entry = self.database.get(self.key(spec))
+        if spec.name not in self._shapes and (entry is None or not entry.trusted):
+            self._start(spec)
+            while self._current is not None:
+                await self._go_on(pause)
+                await pause()
+        return self._shapes.get(spec.name) or Shape(
+            spec=spec, trials=(), message="Known from an earlier visit."
+        )
+
+    def shape(self, spec: KernelSpec) -> Shape | None:
+        """What is known of a shape, also while it is tuned."""
+        if self._current is not None and self._current[0] == spec:
+            return self._seen(*self._current)
+        return self._shapes.get(spec.name)
+
+    @property
+    def message(self) -> str:
+        """What goes on, in words."""
+        if self._current is not None:
+            extents = "x".join(str(size) for size in self._current[0].extents[1:])
+            return f"Trying kernels for {extents}"
+        if self.record is None and self._loaded:
+            return "Measuring this device"
+        return f"{len(self._waiting)} shapes wait" if self._waiting else "All shapes are tuned"
+
+    # --- the database ---------------------------------------------------------------------------
+
+    def exported(self) -> str:
+        """The database as text: parameters and speeds, no code."""
+        return self.database.to_text()
+
+    async def imported(self, text: str) -> int:
+        """Takes entries from elsewhere; each is tried here before it is used. How many.
+
+        Raises:
+            DocumentError: What ``read_entries`` refuses.
+        """
+        taken = self.database.merge(read_entries(text))
+        if taken:
+            self._changed()
+            await self._save()
+        return taken
+
+    async def cleared(self) -> None:
+        """Forgets all kernels; the device record stays."""
+        self.database.clear()
+        self._shapes.clear()
+        self._changed()
+        await self._save()
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _measure_on(self) -> None:
+        """The next step of the device record."""
+        if self._measuring is None:
+            self._measuring = measured_cpu(self._kernels, self._clock)
+        start = self._clock()
+        try:
+            next(self._measuring)
+        except StopIteration as done:
+            facts, curves = done.value
+            self.record = DeviceRecord(
+                name="measured here", origin="measured", cpu=facts, curves=curves
+            )
+            self._measuring = None
+            self._changed()
+        self.spent_ms += 1e3 * (self._clock() - start)
+
+    def _begin(self) -> bool:
+        while self._waiting:
+            spec = self._waiting.pop(0)
+            if self._is_open(spec):
+                self._start(spec)
+                return True
+        return False
+
+    def _start(self, spec: KernelSpec) -> None:
+        entry = self.database.get(self.key(spec))
+        trials = WasmTrials(spec, self._kernels, self.device, self._clock)
+        known = entry.candidate if entry else None
+        search = Search(trials.options, budget_ms=BUDGET_MS, known=known)
+        self._current = spec, trials, search
+
+    async def _go_on(self, pause: Pause) -> None:
+        assert self._current is not None
+        spec, trials, search = self._current
+        if search.request is not None:
+            before = search.spent_ms
+            search.take(await trials.answer(search.request, pause))
+            self.spent_ms += search.spent_ms - before
+        if search.request is None:
+            self._current = None
+            await self._finish(spec, self._seen(spec, trials, search))
+
+    def _seen(self, spec: KernelSpec, _trials: WasmTrials, search: Search) -> Shape:
+        return Shape(
+            spec=spec,
+            trials=search.trials,
+            history=tuple(search.history),
+            spent_ms=search.spent_ms,
+            message=search.message,
+        )
+
+    async def _finish(self, spec: KernelSpec, shape: Shape) -> None:
+        if len(self._shapes) >= MOST_SHAPES:
+            del self._shapes[next(iter(self._shapes))]
+        self._shapes[spec.name] = shape
+        self.report += [
+            f"{trial.option.text}: {trial.reason}."
+            for trial in shape.trials
+            if trial.state == "failed"
+        ]
+        del self.report[:-_MOST_REPORTED]
+        key, best = self.key(spec), shape.best
+        if best is None or best.ms is None:
+            self.database.forget(key)
+        else:
+            gflops = flop(spec) / best.ms / 1e6
+            self.database.put(key, Entry(candidate=best.option.text, gflops=gflops))
+        self._changed()
+        await self._save()
+
+    def _changed(self) -> None:
+        self.revision += 1
+
+    async def _load(self) -> None:
+        self._loaded = True
+        text = await self._store.load()
+        try:
+            kept: Any = json.loads(text) if text else {}
+            # Another engine may keep other numbers in registers: all is measured anew.
+            if isinstance(kept, dict) and kept.get("engine") == self._engine:
+                self.record = device_from_json(kept.get("device"))
+                self.database = Database(read_entries(json.dumps(kept.get("kernels"))))
+        except (ValueError, InputError):
+            self.record, self.database = None, Database()
+        self._changed()
+
+    async def _save(self) -> None:
+        if self.record is None:
+            return
+        kept = {
+            "tensorloom-tuning": FORMAT,
+            "engine": self._engine,
+            "device": device_to_json(self.record),
+            "kernels": json.loads(self.database.to_text()),
+        }
+        await self._store.save(json.dumps(kept, separators=(",", ":")))
+
+
+_MOST_KNOWN = 4096
+_MOST_REPORTED = 20
+
+
+def flop(spec: KernelSpec) -> int:
+    """Floating-point operations of a kernel: 2 per real multiply-add, 8 per complex one."""
+    return spec.mul_adds * (8 if spec.dtype.startswith("complex") else 2)
+
+
+def wasm_device(record: DeviceRecord | None, *, relaxed: bool) -> WasmDevice:
+    """What the generator of kernels should know of a device; typical values for what is unknown."""
+    typical = WasmDevice.typical(relaxed_simd=relaxed)
+    if record is None:
+        return typical
+    cpu = record.cpu
+    best = max((rate for _, _, rate in cpu.tiles), default=0.0)
+    tiles = tuple(
+        (rows, columns // 4) for rows, columns, rate in cpu.tiles if rate >= _WARMEST * best
+    )
+    return replace(
+        typical,
+        tiles=tiles[: len(typical.tiles)] or typical.tiles,
+        level1_bytes=cpu.l1_bytes or typical.level1_bytes,
+        level2_bytes=cpu.l2_bytes or typical.level2_bytes,
+    )

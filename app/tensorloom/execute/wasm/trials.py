@@ -1,0 +1,286 @@
+"""Trials of one shape on the WASM engine: candidates are compiled, timed and checked aside.
+
+Losers leave nothing behind: candidates take turns in one slot of the driver's table, on operands of
+their own that are freed with the trials. Large shapes are timed on a part of them, cut as pauses
+cut them; a window is at most about 20 ms.
+"""
+
+from __future__ import annotations
+
+from math import ceil, sqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorloom.errors import TensorloomError
+from tensorloom.execute.microbench import WARM_MS, clock_tick_ms
+from tensorloom.execute.oracle import GUARD, filled, largest_error, rounding_bound, span
+from tensorloom.kernels.program import Buffer, Dispatch, Program
+from tensorloom.kernels.wasm.driver import TABLE_SIZE
+from tensorloom.kernels.wasm.jit import jit_candidates
+from tensorloom.kernels.wasm.layout import RECORD_FIELDS
+from tensorloom.kernels.wasm.modules import module_for
+from tensorloom.kernels.wasm.records import address, record_sheet, settled
+from tensorloom.kernels.wasm.schedule import schedule
+from tensorloom.model.stored_array import ITEM_BYTES
+from tensorloom.tune.search import Check, Failure, Option, Sample, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from numpy.typing import NDArray
+
+    from tensorloom.execute.wasm.kernels import WasmKernels
+    from tensorloom.kernels.program import KernelSpec
+    from tensorloom.kernels.wasm.jit import WasmDevice
+    from tensorloom.kernels.wasm.schedule import Schedule
+    from tensorloom.tune.search import Answer, Request
+
+    Pause = Callable[[], Awaitable[None]]
+
+__all__ = ["MOST_OPERAND_BYTES", "TRIAL_SLOT", "WasmTrials", "step_program", "wasm_ways"]
+
+TRIAL_SLOT = TABLE_SIZE - 2
+"""Slot of the driver's table in which candidates take turns; kernels in use never get it."""
+
+MOST_OPERAND_BYTES = 256 << 20
+"""Larger shapes are not tried aside: there may be no room for a second set of operands."""
+
+CYCLES_PER_MS = 3e6
+PART_MS = 6.0
+"""A run of a window takes at most about this long."""
+
+WINDOW_MS = 1.5
+TICKS = 10
+MOST_REPEATS = 1024
+
+_COLUMN = {name: offset // 4 for name, offset in RECORD_FIELDS.items()}
+_RANGES = slice(_COLUMN["batch_start"], _COLUMN["column_stop"] + 1)
+
+
+def wasm_ways(spec: KernelSpec, device: WasmDevice) -> dict[str, Schedule]:
+    """Candidates by text, the most promising first: the ready-made kernel, then generated ones."""
+    ready = schedule(spec, relaxed=device.relaxed_simd)
+    ways = {f"generic {ready.kernel.form}": ready}
+    for way in jit_candidates(spec, device):
+        assert way.kernel.candidate is not None
+        ways[way.kernel.candidate.text] = way
+    return ways
+
+
+def step_program(spec: KernelSpec) -> Program:
+    """A program of this one kernel, its operands as long as the spec reaches."""
+    sides = ("left", "out") if spec.unary else ("left", "right", "out")
+    buffers = [
+        Buffer(elements=span(spec, side), source=None if side == "out" else number)
+        for number, side in enumerate(sides)
+    ]
+    last = len(buffers) - 1
+    return Program(
+        dtype=spec.dtype,
+        buffers=tuple(buffers),
+        kernels=(spec,),
+        dispatches=(Dispatch(kernel=0, left=0, right=None if spec.unary else 1, out=last),),
+        result=last,
+        shape=(buffers[last].elements,),
+        mul_adds=spec.mul_adds,
+        peak_bytes=sum(buffer.elements for buffer in buffers) * ITEM_BYTES[spec.dtype],
+    )
+
+
+class WasmTrials:
+    """Answers the requests of a search for one shape.
+
+    Args:
+        spec: The shape; not unary.
+        kernels: The engine.
+        device: What candidates are proposed for.
+        clock: Seconds.
+
+    Attributes:
+        options: Candidates for ``Search``.
+    """
+
+    def __init__(
+        self,
+        spec: KernelSpec,
+        kernels: WasmKernels,
+        device: WasmDevice,
+        clock: Callable[[], float],
+    ) -> None:
+        self._spec = spec
+        self._kernels = kernels
+        self._clock = clock
+        self._ways = wasm_ways(spec, device)
+        self._program = step_program(spec)
+        self._operands: _Operands | None = None
+        self._loaded: _Loaded | None = None
+        self._window_ms = max(WINDOW_MS, TICKS * clock_tick_ms(clock))
+        cut = "" if self._program.peak_bytes <= MOST_OPERAND_BYTES else "too large to try aside"
+        self.options = tuple(
+            Option(
+                text=text,
+                predicted_ms=way.cycles / CYCLES_PER_MS,
+                family=text.split(" ", 1)[0],
+                cut=cut,
+            )
+            for text, way in self._ways.items()
+        )
+
+    def way(self, text: str) -> Schedule | None:
+        """How a candidate runs."""
+        return self._ways.get(text)
+
+    async def answer(self, request: Request, pause: Pause) -> Answer:
+        """Serves a request; what goes wrong is a failure of the candidate.
+
+        Args:
+            request: From a ``Search``.
+            pause: Lets others have their turn.
+        """
+        start = self._clock()
+
+        def spent() -> float:
+            return 1e3 * (self._clock() - start)
+
+        try:
+            if isinstance(request, Check):
+                error, bound = await self._check(request.text, pause)
+                return Verdict(error=error, bound=bound, spent_ms=spent())
+            ms = await self._window(request.text, pause, first=request.first)
+            return Sample(ms=ms, spent_ms=spent())
+        # An engine raises what it likes: RuntimeError, its own errors, or those of JavaScript.
+        except (TensorloomError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+            words = error.message if isinstance(error, TensorloomError) else str(error)
+            self._loaded = None
+            return Failure(reason=words.splitlines()[0][:160] if words else "it failed",
+                           spent_ms=spent())  # fmt: skip
+
+    def _load(self, text: str) -> _Loaded:
+        """The candidate, compiled, with records for its operands."""
+        if self._loaded is None or self._loaded.text != text:
+            if self._operands is None:
+                self._operands = _Operands(self._program, self._kernels)
+            self._loaded = _Loaded(text, self._ways[text], self._operands, self._kernels)
+        return self._loaded
+
+    async def _window(self, text: str, pause: Pause, *, first: bool) -> float:
+        loaded = self._load(text)
+        if first:
+            await self._warm(loaded, pause)
+        await pause()
+        each = self._timed(loaded, loaded.repeats) / loaded.repeats
+        return each / loaded.share
+
+    async def _warm(self, loaded: _Loaded, pause: Pause) -> None:
+        """Runs until the engine has put its better code in place, and finds how often to repeat."""
+        warm = 0.0
+        while True:
+            spent = self._timed(loaded, loaded.repeats)
+            warm += spent
+            enough = spent >= self._window_ms or loaded.repeats == MOST_REPEATS
+            if enough and warm >= WARM_MS:
+                break
+            if not enough:
+                wanted = 1.2 * self._window_ms / max(spent / loaded.repeats, 1e-4)
+                loaded.repeats = min(MOST_REPEATS, max(2 * loaded.repeats, ceil(wanted)))
+            await pause()
+        wanted = self._window_ms / max(spent / loaded.repeats, 1e-4)
+        loaded.repeats = min(MOST_REPEATS, max(1, ceil(wanted)))
+
+    def _timed(self, loaded: _Loaded, repeats: int) -> float:
+        start = self._clock()
+        loaded.run_part(repeats)
+        return 1e3 * (self._clock() - start)
+
+    async def _check(self, text: str, pause: Pause) -> tuple[float, float]:
+        loaded = self._load(text)
+        operands = loaded.operands
+        # What a kernel does not write shows too.
+        operands.out[...] = np.nan
+        for first, last in loaded.pieces:
+            await pause()
+            loaded.run_whole(first, last)
+        await pause()
+        written = operands.out[len(operands.out) - GUARD :]
+        if not np.isnan(written).all():
+            return float("inf"), 0.0
+        left, right = operands.inputs
+        error = largest_error(self._spec, left, right, operands.out)
+        return error, rounding_bound(self._spec, left, right)
+
+
+class _Operands:
+    """Arrays in the engine's memory, with guards behind them."""
+
+    def __init__(self, program: Program, kernels: WasmKernels) -> None:
+        self.program = program
+        self.inputs = [
+            self._made(kernels, buffer.elements)
+            for buffer in program.buffers
+            if buffer.source is not None
+        ]
+        for seed, array in enumerate(self.inputs, start=1):
+            filled(array, seed)
+        self.out = self._made(kernels, program.buffers[program.result].elements)
+        if len(self.inputs) == 1:
+            self.inputs.append(kernels.one[program.dtype])
+        place = kernels.host.address
+        every = [*self.inputs[: len(program.buffers) - 1], self.out, kernels.one[program.dtype]]
+        self.addresses = np.array([place(array) for array in every], np.uint32)
+
+    def _made(self, kernels: WasmKernels, elements: int) -> NDArray[Any]:
+        size = (elements + GUARD) * ITEM_BYTES[self.program.dtype]
+        return kernels.host.empty(size).view(self.program.dtype)
+
+
+class _Loaded:
+    """A candidate in the trial slot, with its records."""
+
+    def __init__(self, text: str, way: Schedule, operands: _Operands, kernels: WasmKernels) -> None:
+        self.text = text
+        self.operands = operands
+        self.repeats = 1
+        self._kernels = kernels
+        host = kernels.host
+        assert kernels.driver is not None  # its table must exist before a kernel enters it
+        host.load(TRIAL_SLOT, module_for(way.kernel, host.features))
+        sheet = record_sheet(operands.program, relaxed=kernels.relaxed, plans=[way])
+        self._descriptors = host.placed(sheet.descriptors)
+        self.pieces = sheet.pieces
+        words = settled(
+            sheet, [TRIAL_SLOT], host.address(self._descriptors), host.address(kernels.workspace)
+        )
+        address(words, sheet, operands.addresses)
+        words[:, _COLUMN["check"]] = 0
+        self._whole = host.placed(words)
+        part = np.repeat(words[:1], MOST_REPEATS, axis=0)
+        ranges, self.share = _part(way)
+        part[:, _RANGES] = ranges
+        self._part = host.placed(part)
+
+    def run_part(self, repeats: int) -> None:
+        """Runs the part that is timed some times in a row."""
+        self._kernels.run(self._kernels.host.address(self._part), 0, repeats, 0.0, float("inf"))
+
+    def run_whole(self, first: int, last: int) -> None:
+        """Runs records of the whole shape."""
+        self._kernels.run(self._kernels.host.address(self._whole), first, last, 0.0, float("inf"))
+
+
+def _part(way: Schedule) -> tuple[list[int], float]:
+    """Ranges of about ``PART_MS`` of work, and their share of the whole.
+
+    Batches are left out first; then rows and columns alike, so that packing keeps its proportion as
+    far as it can.
+    """
+    batch, rows, columns = way.extents
+    share = min(1.0, PART_MS * CYCLES_PER_MS / max(1.0, way.cycles))
+    taken = max(1, round(batch * share))
+    side = sqrt(min(1.0, share * batch / taken))
+    ends = [
+        taken,
+        *(min(size, ceil(size * side / way.grain) * way.grain) for size in (rows, columns)),
+    ]
+    ranges = [edge for end in ends for edge in (0, end)]
+    return ranges, ends[0] * ends[1] * ends[2] / (batch * rows * columns)
