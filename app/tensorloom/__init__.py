@@ -10,15 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tensorloom.derivatives import gradient
     from tensorloom.engine import contract, contract_network
 
-__all__ = ["contract", "contract_network"]
+__all__ = ["contract", "contract_network", "gradient"]
 
 
 def __getattr__(name: str) -> object:
     """Public names, imported when first asked for: the search worker has no back ends."""
     if name in __all__:
-        from tensorloom import engine  # noqa: PLC0415  # see above
+        from tensorloom import derivatives, engine  # noqa: PLC0415  # see above
 
-        return getattr(engine, name)
+        return getattr(derivatives if name == "gradient" else engine, name)
     raise AttributeError(f"module 'tensorloom' has no attribute '{name}'")

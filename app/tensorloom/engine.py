@@ -32,13 +32,21 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from tensorloom.execute.backend import Pulse, Result
-    from tensorloom.execute.run import BackendChoice
+    from tensorloom.execute.run import BackendChoice, Choice, Lowering
     from tensorloom.model.network import Network
     from tensorloom.model.recipe import DType
     from tensorloom.plan.inputs import Dimensions, Inputs
     from tensorloom.plan.plan import Plan
 
-__all__ = ["backend_choice", "contract", "contract_network"]
+__all__ = [
+    "backend_choice",
+    "chosen",
+    "completed",
+    "contract",
+    "contract_network",
+    "planned",
+    "unscaled",
+]
 
 _T = TypeVar("_T")
 
@@ -81,22 +89,9 @@ def contract(
         >>> contract("ij,jk->ik", [[1.0, 2.0]], [[3.0], [4.0]])
         array([[11.]])
     """
-    if not isinstance(equation, str):
-        raise EquationError(
-            "not-an-equation",
-            f"The first argument is {equation!r:.40}, not an equation.",
-            "Begin with text such as 'ij,jk->ik', then one array per operand.",
-        )
-    arrays = [as_numbers(operand, number) for number, operand in enumerate(operands)]
-    parsed = parse(_without_ellipsis(equation, arrays))
-    inputs, arrays = _broadcast(parsed.operands, arrays)
-    plan = plan_for(inputs, parsed.output, _dimensions(inputs, arrays))
+    plan, arrays = planned(equation, operands)
     found = _run(plan, arrays, backend, dtype or common_dtype(arrays), no_pulse)
-    if found.log10_scale == 0:
-        return found.value
-    with np.errstate(over="ignore", under="ignore"):
-        scale = np.power(10.0, found.log10_scale / 2)
-        return np.asarray(found.value * scale * scale, found.value.dtype)
+    return unscaled(found.value, found.log10_scale)
 
 
 def contract_network(  # noqa: PLR0913  # the last four are for callers with their own engine
@@ -134,6 +129,34 @@ def contract_network(  # noqa: PLR0913  # the last four are for callers with the
     return _run(plan or quick(network), given, backend, dtype, pulse)
 
 
+def unscaled(value: NDArray[Any], log10_scale: float) -> NDArray[Any]:
+    """``value * 10**log10_scale``; beyond the type's range it becomes infinite or zero."""
+    if log10_scale == 0:
+        return value
+    with np.errstate(over="ignore", under="ignore"):
+        scale = np.power(10.0, log10_scale / 2)
+        return np.asarray(value * scale * scale, value.dtype)
+
+
+def planned(equation: str, operands: Sequence[ArrayLike]) -> tuple[Plan, list[NDArray[Any]]]:
+    """How to contract operands, and their arrays without axes that broadcast.
+
+    Raises:
+        EquationError: The text cannot be read.
+        NetworkError: The operands do not belong to it.
+    """
+    if not isinstance(equation, str):
+        raise EquationError(
+            "not-an-equation",
+            f"The first argument is {equation!r:.40}, not an equation.",
+            "Begin with text such as 'ij,jk->ik', then one array per operand.",
+        )
+    arrays = [as_numbers(operand, number) for number, operand in enumerate(operands)]
+    parsed = parse(_without_ellipsis(equation, arrays))
+    inputs, arrays = _broadcast(parsed.operands, arrays)
+    return plan_for(inputs, parsed.output, _dimensions(inputs, arrays)), arrays
+
+
 def backend_choice(name: str) -> BackendChoice:
     """The backend that a user's word means; ``wgpu`` is WebGPU without a browser.
 
@@ -153,6 +176,16 @@ def backend_choice(name: str) -> BackendChoice:
 def _run(
     plan: Plan, arrays: Sequence[ArrayLike], backend: str, dtype: DType, pulse: Pulse
 ) -> Result:
+    return completed(run(chosen(plan, backend, dtype), arrays, pulse=pulse))
+
+
+def chosen(plan: Plan, backend: str, dtype: DType, lowering: Lowering = lower) -> Choice:
+    """Where a plan would run, sliced if it would not fit otherwise.
+
+    Raises:
+        DeviceMemoryError: It does not fit, even sliced.
+        PlanError: ``too-long``.
+    """
     check_dtype(dtype)
     wanted = backend_choice(backend)
     here = _backends(plan, wanted, dtype)
@@ -163,6 +196,7 @@ def _run(
         backend=wanted,
         dtype=dtype,
         allow_slicing=True,
+        lowering=lowering,
     )
     expected_ms = choice.attempts[0].predicted_ms
     if expected_ms > LONGEST_MS:
@@ -172,7 +206,7 @@ def _run(
             "Find a better order, lower a dimension, or send it to a heavy worker.",
             values={"predictedMs": expected_ms},
         )
-    return _completed(run(choice, arrays, pulse=pulse))
+    return choice
 
 
 def _backends(plan: Plan, wanted: BackendChoice, dtype: DType) -> Available:
@@ -184,10 +218,10 @@ def _backends(plan: Plan, wanted: BackendChoice, dtype: DType) -> Available:
         guess = alone.backends["numpy"].predicted_ms(lower(plan, dtype))
         if guess < WORTH_A_GPU_MS:
             return alone
-    return _completed(available())
+    return completed(available())
 
 
-def _completed(coroutine: Coroutine[Any, Any, _T]) -> _T:
+def completed(coroutine: Coroutine[Any, Any, _T]) -> _T:
     """The result of a coroutine; in the browser the GPU is awaited with the stack suspended."""
     if not IN_BROWSER:
         return drive(coroutine)

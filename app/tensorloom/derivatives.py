@@ -1,0 +1,130 @@
+"""Gradients in one call: the value of an equation or a network, and its derivatives.
+
+    gradient("ij,jk->", [a, b])   -> Gradient: the value, and one array per operand
+
+The module is not named after its function: importing it would hide ``tensorloom.gradient``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorloom.engine import chosen, completed, planned
+from tensorloom.errors import NetworkError
+from tensorloom.execute.arrays import ArrayStore, arrays_of
+from tensorloom.execute.backend import no_pulse
+from tensorloom.execute.casting import as_numbers, common_dtype
+from tensorloom.execute.gradient import Gradient, lowering, run
+from tensorloom.model.document import Document, check_dtype
+from tensorloom.plan.find import quick
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from tensorloom.execute.backend import Pulse
+    from tensorloom.model.network import Network
+    from tensorloom.model.recipe import DType
+    from tensorloom.plan.plan import Plan
+
+__all__ = ["Gradient", "gradient"]
+
+
+def gradient(  # noqa: PLR0913  # the last two are for callers with their own engine
+    network: str | Network | Document,
+    arrays: Sequence[ArrayLike] | None = None,
+    *,
+    wrt: Sequence[int] | None = None,
+    seed: ArrayLike | None = None,
+    backend: str = "auto",
+    dtype: DType | None = None,
+    plan: Plan | None = None,
+    pulse: Pulse = no_pulse,
+) -> Gradient:
+    """A value and its derivatives with respect to tensors: ``sum over the output of seed * value``.
+
+    All derivatives share the intermediates of one forward pass and cost at most twice as much as
+    the value, however many tensors there are. Nothing is conjugated: for a real function of complex
+    tensors, go against the *conjugate* of its gradient to make it smaller (the convention of
+    autograd and of JAX). The gradient of a real array is real.
+
+    Args:
+        network: An equation such as ``ij,jk->``, a network, or a document that holds one.
+        arrays: One per tensor; by default made from the tensors' recipes.
+        wrt: Numbers of the tensors to differentiate with respect to; by default all.
+        seed: Weight of each element of the value, of its shape; by default 1 everywhere.
+        backend: ``auto``, ``numpy``, ``wasm``, ``webgpu`` or ``wgpu``.
+        dtype: Type to compute in; by default the smallest that holds all arrays of an equation,
+            the document's, else float64.
+        plan: How; by default found at once.
+        pulse: Progress and cancellation.
+
+    Raises:
+        InputError: Arrays, a seed or numbers that do not fit the network.
+        DeviceMemoryError: It does not fit, even sliced.
+        PlanError: ``too-long``.
+
+    Example:
+        >>> import numpy as np
+        >>> found = gradient("i,i->", [np.array([1.0, 2.0]), np.array([3.0, 4.0])])
+        >>> float(found.value), found.gradients[0].tolist()
+        (11.0, [3.0, 4.0])
+    """
+    if isinstance(network, str):
+        shapes = [as_numbers(array, number).shape for number, array in enumerate(arrays or ())]
+        own_plan, given = planned(network, arrays or ())
+        seeds = [] if seed is None else [as_numbers(seed, len(given))]
+        dtype = dtype or common_dtype([*given, *seeds])
+    else:
+        own_plan, given, dtype = _of_network(network, arrays, dtype, plan)
+        shapes = [array.shape for array in given]
+    chosen_plan = plan or own_plan
+    numbers = _numbers(wrt, len(given))
+    choice = chosen(chosen_plan, backend, dtype, lowering(numbers))
+    found = completed(run(choice, given, seed, numbers, pulse=pulse))
+    shaped = [
+        array.reshape(shapes[number])
+        for array, number in zip(found.gradients, numbers, strict=True)
+    ]
+    return replace(found, gradients=tuple(shaped))
+
+
+def _of_network(
+    network: Network | Document,
+    arrays: Sequence[ArrayLike] | None,
+    dtype: DType | None,
+    plan: Plan | None,
+) -> tuple[Plan, list[NDArray[Any]], DType]:
+    """Plan, arrays and number type of a network or a document."""
+    if isinstance(network, Document):
+        dtype = dtype or network.dtype
+        network = network.network
+    dtype = dtype or "float64"
+    check_dtype(dtype)
+    given = arrays_of(network, dtype, ArrayStore()) if arrays is None else arrays
+    found = [as_numbers(array, number) for number, array in enumerate(given)]
+    return plan or quick(network), found, dtype
+
+
+def _numbers(wrt: Sequence[int] | None, n_tensors: int) -> tuple[int, ...]:
+    """Which tensors: all, or those asked for.
+
+    Raises:
+        NetworkError: ``no-such-tensor``.
+    """
+    if wrt is None:
+        return tuple(range(n_tensors))
+    numbers = tuple(int(number) for number in np.atleast_1d(np.asarray(wrt, int)))
+    for number in numbers:
+        if not 0 <= number < n_tensors or numbers.count(number) > 1:
+            raise NetworkError(
+                "no-such-tensor",
+                f"There is no tensor {number} among {n_tensors}, or it is named twice.",
+                "Tensors count from 0; name each once.",
+                values={"tensor": number, "tensors": n_tensors},
+            )
+    return numbers

@@ -1,0 +1,78 @@
+"""Gradients of 200 random networks, whole and sliced, on every backend that gives them back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from random_gradients import assert_gradients, gradient_on, random_seed
+from random_networks import random_arrays, random_tree
+from tensorloom.errors import UnsupportedKernel
+from tensorloom.plan.tree import ContractionTree
+
+if TYPE_CHECKING:
+    from tensorloom.execute.backend import Backend
+    from tensorloom.model.recipe import DType
+
+N_NETWORKS = 200
+PLACES = {"float64": 1e-13, "complex128": 1e-13, "float32": 1e-4, "complex64": 1e-4}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128", "float32", "complex64"])
+@pytest.mark.parametrize("sliced", [False, True], ids=["whole", "sliced"])
+def test_random_networks_have_right_gradients(
+    backend: Backend, dtype: DType, *, sliced: bool
+) -> None:
+    if dtype not in backend.dtypes:
+        pytest.skip(f"{backend.name} does not compute in {dtype}")
+    checked = 0
+    for seed in range(N_NETWORKS):
+        tree = random_tree(seed, sliced=sliced)
+        arrays = random_arrays(tree, dtype, seed)
+        weights = random_seed(tree, dtype, seed)
+        try:
+            found = gradient_on(backend, tree, arrays, weights, dtype)
+        except UnsupportedKernel as error:
+            pytest.skip(error.message)
+        assert found.dtype == dtype
+        assert_gradients(found, tree, arrays, weights, places=PLACES[dtype])
+        checked += len(arrays)
+    assert checked > 3 * N_NETWORKS
+
+
+def chain(n: int, bond: int) -> ContractionTree:
+    """A ring of matrices, contracted from one end to the other."""
+    names = [f"i{place}" for place in range(n)]
+    path = [(0, 1), *((n + place, place + 2) for place in range(n - 2))]
+    return ContractionTree(
+        inputs=tuple((names[place], names[(place + 1) % n]) for place in range(n)),
+        output=(),
+        dimensions=tuple((name, bond) for name in names),
+        path=tuple(path),
+    )
+
+
+@pytest.mark.parametrize("factor", [1e30, 1e-30], ids=["growing", "vanishing"])
+def test_each_gradient_carries_its_own_exponent(backend: Backend, factor: float) -> None:
+    n = 40
+    tree = chain(n, 3)
+    dtype: DType = "float64" if "float64" in backend.dtypes else "float32"
+    arrays = [factor * np.eye(3).astype(dtype) for _ in range(n)]
+    try:
+        found = gradient_on(backend, tree, arrays, None, dtype)
+    except UnsupportedKernel as error:
+        pytest.skip(error.message)
+    # value = 3 factor^n, each gradient factor^(n-1) times the identity.
+    logs = [
+        np.log10(np.abs(found.value)) + found.log10_scale,
+        *(
+            np.log10(array[0, 0]) + scale
+            for array, scale in zip(found.gradients, found.log10_scales, strict=True)
+        ),
+    ]
+    wanted = [n * np.log10(factor) + np.log10(3)] + n * [(n - 1) * np.log10(factor)]
+    np.testing.assert_allclose(logs, wanted, rtol=1e-6)
+    for array in found.gradients:
+        np.testing.assert_allclose(array, array[0, 0] * np.eye(3), rtol=1e-5, atol=0)
