@@ -135,3 +135,21 @@ def test_kept_programs_and_their_slots_are_bounded() -> None:
         counts.append(backend.counts)
     assert counts[-1]["programs"] == counts[-2]["programs"] == 4
     assert counts[-1]["slots"] == counts[-2]["slots"]
+
+
+def test_bound_programs_follow_new_arrays_and_leave_the_unusual() -> None:
+    backend = WasmBackend(WasmtimeHost())
+    program = chain([2] * 5, "float64")
+    generator = np.random.default_rng(1)
+    arrays = [generator.standard_normal((2, 2)) for _ in range(4)]
+    for turn in range(6):
+        arrays[turn % 4] = generator.standard_normal((2, 2))
+        found = drive(backend.run(program, arrays, no_pulse))
+        np.testing.assert_allclose(found.value, np.linalg.multi_dot(arrays), rtol=1e-13)
+    huge = [array * 1e200 for array in arrays]
+    found = drive(backend.run(program, huge, no_pulse))
+    assert found.log10_scale > 700
+    digits = found.value / np.linalg.multi_dot(arrays)
+    np.testing.assert_allclose(digits, digits[0, 0], rtol=1e-12)
+    again = drive(backend.run(program, arrays, no_pulse))
+    np.testing.assert_allclose(again.value, np.linalg.multi_dot(arrays), rtol=1e-13)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tensorloom.errors import DeviceMemoryError
+from tensorloom.errors import DeviceMemoryError, UnsupportedKernel
 from tensorloom.execute.backend import no_pulse
 from tensorloom.execute.quantities import bytes_text
+from tensorloom.execute.wasm.bound import Bound, can_bind
 from tensorloom.execute.wasm.host import BrowserHost
 from tensorloom.execute.wasm.kernels import WasmKernels
 from tensorloom.execute.wasm.rates import TYPICAL_RATES, WasmRates, measured_rates
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from tensorloom.execute.wasm.host import WasmHost
     from tensorloom.kernels.program import Program
     from tensorloom.kernels.wasm.records import RecordSheet
+    from tensorloom.kernels.wasm.schedule import Schedule
     from tensorloom.model.recipe import DType
 
-__all__ = ["WasmBackend", "make"]
+__all__ = ["Chooser", "WasmBackend", "make"]
 
 LIMIT_BYTES = 1 << 31
 """Pyodide's heap ends at 4 GiB; half of it leaves room for copies and fragmentation."""
@@ -49,12 +51,29 @@ class _Kept:
     Args:
         prepared: Its records; it keeps the program alive, so an equal ``id`` is the same program.
         settled: What it has in the engine's memory, once it has run.
-        runs: How often it has.
+        bound: What runs it again in one call, where that can be.
+        runs: How often it has run without that.
+        plans: How its kernels run, where the chooser said.
+        revision: Of the chooser when it was asked.
     """
 
     prepared: Prepared
     settled: Settled | None = None
+    bound: Bound | None = None
     runs: int = 0
+    plans: tuple[Schedule, ...] | None = None
+    revision: int = -1
+
+
+class Chooser(Protocol):
+    """Knows better kernels than the model; ``execute.tuning.Tuner`` does."""
+
+    @property
+    def revision(self) -> int:
+        """Grows whenever the answers may change."""
+
+    def plans_for(self, program: Program) -> tuple[Schedule, ...] | None:
+        """How to run each kernel of a program; ``None`` for the model's choice."""
 
 
 async def make() -> WasmBackend:
@@ -75,6 +94,9 @@ class WasmBackend:
         host: The engine.
         limit_bytes: Most bytes a program may hold alive [bytes].
         rates: How fast it is; typical ones unless measured.
+
+    Attributes:
+        chooser: Who is asked for kernels before the model is.
     """
 
     name: BackendName = "wasm"
@@ -87,6 +109,7 @@ class WasmBackend:
         self.limit_bytes = limit_bytes
         self.rates = rates
         self._kernels = WasmKernels(host)
+        self.chooser: Chooser | None = None
         self._kept: dict[int, _Kept] = {}
 
     @property
@@ -95,14 +118,20 @@ class WasmBackend:
         return f"SIMD {'with' if self._kernels.relaxed else 'without'} fused multiply-add."
 
     @property
+    def kernels(self) -> WasmKernels:
+        """The engine's kernels, for measuring beside the runs."""
+        return self._kernels
+
+    @property
     def counts(self) -> Mapping[str, int]:
         """What is kept between runs: programs, kernels in the table, bytes of engine memory."""
         settled = [known.settled for known in self._kept.values() if known.settled is not None]
         arrays = [array for one in settled for array in (one.descriptors, one.records, one.scanned)]
+        bound = [known.bound for known in self._kept.values() if known.bound is not None]
         return {
             "programs": len(self._kept),
             "slots": self._kernels.n_slots,
-            "bytes": sum(array.nbytes for array in arrays),
+            "bytes": sum(array.nbytes for array in arrays) + sum(one.nbytes for one in bound),
         }
 
     def predicted_ms(self, program: Program) -> float:
@@ -125,6 +154,11 @@ class WasmBackend:
     ) -> RawResult:
         """The contracted network; see ``Backend.run``."""
         known = self._known(program)
+        if known.bound is not None:
+            found = known.bound.run(arrays)
+            if found is not None:
+                return found
+            known.bound.release()
         try:
             settled = self._settle(known)
             replay = Replay(known.prepared, settled, self._kernels, arrays)
@@ -141,13 +175,37 @@ class WasmBackend:
         """What is kept of a program, which is now the one used last."""
         known = self._kept.pop(id(program), None)
         if known is None:
-            relaxed = self._kernels.relaxed
-            known = _Kept(prepared=prepared(program, relaxed=relaxed, fused=False))
+            known = _Kept(prepared=self._prepared(program, None))
         self._kept[id(program)] = known
+        self._choose(known)
         if len(self._kept) > _KEPT_PROGRAMS:
-            dropped = self._kept.pop(next(iter(self._kept)))
-            self._kernels.release(dropped.prepared.sheet.kernels)
+            self._forget(self._kept.pop(next(iter(self._kept))))
         return known
+
+    def _prepared(
+        self, program: Program, plans: Sequence[Schedule] | None, *, fused: bool = False
+    ) -> Prepared:
+        return prepared(program, relaxed=self._kernels.relaxed, fused=fused, plans=plans)
+
+    def _forget(self, known: _Kept) -> None:
+        if known.settled is not None:
+            self._kernels.release(known.prepared.sheet.kernels)
+            known.settled = known.bound = None
+
+    def _choose(self, known: _Kept) -> None:
+        """Takes better kernels where the chooser knows some by now."""
+        if self.chooser is None or known.revision == self.chooser.revision:
+            return
+        known.revision = self.chooser.revision
+        plans = self.chooser.plans_for(known.prepared.program)
+        if plans != known.plans:
+            self._replan(known, plans)
+
+    def _replan(self, known: _Kept, plans: tuple[Schedule, ...] | None) -> None:
+        self._forget(known)
+        known.plans = plans
+        fused = known.runs >= _FUSED_FROM
+        known.prepared = self._prepared(known.prepared.program, plans, fused=fused)
 
     def _settle(self, known: _Kept) -> Settled:
         """The program in the engine's memory; its small steps fused when it runs again.
@@ -156,10 +214,22 @@ class WasmBackend:
         """
         known.runs += 1
         if known.runs == _FUSED_FROM:
-            program, relaxed = known.prepared.program, self._kernels.relaxed
-            fused = prepared(program, relaxed=relaxed, fused=True)
+            fused = self._prepared(known.prepared.program, known.plans, fused=True)
             if fused.steps:
-                known.prepared, known.settled = fused, None
+                self._forget(known)
+                known.prepared = fused
         if known.settled is None:
-            known.settled = settle(known.prepared, self._kernels)
+            known.settled = self._settled(known)
+            if can_bind(known.prepared):
+                known.bound = Bound(known.prepared, known.settled, self._kernels)
         return known.settled
+
+    def _settled(self, known: _Kept) -> Settled:
+        try:
+            return settle(known.prepared, self._kernels)
+        except UnsupportedKernel:
+            if known.plans is None:
+                raise
+            # A chosen kernel does not work here after all; the model's choice does.
+            self._replan(known, None)
+            return settle(known.prepared, self._kernels)

@@ -19,12 +19,14 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from tensorloom.kernels.wasm.assembler import Module, f64, load, select
+from tensorloom.kernels.ranges import SAFE_LOG2
+from tensorloom.kernels.wasm.assembler import Module, f64, i32, load, select
 from tensorloom.kernels.wasm.driver import define_outside
 from tensorloom.kernels.wasm.instructions import unsigned_leb
 from tensorloom.kernels.wasm.jit_code import get, memory, op, put
-from tensorloom.kernels.wasm.layout import RECORD_FIELDS
+from tensorloom.kernels.wasm.layout import CHECK_DOUBLE, CHECK_SINGLE, RECORD_FIELDS
 from tensorloom.kernels.wasm.small import OUTSIDE, small_function
+from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
     from tensorloom.kernels.program import KernelSpec, Program
@@ -58,18 +60,21 @@ class FusedKernel:
         dtype: Element type.
         specs: Each distinct spec once.
         calls: The steps, in order.
+        looked: Size of each input, if the group is the program's first: their magnitudes are looked
+            at too, so that one call does all of a run [bytes].
     """
 
     dtype: DType
     specs: tuple[KernelSpec, ...]
     calls: tuple[Call, ...]
+    looked: tuple[int, ...] = ()
 
     form = "fused"
 
     @cached_property
     def name(self) -> str:
         """Readable and unique."""
-        text = repr(([spec.name for spec in self.specs], self.calls))
+        text = repr(([spec.name for spec in self.specs], self.calls, self.looked))
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         return f"fused-{len(self.calls)}-{self.dtype}-{digest}"
 
@@ -89,7 +94,13 @@ class FusedKernel:
         bad = kernel.local("i32")
         base = get(table)
         either = op("i32.or") + put(bad)
-        chunks = []
+        safe = 2.0 ** SAFE_LOG2[self.dtype]
+        check = CHECK_SINGLE if self.dtype in ("float32", "complex64") else CHECK_DOUBLE
+        ends = i32(check).code + f64(1 / safe).code + f64(safe).code + _called(outside) + either
+        chunks = [
+            get(bad) + base + memory("i32.load", STATUS_BYTES + 4 * buffer) + i32(size).code + ends
+            for buffer, size in enumerate(self.looked)
+        ]
         for spec, *buffers in self.calls:
             chunks.append(get(bad))
             chunks += [base + memory("i32.load", STATUS_BYTES + 4 * buffer) for buffer in buffers]
@@ -148,5 +159,10 @@ def _group(program: Program, first: int, last: int) -> Group:
         dtype=program.dtype,
         specs=tuple(program.kernels[number] for number in specs),
         calls=tuple(calls),
+        looked=tuple(
+            buffer.elements * ITEM_BYTES[program.dtype]
+            for buffer in program.buffers
+            if buffer.source is not None and first == 0
+        ),
     )
     return Group(first=first, last=last, kernel=kernel)
