@@ -7,6 +7,7 @@ makes are removed. Run by ``python3 build.py golden``.
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -20,6 +21,8 @@ def wanted() -> dict[Path, str]:
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
+        # Dataclasses look their module up while they are made.
+        sys.modules[spec.name] = module
         spec.loader.exec_module(module)
         files.update({HERE / module.FOLDER / name: text for name, text in module.texts().items()})
     return files

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tensorloom.assets import templates
-from tensorloom.kernels.gpu.wgsl import GpuLimits, render
+from tensorloom.kernels.gpu.candidate import GpuCandidate
+from tensorloom.kernels.gpu.wgsl import GpuLimits, Shader, Use, render
 from tensorloom.kernels.program import KernelSpec, LoopAxis
 
 FOLDER = "wgsl"
@@ -66,4 +67,46 @@ def texts() -> dict[str, str]:
             fixed=True,
         ),
     }
+    cases.update(_forced(plain))
     return {f"{name}.wgsl": shader.text for name, shader in cases.items()}
+
+
+_LANES = GpuLimits(subgroup=4, software=True, small_mul_adds=0)
+_FORCED = {
+    "outer": ("outer 4x4/2x2", Use()),
+    "lanes": ("lanes 3x1", Use(scaled=False)),
+    "lanes_scaled_sum": ("lanes 2x2", Use(accumulate=True)),
+    "shared": ("shared 2x2/4x4 k8", Use(scaled=False, peaks=False)),
+    "half": ("registers 2x2/4x4", Use(half=True)),
+    "split_partial": ("registers 2x2/4x4 split 2", Use()),
+}
+
+
+def _forced(plain: KernelSpec) -> dict[str, Shader]:
+    """One text per family and option that no default of these shapes reaches."""
+    made = {
+        name: render(
+            plain,
+            templates(),
+            _LANES,
+            fixed=True,
+            candidate=GpuCandidate.parse(text),
+            use=use,
+        )
+        for name, (text, use) in _FORCED.items()
+    }
+    for name, candidate in {
+        "lanes_complex": "lanes 3x2",
+        "shared_complex": "shared 2x2/4x4 k4",
+    }.items():
+        made[name] = render(
+            KernelSpec(dtype="complex64", batch=_BATCH, **_MATRICES),
+            templates(),
+            _LANES,
+            fixed=False,
+            candidate=GpuCandidate.parse(candidate),
+        )
+    then = made["split_partial"].then
+    assert then is not None
+    made["split_sum"] = then
+    return made

@@ -1,20 +1,29 @@
 /**
  * Replays GPU plans (`kernels/gpu/plan.py`) on the page's WebGPU device.
  *
- * Python never waits on the FFI per dispatch: it loads a plan once and submits ranges of calls.
+ * Plans stay loaded under a number: buffers, pipelines and bind groups are made once, a run is the
+ * upload of what changed, one submission and one map. Python never waits on the FFI per dispatch.
  * Arrays arrive as Pyodide buffers and are viewed only at the moment of the copy, because memory may
  * grow while the GPU is awaited. Errors start with `device-lost:`, `no-gpu:` or are the device's own.
  */
 
 import type { PyProxy } from "./pyodide.d.ts";
 
-interface PlanRecord {
-  shaders: { name: string; text: string }[];
+export interface PlanRecord {
+  shaders: { name: string; text: string; bindings: number[] }[];
   bufferBytes: number[];
   inputs: number;
   calls: { shader: number; left: number; right: number | null; out: number; groups: [number, number] }[];
+  slots: number;
   result: number;
   resultBytes: number;
+  sumsSlices: boolean;
+}
+
+interface Bound {
+  pipeline: GPUComputePipeline;
+  group: GPUBindGroup;
+  groups: [number, number];
 }
 
 interface Loaded {
@@ -22,44 +31,63 @@ interface Loaded {
   buffers: GPUBuffer[];
   largest: GPUBuffer;
   constants: GPUBuffer;
-  bound: { pipeline: GPUComputePipeline; group: GPUBindGroup; groups: [number, number] }[];
+  bound: Bound[];
+  /** Where results are mapped; kept, as making one costs more than a small run. */
+  staging: GPUBuffer | null;
 }
 
 export interface GpuExecutor {
+  /** Asks for adapter and device; facts about them as JSON. */
   request(): Promise<string>;
-  load(planJson: string): Promise<void>;
-  upload(number: number, bytes: PyProxy): void;
-  begin(constants: PyProxy): void;
-  submit(first: number, last: number): Promise<void>;
-  read(out: PyProxy, largest: PyProxy): Promise<void>;
-  release(): void;
+  /** Makes everything a plan needs; resolves to its number. */
+  load(planJson: string): Promise<number>;
+  upload(handle: number, buffer: number, bytes: PyProxy): void;
+  constants(handle: number, packed: PyProxy): void;
+  begin(handle: number): void;
+  /** Submits calls `first` up to `last` without waiting. */
+  enqueue(handle: number, first: number, last: number): void;
+  /** The same, until they are done. */
+  submit(handle: number, first: number, last: number): Promise<void>;
+  /** All calls so many times in one submission; the milliseconds of all, result left on the device. */
+  repeat(handle: number, times: number): Promise<number>;
+  read(handle: number, buffer: number, out: PyProxy, largest: PyProxy): Promise<void>;
+  unload(handle: number): void;
+  /** Plans, buffers, bytes and pipelines alive, as JSON. */
+  counts(): string;
   /** For tests: makes the device go away as drivers do. */
   lose(): void;
+  /** For tests: the next loads fail as if memory had run out. */
+  exhaust(times: number): void;
 }
 
 /** Distance of two calls' constants, as in `kernels/gpu/plan.py`. */
 const CALL_BYTES = 512;
 
+const MOST_PIPELINES = 512;
+
+const WANTED_LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupSizeY",
+  "maxComputeWorkgroupStorageSize",
+] as const;
+
+const WANTED_FEATURES = ["subgroups", "shader-f16", "chromium-experimental-subgroup-matrix"];
+
 const padded = (size: number): number => Math.ceil(size / 4) * 4;
 
 export function createGpuExecutor(): GpuExecutor {
-  const executor = new Executor();
-  return {
-    request: () => executor.request(),
-    load: (planJson) => executor.load(JSON.parse(planJson) as PlanRecord),
-    upload: (number, bytes) => executor.upload(number, bytes),
-    begin: (constants) => executor.begin(constants),
-    submit: (first, last) => executor.submit(first, last),
-    read: (out, largest) => executor.read(out, largest),
-    release: () => executor.release(),
-    lose: () => executor.lose(),
-  };
+  return new Executor();
 }
 
-class Executor {
+class Executor implements GpuExecutor {
   private device: GPUDevice | null = null;
   private lost = "";
-  private loaded: Loaded | null = null;
+  private handles = 0;
+  private exhausted = 0;
+  private readonly loaded = new Map<number, Loaded>();
   private readonly pipelines = new Map<string, Promise<GPUComputePipeline>>();
 
   async request(): Promise<string> {
@@ -67,22 +95,17 @@ class Executor {
     if (!gpu) throw new Error("no-gpu: This browser has no WebGPU.");
     const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
     if (!adapter) throw new Error("no-gpu: WebGPU found no adapter here.");
-    const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
-    const device = await adapter.requestDevice({ requiredLimits: { maxBufferSize, maxStorageBufferBindingSize } });
+    const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
+    const requiredFeatures = WANTED_FEATURES.filter((name) => adapter.features.has(name)) as GPUFeatureName[];
+    const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
     this.pipelines.clear();
-    this.loaded = null;
+    this.loaded.clear();
     this.device = device;
     this.lost = "";
     void device.lost.then((info) => {
       if (this.device === device) this.lost = `device-lost: ${info.reason} ${info.message}`;
     });
-    const info = adapter.info;
-    const software = info.architecture === "swiftshader" || (adapter as { isFallbackAdapter?: boolean }).isFallbackAdapter === true || (info as { isFallbackAdapter?: boolean }).isFallbackAdapter === true;
-    return JSON.stringify({
-      description: [info.vendor, info.architecture || info.device || info.description].filter(Boolean).join(" "),
-      software,
-      maxBufferBytes: Math.min(maxBufferSize, maxStorageBufferBindingSize),
-    });
+    return JSON.stringify(factsOf(adapter, device));
   }
 
   private alive(): GPUDevice {
@@ -90,9 +113,10 @@ class Executor {
     return this.device;
   }
 
-  private current(): Loaded {
-    if (!this.loaded) throw new Error("No plan is loaded.");
-    return this.loaded;
+  private at(handle: number): Loaded {
+    const found = this.loaded.get(handle);
+    if (!found) throw new Error(this.lost || `No plan has the number ${handle}.`);
+    return found;
   }
 
   /** Runs a step with the device's errors caught: validation and memory. */
@@ -113,118 +137,212 @@ class Executor {
     return value;
   }
 
-  async load(plan: PlanRecord): Promise<void> {
-    this.release();
-    await this.caught(async (device) => {
-      const storage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-      const pipelines = await Promise.all(plan.shaders.map((shader) => this.pipeline(device, shader)));
-      const buffers = plan.bufferBytes.map((size) => device.createBuffer({ size: padded(size), usage: storage }));
-      const nCalls = Math.max(1, plan.calls.length);
-      const largest = device.createBuffer({ size: 4 * (nCalls + 1), usage: storage });
-      const constants = device.createBuffer({ size: CALL_BYTES * nCalls, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
-      const bound = plan.calls.map((call, number) => {
-        const pipeline = pipelines[call.shader] as GPUComputePipeline;
-        const at = (buffer: number): GPUBuffer => buffers[buffer] as GPUBuffer;
-        const entries: GPUBindGroupEntry[] = [
-          { binding: 0, resource: { buffer: at(call.left) } },
-          { binding: 2, resource: { buffer: at(call.out) } },
-          { binding: 3, resource: { buffer: largest } },
-          { binding: 4, resource: { buffer: constants, offset: CALL_BYTES * number, size: CALL_BYTES } },
-        ];
-        if (call.right !== null) entries.push({ binding: 1, resource: { buffer: at(call.right) } });
-        const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
-        return { pipeline, group, groups: call.groups };
+  async load(planJson: string): Promise<number> {
+    const plan = JSON.parse(planJson) as PlanRecord;
+    if (this.exhausted > 0) {
+      this.exhausted -= 1;
+      throw new Error("Out of memory.");
+    }
+    let made: Loaded | null = null;
+    try {
+      await this.caught(async (device) => {
+        const pipelines = await Promise.all(plan.shaders.map((shader) => this.pipeline(device, shader)));
+        made = place(device, plan, pipelines);
       });
-      this.loaded = { plan, buffers, largest, constants, bound };
-    });
+    } catch (error) {
+      if (made) destroy(made);
+      throw error;
+    }
+    this.handles += 1;
+    this.loaded.set(this.handles, made as unknown as Loaded);
+    return this.handles;
   }
 
   private pipeline(device: GPUDevice, shader: { name: string; text: string }): Promise<GPUComputePipeline> {
     const known = this.pipelines.get(shader.name);
-    if (known) return known;
-    const made = device.createComputePipelineAsync({
-      layout: "auto",
-      compute: { module: device.createShaderModule({ code: shader.text, label: shader.name }), entryPoint: "main" },
-    });
+    this.pipelines.delete(shader.name);
+    const made =
+      known ??
+      device.createComputePipelineAsync({
+        layout: "auto",
+        compute: { module: device.createShaderModule({ code: shader.text, label: shader.name }), entryPoint: "main" },
+      });
     this.pipelines.set(shader.name, made);
-    made.catch(() => this.pipelines.delete(shader.name));
+    if (!known) made.catch(() => this.pipelines.delete(shader.name));
+    for (const oldest of this.pipelines.keys()) {
+      if (this.pipelines.size <= MOST_PIPELINES) break;
+      this.pipelines.delete(oldest);
+    }
     return made;
   }
 
-  upload(number: number, bytes: PyProxy): void {
-    const target = this.current().buffers[number] as GPUBuffer;
-    withBytes(bytes, (view) => this.write(target, view));
+  upload(handle: number, buffer: number, bytes: PyProxy): void {
+    withBytes(bytes, (view) => this.write(this.at(handle).buffers[buffer] as GPUBuffer, view));
   }
 
-  begin(constants: PyProxy): void {
-    const { largest, constants: target, plan } = this.current();
-    withBytes(constants, (view) => this.write(target, view));
-    const cleared = new Float32Array(Math.max(1, plan.calls.length) + 1);
+  constants(handle: number, packed: PyProxy): void {
+    withBytes(packed, (view) => this.write(this.at(handle).constants, view));
+  }
+
+  begin(handle: number): void {
+    const { largest, plan, buffers } = this.at(handle);
+    const device = this.alive();
+    const cleared = new Float32Array(plan.slots);
     cleared[0] = 1;
-    this.alive().queue.writeBuffer(largest, 0, cleared);
+    device.queue.writeBuffer(largest, 0, cleared);
+    if (!plan.sumsSlices) return;
+    const encoder = device.createCommandEncoder();
+    encoder.clearBuffer(buffers[plan.result] as GPUBuffer);
+    device.queue.submit([encoder.finish()]);
   }
 
   private write(target: GPUBuffer, view: Uint8Array): void {
     const whole = view.byteLength - (view.byteLength % 4);
-    const queue = this.alive().queue;
-    queue.writeBuffer(target, 0, view.buffer as ArrayBuffer, view.byteOffset, whole);
+    this.alive().queue.writeBuffer(target, 0, view.buffer as ArrayBuffer, view.byteOffset, whole);
   }
 
-  async submit(first: number, last: number): Promise<void> {
-    const { bound } = this.current();
+  enqueue(handle: number, first: number, last: number): void {
+    submitCalls(this.alive(), this.at(handle).bound.slice(first, last), 1);
+  }
+
+  async submit(handle: number, first: number, last: number): Promise<void> {
     await this.caught(async (device) => {
-      const encoder = device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      for (const { pipeline, group, groups } of bound.slice(first, last)) {
-        pass.setPipeline(pipeline);
-        pass.setBindGroup(0, group);
-        pass.dispatchWorkgroups(groups[0], groups[1]);
-      }
-      pass.end();
-      device.queue.submit([encoder.finish()]);
+      submitCalls(device, this.at(handle).bound.slice(first, last), 1);
       await device.queue.onSubmittedWorkDone();
     });
   }
 
-  async read(out: PyProxy, largest: PyProxy): Promise<void> {
-    const { plan, buffers, largest: magnitudes } = this.current();
+  async repeat(handle: number, times: number): Promise<number> {
+    return this.caught(async (device) => {
+      const { bound } = this.at(handle);
+      const start = performance.now();
+      submitCalls(device, bound, times);
+      await device.queue.onSubmittedWorkDone();
+      return performance.now() - start;
+    });
+  }
+
+  async read(handle: number, buffer: number, out: PyProxy, largest: PyProxy): Promise<void> {
     // Arguments from Python live only until this call first waits, unless copied.
     const kept = [out.copy(), largest.copy()] as const;
     try {
-      await this.copyBack(buffers[plan.result] as GPUBuffer, plan.resultBytes, kept[0]);
-      await this.copyBack(magnitudes, magnitudes.size, kept[1]);
+      await this.copyBack(this.at(handle), buffer, kept);
     } finally {
-      for (const buffer of kept) buffer.destroy();
+      for (const view of kept) view.destroy();
     }
   }
 
-  private async copyBack(from: GPUBuffer, size: number, to: PyProxy): Promise<void> {
+  /** The buffer and the magnitudes through one mapping. */
+  private async copyBack(loaded: Loaded, number: number, [out, largest]: readonly [PyProxy, PyProxy]): Promise<void> {
     const device = this.alive();
-    const staging = device.createBuffer({ size: padded(size), usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
-    try {
-      const encoder = device.createCommandEncoder();
-      encoder.copyBufferToBuffer(from, 0, staging, 0, padded(size));
-      device.queue.submit([encoder.finish()]);
-      await staging.mapAsync(GPUMapMode.READ).catch((error: unknown) => {
-        throw new Error(this.lost || `device-lost: ${String(error)}`);
-      });
-      const bytes = new Uint8Array(staging.getMappedRange());
-      withBytes(to, (view) => view.set(bytes.subarray(0, view.byteLength)));
-    } finally {
-      staging.destroy();
+    const from = loaded.buffers[number] as GPUBuffer;
+    const slotBytes = 4 * loaded.plan.slots;
+    const size = slotBytes + from.size;
+    if (loaded.staging && loaded.staging.size < size) loaded.staging.destroy();
+    if (!loaded.staging || loaded.staging.size < size) {
+      loaded.staging = device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
     }
+    const { staging } = loaded;
+    const encoder = device.createCommandEncoder();
+    encoder.copyBufferToBuffer(loaded.largest, 0, staging, 0, slotBytes);
+    encoder.copyBufferToBuffer(from, 0, staging, slotBytes, from.size);
+    device.queue.submit([encoder.finish()]);
+    await staging.mapAsync(GPUMapMode.READ, 0, size).catch((error: unknown) => {
+      throw new Error(this.lost || `device-lost: ${String(error)}`);
+    });
+    const bytes = new Uint8Array(staging.getMappedRange(0, size));
+    withBytes(largest, (view) => view.set(bytes.subarray(0, view.byteLength)));
+    withBytes(out, (view) => view.set(bytes.subarray(slotBytes, slotBytes + view.byteLength)));
+    staging.unmap();
+    // After a loss mappings resolve to zeros.
+    if (this.lost) throw new Error(this.lost);
   }
 
-  release(): void {
-    if (!this.loaded) return;
-    const { buffers, largest, constants } = this.loaded;
-    for (const buffer of [...buffers, largest, constants]) buffer.destroy();
-    this.loaded = null;
+  unload(handle: number): void {
+    const found = this.loaded.get(handle);
+    this.loaded.delete(handle);
+    if (found) destroy(found);
+  }
+
+  counts(): string {
+    const all = [...this.loaded.values()].flatMap(buffersOf);
+    const bytes = all.reduce((total, buffer) => total + buffer.size, 0);
+    return JSON.stringify({ plans: this.loaded.size, buffers: all.length, bytes, pipelines: this.pipelines.size });
   }
 
   lose(): void {
     this.device?.destroy();
   }
+
+  exhaust(times: number): void {
+    this.exhausted = times;
+  }
+}
+
+/** What kernels are chosen by. */
+function factsOf(adapter: GPUAdapter, device: GPUDevice): object {
+  const info = adapter.info as GPUAdapterInfo & { isFallbackAdapter?: boolean; subgroupMinSize?: number; subgroupMaxSize?: number };
+  const fallback = info.isFallbackAdapter ?? (adapter as { isFallbackAdapter?: boolean }).isFallbackAdapter;
+  const { limits } = device;
+  const fixed = device.features.has("subgroups") && info.subgroupMinSize === info.subgroupMaxSize;
+  return {
+    description: [info.vendor, info.architecture || info.device || info.description].filter(Boolean).join(" "),
+    software: info.architecture === "swiftshader" || fallback === true,
+    maxBufferBytes: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize),
+    threads: limits.maxComputeInvocationsPerWorkgroup,
+    workgroupBytes: limits.maxComputeWorkgroupStorageSize,
+    subgroup: fixed ? (info.subgroupMinSize ?? 0) : 0,
+    half: device.features.has("shader-f16"),
+    matrices: device.features.has("chromium-experimental-subgroup-matrix" as GPUFeatureName),
+  };
+}
+
+/** A plan's buffers and bind groups. */
+function place(device: GPUDevice, plan: PlanRecord, pipelines: GPUComputePipeline[]): Loaded {
+  const storage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+  const buffers = plan.bufferBytes.map((size) => device.createBuffer({ size: padded(size), usage: storage }));
+  const largest = device.createBuffer({ size: 4 * plan.slots, usage: storage });
+  const constants = device.createBuffer({
+    size: CALL_BYTES * Math.max(1, plan.calls.length),
+    usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+  });
+  const bound = plan.calls.map((call, number): Bound => {
+    const pipeline = pipelines[call.shader] as GPUComputePipeline;
+    const at = (buffer: number): GPUBindingResource => ({ buffer: buffers[buffer] as GPUBuffer });
+    const resources: GPUBindingResource[] = [
+      at(call.left),
+      at(call.right ?? call.left),
+      at(call.out),
+      { buffer: largest },
+      { buffer: constants, offset: CALL_BYTES * number, size: CALL_BYTES },
+    ];
+    const { bindings } = plan.shaders[call.shader] as PlanRecord["shaders"][number];
+    const entries = bindings.map((binding) => ({ binding, resource: resources[binding] as GPUBindingResource }));
+    return { pipeline, group: device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }), groups: call.groups };
+  });
+  return { plan, buffers, largest, constants, bound, staging: null };
+}
+
+function submitCalls(device: GPUDevice, bound: Bound[], times: number): void {
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  for (let turn = 0; turn < times; turn++) {
+    for (const { pipeline, group, groups } of bound) {
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, group);
+      pass.dispatchWorkgroups(groups[0], groups[1]);
+    }
+  }
+  pass.end();
+  device.queue.submit([encoder.finish()]);
+}
+
+function buffersOf({ buffers, largest, constants, staging }: Loaded): GPUBuffer[] {
+  return [...buffers, largest, constants, ...(staging ? [staging] : [])];
+}
+
+function destroy(loaded: Loaded): void {
+  for (const buffer of buffersOf(loaded)) buffer.destroy();
 }
 
 /** A Python buffer's bytes for the length of one synchronous step. */

@@ -1,10 +1,6 @@
-// e248d16f79d0d2c9: out[batch, row, column] = sum over contracted of left * right, one workgroup per output.
-// What every contraction kernel binds, and the carried exponents.
-//
-// Every call leaves the largest magnitude it wrote in `largest`; whoever reads that tensor takes its
-// exponent out if it is outside the safe range, so nothing overflows and the host learns all
-// exponents in one read at the end.
+// 720437d15112feaf: out[batch, row, column] = sum over contracted of left * right, a workgroup per 1 x 1.
 alias Element = f32;
+alias Stored = f32;
 
 struct Call {
   left_start: u32,
@@ -12,11 +8,12 @@ struct Call {
   left_slot: u32,
   right_slot: u32,
   out_slot: u32,
+  out_start: u32,
 }
 
-@group(0) @binding(0) var<storage, read> left: array<Element, 300>;
-@group(0) @binding(1) var<storage, read> right: array<Element, 300>;
-@group(0) @binding(2) var<storage, read_write> out: array<Element, 1>;
+@group(0) @binding(0) var<storage, read> left: array<Stored, 300>;
+@group(0) @binding(1) var<storage, read> right: array<Stored, 300>;
+@group(0) @binding(2) var<storage, read_write> out: array<Stored, 1>;
 @group(0) @binding(3) var<storage, read_write> largest: array<atomic<u32>>;
 @group(0) @binding(4) var<uniform> call: Call;
 
@@ -30,37 +27,62 @@ fn unscale(bits: u32) -> f32 {
   return bitcast<f32>(u32(127 - e) << 23u);
 }
 
+// Keeps the largest magnitude of the result; most invocations only look.
+fn leave(peak: f32) {
+  let bits = bitcast<u32>(peak);
+  if (bits > atomicLoad(&largest[call.out_slot])) {
+    atomicMax(&largest[call.out_slot], bits);
+  }
+}
 var<workgroup> parts: array<Element, 64>;
+
+fn total(lane: u32, mine: Element) -> Element {
+  parts[lane] = mine;
+  for (var half_way = 32u; half_way > 0u; half_way >>= 1u) {
+    workgroupBarrier();
+    if (lane < half_way) {
+      parts[lane] += parts[lane + half_way];
+    }
+  }
+  let sum = parts[0];
+  workgroupBarrier();
+  return sum;
+}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let tile = group.x + group.y * 1u;
-  // The same for all lanes of a workgroup, so barriers below stay uniform; late groups write nothing.
-  let known = min(tile, 0u);
-  let column_0 = known % 1u;
-  let row_0 = (known / 1u) % 1u;
-  let batch = known / 1u;
+  let block = group.x + group.y * 1u;
+  if (block >= 1u) {
+    return;
+  }
+  let batch = block / 1u;
+  let row_first = ((block / 1u) % 1u) * 1u;
+  let column_first = (block % 1u) * 1u;
   let left_scale = unscale(atomicLoad(&largest[call.left_slot]));
-  let left_base = call.left_start + 0u + 0u;
   let right_scale = unscale(atomicLoad(&largest[call.right_slot]));
-  let right_base = call.right_start + 0u + 0u;
-  var sum = Element();
+  let left_base = 0u;
+  let right_base = 0u;
+  let out_base = 0u;
+
+  let row_0 = min(row_first + 0u, 0u);
+  let left_0 = left_base + 0u;
+  let column_0 = min(column_first + 0u, 0u);
+  let right_0 = right_base + 0u;
+  var sum_0_0 = Element();
   for (var k = lane; k < 300u; k += 64u) {
-    let a = left[left_base + k] * left_scale;
-    let b = right[right_base + k] * right_scale;
-    sum = fma(a, b, sum);
+    let left_step = k;
+    let a_0 = left[left_0 + left_step] * left_scale;
+    let right_step = k;
+    let b_0 = right[right_0 + right_step] * right_scale;
+    sum_0_0 = fma(a_0, b_0, sum_0_0);
   }
-  parts[lane] = sum;
-  for (var half = 32u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (lane < half) {
-      parts[lane] += parts[lane + half];
+  let total_0_0 = total(lane, sum_0_0);
+  if (lane == 0u) {
+    var peak = 0.0;
+    if (row_first + 0u < 1u && column_first + 0u < 1u) {
+      out[out_base + 0u + 0u] = total_0_0;
+      peak = max(peak, abs(total_0_0));
     }
-  }
-  if (lane == 0u && tile < 1u) {
-    let total = parts[0];
-    out[0u + 0u + 0u] = total;
-    let peak = abs(total);
-    atomicMax(&largest[call.out_slot], bitcast<u32>(peak));
+    leave(peak);
   }
 }

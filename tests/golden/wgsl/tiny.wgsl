@@ -1,10 +1,6 @@
-// 8e850e3fbc0adf85: out[outputs] = sum over contracted of left * right, sizes and strides from the call.
-// What every contraction kernel binds, and the carried exponents.
-//
-// Every call leaves the largest magnitude it wrote in `largest`; whoever reads that tensor takes its
-// exponent out if it is outside the safe range, so nothing overflows and the host learns all
-// exponents in one read at the end.
+// fb26ab3ac1d116b9: out[outputs] = sum over contracted of left * right, sizes and strides from the call.
 alias Element = f32;
+alias Stored = f32;
 
 struct Call {
   left_start: u32,
@@ -12,6 +8,7 @@ struct Call {
   left_slot: u32,
   right_slot: u32,
   out_slot: u32,
+  out_start: u32,
   kept_axes: u32,
   all_axes: u32,
   outputs: u32,
@@ -19,9 +16,9 @@ struct Call {
   axes: array<vec4<u32>, 29>,
 }
 
-@group(0) @binding(0) var<storage, read> left: array<Element>;
-@group(0) @binding(1) var<storage, read> right: array<Element>;
-@group(0) @binding(2) var<storage, read_write> out: array<Element>;
+@group(0) @binding(0) var<storage, read> left: array<Stored>;
+@group(0) @binding(1) var<storage, read> right: array<Stored>;
+@group(0) @binding(2) var<storage, read_write> out: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> largest: array<atomic<u32>>;
 @group(0) @binding(4) var<uniform> call: Call;
 
@@ -35,6 +32,14 @@ fn unscale(bits: u32) -> f32 {
   return bitcast<f32>(u32(127 - e) << 23u);
 }
 
+// Keeps the largest magnitude of the result; most invocations only look.
+fn leave(peak: f32) {
+  let bits = bitcast<u32>(peak);
+  if (bits > atomicLoad(&largest[call.out_slot])) {
+    atomicMax(&largest[call.out_slot], bits);
+  }
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let output = id.x;
@@ -45,7 +50,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let right_scale = unscale(atomicLoad(&largest[call.right_slot]));
   // Axes are (size, left, right, out), kept ones first, each group with its fastest axis first.
   var rest = output;
-  var base = vec3<u32>(call.left_start, call.right_start, 0u);
+  var base = vec3<u32>(call.left_start, call.right_start, call.out_start);
   for (var n = 0u; n < call.kept_axes; n++) {
     let axis = call.axes[n];
     base += axis.yzw * (rest % axis.x);
@@ -65,6 +70,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     sum = fma(a, b, sum);
   }
   out[base.z] = sum;
-  let peak = abs(sum);
-  atomicMax(&largest[call.out_slot], bitcast<u32>(peak));
+  leave(abs(sum));
 }

@@ -1,10 +1,6 @@
-// de1e964be101dfe1: out[outputs] = sum over contracted of left * right, sizes and strides from the call.
-// What every contraction kernel binds, and the carried exponents.
-//
-// Every call leaves the largest magnitude it wrote in `largest`; whoever reads that tensor takes its
-// exponent out if it is outside the safe range, so nothing overflows and the host learns all
-// exponents in one read at the end.
+// 1feffea2b83659f3: out[outputs] = sum over contracted of left * right, sizes and strides from the call.
 alias Element = vec2<f32>;
+alias Stored = vec2<f32>;
 
 struct Call {
   left_start: u32,
@@ -12,6 +8,7 @@ struct Call {
   left_slot: u32,
   right_slot: u32,
   out_slot: u32,
+  out_start: u32,
   kept_axes: u32,
   all_axes: u32,
   outputs: u32,
@@ -19,8 +16,8 @@ struct Call {
   axes: array<vec4<u32>, 29>,
 }
 
-@group(0) @binding(0) var<storage, read> left: array<Element>;
-@group(0) @binding(2) var<storage, read_write> out: array<Element>;
+@group(0) @binding(0) var<storage, read> left: array<Stored>;
+@group(0) @binding(2) var<storage, read_write> out: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> largest: array<atomic<u32>>;
 @group(0) @binding(4) var<uniform> call: Call;
 
@@ -34,6 +31,14 @@ fn unscale(bits: u32) -> f32 {
   return bitcast<f32>(u32(127 - e) << 23u);
 }
 
+// Keeps the largest magnitude of the result; most invocations only look.
+fn leave(peak: f32) {
+  let bits = bitcast<u32>(peak);
+  if (bits > atomicLoad(&largest[call.out_slot])) {
+    atomicMax(&largest[call.out_slot], bits);
+  }
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let output = id.x;
@@ -43,7 +48,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let left_scale = unscale(atomicLoad(&largest[call.left_slot]));
   // Axes are (size, left, right, out), kept ones first, each group with its fastest axis first.
   var rest = output;
-  var base = vec3<u32>(call.left_start, call.right_start, 0u);
+  var base = vec3<u32>(call.left_start, call.right_start, call.out_start);
   for (var n = 0u; n < call.kept_axes; n++) {
     let axis = call.axes[n];
     base += axis.yzw * (rest % axis.x);
@@ -62,6 +67,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     sum += a;
   }
   out[base.z] = sum;
-  let peak = max(abs(sum.x), abs(sum.y));
-  atomicMax(&largest[call.out_slot], bitcast<u32>(peak));
+  leave(max(abs(sum.x), abs(sum.y)));
 }

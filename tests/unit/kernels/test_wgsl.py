@@ -6,7 +6,8 @@ import pytest
 
 from tensorloom.assets import templates
 from tensorloom.errors import UnsupportedKernel
-from tensorloom.kernels.gpu.wgsl import GpuLimits, Shader, render
+from tensorloom.kernels.gpu.candidate import GpuCandidate
+from tensorloom.kernels.gpu.wgsl import GpuLimits, Shader, Use, render
 from tensorloom.kernels.program import KernelSpec, LoopAxis
 
 
@@ -19,10 +20,11 @@ def _matrices(rows: int, columns: int, contracted: int, dtype: str = "float32") 
     )
 
 
-def _render(spec: KernelSpec, limits: GpuLimits | None = None) -> Shader:
-    return render(
-        spec, templates(), limits or GpuLimits(min_groups=1, small_mul_adds=0), fixed=True
-    )
+def _render(
+    spec: KernelSpec, limits: GpuLimits | None = None, candidate: GpuCandidate | None = None
+) -> Shader:
+    chosen = limits or GpuLimits(min_groups=1, small_mul_adds=0)
+    return render(spec, templates(), chosen, fixed=True, candidate=candidate)
 
 
 def test_the_name_is_a_hash_of_the_text_and_its_first_word() -> None:
@@ -33,15 +35,18 @@ def test_the_name_is_a_hash_of_the_text_and_its_first_word() -> None:
 
 
 def test_groups_cover_all_tiles() -> None:
-    # 100 x 60 outputs in tiles of 4 x 4: 25 * 15 = 375 invocations in 6 groups of 64.
-    assert _render(_matrices(100, 60, 8)).groups == (6, 1)
+    # 100 x 60 outputs in blocks of 32 x 32, 8 x 8 invocations with a tile of 4 x 4 each.
+    tiles = GpuCandidate.parse("registers 4x4/8x8")
+    assert _render(_matrices(100, 60, 8), candidate=tiles).groups == (4 * 2, 1)
 
 
 def test_very_many_groups_fill_two_dimensions() -> None:
-    # 40,000 x 4,000 outputs in tiles of 4 x 4 are 10^7 invocations: 156,250 groups of 64.
-    shader = _render(_matrices(40_000, 4_000, 2))
+    # 40,000 x 4,000 outputs in blocks of 32 x 32: 1,250 x 125 workgroups.
+    tiles = GpuCandidate.parse("registers 4x4/8x8")
+    shader = _render(_matrices(40_000, 4_000, 2), candidate=tiles)
     assert shader.groups == (32_768, 5)
-    assert f"id.y * {32_768 * 64}u" in shader.text
+    assert "group.y * 32768u" in shader.text
+    assert "block >= 156250u" in shader.text
 
 
 def test_few_outputs_with_long_sums_get_a_workgroup_each() -> None:
@@ -54,7 +59,7 @@ def test_tiny_kernels_share_one_text_and_differ_in_their_axes() -> None:
     one, other = _render(_matrices(2, 3, 4), GpuLimits()), _render(_matrices(3, 2, 4), GpuLimits())
     assert one.name == other.name
     # Kept and all axes, outputs, products, padding; then (size, left, right, out), fastest first.
-    assert one.axes == (2, 3, 6, 4, 0, 0, 0, 3, 0, 1, 1, 2, 4, 0, 3, 4, 1, 3, 0)
+    assert one.axes == (2, 3, 6, 4, 0, 0, 3, 0, 1, 1, 2, 4, 0, 3, 4, 1, 3, 0)
 
 
 def test_kernels_with_more_axes_than_a_call_has_room_for_get_their_own_text() -> None:
@@ -101,3 +106,22 @@ def test_sums_beyond_the_iteration_limit_are_refused() -> None:
     with pytest.raises(UnsupportedKernel) as caught:
         _render(_matrices(1, 1, 64 * 60_000 + 1))
     assert caught.value.code == "gpu-too-long"
+
+
+def test_what_a_device_cannot_run_is_refused_with_the_reason() -> None:
+    with pytest.raises(UnsupportedKernel) as caught:
+        _render(_matrices(64, 64, 64), candidate=GpuCandidate.parse("registers 1x1/32x16"))
+    assert caught.value.code == "gpu-candidate"
+    assert caught.value.message == (
+        "This device cannot run 'registers 1x1/32x16' here: 512 invocations where 256 are allowed."
+    )
+
+
+def test_a_fixed_kernel_without_exponents_binds_its_arrays_only() -> None:
+    use = Use(scaled=False, peaks=False)
+    tiles = GpuCandidate.parse("registers 4x4/2x2")
+    shader = render(
+        _matrices(8, 8, 8), templates(), GpuLimits(), fixed=True, use=use, candidate=tiles
+    )
+    assert shader.bindings == (0, 1, 2)
+    assert "largest" not in shader.text

@@ -1,24 +1,28 @@
 """Programs on a GPU through WebGPU: one replay for the page's device and for a native one.
 
-A ``GpuDevice`` holds buffers and pipelines and submits calls; this module cuts submissions so that
-progress and cancellation get a turn, sums slices, recovers a lost device once, and turns carried
-exponents into a number.
+A ``GpuDevice`` holds buffers and pipelines and submits calls; this module keeps plans loaded, cuts
+submissions so that progress and cancellation get a turn, recovers a lost device once, and turns
+carried exponents into a number. Plans first run plain; only if a magnitude left the safe range they
+run again with exponents taken out, slice by slice.
 """
 
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tensorloom.assets import templates
 from tensorloom.errors import DeviceLost, UnsupportedKernel
-from tensorloom.execute.backend import no_pulse
+from tensorloom.execute.backend import RawResult, no_pulse
 from tensorloom.execute.calibration import Rates, calibrate, predict
+from tensorloom.execute.gpu.device import GpuDevice
+from tensorloom.execute.gpu.loaded import LoadedPlans
+from tensorloom.execute.gpu.trial import Trial, try_kernel
 from tensorloom.execute.scaling import SliceSum, absmax, finished, scaled, shift_for
-from tensorloom.kernels.gpu.plan import GpuPlan, gpu_plan
-from tensorloom.kernels.gpu.wgsl import SAFE_EXPONENT, GpuLimits
+from tensorloom.kernels.gpu.plan import gpu_plan
+from tensorloom.kernels.gpu.wgsl import SAFE_EXPONENT
 from tensorloom.kernels.slices import result_axes, slices_of
 
 if TYPE_CHECKING:
@@ -26,9 +30,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tensorloom.execute.backend import BackendName, Pulse, RawResult
+    from tensorloom.execute.backend import BackendName, Pulse
     from tensorloom.execute.calibration import SizeClass
-    from tensorloom.kernels.program import Program
+    from tensorloom.execute.gpu.loaded import Loaded
+    from tensorloom.kernels.gpu.candidate import GpuCandidate
+    from tensorloom.kernels.gpu.plan import GpuPlan
+    from tensorloom.kernels.program import KernelSpec, Program
     from tensorloom.kernels.slices import Slice
     from tensorloom.model.recipe import DType
 
@@ -37,11 +44,14 @@ __all__ = ["GpuDevice", "WebGpuBackend", "assumed_rates"]
 SUBMIT_MS = 40.0
 """Predicted work of one submission: short enough to cancel, long enough to hide its latency."""
 
+MOST_REMEMBERED = 256
+"""Programs known to leave the safe range."""
+
 
 def assumed_rates(*, software: bool) -> Rates:
     """Rates before anything was measured: a modest integrated GPU, or one that is simulated."""
     speed = (
-        {"matrix": 2e5, "thin": 1e5, "stream": 5e4}
+        {"matrix": 1e6, "thin": 3e5, "stream": 5e4}
         if software
         else {"matrix": 1e8, "thin": 2e7, "stream": 5e6}
     )
@@ -57,67 +67,30 @@ def _classes(speed: dict[str, float]) -> tuple[tuple[SizeClass, float], ...]:
     return ("matrix", speed["matrix"]), ("thin", speed["thin"]), ("stream", speed["stream"])
 
 
-class GpuDevice(Protocol):
-    """A WebGPU device that replays plans; one plan is loaded at a time.
-
-    Every method raises ``DeviceLost`` once the device has gone, and ``UnsupportedKernel`` for what
-    the device refuses.
-    """
-
-    @property
-    def description(self) -> str:
-        """Adapter in words."""
-
-    @property
-    def is_software(self) -> bool:
-        """Whether the adapter computes on the CPU."""
-
-    @property
-    def limits(self) -> GpuLimits:
-        """What matters for choosing kernels."""
-
-    @property
-    def limit_bytes(self) -> int:
-        """Most bytes of all buffers together [bytes]."""
-
-    @property
-    def max_buffer_bytes(self) -> int:
-        """Largest single buffer that a kernel can read [bytes]."""
-
-    async def load(self, plan: GpuPlan, arrays: Sequence[NDArray[Any]]) -> None:
-        """Make buffers and pipelines, upload the inputs."""
-
-    async def begin(self, constants: bytes) -> None:
-        """Start a slice: its constants, magnitudes cleared."""
-
-    async def submit(self, first: int, last: int) -> None:
-        """Run the calls from ``first`` up to ``last``, to the end."""
-
-    async def read(self, out: NDArray[Any]) -> NDArray[np.uint32]:
-        """Fill ``out`` with the result; give the largest magnitudes as float bits."""
-
-    async def renew(self) -> None:
-        """Ask for the device again after it was lost."""
-
-    def release(self) -> None:
-        """Free the loaded plan."""
-
-
 class WebGpuBackend:
     """Replays programs in float32 and complex64.
 
     Args:
         device: Where.
         rates: What predicts durations there.
+        choose: The candidate for a kernel, from a tuner; ``None`` where the default is meant.
     """
 
     name: BackendName = "webgpu"
     dtypes: tuple[DType, ...] = ("float32", "complex64")
 
-    def __init__(self, device: GpuDevice, rates: Rates) -> None:
+    def __init__(
+        self,
+        device: GpuDevice,
+        rates: Rates,
+        choose: Callable[[KernelSpec], GpuCandidate | None] | None = None,
+    ) -> None:
         self.device = device
         self.rates = rates
+        self.choose = choose
         self.limit_bytes = device.limit_bytes
+        self.loaded = LoadedPlans(device.limit_bytes // 2)
+        self._out_of_range: set[Program] = set()
 
     @property
     def detail(self) -> str:
@@ -142,6 +115,27 @@ class WebGpuBackend:
 
         self.rates = await calibrate(replay, self.dtypes, clock)
 
+    async def try_kernel(
+        self, spec: KernelSpec, candidate: GpuCandidate, arrays: Sequence[NDArray[Any]] = ()
+    ) -> Trial:
+        """How fast one candidate is, and what it computes; see ``trial.try_kernel``."""
+        return await try_kernel(self.device, spec, candidate, arrays)
+
+    async def repeat(self, program: Program, arrays: Sequence[NDArray[Any]], times: int) -> float:
+        """Duration of one of many runs in a row, the result left on the device [ms].
+
+        Args:
+            program: Not sliced.
+            arrays: As for ``run``.
+            times: How often, in one submission.
+        """
+        loaded = await self._ready(program, [np.ascontiguousarray(a) for a in arrays], scaled=False)
+        return await self.device.repeat(loaded.handle, times) / times
+
+    def release(self) -> None:
+        """Free everything on the device."""
+        self.loaded.clear(self.device)
+
     async def run(
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
     ) -> RawResult:
@@ -150,13 +144,46 @@ class WebGpuBackend:
             raise UnsupportedKernel(
                 "gpu-one-result", "Gradients are several results; the GPU gives one back."
             )
-        plan = gpu_plan(program, templates(), self.device.limits)
-        self._check_sizes(plan)
         try:
-            return await self._replay(program, plan, arrays, pulse)
+            return await self._run(program, arrays, pulse)
         except DeviceLost:
+            self.loaded.forget()
             await self.device.renew()
-            return await self._replay(program, plan, arrays, pulse)
+            return await self._run(program, arrays, pulse)
+
+    async def _run(
+        self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
+    ) -> RawResult:
+        shifts = [shift_for(absmax(array), program.dtype) for array in arrays]
+        safe = [scaled(array, -shift) for array, shift in zip(arrays, shifts, strict=True)]
+        if program not in self._out_of_range:
+            plain = await self._plain(program, safe, shifts, pulse)
+            if plain is not None:
+                return plain
+            if len(self._out_of_range) >= MOST_REMEMBERED:
+                self._out_of_range.clear()
+            self._out_of_range.add(program)
+        return await self._carried(program, safe, shifts, pulse)
+
+    async def _ready(
+        self, program: Program, arrays: Sequence[NDArray[Any]], *, scaled: bool
+    ) -> Loaded:
+        """The program's plan on the device with these inputs."""
+        chosen = tuple(self.choose(spec) for spec in program.kernels) if self.choose else ()
+        key = (program, chosen, scaled)
+        loaded = self.loaded.get(key)
+        if loaded is None:
+            by_spec = dict(zip(program.kernels, chosen, strict=True)) if chosen else {}
+            plan = gpu_plan(
+                program, templates(), self.device.limits, choose=by_spec.get, scaled=scaled
+            )
+            self._check_sizes(plan)
+            loaded = await self.loaded.add(self.device, key, plan)
+            if not program.slices:
+                starts = [(0, 0)] * len(program.dispatches)
+                self.device.constants(loaded.handle, plan.constants(starts))
+        loaded.upload(self.device, arrays)
+        return loaded
 
     def _check_sizes(self, plan: GpuPlan) -> None:
         largest = max(plan.buffer_bytes)
@@ -169,61 +196,98 @@ class WebGpuBackend:
                 values={"bytes": largest, "most": self.device.max_buffer_bytes},
             )
 
-    async def _replay(
+    async def _plain(
         self,
         program: Program,
-        plan: GpuPlan,
         arrays: Sequence[NDArray[Any]],
-        pulse: Pulse,
-    ) -> RawResult:
-        shifts = [shift_for(absmax(array), program.dtype) for array in arrays]
-        safe = [scaled(array, -shift) for array, shift in zip(arrays, shifts, strict=True)]
-        try:
-            await self.device.load(plan, safe)
-            if not program.slices:
-                value, exponent = await self._slice(program, plan, None, shifts, pulse, 0)
-                return finished(value.reshape(program.shape), exponent, program.dtype)
-            total = SliceSum(program.shape, program.dtype)
-            axes = result_axes(program)
-            per_slice = program.mul_adds // max(1, program.n_slices)
-            for number, piece in enumerate(slices_of(program)):
-                done = number * per_slice
-                value, exponent = await self._slice(program, plan, piece, shifts, pulse, done)
-                where = total.at(piece.out, axes)
-                total.add(where, value.reshape(where.shape), exponent)
-            return finished(total.value, total.exponent or 0, program.dtype)
-        finally:
-            self.device.release()
-
-    async def _slice(  # one inner step of _replay
-        self,
-        program: Program,
-        plan: GpuPlan,
-        piece: Slice | None,
         shifts: Sequence[int],
         pulse: Pulse,
-        done: int,
-    ) -> tuple[NDArray[Any], int]:
-        """The result of one slice and its exponent."""
-        starts = [0] * len(program.buffers) if piece is None else piece.starts
-        pairs = [
-            (starts[dispatch.left], 0 if dispatch.right is None else starts[dispatch.right])
-            for dispatch in program.dispatches
-        ]
-        await self.device.begin(plan.constants(pairs))
-        first, work = 0, 0.0
-        budget = SUBMIT_MS * self.rates.rate(program.dtype, "matrix")
-        overhead = self.rates.dispatch_ms * self.rates.rate(program.dtype, "matrix")
-        for number, call in enumerate(plan.calls):
-            work += call.mul_adds + overhead
-            done += call.mul_adds
-            if work >= budget or number == len(plan.calls) - 1:
-                await self.device.submit(first, number + 1)
-                await pulse(done)
-                first, work = number + 1, 0.0
-        out = np.empty(program.buffers[program.result].elements, program.dtype)
-        largest = await self.device.read(out)
-        return out, _exponent(program, shifts, largest)
+    ) -> RawResult | None:
+        """The result, slices added up on the device; ``None`` if a number left the safe range."""
+        loaded = await self._ready(program, arrays, scaled=False)
+        plan, handle = loaded.plan, loaded.handle
+        self.device.begin(handle)
+        work = _Work(self, program, pulse)
+        if program.slices:
+            for number, piece in enumerate(slices_of(program)):
+                self.device.constants(handle, plan.constants(_starts(program, piece), piece.out))
+                await work.submit(loaded, last_one=number == program.n_slices - 1)
+        else:
+            await work.submit(loaded, last_one=True)
+        n_elements = int(np.prod(program.shape)) if program.slices else None
+        out = np.empty(n_elements or program.buffers[program.result].elements, program.dtype)
+        largest = await self.device.read(handle, plan.result, out)
+        if largest[-1] or any(_taken(int(bits)) for bits in largest[1:-1]):
+            return None
+        return finished(out.reshape(program.shape), sum(shifts), program.dtype)
+
+    async def _carried(
+        self,
+        program: Program,
+        arrays: Sequence[NDArray[Any]],
+        shifts: Sequence[int],
+        pulse: Pulse,
+    ) -> RawResult:
+        """The result with exponents taken out of every intermediate; slices are added up here."""
+        loaded = await self._ready(program, arrays, scaled=True)
+        total = SliceSum(program.shape, program.dtype)
+        axes = result_axes(program)
+        work = _Work(self, program, pulse)
+        for piece in slices_of(program):
+            if program.slices:
+                packed = loaded.plan.constants(_starts(program, piece))
+                self.device.constants(loaded.handle, packed)
+            self.device.begin(loaded.handle)
+            await work.submit(loaded, last_one=True)
+            out = np.empty(program.buffers[program.result].elements, program.dtype)
+            largest = await self.device.read(loaded.handle, loaded.plan.result, out)
+            exponent = _exponent(program, shifts, largest)
+            if not program.slices:
+                return finished(out.reshape(program.shape), exponent, program.dtype)
+            where = total.at(piece.out, axes)
+            total.add(where, out.reshape(where.shape), exponent)
+        return finished(total.value, total.exponent or 0, program.dtype)
+
+
+class _Work:
+    """Submissions of one run: cut where they get long, with a pulse after each wait."""
+
+    def __init__(self, backend: WebGpuBackend, program: Program, pulse: Pulse) -> None:
+        rates = backend.rates
+        self.device = backend.device
+        self.pulse = pulse
+        self.budget = SUBMIT_MS * rates.rate(program.dtype, "matrix")
+        self.overhead = rates.dispatch_ms * rates.rate(program.dtype, "matrix")
+        self.pending = 0.0
+        self.done = 0
+
+    async def submit(self, loaded: Loaded, *, last_one: bool) -> None:
+        """All calls of a slice; reading waits for the last one's end."""
+        calls = loaded.plan.calls
+        first = 0
+        for number, call in enumerate(calls):
+            self.pending += call.mul_adds + self.overhead
+            self.done += call.mul_adds if call.dispatch is not None else 0
+            at_end = number == len(calls) - 1
+            full = self.pending >= self.budget
+            if full or at_end:
+                wait = full and not (at_end and last_one)
+                await self.device.submit(loaded.handle, first, number + 1, wait=wait)
+                first = number + 1
+            if full:
+                self.pending = 0.0
+                await self.pulse(self.done)
+        if last_one and self.pending:
+            await self.pulse(self.done)
+
+
+def _starts(program: Program, piece: Slice) -> list[tuple[int, int]]:
+    """First elements of the operands of each dispatch."""
+    starts = piece.starts
+    return [
+        (starts[call.left], 0 if call.right is None else starts[call.right])
+        for call in program.dispatches
+    ]
 
 
 def _exponent(program: Program, shifts: Sequence[int], largest: NDArray[np.uint32]) -> int:

@@ -5,26 +5,40 @@ The same shaders and the same plan as in the page. ``wgpu`` is imported when a d
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from dataclasses import dataclass
+from itertools import count
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tensorloom.errors import DeviceLost, UnsupportedKernel
 from tensorloom.execute.gpu.backend import WebGpuBackend, assumed_rates
+from tensorloom.execute.gpu.device import limits_for
 from tensorloom.kernels.gpu.plan import CALL_BYTES, GpuPlan
-from tensorloom.kernels.gpu.wgsl import GpuLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+    from tensorloom.kernels.gpu.shader import Shader
 
 __all__ = ["NativeGpu", "make"]
 
 WANTED_LIMITS = (
     "max-buffer-size",
     "max-storage-buffer-binding-size",
+    "max-compute-invocations-per-workgroup",
+    "max-compute-workgroup-size-x",
+    "max-compute-workgroup-size-y",
+    "max-compute-workgroup-storage-size",
 )
+
+WANTED_FEATURES = ("subgroup", "shader-f16")
+
+MOST_PIPELINES = 512
 
 
 async def make() -> WebGpuBackend:
@@ -40,28 +54,38 @@ async def make() -> WebGpuBackend:
     return WebGpuBackend(device, assumed_rates(software=device.is_software))
 
 
+@dataclass(slots=True, kw_only=True)
+class _OnDevice:
+    """A loaded plan: its buffers, and a pipeline and a bind group per call."""
+
+    plan: GpuPlan
+    buffers: list[Any]
+    magnitudes: Any
+    constants: Any
+    bound: list[tuple[Any, Any, tuple[int, int]]]
+
+
 class NativeGpu:
     """One device of the machine; see ``GpuDevice``.
 
     Args:
         adapter: From ``wgpu``; ``NativeGpu.find`` chooses one.
+        raised: Whether to ask for what the adapter has, rather than WebGPU's default limits.
     """
 
-    def __init__(self, adapter: Any) -> None:  # noqa: ANN401  # wgpu has no types
+    def __init__(self, adapter: Any, *, raised: bool = True) -> None:  # noqa: ANN401  # no types
         self._adapter = adapter
+        self._raised = raised
         info = adapter.info
         self.description = f"{info['device']} ({info['backend_type']})"
         self.is_software = info["adapter_type"] == "CPU"
-        self.limits = GpuLimits(
-            largest_tile=8 if self.is_software else 4,
-            split=not self.is_software,
-            min_groups=2 if self.is_software else 64,
-        )
-        self._shaders: dict[str, Any] = {}
+        self._pipelines: OrderedDict[str, Any] = OrderedDict()
+        self._loaded: dict[int, _OnDevice] = {}
+        self._handles = count(1)
         self._request()
 
     @classmethod
-    def find(cls) -> NativeGpu | None:
+    def find(cls, *, raised: bool = True) -> NativeGpu | None:
         """The best adapter: a discrete GPU, any GPU, a software one; ``None`` without any."""
         import wgpu  # noqa: PLC0415  # optional, and slow to import
 
@@ -74,122 +98,197 @@ class NativeGpu:
         ]
         if not found:
             return None
-        return cls(min(found, key=lambda adapter: order.get(adapter.info["adapter_type"], 9)))
+        best = min(found, key=lambda adapter: order.get(adapter.info["adapter_type"], 9))
+        return cls(best, raised=raised)
 
     def _request(self) -> None:
         limits = self._adapter.limits
+        wanted = {name: limits[name] for name in WANTED_LIMITS if name in limits}
+        features = [name for name in WANTED_FEATURES if name in self._adapter.features]
         self._device = self._adapter.request_device_sync(
-            required_limits={name: limits[name] for name in WANTED_LIMITS if name in limits}
+            required_limits=wanted if self._raised else {},
+            required_features=features if self._raised else [],
         )
-        self._shaders.clear()
+        self._pipelines.clear()
+        self._loaded.clear()
         self._lost = False
+        given = self._device.limits
         self.max_buffer_bytes = min(
-            int(limits["max-storage-buffer-binding-size"]), int(limits["max-buffer-size"])
+            int(given["max-storage-buffer-binding-size"]), int(given["max-buffer-size"])
         )
         # There is no way to ask for the memory of a device; this is what small ones have.
         self.limit_bytes = min(4 * self.max_buffer_bytes, 2 << 30)
+        sizes = {int(given.get(f"{side}-subgroup-size", 0)) for side in ("min", "max")}
+        self.limits = limits_for(
+            software=self.is_software,
+            threads=int(given["max-compute-invocations-per-workgroup"]),
+            workgroup_bytes=int(given["max-compute-workgroup-storage-size"]),
+            subgroup=sizes.pop() if "subgroup" in self._device.features and len(sizes) == 1 else 0,
+            half="shader-f16" in self._device.features,
+            matrices=False,
+        )
 
     async def renew(self) -> None:
         """Ask for the device again."""
         self._request()
+
+    def lose(self) -> None:
+        """For tests: makes the device go away as drivers do."""
+        self._device.destroy()
+        self._lost = True
 
     def _alive(self) -> Any:  # noqa: ANN401  # wgpu has no types
         if self._lost:
             raise DeviceLost("device-lost", "The GPU went away.", "Run again, or use the CPU.")
         return self._device
 
-    async def load(self, plan: GpuPlan, arrays: Sequence[NDArray[Any]]) -> None:
-        """Make buffers and pipelines, upload the inputs."""
+    async def load(self, plan: GpuPlan) -> int:
+        """Make buffers, pipelines and bind groups."""
         import wgpu  # noqa: PLC0415  # as above
 
         device = self._alive()
-        self._plan = plan
         usage = wgpu.BufferUsage
         storage = usage.STORAGE | usage.COPY_SRC | usage.COPY_DST
+        made: list[Any] = []
+
+        def buffer(size: int, use: int) -> Any:  # noqa: ANN401  # wgpu has no types
+            made.append(device.create_buffer(size=_padded(size), usage=use))
+            return made[-1]
+
         try:
-            self._buffers = [
-                device.create_buffer(size=_padded(size), usage=storage)
-                for size in plan.buffer_bytes
-            ]
-            n_calls = max(1, len(plan.calls))
-            self._magnitudes = device.create_buffer(size=4 * (n_calls + 1), usage=storage)
-            self._constants = device.create_buffer(
-                size=CALL_BYTES * n_calls, usage=usage.UNIFORM | usage.COPY_DST
+            pipelines = [self._pipeline(shader) for shader in plan.shaders]
+            on_device = _OnDevice(
+                plan=plan,
+                buffers=[buffer(size, storage) for size in plan.buffer_bytes],
+                magnitudes=buffer(4 * plan.n_slots, storage),
+                constants=buffer(
+                    CALL_BYTES * max(1, len(plan.calls)), usage.UNIFORM | usage.COPY_DST
+                ),
+                bound=[],
             )
-            pipelines = [self._pipeline(shader.name, shader.text) for shader in plan.shaders]
-            self._bound = [
-                (pipelines[call.shader], self._group(pipelines[call.shader], number))
-                for number, call in enumerate(plan.calls)
-            ]
+            for number, call in enumerate(plan.calls):
+                pipeline = pipelines[call.shader]
+                group = self._group(on_device, pipeline, number)
+                on_device.bound.append((pipeline, group, plan.shaders[call.shader].groups))
         except wgpu.GPUError as error:
+            for found in made:
+                found.destroy()
             raise UnsupportedKernel(
                 "gpu-refused",
                 f"The GPU refused a kernel: {str(error).splitlines()[0][:120]}",
                 "Run it on the CPU.",
             ) from error
-        for buffer, array in zip(self._buffers, arrays, strict=False):
-            device.queue.write_buffer(buffer, 0, np.ascontiguousarray(array).reshape(-1))
+        handle = next(self._handles)
+        self._loaded[handle] = on_device
+        return handle
 
-    def _pipeline(self, name: str, text: str) -> Any:  # noqa: ANN401  # wgpu has no types
-        if name not in self._shaders:
+    def _pipeline(self, shader: Shader) -> Any:  # noqa: ANN401  # wgpu has no types
+        found = self._pipelines.get(shader.name)
+        if found is None:
+            # naga knows subgroup operations without the directive that browsers ask for.
+            text = shader.text.replace("enable subgroups;\n", "")
             module = self._device.create_shader_module(code=text)
-            self._shaders[name] = self._device.create_compute_pipeline(
+            found = self._device.create_compute_pipeline(
                 layout="auto", compute={"module": module, "entry_point": "main"}
             )
-        return self._shaders[name]
+            self._pipelines[shader.name] = found
+            while len(self._pipelines) > MOST_PIPELINES:
+                self._pipelines.popitem(last=False)
+        else:
+            self._pipelines.move_to_end(shader.name)
+        return found
 
-    def _group(self, pipeline: Any, number: int) -> Any:  # noqa: ANN401  # wgpu has no types
-        call = self._plan.calls[number]
-        bound = [(0, call.left), (2, call.out)]
-        if call.right is not None:
-            bound.append((1, call.right))
-        entries = [
-            {"binding": place, "resource": {"buffer": self._buffers[buffer]}}
-            for place, buffer in bound
-        ]
-        entries.append({"binding": 3, "resource": {"buffer": self._magnitudes}})
-        constants = {"buffer": self._constants, "offset": CALL_BYTES * number, "size": CALL_BYTES}
-        entries.append({"binding": 4, "resource": constants})
+    def _group(self, loaded: _OnDevice, pipeline: Any, number: int) -> Any:  # noqa: ANN401  # no types
+        call = loaded.plan.calls[number]
+        constants = {
+            "buffer": loaded.constants,
+            "offset": CALL_BYTES * number,
+            "size": CALL_BYTES,
+        }
+        resources = {
+            0: {"buffer": loaded.buffers[call.left]},
+            1: {"buffer": loaded.buffers[call.left if call.right is None else call.right]},
+            2: {"buffer": loaded.buffers[call.out]},
+            3: {"buffer": loaded.magnitudes},
+            4: constants,
+        }
+        bindings = loaded.plan.shaders[call.shader].bindings
         return self._device.create_bind_group(
-            layout=pipeline.get_bind_group_layout(0), entries=entries
+            layout=pipeline.get_bind_group_layout(0),
+            entries=[{"binding": place, "resource": resources[place]} for place in bindings],
         )
 
-    async def begin(self, constants: bytes) -> None:
-        """Start a slice."""
-        queue = self._alive().queue
-        queue.write_buffer(self._constants, 0, constants)
-        cleared = np.zeros(max(1, len(self._plan.calls)) + 1, np.float32)
-        cleared[0] = 1.0
-        queue.write_buffer(self._magnitudes, 0, cleared)
+    def upload(self, handle: int, number: int, array: NDArray[Any]) -> None:
+        """Fill an input."""
+        flat = np.ascontiguousarray(array).reshape(-1)
+        self._alive().queue.write_buffer(self._loaded[handle].buffers[number], 0, flat)
 
-    async def submit(self, first: int, last: int) -> None:
+    def constants(self, handle: int, packed: bytes) -> None:
+        """Where operands start."""
+        self._alive().queue.write_buffer(self._loaded[handle].constants, 0, packed)
+
+    def begin(self, handle: int) -> None:
+        """Clear the magnitudes, and a result that is added up."""
+        device, loaded = self._alive(), self._loaded[handle]
+        cleared = np.zeros(loaded.plan.n_slots, np.float32)
+        cleared[0] = 1.0
+        device.queue.write_buffer(loaded.magnitudes, 0, cleared)
+        if loaded.plan.sums_slices:
+            encoder = device.create_command_encoder()
+            encoder.clear_buffer(loaded.buffers[loaded.plan.result])
+            device.queue.submit([encoder.finish()])
+
+    async def submit(self, handle: int, first: int, last: int, *, wait: bool) -> None:
         """Run some calls."""
+        self._submit(self._loaded[handle].bound[first:last], 1)
+        if wait:
+            self._wait(handle)
+
+    def _submit(self, bound: list[tuple[Any, Any, tuple[int, int]]], times: int) -> None:
         device = self._alive()
         encoder = device.create_command_encoder()
         pass_ = encoder.begin_compute_pass()
-        for number in range(first, last):
-            pipeline, group = self._bound[number]
-            pass_.set_pipeline(pipeline)
-            pass_.set_bind_group(0, group)
-            shader = self._plan.shaders[self._plan.calls[number].shader]
-            pass_.dispatch_workgroups(*shader.groups)
+        for _ in range(times):
+            for pipeline, group, groups in bound:
+                pass_.set_pipeline(pipeline)
+                pass_.set_bind_group(0, group)
+                pass_.dispatch_workgroups(*groups)
         pass_.end()
         device.queue.submit([encoder.finish()])
 
-    async def read(self, out: NDArray[Any]) -> NDArray[np.uint32]:
-        """The result and the magnitudes."""
-        queue = self._alive().queue
-        size = _padded(self._plan.result_bytes)
-        data = queue.read_buffer(self._buffers[self._plan.result], 0, size)
-        flat = np.frombuffer(data, np.uint8)[: out.nbytes]
-        out[...] = flat.view(out.dtype).reshape(out.shape)
-        return np.frombuffer(queue.read_buffer(self._magnitudes), np.uint32)
+    def _wait(self, handle: int) -> None:
+        """Until all that was submitted is done: reading waits for it."""
+        self._alive().queue.read_buffer(self._loaded[handle].magnitudes, 0, 4)
 
-    def release(self) -> None:
-        """Free the loaded plan."""
-        for buffer in (*self._buffers, self._magnitudes, self._constants):
-            buffer.destroy()
-        self._buffers, self._bound = [], []
+    async def repeat(self, handle: int, times: int) -> float:
+        """Many runs in one submission [ms]."""
+        start = perf_counter()
+        self._submit(self._loaded[handle].bound, times)
+        self._wait(handle)
+        return 1e3 * (perf_counter() - start)
+
+    async def read(self, handle: int, number: int, out: NDArray[Any]) -> NDArray[np.uint32]:
+        """A buffer and the magnitudes."""
+        queue, loaded = self._alive().queue, self._loaded[handle]
+        data = queue.read_buffer(loaded.buffers[number], 0, _padded(out.nbytes))
+        out.reshape(-1)[...] = np.frombuffer(data, np.uint8)[: out.nbytes].view(out.dtype)
+        return np.frombuffer(queue.read_buffer(loaded.magnitudes), np.uint32)
+
+    def unload(self, handle: int) -> None:
+        """Free a plan's buffers."""
+        loaded = self._loaded.pop(handle, None)
+        if loaded is not None:
+            for buffer in (*loaded.buffers, loaded.magnitudes, loaded.constants):
+                buffer.destroy()
+
+    def counts(self) -> Mapping[str, int]:
+        """What is alive."""
+        return {
+            "plans": len(self._loaded),
+            "buffers": sum(len(loaded.buffers) + 2 for loaded in self._loaded.values()),
+            "bytes": sum(loaded.plan.total_bytes for loaded in self._loaded.values()),
+            "pipelines": len(self._pipelines),
+        }
 
 
 def _padded(size: int) -> int:

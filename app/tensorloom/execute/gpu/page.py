@@ -13,10 +13,11 @@ import numpy as np
 
 from tensorloom.errors import DeviceLost, UnsupportedKernel
 from tensorloom.execute.gpu.backend import WebGpuBackend, assumed_rates
-from tensorloom.kernels.gpu.wgsl import GpuLimits
+from tensorloom.execute.gpu.device import limits_for
+from tensorloom.kernels.gpu.limits import GpuLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Mapping
 
     from numpy.typing import NDArray
 
@@ -47,7 +48,7 @@ class BrowserGpu:
 
     def __init__(self, executor: Any) -> None:  # noqa: ANN401  # a JavaScript object
         self._executor = executor
-        self._n_slots = 0
+        self._n_slots: dict[int, int] = {}
         self.description = ""
         self.is_software = False
         self.limits = GpuLimits()
@@ -56,42 +57,75 @@ class BrowserGpu:
     async def renew(self) -> None:
         """Ask for adapter and device, again after a loss."""
         facts = json.loads(await _said(self._executor.request()))
+        self._n_slots.clear()
         self.description = facts["description"]
         self.is_software = facts["software"]
         self.max_buffer_bytes = facts["maxBufferBytes"]
         # There is no way to ask for the memory of a device; this is what small ones have.
         self.limit_bytes = min(4 * self.max_buffer_bytes, 2 << 30)
-        self.limits = GpuLimits(
-            largest_tile=8 if self.is_software else 4,
-            split=not self.is_software,
-            min_groups=2 if self.is_software else 64,
+        self.limits = limits_for(
+            software=self.is_software,
+            threads=facts["threads"],
+            workgroup_bytes=facts["workgroupBytes"],
+            subgroup=facts["subgroup"],
+            half=facts["half"],
+            matrices=facts["matrices"],
         )
 
-    async def load(self, plan: GpuPlan, arrays: Sequence[NDArray[Any]]) -> None:
-        """Make buffers and pipelines, upload the inputs."""
-        self._n_slots = max(1, len(plan.calls)) + 1
-        await _said(self._executor.load(json.dumps(plan.to_json())))
-        for number, array in enumerate(arrays):
-            flat = np.ascontiguousarray(array).reshape(-1)
-            self._executor.upload(number, flat.view(np.uint8))
+    async def load(self, plan: GpuPlan) -> int:
+        """Make buffers, pipelines and bind groups."""
+        handle = int(await _said(self._executor.load(json.dumps(plan.to_json()))))
+        self._n_slots[handle] = plan.n_slots
+        return handle
 
-    async def begin(self, constants: bytes) -> None:
-        """Start a slice."""
-        self._executor.begin(np.frombuffer(constants, np.uint8))
+    def upload(self, handle: int, number: int, array: NDArray[Any]) -> None:
+        """Fill an input."""
+        flat = np.ascontiguousarray(array).reshape(-1)
+        _at_once(self._executor.upload, handle, number, flat.view(np.uint8))
 
-    async def submit(self, first: int, last: int) -> None:
+    def constants(self, handle: int, packed: bytes) -> None:
+        """Where operands start."""
+        _at_once(self._executor.constants, handle, np.frombuffer(packed, np.uint8))
+
+    def begin(self, handle: int) -> None:
+        """Clear the magnitudes, and a result that is added up."""
+        _at_once(self._executor.begin, handle)
+
+    async def submit(self, handle: int, first: int, last: int, *, wait: bool) -> None:
         """Run some calls."""
-        await _said(self._executor.submit(first, last))
+        if wait:
+            await _said(self._executor.submit(handle, first, last))
+        else:
+            _at_once(self._executor.enqueue, handle, first, last)
 
-    async def read(self, out: NDArray[Any]) -> NDArray[np.uint32]:
-        """The result and the magnitudes."""
-        largest = np.empty(self._n_slots, np.uint32)
-        await _said(self._executor.read(out.view(np.uint8), largest.view(np.uint8)))
+    async def repeat(self, handle: int, times: int) -> float:
+        """Many runs in one submission [ms]."""
+        return float(await _said(self._executor.repeat(handle, times)))
+
+    async def read(self, handle: int, number: int, out: NDArray[Any]) -> NDArray[np.uint32]:
+        """A buffer and the magnitudes."""
+        largest = np.empty(self._n_slots[handle], np.uint32)
+        flat = out.reshape(-1).view(np.uint8)
+        await _said(self._executor.read(handle, number, flat, largest.view(np.uint8)))
         return largest
 
-    def release(self) -> None:
-        """Free the loaded plan."""
-        self._executor.release()
+    def unload(self, handle: int) -> None:
+        """Free a plan's buffers."""
+        self._n_slots.pop(handle, None)
+        self._executor.unload(handle)
+
+    def counts(self) -> Mapping[str, int]:
+        """What is alive."""
+        found: dict[str, int] = json.loads(self._executor.counts())
+        return found
+
+
+def _at_once(step: Any, *arguments: object) -> None:  # noqa: ANN401  # a JavaScript function
+    """A step that does not wait, its exception as one of our errors."""
+    try:
+        step(*arguments)
+    except Exception as error:
+        raise _ours(error) from error
 
 
 async def _said(promise: Awaitable[Any]) -> Any:  # noqa: ANN401  # what JavaScript gives
@@ -99,15 +133,18 @@ async def _said(promise: Awaitable[Any]) -> Any:  # noqa: ANN401  # what JavaScr
     try:
         return await promise
     except Exception as error:
-        text = str(error).removeprefix("Error: ")
-        if "device-lost" in text:
-            raise DeviceLost(
-                "device-lost", "The GPU went away.", "Run again, or use the CPU."
-            ) from error
-        if "no-gpu:" in text:
-            raise UnsupportedKernel("no-gpu", text.split("no-gpu:", 1)[1].strip()) from error
-        raise UnsupportedKernel(
-            "gpu-refused",
-            f"The GPU refused a kernel: {text.splitlines()[0][:160]}",
-            "Run it on the CPU.",
-        ) from error
+        raise _ours(error) from error
+
+
+def _ours(error: Exception) -> DeviceLost | UnsupportedKernel:
+    """What a JavaScript error means."""
+    text = str(error).removeprefix("Error: ")
+    if "device-lost" in text:
+        return DeviceLost("device-lost", "The GPU went away.", "Run again, or use the CPU.")
+    if "no-gpu:" in text:
+        return UnsupportedKernel("no-gpu", text.split("no-gpu:", 1)[1].strip())
+    return UnsupportedKernel(
+        "gpu-refused",
+        f"The GPU refused a kernel: {text.splitlines()[0][:160]}",
+        "Run it on the CPU.",
+    )

@@ -1,0 +1,129 @@
+"""One candidate for one kernel, timed and tried: what a tuner asks of a GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorloom.assets import templates
+from tensorloom.kernels.gpu.addresses import spans
+from tensorloom.kernels.gpu.plan import gpu_plan
+from tensorloom.kernels.program import Buffer, Dispatch, Program
+from tensorloom.model.stored_array import ITEM_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from tensorloom.execute.gpu.device import GpuDevice
+    from tensorloom.kernels.gpu.candidate import GpuCandidate
+    from tensorloom.kernels.program import KernelSpec
+
+__all__ = ["Trial", "lone_program", "try_kernel"]
+
+LEAST_MS = 4.0
+"""A window this long drowns the latency of its submission."""
+
+MOST_TIMES = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What was found.
+
+    Args:
+        ms: Duration of one call, latency of the submission taken off [ms].
+        compile_ms: From text to pipeline, buffers included [ms].
+        out: The flat result, elements that the kernel does not write included.
+    """
+
+    ms: float
+    compile_ms: float
+    out: NDArray[Any]
+
+
+def lone_program(spec: KernelSpec) -> Program:
+    """A program of one kernel; its buffers are as long as the kernel reaches."""
+    reach = spans(spec)
+    elements = [reach["left"]] if spec.unary else [reach["left"], reach["right"]]
+    n_inputs = len(elements)
+    return Program(
+        dtype=spec.dtype,
+        buffers=(
+            *(Buffer(elements=size, source=number) for number, size in enumerate(elements)),
+            Buffer(elements=reach["out"]),
+        ),
+        kernels=(spec,),
+        dispatches=(Dispatch(kernel=0, left=0, right=None if spec.unary else 1, out=n_inputs),),
+        result=n_inputs,
+        shape=(reach["out"],),
+        mul_adds=prod(spec.extents),
+        peak_bytes=(sum(elements) + reach["out"]) * ITEM_BYTES[spec.dtype],
+    )
+
+
+async def try_kernel(
+    device: GpuDevice,
+    spec: KernelSpec,
+    candidate: GpuCandidate,
+    arrays: Sequence[NDArray[Any]] = (),
+    clock: Callable[[], float] = perf_counter,
+) -> Trial:
+    """How fast a candidate is, and what it computes.
+
+    Args:
+        device: Where.
+        spec: What to compute.
+        candidate: How.
+        arrays: The operands, flat; random ones by default.
+        clock: Seconds.
+
+    Raises:
+        UnsupportedKernel: The device refuses the candidate; it scores as failed.
+        DeviceLost: It went away over it.
+    """
+    program = lone_program(spec)
+    given = arrays or _random(program)
+    start = clock()
+    plan = gpu_plan(program, templates(), device.limits, choose=lambda _: candidate)
+    handle = await device.load(plan)
+    try:
+        compile_ms = 1e3 * (clock() - start)
+        for number, array in enumerate(given):
+            device.upload(handle, number, array)
+        device.constants(handle, plan.constants([(0, 0)]))
+        device.begin(handle)
+        out = np.zeros(program.buffers[program.result].elements, spec.dtype)
+        await device.repeat(handle, 1)
+        ms = await _steady_ms(device, handle)
+        await device.read(handle, plan.result, out)
+        return Trial(ms=ms, compile_ms=compile_ms, out=out)
+    finally:
+        device.unload(handle)
+
+
+async def _steady_ms(device: GpuDevice, handle: int) -> float:
+    """Duration of one call: a long window less a short one, so what both cost drops out [ms]."""
+    short = await device.repeat(handle, 1)
+    times = min(MOST_TIMES, max(2, round(LEAST_MS / max(short, 1e-3))))
+    if short > LEAST_MS:
+        return min(short, await device.repeat(handle, 1))
+    windows = [await device.repeat(handle, times) for _ in range(3)]
+    return max(1e-6, (min(windows) - min(short, await device.repeat(handle, 1))) / (times - 1))
+
+
+def _random(program: Program) -> list[NDArray[Any]]:
+    """Numbers that no device flushes or finds special."""
+    draw = np.random.default_rng(1)
+    found = []
+    for buffer in program.buffers:
+        if buffer.source is not None:
+            numbers = draw.standard_normal((2, buffer.elements)).astype(np.float32)
+            made = numbers[0] + 1j * numbers[1] if program.dtype == "complex64" else numbers[0]
+            found.append(np.ascontiguousarray(made, dtype=program.dtype))
+    return found

@@ -1,0 +1,306 @@
+"""The candidates for a kernel on a device: what is worth trying, in which order, what is cut.
+
+The lite space: register tiles, tiles handed between lanes, staged tiles, dots, split sums, outer
+products, subgroup matrices; a few dozen in all. What cannot run is cut by the device's limits, what
+cannot win by rules; each cut says its reason. Order is by a small model where it is known what
+costs (simulated GPUs), by what won elsewhere otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import TYPE_CHECKING
+
+from tensorloom.kernels.gpu.candidate import GpuCandidate
+from tensorloom.kernels.gpu.model import modelled_ms
+from tensorloom.kernels.gpu.padding import padded_work, workgroups
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tensorloom.kernels.gpu.limits import GpuLimits
+    from tensorloom.kernels.program import KernelSpec
+
+__all__ = ["MOST_AXES", "Verdict", "default_candidate", "gpu_candidates", "survey", "why_not"]
+
+MOST_AXES = 29
+"""Axes that fit in the constants of one call."""
+
+MOST_PADDING = 1.25
+OUTER_SUM = 16
+DOT_SIDE = 8
+MOST_SUMS = {True: 256, False: 64}
+"""Outputs per invocation, by whether the adapter is simulated: more do not fit in registers, and
+256 take 0.3 to 0.5 s to compile even there."""
+
+SHORT_SPLIT = 64
+"""Products that each part of a cut sum should still have."""
+
+_REGISTERS = ("2x4/16x8", "4x4/8x8", "4x4/16x16", "8x4/8x8", "4x8/8x8", "8x8/8x8", "8x8/8x4")
+_REGISTERS_SIMULATED = ("4x4/4x1", "8x8/4x1", "16x8/4x1", "16x16/4x1")
+_SHARED = (
+    "4x4/8x8 k8",
+    "4x4/8x8 k32",
+    "4x4/16x16 k8",
+    "4x4/16x16 k16",
+    "8x8/8x8 k16",
+    "8x8/8x8 k32",
+    "8x4/16x16 k16",
+    "4x8/16x16 k16",
+    "8x8/16x16 k8",
+    "4x4/16x8 k16",
+)
+_FIRST = ("registers 4x4/8x8", "shared 4x4/8x8 k8", "registers 8x8/8x8", "shared 8x8/8x8 k16")
+"""What won most often on hardware (performance notes of llama.cpp, TVM and ours), tried first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A candidate and why it is not tried.
+
+    Args:
+        candidate: What.
+        cut: The reason as the end of a sentence; empty for those that are tried.
+        by_limit: Whether the device could not run it at all.
+    """
+
+    candidate: GpuCandidate
+    cut: str = ""
+    by_limit: bool = False
+
+
+def gpu_candidates(spec: KernelSpec, limits: GpuLimits) -> tuple[GpuCandidate, ...]:
+    """What is worth measuring, the most promising first; at least one."""
+    left = [verdict.candidate for verdict in survey(spec, limits) if not verdict.cut]
+    return tuple(left) or (default_candidate(spec, limits),)
+
+
+def survey(spec: KernelSpec, limits: GpuLimits) -> tuple[Verdict, ...]:
+    """Every candidate of the space in the order of trying, with the reason for each cut."""
+    seen: dict[GpuCandidate, Verdict] = {}
+    for candidate in _space(spec, limits):
+        if candidate not in seen:
+            reason = why_not(spec, candidate, limits)
+            seen[candidate] = Verdict(
+                candidate=candidate,
+                cut=reason or _why_no_winner(spec, candidate, limits),
+                by_limit=bool(reason),
+            )
+    return tuple(sorted(seen.values(), key=lambda verdict: _rank(spec, verdict, limits)))
+
+
+def default_candidate(spec: KernelSpec, limits: GpuLimits) -> GpuCandidate:
+    """What the first answer uses: running time and the time to compile it weigh together."""
+    small = GpuCandidate(family="small")
+    if spec.mul_adds <= limits.small_mul_adds and not why_not(spec, small, limits):
+        return small
+    able = [
+        candidate for candidate in _defaults(spec, limits) if not why_not(spec, candidate, limits)
+    ]
+    return min(able, key=lambda candidate: modelled_ms(spec, candidate, limits, with_compile=True))
+
+
+def why_not(
+    spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits, *, half: bool = False
+) -> str:
+    """Why a device cannot run a candidate for a kernel; empty if it can."""
+    family = candidate.family
+    contracted = spec.extents[3]
+    threads = limits.subgroup if family == "lanes" else candidate.threads
+    per_part = ceil(_cut_axis(spec, candidate) / candidate.splits)
+    reasons = (
+        (not candidate.is_sound, "its numbers do not fit together"),
+        (
+            threads > limits.workgroup_threads,
+            f"{threads} invocations where {limits.workgroup_threads} are allowed",
+        ),
+        (
+            workgroup_bytes(spec, candidate) > limits.workgroup_bytes,
+            f"{workgroup_bytes(spec, candidate)} bytes of a workgroup's {limits.workgroup_bytes}",
+        ),
+        (
+            family == "lanes" and (limits.subgroup < 4 or half),  # noqa: PLR2004  # quads
+            "no subgroups of one known size" if not half else "lanes hand on 32-bit numbers",
+        ),
+        (family == "matrix", "no subgroup matrices" if not limits.matrices else "not yet rendered"),
+        (family in {"lanes", "shared"} and spec.unary, "nothing to share between rows and columns"),
+        (
+            family == "small" and _n_axes(spec) > MOST_AXES,
+            f"{_n_axes(spec)} axes where the call has room for {MOST_AXES}",
+        ),
+        (family == "outer" and contracted > OUTER_SUM, f"a sum of {contracted} is not written out"),
+        (family in {"outer", "dot", "small"} and candidate.splits > 1, "its sum is not cut"),
+        (
+            candidate.splits > 1
+            and per_part * (candidate.splits - 1) >= _cut_axis(spec, candidate),
+            "some parts of the sum would be empty",
+        ),
+        (
+            _longest_loop(spec, candidate) > limits.most_iterations
+            and not (family == "small" and spec.mul_adds <= limits.small_mul_adds),
+            f"a loop longer than {limits.most_iterations} turns",
+        ),
+    )
+    return next((reason for applies, reason in reasons if applies), "")
+
+
+def workgroup_bytes(spec: KernelSpec, candidate: GpuCandidate) -> int:
+    """Workgroup memory of a candidate [bytes]."""
+    item = 8 if spec.dtype == "complex64" else 4
+    if candidate.family == "dot":
+        return candidate.across * item
+    rows, columns = candidate.block(0)
+    return candidate.depth * (rows + columns) * item
+
+
+def _cut_axis(spec: KernelSpec, candidate: GpuCandidate) -> int:
+    """Length of what a cut sum is cut along."""
+    if candidate.family in {"shared", "matrix"}:
+        return spec.extents[3]
+    return max((axis.size for axis in spec.contracted), default=1)
+
+
+def _longest_loop(spec: KernelSpec, candidate: GpuCandidate) -> int:
+    """Turns of the loops of one invocation, all of them together."""
+    contracted = spec.extents[3]
+    if candidate.family == "dot":
+        return ceil(contracted / candidate.across)
+    if candidate.splits == 1 or candidate.family in {"shared", "matrix"}:
+        return ceil(contracted / candidate.splits)
+    cut = _cut_axis(spec, candidate)
+    return contracted // cut * ceil(cut / candidate.splits)
+
+
+def _n_axes(spec: KernelSpec) -> int:
+    return sum(map(len, (spec.batch, spec.rows, spec.columns, spec.contracted)))
+
+
+def _why_no_winner(  # noqa: PLR0911  # a rule each
+    spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits
+) -> str:
+    """Why a candidate that could run is not worth measuring; empty if it is."""
+    family = candidate.family
+    _, rows, columns, contracted = spec.extents
+    sums = candidate.rows * candidate.columns * (2 if spec.dtype == "complex64" else 1)
+    most = MOST_SUMS[limits.software]
+    if family != "dot" and sums > most:
+        return f"{sums} sums per invocation where {most} fit in registers"
+    if limits.software and family in {"shared", "matrix"}:
+        return "barriers cost a simulated GPU more than loads"
+    if family == "dot" and min(rows, columns) > DOT_SIDE:
+        return f"more than {DOT_SIDE} rows and columns keep invocations busy without"
+    if family in {"shared", "matrix"} and contracted < 2 * candidate.depth:
+        return f"a sum of {contracted} is too short to stage {candidate.depth} products at once"
+    if candidate.splits > 1 and contracted // candidate.splits < SHORT_SPLIT:
+        return f"parts of fewer than {SHORT_SPLIT} products"
+    padding = padded_work(spec, candidate, limits) / max(1, spec.mul_adds)
+    if padding > MOST_PADDING:
+        return f"{padding:.2f} times the work, as tiles hang over the edges"
+    groups = workgroups(spec, candidate, limits)
+    wanted = limits.min_groups
+    if groups < wanted and candidate.splits == 1 and _could_spread(spec, candidate, limits):
+        return f"{groups} workgroups where the device wants {wanted}"
+    return ""
+
+
+def _could_spread(spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits) -> bool:
+    """Whether a smaller tile would give more workgroups."""
+    smallest = replace(candidate, rows=1, columns=1)
+    return workgroups(spec, smallest, limits) > workgroups(spec, candidate, limits)
+
+
+def _rank(spec: KernelSpec, verdict: Verdict, limits: GpuLimits) -> tuple[int, int, float]:
+    """Survivors first; on hardware what won elsewhere first."""
+    text = verdict.candidate.text
+    favourite = len(_FIRST)
+    if not limits.software and text in _FIRST:
+        favourite = _FIRST.index(text)
+    state = 2 if verdict.by_limit else 1 if verdict.cut else 0
+    return state, favourite, modelled_ms(spec, verdict.candidate, limits)
+
+
+def _space(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
+    """Everything there is to try, fitted to the kernel's edges."""
+    yield GpuCandidate(family="small")
+    yield from _tiles(spec, limits)
+    for text in (*_REGISTERS, *(_REGISTERS_SIMULATED if limits.software else ())):
+        yield GpuCandidate.parse(f"registers {text}")
+    for text in _SHARED:
+        yield GpuCandidate.parse(f"shared {text}")
+    for text in ("1x1/64", "1x1/256", "1x4/64", "1x4/256", "4x1/64"):
+        yield GpuCandidate.parse(f"dot {text}")
+    for text in ("4x4/8x8", "4x8/8x8"):
+        yield GpuCandidate.parse(f"outer {text}")
+    for text in ("registers 4x4/8x8", "shared 4x4/8x8 k8"):
+        for splits in (4, 16):
+            yield GpuCandidate.parse(f"{text} split {splits}")
+    for text in ("32x32/128 k16", "64x64/128 k16"):
+        yield GpuCandidate.parse(f"matrix {text}")
+
+
+def _tiles(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
+    """Tiles fitted to the kernel: a matrix of 17 rows is two of 9, not one of 16 and a rest."""
+    _, rows, columns, contracted = spec.extents
+    lanes = limits.subgroup
+    if lanes and not spec.unary:
+        numbers = columns * (2 if spec.dtype == "complex64" else 1)
+        for most_rows in (4, 8, 16, 32):
+            for most_columns in (1, 2, 4, 8):
+                tile = GpuCandidate(
+                    family="lanes",
+                    rows=_fitted(rows, most_rows),
+                    columns=_fitted(ceil(numbers / lanes), most_columns),
+                )
+                yield tile
+                # Few blocks leave cores idle, unless each takes a part of the sum.
+                groups = workgroups(spec, tile, limits)
+                if groups < limits.min_groups and contracted >= SHORT_SPLIT:
+                    yield replace(tile, splits=ceil(limits.min_groups / groups))
+    yield from _defaults(spec, limits)
+    if contracted <= OUTER_SUM:
+        for candidate in _defaults(spec, limits):
+            if candidate.family == "registers" and candidate.splits == 1:
+                yield replace(candidate, family="outer")
+
+
+def _defaults(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
+    """Register tiles and dots, which every device runs, and lanes where they are known."""
+    batch, rows, columns, contracted = spec.extents
+    lanes = limits.subgroup
+    if lanes and not spec.unary:
+        numbers = columns * (2 if spec.dtype == "complex64" else 1)
+        for most_rows, most_columns in ((8, 4), (16, 4), (4, 2)):
+            yield GpuCandidate(
+                family="lanes",
+                rows=_fitted(rows, most_rows),
+                columns=_fitted(ceil(numbers / lanes), most_columns),
+            )
+    if not limits.software:
+        yield GpuCandidate.parse(_FIRST[0])
+    threads = 4 if limits.software else 64
+    largest = limits.largest_tile
+    for most in [size for size in (1, 2, 4, 8) if size <= largest]:
+        most_rows = max(1, most // 2) if spec.dtype == "complex64" else most
+        for across in {1: (1,)}.get(columns, (threads, max(1, threads // 8))):
+            tile_rows = _fitted(ceil(rows / (threads // across)), most_rows)
+            tile_columns = _fitted(ceil(columns / across), most)
+            yield GpuCandidate(
+                family="registers",
+                rows=tile_rows,
+                columns=tile_columns,
+                across=across,
+                down=threads // across,
+            )
+    few = batch * rows * columns <= FEW_OUTPUTS and contracted >= LONG_SUM
+    if (limits.split and few) or contracted > limits.most_iterations:
+        yield GpuCandidate(family="dot", across=64)
+
+
+FEW_OUTPUTS, LONG_SUM = 4096, 256
+"""At most this many outputs with at least this long sums are worth a workgroup each."""
+
+
+def _fitted(size: int, most: int) -> int:
+    """The smallest tile that needs no more tiles than the largest one."""
+    return max(1, ceil(size / ceil(size / most)))

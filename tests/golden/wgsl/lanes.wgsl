@@ -1,0 +1,141 @@
+// 99675dd8c1cedbf2: out[batch, row, column] = sum over contracted of left * right, lanes hand numbers on.
+enable subgroups;
+alias Element = f32;
+alias Stored = f32;
+
+struct Call {
+  left_start: u32,
+  right_start: u32,
+  left_slot: u32,
+  right_slot: u32,
+  out_slot: u32,
+  out_start: u32,
+}
+
+@group(0) @binding(0) var<storage, read> left: array<Stored, 35>;
+@group(0) @binding(1) var<storage, read> right: array<Stored, 77>;
+@group(0) @binding(2) var<storage, read_write> out: array<Stored, 55>;
+@group(0) @binding(3) var<storage, read_write> largest: array<atomic<u32>>;
+@group(0) @binding(4) var<uniform> call: Call;
+
+// Keeps the largest magnitude of the result; most invocations only look.
+fn leave(peak: f32) {
+  let bits = bitcast<u32>(peak);
+  if (bits > atomicLoad(&largest[call.out_slot])) {
+    atomicMax(&largest[call.out_slot], bits);
+  }
+}
+
+@compute @workgroup_size(4)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let block = group.x + group.y * 6u;
+  if (block >= 6u) {
+    return;
+  }
+  let batch = block / 6u;
+  let row_first = ((block / 3u) % 2u) * 3u;
+  let column_first = (block % 3u) * 4u + lane;
+  let left_base = 0u;
+  let right_base = 0u;
+  let out_base = 0u;
+
+  let left_0_row = min(row_first + 0u, 4u);
+  let left_0 = (left_base + left_0_row * 7u) + lane;
+  let left_1_row = min(row_first + 1u, 4u);
+  let left_1 = (left_base + left_1_row * 7u) + lane;
+  let left_2_row = min(row_first + 2u, 4u);
+  let left_2 = (left_base + left_2_row * 7u) + lane;
+  let column_0 = min(column_first + 0u, 10u);
+  let right_0 = (right_base + column_0);
+  var sum_0_0 = 0.0;
+  var sum_1_0 = 0.0;
+  var sum_2_0 = 0.0;
+  for (var k0 = 0u; k0 < 4u; k0 += 4u) {
+    let loaded_0_w = left[left_0 + (k0)];
+    let loaded_1_w = left[left_1 + (k0)];
+    let loaded_2_w = left[left_2 + (k0)];
+    let b_0_0_w = right[right_0 + (k0 * 11u)];
+    let a_0_0_w = subgroupBroadcast(loaded_0_w, 0u);
+    sum_0_0 = fma(a_0_0_w, b_0_0_w, sum_0_0);
+    let a_1_0_w = subgroupBroadcast(loaded_1_w, 0u);
+    sum_1_0 = fma(a_1_0_w, b_0_0_w, sum_1_0);
+    let a_2_0_w = subgroupBroadcast(loaded_2_w, 0u);
+    sum_2_0 = fma(a_2_0_w, b_0_0_w, sum_2_0);
+    let b_0_1_w = right[right_0 + (k0 * 11u + 11u)];
+    let a_0_1_w = subgroupBroadcast(loaded_0_w, 1u);
+    sum_0_0 = fma(a_0_1_w, b_0_1_w, sum_0_0);
+    let a_1_1_w = subgroupBroadcast(loaded_1_w, 1u);
+    sum_1_0 = fma(a_1_1_w, b_0_1_w, sum_1_0);
+    let a_2_1_w = subgroupBroadcast(loaded_2_w, 1u);
+    sum_2_0 = fma(a_2_1_w, b_0_1_w, sum_2_0);
+    let b_0_2_w = right[right_0 + (k0 * 11u + 22u)];
+    let a_0_2_w = subgroupBroadcast(loaded_0_w, 2u);
+    sum_0_0 = fma(a_0_2_w, b_0_2_w, sum_0_0);
+    let a_1_2_w = subgroupBroadcast(loaded_1_w, 2u);
+    sum_1_0 = fma(a_1_2_w, b_0_2_w, sum_1_0);
+    let a_2_2_w = subgroupBroadcast(loaded_2_w, 2u);
+    sum_2_0 = fma(a_2_2_w, b_0_2_w, sum_2_0);
+    let b_0_3_w = right[right_0 + (k0 * 11u + 33u)];
+    let a_0_3_w = subgroupBroadcast(loaded_0_w, 3u);
+    sum_0_0 = fma(a_0_3_w, b_0_3_w, sum_0_0);
+    let a_1_3_w = subgroupBroadcast(loaded_1_w, 3u);
+    sum_1_0 = fma(a_1_3_w, b_0_3_w, sum_1_0);
+    let a_2_3_w = subgroupBroadcast(loaded_2_w, 3u);
+    sum_2_0 = fma(a_2_3_w, b_0_3_w, sum_2_0);
+
+  }
+  {
+    let k0 = 4u;
+    let loaded_0_t = left[left_0 + (k0)];
+    let loaded_1_t = left[left_1 + (k0)];
+    let loaded_2_t = left[left_2 + (k0)];
+    let b_0_0_t = right[right_0 + (k0 * 11u)];
+    let a_0_0_t = subgroupBroadcast(loaded_0_t, 0u);
+    sum_0_0 = fma(a_0_0_t, b_0_0_t, sum_0_0);
+    let a_1_0_t = subgroupBroadcast(loaded_1_t, 0u);
+    sum_1_0 = fma(a_1_0_t, b_0_0_t, sum_1_0);
+    let a_2_0_t = subgroupBroadcast(loaded_2_t, 0u);
+    sum_2_0 = fma(a_2_0_t, b_0_0_t, sum_2_0);
+    let b_0_1_t = right[right_0 + (k0 * 11u + 11u)];
+    let a_0_1_t = subgroupBroadcast(loaded_0_t, 1u);
+    sum_0_0 = fma(a_0_1_t, b_0_1_t, sum_0_0);
+    let a_1_1_t = subgroupBroadcast(loaded_1_t, 1u);
+    sum_1_0 = fma(a_1_1_t, b_0_1_t, sum_1_0);
+    let a_2_1_t = subgroupBroadcast(loaded_2_t, 1u);
+    sum_2_0 = fma(a_2_1_t, b_0_1_t, sum_2_0);
+    let b_0_2_t = right[right_0 + (k0 * 11u + 22u)];
+    let a_0_2_t = subgroupBroadcast(loaded_0_t, 2u);
+    sum_0_0 = fma(a_0_2_t, b_0_2_t, sum_0_0);
+    let a_1_2_t = subgroupBroadcast(loaded_1_t, 2u);
+    sum_1_0 = fma(a_1_2_t, b_0_2_t, sum_1_0);
+    let a_2_2_t = subgroupBroadcast(loaded_2_t, 2u);
+    sum_2_0 = fma(a_2_2_t, b_0_2_t, sum_2_0);
+
+  }
+  var peak = 0.0;
+  if (row_first + 0u < 5u) {
+    let row_0 = row_first + 0u;
+    let out_0 = out_base + row_0 * 11u;
+    if (column_first + 0u < 11u) {
+      out[out_0 + column_0] = sum_0_0;
+      peak = max(peak, abs(sum_0_0));
+    }
+  }
+  if (row_first + 1u < 5u) {
+    let row_1 = row_first + 1u;
+    let out_1 = out_base + row_1 * 11u;
+    if (column_first + 0u < 11u) {
+      out[out_1 + column_0] = sum_1_0;
+      peak = max(peak, abs(sum_1_0));
+    }
+  }
+  if (row_first + 2u < 5u) {
+    let row_2 = row_first + 2u;
+    let out_2 = out_base + row_2 * 11u;
+    if (column_first + 0u < 11u) {
+      out[out_2 + column_0] = sum_2_0;
+      peak = max(peak, abs(sum_2_0));
+    }
+  }
+  leave(peak);
+}
