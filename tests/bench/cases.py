@@ -1,7 +1,8 @@
-"""The contractions that every benchmark uses: one table, three sets.
+"""The contractions that every benchmark uses: one table, four sets.
 
 ``REFERENCE`` are the cases of the first survey of the peers, ``OTHER`` a second set of the same
-classes with other sizes and orders, ``WIDE`` pairs of 64-bit types, which only some peers have.
+classes with other sizes and orders, ``WIDE`` pairs of 64-bit types, which only some peers have,
+``ENCODER`` the contractions of a transformer's layer.
 Kernels are tuned by what is slow here, never to these sizes: a third set decides.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["CASES", "OTHER", "REFERENCE", "WIDE", "Case", "chosen", "encoder_layer"]
+__all__ = ["CASES", "ENCODER", "OTHER", "REFERENCE", "TOKENS", "WIDE", "Case", "chosen"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +177,29 @@ WIDE = (
 )
 """64-bit types."""
 
-CASES = (*REFERENCE, *OTHER, *WIDE)
+TOKENS = (128, 384)
+"""Lengths of the encoder layers."""
+
+_PROJECT = "td,dhk->thk"
+ENCODER = tuple(
+    case
+    for n in TOKENS
+    for case in (
+        _case(f"project{n}", f"encoder{n}", _PROJECT, f"t{n} d768 h12 k64"),
+        _case(f"scores{n}", f"encoder{n}", "thk,shk->hts", f"t{n} s{n} h12 k64"),
+        _case(f"weighted{n}", f"encoder{n}", "hts,shk->thk", f"t{n} s{n} h12 k64"),
+        _case(f"joined{n}", f"encoder{n}", "thk,hkd->td", f"t{n} h12 k64 d768"),
+        _case(f"up{n}", f"encoder{n}", "td,df->tf", f"t{n} d768 f3072"),
+        _case(f"down{n}", f"encoder{n}", "tf,fd->td", f"t{n} f3072 d768"),
+    )
+)
+"""The contractions of an encoder layer of RoBERTa-base: model 768, 12 heads of 64, 3072 wide.
+
+``project`` runs three times: queries, keys, values. Softmax, GELU and layer norms are left out for
+everyone alike: they are no contractions.
+"""
+
+CASES = (*REFERENCE, *OTHER, *WIDE, *ENCODER)
 
 
 def chosen(words: str | None) -> tuple[Case, ...]:
@@ -187,7 +210,7 @@ def chosen(words: str | None) -> tuple[Case, ...]:
     """
     if words is None:
         return CASES
-    sets = {"reference": REFERENCE, "other": OTHER, "wide": WIDE}
+    sets = {"reference": REFERENCE, "other": OTHER, "wide": WIDE, "encoder": ENCODER}
     found: dict[str, Case] = {}
     for word in words.split(","):
         hits = sets.get(word) or [case for case in CASES if word in (case.name, case.group)]
@@ -195,23 +218,3 @@ def chosen(words: str | None) -> tuple[Case, ...]:
             raise ValueError(f"No case, group or set is called {word}.")
         found.update((case.name, case) for case in hits)
     return tuple(found.values())
-
-
-def encoder_layer(tokens: int) -> tuple[Case, ...]:
-    """The contractions of one encoder layer of RoBERTa-base: model 768, 12 heads of 64, 3072 wide.
-
-    In order: queries, keys, values, scores, weighted values, projection, up, down. Softmax, GELU
-    and layer norms are left out for everyone alike: they are no contractions.
-    """
-    t = f"t{tokens}"
-    project = "td,dhk->thk"
-    return (
-        _case("queries", "encoder", project, f"{t} d768 h12 k64"),
-        _case("keys", "encoder", project, f"{t} d768 h12 k64"),
-        _case("values", "encoder", project, f"{t} d768 h12 k64"),
-        _case("scores", "encoder", "thk,shk->hts", f"{t} s{tokens} h12 k64"),
-        _case("weighted", "encoder", "hts,shk->thk", f"{t} s{tokens} h12 k64"),
-        _case("projection", "encoder", "thk,hkd->td", f"{t} h12 k64 d768"),
-        _case("up", "encoder", "td,df->tf", f"{t} d768 f3072"),
-        _case("down", "encoder", "tf,fd->td", f"{t} f3072 d768"),
-    )

@@ -10,12 +10,35 @@ import math
 import random
 import statistics
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Ratio", "best_of", "gflops", "orders", "paired", "tolerance", "verdict"]
+__all__ = [
+    "GPU_PEERS",
+    "NATIVE",
+    "OURS",
+    "QUIET",
+    "WASM_PEERS",
+    "Ratio",
+    "best_of",
+    "geomean",
+    "gflops",
+    "orders",
+    "paired",
+    "ratio",
+    "tolerance",
+    "wrong_of",
+]
+
+Row = dict[str, Any]
+"""A row as ``peers.measure`` gives it."""
+
+WASM_PEERS = ("jax wasm", "ort wasm", "tf wasm", "pyodide blas", "pyodide numpy")
+GPU_PEERS = ("jax gpu", "ort gpu", "tf gpu")
+NATIVE = ("numpy 1t", "numpy 2t")
+OURS = ("ours 1t", "ours 2t", "ours gpu")
 
 QUIET = 0.1
 """Share of all processors that other work may take before a row is marked."""
@@ -79,6 +102,28 @@ def tolerance(dtype: str, summed: int) -> float:
     return epsilon * (64 + math.sqrt(summed))
 
 
-def verdict(ratios: Mapping[str, Ratio], least: float) -> list[str]:
-    """The cases that fall short of a ratio, with their figures; slack is the caller's."""
-    return [f"{name} {ratio.text}" for name, ratio in ratios.items() if ratio.median < least]
+def ratio(row: Row, ours: str, peers: Iterable[str]) -> Ratio | None:
+    """How much faster ours is than the best of the peers; ``None`` if one was not measured."""
+    best = best_of(row["times"], peers)
+    if best is None or ours not in row["times"]:
+        return None
+    return paired(row["times"][ours], row["times"][best])
+
+
+def geomean(values: Iterable[float]) -> float | None:
+    """Geometric mean; ``None`` of nothing."""
+    logs = [math.log(value) for value in values]
+    return math.exp(statistics.fmean(logs)) if logs else None
+
+
+def wrong_of(tried: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """What may not pass: a wrong or failed result of ours, a peer without one right formulation.
+
+    A peer that offers no formulation at all, for want of the type, is no error.
+    """
+    found = []
+    for name, outcomes in tried.items():
+        failed = [one for one in outcomes if one["error"]]
+        if name in OURS or (outcomes and len(failed) == len(outcomes)):
+            found += [f"{name}, {one['name']}: {one['error']}" for one in failed]
+    return found

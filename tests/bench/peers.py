@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import arena
+import goals
 import numpy as np
 import peers_report
 from cases import Case, chosen
-from contest import gflops, orders, tolerance
+from contest import gflops, orders, tolerance, wrong_of
 from formulations import formulations
 from load import Load
 from native import Native
@@ -79,6 +80,7 @@ def main() -> int:
         print(f"WRONG {line}", file=sys.stderr)
     if not options.quick:
         peers_report.write(_kept())
+        goals.write(_kept())
     return 1 if wrong else 0
 
 
@@ -113,13 +115,7 @@ def measure(
     task = _task(place, case)
     tried = {name: entrant.prepare(task) for name, entrant in entrants.items()}
     able = [name for name, outcomes in tried.items() if any(one["ms"] for one in outcomes)]
-    # A formulation that a library gets wrong is its own affair unless it is ours.
-    wrong = [
-        f"{name}, {one['name']}: {one['error']}"
-        for name, outcomes in tried.items()
-        for one in outcomes
-        if name.startswith("ours") and one["error"]
-    ]
+    wrong = wrong_of(tried)
     times: dict[str, list[float]] = {name: [] for name in able}
     time.sleep(0.05)
     load = Load()

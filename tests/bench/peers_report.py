@@ -2,19 +2,94 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from report import MACHINE
+from cases import OTHER, REFERENCE, WIDE
+from contest import GPU_PEERS, NATIVE, OURS, QUIET, WASM_PEERS, geomean, ratio
+from report import MACHINE, table, write_section
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["MACHINE", "line", "write"]
 
+Row = dict[str, Any]
+"""A row as ``peers.measure`` gives it."""
 
-def line(row: dict[str, Any]) -> str:
+VERSIONS = (
+    "TensorFlow.js 4.22.0, ONNX Runtime Web 1.30.0, jax-js 0.1.25, numpy 2.4.3 and scipy 1.18.0 in "
+    "Pyodide 314.0.3"
+)
+
+
+def line(row: Row) -> str:
     """A row in one line of the terminal."""
     cells = [f"{name} {median:.3g}" for name, (median, _) in row["gflops"].items()]
     foreign = "" if row["foreign"] is None else f" (foreign {row['foreign']:.2f})"
     return f"{row['case']}{foreign}: {', '.join(cells)}"
 
 
-def write(rows: dict[str, Any]) -> None:
-    """The sections of the page."""
+def write(rows: Mapping[str, Row]) -> None:
+    """The section of the page."""
+    write_section("Against other libraries", text_of(rows))
+
+
+def text_of(rows: Mapping[str, Row]) -> str:
+    """The section with every case."""
+    sets = {"The cases of the first survey": REFERENCE, "A second set of the same classes": OTHER,
+            "64-bit types": WIDE}  # fmt: skip
+    parts = [_words(rows)]
+    for heading, cases in sets.items():
+        known = [rows[case.name] for case in cases if case.name in rows]
+        missing = [case.name for case in cases if case.name not in rows]
+        if known:
+            parts.append(f"### {heading}\n\n{_table(known)}\n\n{_means(known)}")
+        if missing:
+            parts.append(f"Not measured of this set: {', '.join(missing)}.")
+    return "\n\n".join(parts)
+
+
+def _words(rows: Mapping[str, Row]) -> str:
+    dates = sorted({row["date"] for row in rows.values()})
+    pairs = {pair for row in rows.values() for pair in row["threads"].items() if pair[1]}
+    threads = [f"{name} {count}" for name, count in sorted(pairs)]
+    when = " to ".join(dict.fromkeys((dates[0], dates[-1])))
+    return (
+        f"Median GFLOP/s (2 FLOP per multiply-add, 8 if complex), made by `python3 build.py bench "
+        f"peers` in headless Chromium on {MACHINE}, {when}. "
+        f"{VERSIONS}. Threads: {', '.join(threads)}; WebGPU is SwiftShader on the same processors. "
+        "Every row is one run: windows of about 4 ms after one call that is not timed, in rounds "
+        "whose order is shuffled; results stay in the library's memory. Each library runs its "
+        "fastest right formulation of all that are known to us (permute and multiply in up to ten "
+        "ways, its einsum, Gemm, jit; three or four real products for want of complex numbers). "
+        "Ratios: ours over the best peer of that case, paired by round: median [least..largest]. "
+        f"An asterisk: other work took more than {QUIET:.0%} of the processors meanwhile. A dash: "
+        "the library has no such type, or no formulation gave the right numbers."
+    )
+
+
+def _table(rows: list[Row]) -> str:
+    names = [*OURS, *WASM_PEERS, *GPU_PEERS, *NATIVE]
+    names = [name for name in names if any(name in row["gflops"] for row in rows)]
+    heads = ["case", "einsum", "type", *names, "1t / best WASM", "2t / best WASM", "gpu / best gpu"]
+    return table(heads, [_cells(row, names) for row in rows])
+
+
+def _cells(row: Row, names: list[str]) -> list[str]:
+    mark = "*" if (row["foreign"] or 0) > QUIET else ""
+    sizes = " ".join(f"{name}{size}" for name, size in row["dimensions"].items())
+    speeds = [f"{row['gflops'][name][0]:.3g}" if name in row["gflops"] else "-" for name in names]
+    pairs = (("ours 1t", WASM_PEERS), ("ours 2t", WASM_PEERS), ("ours gpu", GPU_PEERS))
+    ratios = [ratio(row, ours, peers) for ours, peers in pairs]
+    shown = ["-" if one is None else one.text for one in ratios]
+    return [f"{row['case']}{mark}", f"`{row['equation']}` {sizes}", row["dtype"], *speeds, *shown]
+
+
+def _means(rows: list[Row]) -> str:
+    """Geometric means per contestant; over fewer cases where it has no answer to some."""
+    found = []
+    for name in (*OURS, *WASM_PEERS, *GPU_PEERS, *NATIVE):
+        speeds = [row["gflops"][name][0] for row in rows if name in row["gflops"]]
+        if speeds:
+            found.append(f"{name} {geomean(speeds):.3g} ({len(speeds)} of {len(rows)})")
+    return f"Geometric means [GFLOP/s] (cases): {', '.join(found)}."
