@@ -17,8 +17,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from report import MACHINE, table, write_section  # noqa: E402  # likewise
 
-from accuracy import judged  # noqa: E402  # after the path is set
 from accuracy_networks import Case, accuracy_case, deep_case  # noqa: E402  # likewise
+from judged import judged  # noqa: E402  # after the path is set
 from tensorloom.execute.arrays import ArrayStore, arrays_of  # noqa: E402  # likewise
 from tensorloom.execute.numpy_backend import NumpyBackend  # noqa: E402  # likewise
 from tensorloom.formats.qasm import read  # noqa: E402  # likewise

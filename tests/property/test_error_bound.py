@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from accuracy import Judged, judged
 from accuracy_networks import accuracy_case, deep_case, filled
+from judged import Judged, judged
 from random_networks import random_tree
 from tensorloom.execute.numpy_backend import NumpyBackend
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from tensorloom.execute.backend import Backend, BackendName, Pulse
+    from tensorloom.execute.feedback import Feedback
     from tensorloom.kernels.program import Program
     from tensorloom.model.recipe import DType
     from tensorloom.plan.plan import Plan
@@ -99,10 +100,12 @@ class Choice:
     Args:
         attempts: At least one.
         notes: In words.
+        feedback: Hears how long runs take.
     """
 
     attempts: tuple[Attempt, ...]
     notes: tuple[str, ...] = ()
+    feedback: Feedback | None = None
 
 
 def prepare(  # noqa: PLR0913  # the last is for programs of gradients
@@ -114,6 +117,7 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
     allow_slicing: bool = False,
     missing: Mapping[BackendName, str] = MappingProxyType({}),
     lowering: Lowering = lower,
+    feedback: Feedback | None = None,
 ) -> Choice:
     """Where a plan would run, and what it would cost there.
 
@@ -125,6 +129,7 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
         allow_slicing: Whether a plan that does not fit may be sliced until it does.
         missing: Why other backends are not here, in words.
         lowering: How a plan becomes a program.
+        feedback: What past runs say of predictions; it will hear of this one.
 
     Raises:
         DeviceMemoryError: ``does-not-fit``, with the numbers and the ways out.
@@ -143,12 +148,14 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
         attempts = [_sliced(candidate, plan, program, lowering)]
         n_slices = attempts[0].program.n_slices
         notes.append(f"Cut into {n_slices} slices to fit {bytes_text(candidate.limit_bytes)}.")
+    if feedback is not None:
+        attempts = [_corrected(attempt, feedback) for attempt in attempts]
     first, others = (attempts[:1], attempts[1:]) if named else ([], attempts)
     attempts = first + sorted(others, key=lambda attempt: max(attempt.predicted_ms, CLOCK_MS))
     if attempts[0].program.dtype != dtype:
         label = LABELS[attempts[0].backend.name]
         notes.append(f"{label} computes in {attempts[0].program.dtype}, not {dtype}.")
-    return Choice(attempts=tuple(attempts), notes=tuple(notes))
+    return Choice(attempts=tuple(attempts), notes=tuple(notes), feedback=feedback)
 
 
 def _fitting(
@@ -188,6 +195,11 @@ def _attempt(backend: Backend, plan: Plan, program: Program) -> Attempt:
         program=program,
         predicted_ms=around + backend.predicted_ms(program),
     )
+
+
+def _corrected(attempt: Attempt, feedback: Feedback) -> Attempt:
+    factor = feedback.factor(attempt.backend.name, attempt.program)
+    return replace(attempt, predicted_ms=factor * attempt.predicted_ms)
 
 
 def _limit(refused: tuple[Backend, Program]) -> int:
@@ -248,6 +260,11 @@ async def run(
         return await _run_on(attempt, given, pulse, clock)
 
     result, notes = await first_able(choice, on)
+    if choice.feedback is not None:
+        used = next(one for one in choice.attempts if one.backend.name == result.backend)
+        choice.feedback.note(
+            result.backend, used.program, ms=result.ms, predicted_ms=used.predicted_ms
+        )
     return replace(result, notes=notes)
 
 
