@@ -7,6 +7,7 @@
  */
 
 import { unpack } from "./archive.ts";
+import { createKernelStore } from "./database.ts";
 import { createGpuExecutor } from "./webgpu.ts";
 import { engineBridge } from "./engine/bridge.ts";
 import { engineFeatures } from "./features.ts";
@@ -61,6 +62,7 @@ function registerPageModule(python: Pyodide, base: string, build: BuildRecord, f
     gpu: createGpuExecutor(),
     engine: engineBridge(base, build),
     search: searchControl(base, build),
+    kernelStore: createKernelStore(),
     loadPackage: async (name: string) => {
       unpack(python.FS, await fetchOne(new URL(`${build.python}${name}.bin.gz`, base)), SITE_PACKAGES);
       python.runPython("import importlib; importlib.invalidate_caches()");

@@ -4,7 +4,7 @@
     await tuner.step(pause)        at most about 20 ms of work; False when there is nothing to do
     tuner.plans_for(program)       the best known kernels, for the next run
 
-Kernels are those of the WASM engine. A better one replaces the old one in the next run; one whose
+A better kernel replaces the old one in the next run; one whose
 numbers differ from the reference is thrown out, and ``report`` says so.
 """
 
@@ -13,20 +13,24 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tensorloom.errors import InputError
+from tensorloom.execute.gpu.trials import SEEDS, GpuTrials
 from tensorloom.execute.microbench import measured_cpu
 from tensorloom.execute.wasm.trials import WasmTrials
+from tensorloom.kernels.gpu.candidate import GpuCandidate
+from tensorloom.kernels.gpu.space import why_not
 from tensorloom.kernels.wasm.jit import Candidate, WasmDevice, jit_schedule
 from tensorloom.kernels.wasm.schedule import schedule
 from tensorloom.tune.database import Database, Entry, Key, read_entries, shape_class
-from tensorloom.tune.device import DeviceRecord, device_from_json, device_to_json
+from tensorloom.tune.device import DeviceRecord, GpuFacts, device_from_json, device_to_json
 from tensorloom.tune.search import Search, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
+    from tensorloom.execute.gpu.device import GpuDevice
     from tensorloom.execute.kernel_store import KernelStore
     from tensorloom.execute.wasm.kernels import WasmKernels
     from tensorloom.kernels.program import KernelSpec, Program
@@ -34,11 +38,15 @@ if TYPE_CHECKING:
     from tensorloom.tune.device import CpuFacts, Curve
 
     Pause = Callable[[], Awaitable[None]]
+    Place = Literal["wasm", "webgpu"]
 
 __all__ = ["BUDGET_MS", "Shape", "Tuner", "flop", "wasm_device"]
 
 BUDGET_MS = 300.0
-"""Time to find the best kernel of one shape [ms]."""
+"""Time to find the best kernel of one shape on the CPU [ms]."""
+
+GPU_BUDGET_MS, GPU_NETWORK_MS = 1000.0, 3000.0
+"""The same for a GPU, and for all shapes of a network there [ms]."""
 
 LEAST_MUL_ADDS = 4096
 """Smaller kernels cost what a call costs, whatever they are."""
@@ -60,6 +68,7 @@ class Shape:
 
     Args:
         spec: The kernel.
+        backend: Where it runs.
         trials: What is known of its candidates.
         history: ``(ms since its tuning began, ms of a run)`` at each gain.
         spent_ms: Time spent on it [ms].
@@ -67,6 +76,7 @@ class Shape:
     """
 
     spec: KernelSpec
+    backend: Place
     trials: tuple[Trial, ...]
     history: tuple[tuple[float, float], ...] = ()
     spent_ms: float = 0.0
@@ -79,10 +89,11 @@ class Shape:
 
 
 class Tuner:
-    """Tunes the WASM kernels of one engine.
+    """Tunes the kernels of one engine and its GPU.
 
     Args:
-        kernels: The engine.
+        kernels: The WASM engine.
+        gpu: The GPU's device, where there is one.
         store: Where results are kept.
         engine: Browser engine and its major version.
         clock: Seconds.
@@ -94,9 +105,17 @@ class Tuner:
     """
 
     def __init__(
-        self, kernels: WasmKernels, *, store: KernelStore, engine: str, clock: Callable[[], float]
+        self,
+        kernels: WasmKernels,
+        *,
+        store: KernelStore,
+        engine: str,
+        clock: Callable[[], float],
+        gpu: GpuDevice | None = None,
     ) -> None:
         self._kernels = kernels
+        self._gpu = gpu
+        self._gpu_left_ms = GPU_NETWORK_MS
         self._store = store
         self._engine = engine
         self._clock = clock
@@ -105,9 +124,9 @@ class Tuner:
         self.record: DeviceRecord | None = None
         self.report: list[str] = []
         self.spent_ms = 0.0
-        self._shapes: dict[str, Shape] = {}
-        self._waiting: list[KernelSpec] = []
-        self._current: tuple[KernelSpec, WasmTrials, Search] | None = None
+        self._shapes: dict[tuple[Place, str], Shape] = {}
+        self._waiting: list[tuple[Place, KernelSpec]] = []
+        self._current: _Current | None = None
         self._measuring: Generator[None, None, tuple[CpuFacts, tuple[Curve, ...]]] | None = None
         self._loaded = False
         self._known: dict[str, tuple[int, Schedule | None]] = {}
@@ -138,7 +157,7 @@ class Tuner:
         return known[1]
 
     def _stored(self, spec: KernelSpec) -> Schedule | None:
-        entry = self.database.get(self.key(spec))
+        entry = self.database.get(self.key(spec, "wasm"))
         if entry is None or not entry.trusted:
             return None
         try:
@@ -147,13 +166,30 @@ class Tuner:
             return None
         return jit_schedule(spec, candidate, self.device)
 
-    def key(self, spec: KernelSpec) -> Key:
+    def candidate_for(self, spec: KernelSpec) -> GpuCandidate | None:
+        """The same for the GPU."""
+        if self.record is None or spec.unary:
+            return None
+        entry = self.database.get(self.key(spec, "webgpu"))
+        if entry is None or not entry.trusted:
+            return None
+        try:
+            candidate = GpuCandidate.parse(entry.candidate)
+        except InputError:
+            return None
+        # A class holds other sizes too, and what fits one may break a limit for another.
+        limited = self._gpu is None or why_not(spec, candidate, self._gpu.limits)
+        return None if limited else candidate
+
+    def key(self, spec: KernelSpec, backend: Place) -> Key:
         """Where the database keeps a shape."""
-        device = self.record.cpu_key if self.record else "unknown"
+        device = "unknown"
+        if self.record is not None:
+            device = self.record.cpu_key if backend == "wasm" else self.record.gpu_key
         return Key(
             device=device,
             engine=self._engine,
-            backend="wasm",
+            backend=backend,
             dtype=spec.dtype,
             shape=shape_class(spec),
         )
@@ -165,8 +201,9 @@ class Tuner:
 
     # --- what happens while nobody waits --------------------------------------------------------
 
-    def observe(self, program: Program) -> None:
+    def observe(self, program: Program, backend: Place = "wasm") -> None:
         """Puts a program's shapes in line, heaviest first."""
+        self._gpu_left_ms = GPU_NETWORK_MS
         work: Counter[int] = Counter()
         for dispatch in program.dispatches:
             work[dispatch.kernel] += program.kernels[dispatch.kernel].mul_adds
@@ -176,14 +213,16 @@ class Tuner:
             for number, share in work.most_common(MOST_WAITING)
             if share >= LEAST_SHARE * total
         ]
-        self._waiting = [spec for spec in heavy if self._is_open(spec)]
+        self._waiting = [(backend, spec) for spec in heavy if self._is_open(backend, spec)]
 
-    def _is_open(self, spec: KernelSpec) -> bool:
-        if spec.unary or spec.mul_adds < LEAST_MUL_ADDS or spec.name in self._shapes:
+    def _is_open(self, backend: Place, spec: KernelSpec) -> bool:
+        if spec.unary or spec.mul_adds < LEAST_MUL_ADDS or (backend, spec.name) in self._shapes:
+            return False
+        if backend == "webgpu" and (self._gpu is None or self._gpu_left_ms <= 0):
             return False
         if self.record is None:
             return True
-        entry = self.database.get(self.key(spec))
+        entry = self.database.get(self.key(spec, backend))
         return entry is None or not entry.trusted
 
     @property
@@ -208,39 +247,42 @@ class Tuner:
         await self._go_on(pause)
         return True
 
-    async def best(self, spec: KernelSpec, pause: Pause) -> Shape:
+    async def best(self, spec: KernelSpec, pause: Pause, backend: Place = "wasm") -> Shape:
         """Tunes one shape now, whatever else waits.
 
         Args:
             spec: The kernel; not unary.
             pause: As for ``step``.
+            backend: Where.
         """
         if not self._loaded:
             await self._load()
         while self.record is None:
             self._measure_on()
             await pause()
-        entry = self.database.get(self.key(spec))
-        if spec.name not in self._shapes and (entry is None or not entry.trusted):
-            self._start(spec)
+        name = backend, spec.name
+        entry = self.database.get(self.key(spec, backend))
+        if name not in self._shapes and (entry is None or not entry.trusted):
+            self._start(backend, spec)
             while self._current is not None:
                 await self._go_on(pause)
                 await pause()
-        return self._shapes.get(spec.name) or Shape(
-            spec=spec, trials=(), message="Known from an earlier visit."
+        return self._shapes.get(name) or Shape(
+            spec=spec, backend=backend, trials=(), message="Known from an earlier visit."
         )
 
-    def shape(self, spec: KernelSpec) -> Shape | None:
+    def shape(self, spec: KernelSpec, backend: Place = "wasm") -> Shape | None:
         """What is known of a shape, also while it is tuned."""
-        if self._current is not None and self._current[0] == spec:
-            return self._seen(*self._current)
-        return self._shapes.get(spec.name)
+        current = self._current
+        if current is not None and (current.spec, current.backend) == (spec, backend):
+            return current.seen()
+        return self._shapes.get((backend, spec.name))
 
     @property
     def message(self) -> str:
         """What goes on, in words."""
         if self._current is not None:
-            extents = "x".join(str(size) for size in self._current[0].extents[1:])
+            extents = "x".join(str(size) for size in self._current.spec.extents[1:])
             return f"Trying kernels for {extents}"
         if self.record is None and self._loaded:
             return "Measuring this device"
@@ -283,7 +325,11 @@ class Tuner:
         except StopIteration as done:
             facts, curves = done.value
             self.record = DeviceRecord(
-                name="measured here", origin="measured", cpu=facts, curves=curves
+                name="measured here",
+                origin="measured",
+                cpu=facts,
+                gpu=_gpu_facts(self._gpu),
+                curves=curves,
             )
             self._measuring = None
             self._changed()
@@ -291,50 +337,53 @@ class Tuner:
 
     def _begin(self) -> bool:
         while self._waiting:
-            spec = self._waiting.pop(0)
-            if self._is_open(spec):
-                self._start(spec)
+            backend, spec = self._waiting.pop(0)
+            if self._is_open(backend, spec):
+                self._start(backend, spec)
                 return True
         return False
 
-    def _start(self, spec: KernelSpec) -> None:
-        entry = self.database.get(self.key(spec))
-        trials = WasmTrials(spec, self._kernels, self.device, self._clock)
+    def _start(self, backend: Place, spec: KernelSpec) -> None:
+        entry = self.database.get(self.key(spec, backend))
         known = entry.candidate if entry else None
-        search = Search(trials.options, budget_ms=BUDGET_MS, known=known)
-        self._current = spec, trials, search
+        trials: WasmTrials | GpuTrials
+        if backend == "wasm":
+            trials = WasmTrials(spec, self._kernels, self.device, self._clock)
+            search = Search(trials.options, budget_ms=BUDGET_MS, known=known)
+        else:
+            assert self._gpu is not None
+            budget = min(GPU_BUDGET_MS, self._gpu_left_ms)
+            trials = GpuTrials(spec, self._gpu, self._clock)
+            search = Search(trials.options, budget_ms=budget, known=known, seeds=SEEDS)
+        self._current = _Current(backend=backend, spec=spec, trials=trials, search=search)
 
     async def _go_on(self, pause: Pause) -> None:
-        assert self._current is not None
-        spec, trials, search = self._current
+        current = self._current
+        assert current is not None
+        search = current.search
         if search.request is not None:
             before = search.spent_ms
-            search.take(await trials.answer(search.request, pause))
-            self.spent_ms += search.spent_ms - before
+            search.take(await current.trials.answer(search.request, pause))
+            spent = search.spent_ms - before
+            self.spent_ms += spent
+            if current.backend == "webgpu":
+                self._gpu_left_ms -= spent
         if search.request is None:
             self._current = None
-            await self._finish(spec, self._seen(spec, trials, search))
+            await self._finish(current.seen())
 
-    def _seen(self, spec: KernelSpec, _trials: WasmTrials, search: Search) -> Shape:
-        return Shape(
-            spec=spec,
-            trials=search.trials,
-            history=tuple(search.history),
-            spent_ms=search.spent_ms,
-            message=search.message,
-        )
-
-    async def _finish(self, spec: KernelSpec, shape: Shape) -> None:
+    async def _finish(self, shape: Shape) -> None:
+        spec = shape.spec
         if len(self._shapes) >= MOST_SHAPES:
             del self._shapes[next(iter(self._shapes))]
-        self._shapes[spec.name] = shape
+        self._shapes[shape.backend, spec.name] = shape
         self.report += [
             f"{trial.option.text}: {trial.reason}."
             for trial in shape.trials
             if trial.state == "failed"
         ]
         del self.report[:-_MOST_REPORTED]
-        key, best = self.key(spec), shape.best
+        key, best = self.key(spec, shape.backend), shape.best
         if best is None or best.ms is None:
             self.database.forget(key)
         else:
@@ -353,7 +402,8 @@ class Tuner:
             kept: Any = json.loads(text) if text else {}
             # Another engine may keep other numbers in registers: all is measured anew.
             if isinstance(kept, dict) and kept.get("engine") == self._engine:
-                self.record = device_from_json(kept.get("device"))
+                record = device_from_json(kept.get("device"))
+                self.record = replace(record, gpu=_gpu_facts(self._gpu))
                 self.database = Database(read_entries(json.dumps(kept.get("kernels"))))
         except (ValueError, InputError):
             self.record, self.database = None, Database()
@@ -369,6 +419,39 @@ class Tuner:
             "kernels": json.loads(self.database.to_text()),
         }
         await self._store.save(json.dumps(kept, separators=(",", ":")))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Current:
+    """The shape whose turn it is."""
+
+    backend: Place
+    spec: KernelSpec
+    trials: WasmTrials | GpuTrials
+    search: Search
+
+    def seen(self) -> Shape:
+        return Shape(
+            spec=self.spec,
+            backend=self.backend,
+            trials=self.search.trials,
+            history=tuple(self.search.history),
+            spent_ms=self.search.spent_ms,
+            message=self.search.message,
+        )
+
+
+def _gpu_facts(device: GpuDevice | None) -> GpuFacts | None:
+    """What WebGPU tells of a device."""
+    if device is None:
+        return None
+    return GpuFacts(
+        adapter=device.description,
+        software=device.is_software,
+        max_invocations=device.limits.workgroup_threads,
+        max_storage_bytes=device.limits.workgroup_bytes,
+        subgroup_size=device.limits.subgroup or None,
+    )
 
 
 _MOST_KNOWN = 4096

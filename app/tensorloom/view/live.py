@@ -18,6 +18,7 @@ from tensorloom.execute.feedback import Feedback
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
 from tensorloom.plan.find import quick, recosted, with_path
+from tensorloom.view.kernels import KernelDesk
 from tensorloom.view.records import error_json, plan_json, result_json
 from tensorloom.view.searching import PathSearch
 
@@ -92,6 +93,10 @@ class LiveValue:
         self.result: Result | None = None
         self.result_indices: tuple[str, ...] = ()
         self.search = PathSearch(self._heard)
+        self.kernels = KernelDesk(notify)
+        self._tuning: asyncio.Task[None] | None = None
+        self._tuned_last: tuple[Choice, Result] | None = None
+        self._busy = False
         self._search_line: Notice = {}
         self._searched: Network | None = None
 
@@ -142,6 +147,7 @@ class LiveValue:
             )
             result = await run(choice, arrays_of(document.network, wanted, self._store))
         self._take(result, document)
+        self._tune_after(choice, result)
         return result
 
     def compute_at_once(self, document: Document) -> None:
@@ -160,6 +166,7 @@ class LiveValue:
         """The devices, found when first asked for: a heap snapshot must not hold any."""
         if self._found is None:
             self._found = await available()
+            self.kernels.devices(self._found)
         return self._found
 
     @property
@@ -265,6 +272,16 @@ class LiveValue:
     # --- running ------------------------------------------------------------------------------
 
     async def _work(self) -> None:
+        self._busy = True
+        try:
+            await self._work_through()
+        finally:
+            self._busy = False
+        if self._tuned_last is not None:
+            self._tune_after(*self._tuned_last)
+            self._tuned_last = None
+
+    async def _work_through(self) -> None:
         done = -1
         while done != self._generation:
             done = self._generation
@@ -332,7 +349,17 @@ class LiveValue:
             # The first run compiled its kernels; what a drag will feel is the second.
             result = await run(choice, arrays, pulse=pulse)
         self._take(result, document)
+        self._tuned_last = choice, result
         self._search_if_worth_it(plan)
+
+    def _tune_after(self, choice: Choice, result: Result) -> None:
+        """Looks for better kernels for what just ran, until somebody wants something."""
+        self.kernels.ran(choice, result)
+        if self._tuning is None or self._tuning.done():
+            self._tuning = asyncio.ensure_future(self.kernels.tune(self._lock, self._idle))
+
+    def _idle(self) -> bool:
+        return not self._busy and not self._dragging
 
     def _search_if_worth_it(self, plan: Plan) -> None:
         worth = plan.cost.mul_adds >= WORTH_SEARCHING_MUL_ADDS and plan.finder == "greedy"

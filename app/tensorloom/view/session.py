@@ -86,7 +86,13 @@ class Session:
             "search": self._search,
             "inspect": self._inspect,
             "blobs": self._blobs,
+            "kernels": self.live.kernels.watch,
+            "kernel-source": self.live.kernels.source,
+            "kernel-database": self._kernel_database,
         }
+
+    def _kernel_database(self, request: Request) -> None:
+        self.start(self.live.kernels.database(request))
 
     # --- in and out -------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Trials of one shape on a GPU: each candidate is compiled, timed and its result kept for the check.
+"""Trials of one shape on a GPU: candidates are compiled and timed, their results kept for checks.
 
 The device times many calls in one submission and takes the submission's own cost off, so the first
 window of a candidate settles its time; further ones repeat it.

@@ -1,0 +1,325 @@
+"""The Kernels view and what fills it: tuning after each result, told to the page as it happens.
+
+Tuning takes turns with everything else: one step of at most about 20 ms under the lock of runs,
+then whoever waits is let in. It stops when the drawing changes and goes on after the next result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections import Counter
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, cast
+
+from tensorloom.assets import templates
+from tensorloom.execute.gpu.backend import WebGpuBackend
+from tensorloom.execute.gpu.trial import lone_program
+from tensorloom.execute.kernel_store import kernel_store
+from tensorloom.execute.tuning import BUDGET_MS, Tuner, flop
+from tensorloom.execute.wasm.backend import WasmBackend
+from tensorloom.kernels.gpu.plan import gpu_plan
+from tensorloom.kernels.gpu.space import default_candidate
+from tensorloom.kernels.wasm.disassembly import listing
+from tensorloom.kernels.wasm.modules import module_for
+from tensorloom.kernels.wasm.schedule import schedule
+from tensorloom.model.stored_array import ITEM_BYTES
+from tensorloom.platform import IN_BROWSER
+from tensorloom.view.device_facts import record_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tensorloom.execute.backend import BackendName, Result
+    from tensorloom.execute.backends import Available
+    from tensorloom.execute.run import Choice
+    from tensorloom.kernels.program import KernelSpec, Program
+    from tensorloom.kernels.wasm.schedule import Schedule
+    from tensorloom.tune.search import Trial
+
+__all__ = ["KernelDesk", "engine_name"]
+
+MOST_SHAPES, MOST_CALLS = 200, 2000
+NOTICE_SECONDS = 0.2
+"""The page hears of progress at most five times a second [s]."""
+
+Notice = dict[str, object]
+
+
+class KernelDesk:
+    """Tunes, and answers what the Kernels view asks.
+
+    Args:
+        notify: Takes notices for the page.
+    """
+
+    def __init__(self, notify: Callable[[Notice], None]) -> None:
+        self._notify = notify
+        self._found: Available | None = None
+        self._tuner: Tuner | None = None
+        self._watched = False
+        self._said = 0.0
+        self._ran: tuple[Program, BackendName, float] | None = None
+
+    def devices(self, found: Available) -> None:
+        """The devices are known; tuning needs the WASM engine."""
+        self._found = found
+        wasm = found.backends.get("wasm")
+        if self._tuner is not None or not isinstance(wasm, WasmBackend):
+            return
+        gpu = found.backends.get("webgpu")
+        self._tuner = Tuner(
+            wasm.kernels,
+            store=kernel_store(),
+            engine=engine_name(),
+            clock=perf_counter,
+            gpu=gpu.device if isinstance(gpu, WebGpuBackend) else None,
+        )
+        wasm.chooser = self._tuner
+        if isinstance(gpu, WebGpuBackend):
+            gpu.choose = self._tuner.candidate_for
+
+    @property
+    def tuner(self) -> Tuner | None:
+        """Who tunes; ``None`` without a WASM engine."""
+        return self._tuner
+
+    def ran(self, choice: Choice, result: Result) -> None:
+        """A result came: show its kernels, and tune them when there is time."""
+        own = (a for a in choice.attempts if a.backend.name == result.backend)
+        attempt = next(own, choice.attempts[0])
+        self._ran = attempt.program, result.backend, result.ms
+        if self._tuner is not None and result.backend != "numpy":
+            self._tuner.observe(attempt.program, result.backend)
+        self._say()
+
+    async def tune(self, lock: asyncio.Lock, idle: Callable[[], bool]) -> None:
+        """Works on while nobody wants anything.
+
+        Args:
+            lock: Whoever computes holds it.
+            idle: Whether that is still so.
+        """
+
+        async def pause() -> None:
+            await asyncio.sleep(0)
+
+        tuner = self._tuner
+        while tuner is not None and idle():
+            async with lock:
+                more = await tuner.step(pause)
+            if perf_counter() - self._said > NOTICE_SECONDS or not more:
+                self._say()
+            if not more:
+                return
+            await asyncio.sleep(0)
+
+    # --- what the page asks -------------------------------------------------------------------
+
+    def watch(self, request: dict[str, Any]) -> None:
+        """The view opened or closed."""
+        self._watched = bool(request["watch"])
+        self._say()
+
+    def source(self, request: dict[str, Any]) -> None:
+        """The text of the kernel that is in use for a shape."""
+        shapes = self._shapes()
+        number = int(request["kernel"])
+        if not 0 <= number < len(shapes):
+            return
+        spec, backend = shapes[number][0], self._backend
+        language, text = "wasm", ""
+        if backend == "webgpu":
+            language, text = "wgsl", self._shader_text(spec)
+        elif backend == "wasm" and self._tuner is not None:
+            wasm = cast("WasmBackend", self._backends["wasm"])
+            text = listing(module_for(self._way(spec).kernel, wasm.kernels.host.features))
+        self._notify(
+            {
+                "kind": "kernel-source",
+                "kernel": number,
+                "candidate": self._in_use(spec),
+                "language": language,
+                "text": text or "numpy's own code; nothing is generated.",
+            }
+        )
+
+    async def database(self, request: dict[str, Any]) -> None:
+        """Gives, takes or forgets the kernels known here.
+
+        Raises:
+            DocumentError: A file that is no kernel database.
+        """
+        tuner = self._tuner
+        text, message = "", "Nothing is tuned without WebAssembly SIMD."
+        if tuner is not None:
+            if request["action"] == "import":
+                taken = await tuner.imported(str(request["text"]))
+                message = f"{taken} kernels taken; each is measured here before it is used."
+            elif request["action"] == "clear":
+                await tuner.cleared()
+                message = "All kernels forgotten."
+            else:
+                text = tuner.exported()
+                message = f"{len(tuner.database)} kernels."
+        self._notify({"kind": "kernel-database", "text": text, "message": message})
+        self._say()
+
+    # --- what it says ---------------------------------------------------------------------------
+
+    def _say(self) -> None:
+        self._said = perf_counter()
+        if self._watched:
+            self._notify({"kind": "kernels", "kernels": self.json()})
+
+    def json(self) -> Notice:
+        """``KernelsJson``."""
+        tuner = self._tuner
+        dtype = self._ran[0].dtype if self._ran else "float32"
+        shapes = self._shapes()
+        known = {spec.name: number for number, (spec, _) in enumerate(shapes)}
+        return {
+            "device": record_json(tuner.record, dtype) if tuner and tuner.record else None,
+            "shapes": [self._shape_json(spec, calls) for spec, calls in shapes],
+            "calls": self._calls(known),
+            "tuning": {
+                "running": tuner.running if tuner else False,
+                "budgetMs": BUDGET_MS,
+                "spentMs": tuner.spent_ms if tuner else 0.0,
+                "message": tuner.message if tuner else "Nothing is tuned without WebAssembly SIMD.",
+            },
+        }
+
+    @property
+    def _backends(self) -> Mapping[BackendName, Any]:
+        return self._found.backends if self._found else {}
+
+    @property
+    def _backend(self) -> BackendName:
+        return self._ran[1] if self._ran else "numpy"
+
+    def _shapes(self) -> list[tuple[KernelSpec, int]]:
+        """Distinct kernels of the last run with their calls, heaviest first."""
+        if self._ran is None:
+            return []
+        program = self._ran[0]
+        calls = Counter(dispatch.kernel for dispatch in program.dispatches)
+        found = [(program.kernels[number], count) for number, count in calls.items()]
+        found.sort(key=lambda pair: pair[0].mul_adds * pair[1], reverse=True)
+        return found[:MOST_SHAPES]
+
+    def _calls(self, known: dict[str, int]) -> list[Notice]:
+        """Kernel calls; each has the share of the run's time that it has of its work."""
+        if self._ran is None:
+            return []
+        program, backend, ms = self._ran
+        specs = [program.kernels[dispatch.kernel] for dispatch in program.dispatches[:MOST_CALLS]]
+        total = sum(program.kernels[d.kernel].mul_adds for d in program.dispatches) or 1
+        return [
+            {
+                "step": step,
+                "kernel": known[spec.name],
+                "backend": backend,
+                "ms": ms * spec.mul_adds / total,
+            }
+            for step, spec in enumerate(specs)
+            if spec.name in known
+        ]
+
+    def _shape_json(self, spec: KernelSpec, calls: int) -> Notice:
+        batch, rows, columns, contracted = spec.extents
+        place = self._backend
+        shape = None
+        if self._tuner is not None and place != "numpy":
+            shape = self._tuner.shape(spec, place)
+        work = flop(spec)
+        return {
+            "name": spec.name,
+            "dtype": spec.dtype,
+            "backend": place,
+            "batch": batch,
+            "rows": rows,
+            "columns": columns,
+            "contracted": contracted,
+            "groups": [
+                {
+                    "role": role,
+                    "size": axis.size,
+                    "left": axis.left,
+                    "right": axis.right,
+                    "out": axis.out,
+                }
+                for role in ("batch", "rows", "columns", "contracted")
+                for axis in getattr(spec, role)
+            ],
+            "mulAdds": str(spec.mul_adds),
+            "bytes": _least_bytes(spec),
+            "calls": calls,
+            "inUse": self._in_use(spec),
+            "candidates": [_candidate_json(trial, work) for trial in shape.trials] if shape else [],
+            "history": [[spent, work / ms / 1e6] for spent, ms in shape.history] if shape else [],
+        }
+
+    def _way(self, spec: KernelSpec) -> Schedule:
+        assert self._tuner is not None
+        wasm = cast("WasmBackend", self._backends["wasm"])
+        return self._tuner.schedule_for(spec) or schedule(spec, relaxed=wasm.kernels.relaxed)
+
+    def _in_use(self, spec: KernelSpec) -> str:
+        """What the next run will use."""
+        if self._backend == "webgpu":
+            gpu = cast("WebGpuBackend", self._backends["webgpu"])
+            chosen = self._tuner.candidate_for(spec) if self._tuner else None
+            return (chosen or default_candidate(spec, gpu.device.limits)).text
+        if self._backend == "wasm" and self._tuner is not None:
+            kernel = self._way(spec).kernel
+            return kernel.candidate.text if kernel.candidate else f"generic {kernel.form}"
+        return "numpy"
+
+    def _shader_text(self, spec: KernelSpec) -> str:
+        gpu = cast("WebGpuBackend", self._backends["webgpu"])
+        choose = self._tuner.candidate_for if self._tuner else None
+        plan = gpu_plan(lone_program(spec), templates(), gpu.device.limits, choose=choose)
+        return "\n".join(shader.text for shader in plan.shaders)
+
+
+def _candidate_json(trial: Trial, work: int) -> Notice:
+    return {
+        "text": trial.option.text,
+        "predictedMs": trial.option.predicted_ms,
+        "ms": trial.ms,
+        "gflops": None if trial.ms is None else work / trial.ms / 1e6,
+        "state": trial.state,
+        "reason": trial.reason,
+    }
+
+
+def _least_bytes(spec: KernelSpec) -> int:
+    """Each operand and the result once [bytes]."""
+    batch, rows, columns, contracted = spec.extents
+    elements = batch * (rows * contracted + rows * columns)
+    elements += 0 if spec.unary else batch * columns * contracted
+    return elements * ITEM_BYTES[spec.dtype]
+
+
+def engine_name() -> str:
+    """Browser engine and its major version, such as ``chromium 156``."""
+    if not IN_BROWSER:
+        return f"python {sys.version_info[0]}.{sys.version_info[1]}"
+    import js  # noqa: PLC0415  # exists in Pyodide only
+
+    return named_engine(str(js.navigator.userAgent))
+
+
+def named_engine(agent: str) -> str:
+    """The engine that a user agent names; a key for measurements, never a reason for a choice."""
+    for name, pattern in (
+        ("firefox", r"Firefox/(\d+)"),
+        ("chromium", r"Chrome/(\d+)"),
+        ("webkit", r"Version/(\d+)"),
+    ):
+        found = re.search(pattern, agent)
+        if found:
+            return f"{name} {found[1]}"
+    return "unknown 0"

@@ -1,0 +1,319 @@
+"""Tuning natively: wasmtime computes, a clock of our own says how long it took."""
+
+from __future__ import annotations
+
+import json
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tensorloom.errors import DocumentError
+from tensorloom.execute import tuning
+from tensorloom.execute.backend import drive, no_pulse
+from tensorloom.execute.kernel_store import FileStore, NoStore
+from tensorloom.execute.tuning import Tuner, wasm_device
+from tensorloom.execute.wasm import trials as wasm_trials
+from tensorloom.execute.wasm.backend import WasmBackend
+from tensorloom.execute.wasm.trials import WasmTrials
+from tensorloom.kernels.lower import lower
+from tensorloom.kernels.wasm.jit import WasmDevice
+from tensorloom.plan.tree import ContractionTree
+from tensorloom.tune.database import Database, Entry
+from tensorloom.tune.device import CpuFacts, DeviceRecord
+from tensorloom.tune.search import Check, Failure, Verdict, Window
+from wasmtime_host import WasmtimeHost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tensorloom.kernels.program import KernelSpec, Program
+
+RECORD = DeviceRecord(
+    name="measured here",
+    origin="measured",
+    cpu=CpuFacts(
+        vector_registers=16, l1_bytes=32_768, relaxed_simd=True, tiles=((6, 8, 58.0), (5, 8, 56.0))
+    ),
+)
+
+
+class Store:
+    """Keeps what was saved."""
+
+    def __init__(self, text: str | None = None) -> None:
+        self.text = text
+        self.saves = 0
+
+    async def load(self) -> str | None:
+        return self.text
+
+    async def save(self, text: str) -> None:
+        self.text = text
+        self.saves += 1
+
+
+async def no_pause() -> None:
+    pass
+
+
+def clock() -> Callable[[], float]:
+    """A clock for which every piece of work takes 2 ms, after fine ticks to look at."""
+    looks: Iterator[int] = count()
+
+    def now() -> float:
+        look = next(looks)
+        return (1e-6 if look < 2000 else 2e-3) * look
+
+    return now
+
+
+def product(side: int = 40, dtype: str = "float32") -> Program:
+    tree = ContractionTree(
+        inputs=(("i", "k"), ("k", "j")),
+        output=("i", "j"),
+        dimensions=(("i", side), ("j", side + 3), ("k", side + 7)),
+        path=((0, 1),),
+    )
+    return lower(tree, dtype)  # type: ignore[arg-type]  # names of types
+
+
+def spec_of(program: Program) -> KernelSpec:
+    return program.kernels[0]
+
+
+@pytest.fixture
+def backend() -> WasmBackend:
+    return WasmBackend(WasmtimeHost(pages=1 << 11))
+
+
+def tuner_for(backend: WasmBackend, store: Any = None) -> Tuner:
+    made = Tuner(backend.kernels, store=store or NoStore(), engine="wasmtime 1", clock=clock())
+    made.record = RECORD
+    made._loaded = True
+    backend.chooser = made
+    return made
+
+
+def finish(tuner: Tuner) -> None:
+    while drive(tuner.step(no_pause)):
+        pass
+
+
+def run(backend: WasmBackend, program: Program) -> np.ndarray[Any, Any]:
+    generator = np.random.default_rng(1)
+    arrays = [
+        generator.standard_normal(buffer.elements).astype(program.dtype)
+        for buffer in program.buffers
+        if buffer.source is not None
+    ]
+    return drive(backend.run(program, arrays, no_pulse)).value
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_every_candidate_passes_its_check(backend: WasmBackend, dtype: str) -> None:
+    spec = spec_of(product(dtype=dtype))
+    trials = WasmTrials(spec, backend.kernels, WasmDevice.typical(relaxed_simd=True), clock())
+    assert len(trials.options) > 3
+    for option in trials.options:
+        answer = drive(trials.answer(Check(text=option.text), no_pause))
+        assert isinstance(answer, Verdict), (option.text, answer)
+        assert answer.error <= answer.bound
+
+
+def test_a_shape_is_tuned_and_the_next_run_uses_it(backend: WasmBackend) -> None:
+    program = product()
+    tuner = tuner_for(backend)
+    before = run(backend, program)
+    tuner.observe(program)
+    assert tuner.running
+    finish(tuner)
+    shape = tuner.shape(spec_of(program))
+    assert shape is not None
+    assert shape.best is not None
+    assert not tuner.running
+    entry = tuner.database.get(tuner.key(spec_of(program), "wasm"))
+    assert entry is not None
+    assert entry.trusted
+    after = run(backend, program)
+    assert np.allclose(before, after, rtol=0, atol=1e-4)
+
+
+def test_a_generated_kernel_replaces_the_ready_one(backend: WasmBackend) -> None:
+    program = product()
+    tuner = tuner_for(backend)
+    run(backend, program)
+    tuner.database.put(
+        tuner.key(spec_of(program), "wasm"), Entry(candidate="packed 6x8 k256", gflops=50.0)
+    )
+    tuner.revision += 1
+    run(backend, program)
+    (known,) = backend._kept.values()
+    assert known.plans is not None
+    assert known.plans[0].kernel.form == "jit"
+
+
+def test_a_stored_kernel_that_the_engine_computes_wrongly_is_not_used(
+    backend: WasmBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = product()
+    tuner = tuner_for(backend)
+    wanted = run(backend, program)
+    tuner.database.put(
+        tuner.key(spec_of(program), "wasm"), Entry(candidate="packed 6x8 k256", gflops=50.0)
+    )
+    tuner.revision += 1
+    monkeypatch.setattr(type(backend.kernels), "_right_tiles", lambda *_: False, raising=False)
+    assert np.array_equal(run(backend, program), wanted)
+
+
+def test_what_differs_from_the_reference_is_thrown_out_and_reported(
+    backend: WasmBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = wasm_trials.module_for
+
+    def broken(kernel: Any, features: Any) -> bytes:
+        # A kernel for other sizes: its sums end one product early.
+        if kernel.form == "jit" and kernel.candidate.family == "packed":
+            return right(type(kernel)(form="points", dtype="float32"), features)
+        return right(kernel, features)
+
+    monkeypatch.setattr(wasm_trials, "module_for", broken)
+    tuner = tuner_for(backend)
+    program = product()
+    monkeypatch.setattr(tuning, "BUDGET_MS", 1e9)
+    tuner.observe(program)
+    finish(tuner)
+    shape = tuner.shape(spec_of(program))
+    assert shape is not None
+    assert shape.best is not None
+    assert not shape.best.option.text.startswith("packed")
+
+
+def test_candidates_that_do_not_compile_fail_alone(
+    backend: WasmBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = spec_of(product())
+    trials = WasmTrials(spec, backend.kernels, WasmDevice.typical(relaxed_simd=True), clock())
+    monkeypatch.setattr(wasm_trials, "module_for", lambda *_: _raise("no such opcode"))
+    answer = drive(trials.answer(Window(text=trials.options[1].text, first=True), no_pause))
+    assert isinstance(answer, Failure)
+    assert answer.reason == "no such opcode"
+
+
+def _raise(words: str) -> bytes:
+    raise RuntimeError(words)
+
+
+def test_an_imported_kernel_is_tried_before_it_is_used(backend: WasmBackend) -> None:
+    program = product()
+    tuner = tuner_for(backend)
+    spec = spec_of(program)
+    loud = Entry(candidate="unpacked 1x4", gflops=9999.0)
+    text = Database([(tuner.key(spec, "wasm"), loud)]).to_text()
+    assert drive(tuner.imported(text)) == 1
+    assert tuner.schedule_for(spec) is None
+    tuner.observe(program)
+    finish(tuner)
+    entry = tuner.database.get(tuner.key(spec, "wasm"))
+    assert entry is not None
+    assert entry.trusted
+    assert entry.gflops < 9999
+
+
+def test_foreign_databases_are_refused(backend: WasmBackend) -> None:
+    with pytest.raises(DocumentError):
+        drive(tuner_for(backend).imported("{}"))
+
+
+def test_a_second_visit_starts_from_what_the_first_one_found(backend: WasmBackend) -> None:
+    store = Store()
+    program = product()
+    first = tuner_for(backend, store)
+    first.observe(program)
+    finish(first)
+    assert store.saves == 1
+    second = Tuner(backend.kernels, store=store, engine="wasmtime 1", clock=clock())
+    assert drive(second.step(no_pause))
+    assert second.record == RECORD
+    second.observe(program)
+    assert not second.running
+    assert json.loads(second.exported()) == json.loads(first.exported())
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"engine": "wasmtime 1", "device": 5}', "null"])
+def test_a_damaged_store_is_an_empty_one(backend: WasmBackend, text: str) -> None:
+    tuner = Tuner(backend.kernels, store=Store(text), engine="wasmtime 1", clock=clock())
+    assert drive(tuner.step(no_pause))
+    assert tuner.record is None
+    assert len(tuner.database) == 0
+
+
+def test_another_engine_measures_anew(backend: WasmBackend) -> None:
+    store = Store()
+    first = tuner_for(backend, store)
+    first.observe(product())
+    finish(first)
+    other = Tuner(backend.kernels, store=store, engine="wasmtime 2", clock=clock())
+    assert drive(other.step(no_pause))
+    assert other.record is None
+
+
+def test_the_device_is_measured_before_anything_is_tuned(backend: WasmBackend) -> None:
+    tuner = Tuner(backend.kernels, store=NoStore(), engine="wasmtime 1", clock=clock())
+    steps = 0
+    while tuner.record is None:
+        assert drive(tuner.step(no_pause))
+        steps += 1
+    assert steps > 20
+    assert tuner.record.origin == "measured"
+    assert not drive(tuner.step(no_pause))
+
+
+def test_small_light_and_unary_kernels_are_left_alone(backend: WasmBackend) -> None:
+    tuner = tuner_for(backend)
+    tuner.observe(product(2))
+    assert not tuner.running
+
+
+def test_forgetting_forgets(backend: WasmBackend) -> None:
+    store = Store()
+    tuner = tuner_for(backend, store)
+    tuner.observe(product())
+    finish(tuner)
+    drive(tuner.cleared())
+    assert len(tuner.database) == 0
+    assert json.loads(store.text or "")["kernels"]["entries"] == []
+    assert tuner.plans_for(product()) is None
+
+
+def test_one_shape_can_be_tuned_at_once(backend: WasmBackend) -> None:
+    tuner = tuner_for(backend)
+    shape = drive(tuner.best(spec_of(product()), no_pause))
+    assert shape.best is not None
+    assert drive(tuner.best(spec_of(product()), no_pause)) == shape
+
+
+def test_measured_tiles_come_first() -> None:
+    facts = CpuFacts(tiles=((3, 16, 35.0), (2, 16, 34.5), (5, 8, 26.0)), l1_bytes=65_536)
+    device = wasm_device(DeviceRecord(name="x", cpu=facts), relaxed=False)
+    assert device.tiles == ((3, 4), (2, 4))
+    assert device.level1_bytes == 65_536
+    assert wasm_device(None, relaxed=True) == WasmDevice.typical(relaxed_simd=True)
+
+
+def test_a_file_keeps_the_text(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "deep" / "kernels.json")
+    assert drive(store.load()) is None
+    drive(store.save("one"))
+    drive(store.save("two"))
+    assert drive(store.load()) == "two"
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["kernels.json"]
+
+
+def test_a_file_that_cannot_be_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    drive(FileStore(tmp_path / "file" / "kernels.json").save("text"))
+    assert drive(FileStore(tmp_path).load()) is None

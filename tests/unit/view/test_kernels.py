@@ -1,0 +1,172 @@
+"""The Kernels view's records, after a run in wasmtime that is tuned to the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tensorloom.errors import DocumentError
+from tensorloom.execute.backend import drive
+from tensorloom.execute.backends import Available
+from tensorloom.execute.kernel_store import NoStore
+from tensorloom.execute.numpy_backend import NumpyBackend
+from tensorloom.execute.run import prepare, run
+from tensorloom.execute.wasm.backend import WasmBackend
+from tensorloom.plan.find import plan_for
+from tensorloom.tune.device import NAMED
+from tensorloom.view import kernels as view_kernels
+from tensorloom.view.device_facts import record_json
+from tensorloom.view.kernels import KernelDesk, named_engine
+from wasmtime_host import WasmtimeHost
+
+if TYPE_CHECKING:
+    from tensorloom.execute.backend import BackendName
+
+SIZES = {"i": 40, "k": 41, "j": 42, "l": 3}
+
+
+@pytest.fixture
+def said() -> list[dict[str, Any]]:
+    return []
+
+
+@pytest.fixture
+def desk(said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> KernelDesk:
+    monkeypatch.setattr(view_kernels, "kernel_store", NoStore)
+    made = KernelDesk(said.append)
+    backends: Any = {"wasm": WasmBackend(WasmtimeHost(pages=1 << 11)), "numpy": NumpyBackend()}
+    made.devices(Available(backends=backends, missing={}))
+    assert made.tuner is not None
+    # Measuring takes its time; a named record does as well here.
+    made.tuner.record = NAMED["Surface Book"]
+    made.tuner._loaded = True
+    return made
+
+
+def contracted(desk: KernelDesk, backend: BackendName = "wasm") -> None:
+    plan = plan_for((("i", "k"), ("k", "j"), ("j", "l")), ("i", "l"), tuple(SIZES.items()))
+    arrays = [[[1.0] * SIZES[b]] * SIZES[a] for a, b in plan.tree.inputs]
+    backends: Any = desk._backends
+    choice = prepare(plan, backends=backends, backend=backend, dtype="float32")
+    desk.ran(choice, drive(run(choice, arrays)))
+
+
+def tuned(desk: KernelDesk) -> None:
+    asyncio.run(desk.tune(asyncio.Lock(), lambda: True))
+
+
+def test_nothing_is_said_unless_somebody_watches(
+    desk: KernelDesk, said: list[dict[str, Any]]
+) -> None:
+    contracted(desk)
+    assert said == []
+    desk.watch({"watch": True})
+    assert [notice["kind"] for notice in said] == ["kernels"]
+
+
+def test_the_record_before_and_after_tuning(desk: KernelDesk) -> None:
+    contracted(desk)
+    before: Any = desk.json()
+    assert before["tuning"]["running"] is True
+    assert before["shapes"][0]["candidates"] == []
+    tuned(desk)
+    after: Any = desk.json()
+    assert after["tuning"]["running"] is False
+    shape = after["shapes"][0]
+    work = [int(other["mulAdds"]) * other["calls"] for other in after["shapes"]]
+    assert work == sorted(work, reverse=True)
+    assert [one["state"] for one in shape["candidates"]].count("best") == 1
+    best = next(one for one in shape["candidates"] if one["state"] == "best")
+    assert shape["inUse"] == best["text"]
+    assert shape["history"][-1][1] == pytest.approx(best["gflops"], rel=0.5)
+    json.dumps(after, allow_nan=False)
+
+
+def test_calls_share_the_time_of_the_run(desk: KernelDesk) -> None:
+    contracted(desk)
+    record: Any = desk.json()
+    assert [call["step"] for call in record["calls"]] == [0, 1]
+    assert sum(call["ms"] for call in record["calls"]) == pytest.approx(desk._ran[2])  # type: ignore[index]
+    for call in record["calls"]:
+        assert call["kernel"] < len(record["shapes"])
+
+
+def test_without_a_run_there_is_nothing_to_show(desk: KernelDesk) -> None:
+    record: Any = desk.json()
+    assert record["shapes"] == record["calls"] == []
+
+
+def test_the_text_of_a_kernel(desk: KernelDesk, said: list[dict[str, Any]]) -> None:
+    contracted(desk)
+    tuned(desk)
+    desk.source({"kernel": 0})
+    desk.source({"kernel": 99})
+    (notice,) = [one for one in said if one["kind"] == "kernel-source"]
+    assert notice["language"] == "wasm"
+    assert "f32x4" in notice["text"]
+    shapes: Any = desk.json()["shapes"]
+    assert notice["candidate"] == shapes[0]["inUse"]
+
+
+def test_numpy_has_no_text(desk: KernelDesk, said: list[dict[str, Any]]) -> None:
+    contracted(desk, "numpy")
+    desk.source({"kernel": 0})
+    assert said[-1]["text"] == "numpy's own code; nothing is generated."
+    assert said[-1]["candidate"] == "numpy"
+
+
+def test_the_database_goes_out_comes_in_and_is_forgotten(
+    desk: KernelDesk, said: list[dict[str, Any]]
+) -> None:
+    contracted(desk)
+    tuned(desk)
+    drive(desk.database({"action": "export", "text": None}))
+    text = said[-1]["text"]
+    assert said[-1]["message"] == "1 kernels."
+    drive(desk.database({"action": "clear", "text": None}))
+    drive(desk.database({"action": "import", "text": text}))
+    assert said[-1]["message"].startswith("1 kernels taken")
+    with pytest.raises(DocumentError):
+        drive(desk.database({"action": "import", "text": "{}"}))
+
+
+def test_tuning_stops_as_soon_as_somebody_wants_something(desk: KernelDesk) -> None:
+    contracted(desk)
+    asyncio.run(desk.tune(asyncio.Lock(), lambda: False))
+    assert desk.tuner is not None
+    assert desk.tuner.running
+
+
+def test_without_wasm_nothing_is_tuned(said: list[dict[str, Any]]) -> None:
+    desk = KernelDesk(said.append)
+    desk.devices(Available(backends={"numpy": NumpyBackend()}, missing={}))
+    assert desk.tuner is None
+    contracted(desk, "numpy")
+    tuned(desk)
+    record: Any = desk.json()
+    assert record["device"] is None
+    assert record["tuning"]["running"] is False
+    drive(desk.database({"action": "export", "text": None}))
+    assert "without WebAssembly" in said[-1]["message"]
+
+
+@pytest.mark.parametrize("record", NAMED.values(), ids=lambda record: record.name)
+def test_every_fact_says_how_it_was_found(record: Any) -> None:
+    facts: Any = record_json(record, "float64")["facts"]
+    assert all(fact["how"].endswith(".") and fact["value"] for fact in facts)
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [
+        ("Mozilla/5.0 (X11) AppleWebKit/537.36 Chrome/156.0.0.0 Safari/537.36", "chromium 156"),
+        ("Mozilla/5.0 (X11; rv:153.0) Gecko/20100101 Firefox/153.0", "firefox 153"),
+        ("Mozilla/5.0 (X11) AppleWebKit/605.1.15 Version/26.0 Safari/605.1.15", "webkit 26"),
+        ("something else", "unknown 0"),
+    ],
+)
+def test_engines_are_named(agent: str, name: str) -> None:
+    assert named_engine(agent) == name
