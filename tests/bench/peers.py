@@ -58,6 +58,9 @@ MAKERS: dict[str, Callable[[arena.Arena], arena.Contestant]] = {
 def main() -> int:
     """The exit status."""
     options = _options()
+    if options.report:
+        _write()
+        return 0
     names = [
         name
         for name in MAKERS
@@ -79,9 +82,13 @@ def main() -> int:
     for line in wrong:
         print(f"WRONG {line}", file=sys.stderr)
     if not options.quick:
-        peers_report.write(_kept())
-        goals.write(_kept())
+        _write()
     return 1 if wrong else 0
+
+
+def _write() -> None:
+    peers_report.write(_kept())
+    goals.write(_kept())
 
 
 def _options() -> argparse.Namespace:
@@ -90,6 +97,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cases", help="names, groups or sets (reference, other, wide)")
     parser.add_argument("--backend", choices=["cpu", "gpu"], help="only these contestants")
     parser.add_argument("--contestants", help="only these, by name")
+    parser.add_argument("--report", action="store_true", help="measure nothing, write the page")
     parser.add_argument("--rounds", type=int, help=f"default {ROUNDS}, quick {QUICK_ROUNDS}")
     parser.add_argument("--site", type=Path, help="the built site; default dist")
     options = parser.parse_args()

@@ -63,6 +63,8 @@ def _words(rows: Mapping[str, Row]) -> str:
         "fastest right formulation of all that are known to us (permute and multiply in up to ten "
         "ways, its einsum, Gemm, jit; three or four real products for want of complex numbers). "
         "Ratios: ours over the best peer of that case, paired by round: median [least..largest]. "
+        "Ours repeats a contraction inside the engine; peers are called from JavaScript each time, "
+        "as their users call them, which weighs on cases below 1 MFLOP and is most of mps16. "
         f"An asterisk: other work took more than {QUIET:.0%} of the processors meanwhile. A dash: "
         "the library has no such type, or no formulation gave the right numbers."
     )
