@@ -118,6 +118,7 @@ class Result:
         error_bound: Bound on max |value - exact| / max |exact| from rounding, a priori.
         log10_scale: The true value is ``value * 10**log10_scale``.
         notes: Why it did not run where asked, in words.
+        placement: ``(backend, steps)`` where several backends shared the work; else empty.
     """
 
     value: np.ndarray[Any, Any]
@@ -130,6 +131,7 @@ class Result:
     error_bound: float
     log10_scale: float = 0.0
     notes: tuple[str, ...] = field(default=())
+    placement: tuple[tuple[BackendName, int], ...] = ()
 
 
 def drive(coroutine: Coroutine[Any, Any, _T]) -> _T:

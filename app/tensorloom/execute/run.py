@@ -23,6 +23,7 @@ from tensorloom.execute.error_bound import SAFETY, error_bound, length_bound
 from tensorloom.execute.quantities import bytes_text
 from tensorloom.execute.scaling import finished
 from tensorloom.execute.second_opinion import CAUTION, largest_difference
+from tensorloom.execute.sharing import SharedBackend, shared
 from tensorloom.kernels.lower import lower
 from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.plan.slicing import sliced_to_fit
@@ -67,6 +68,12 @@ tick no faster, so rates measured with them say nothing about less (Firefox 153,
 SECOND_OPINION_MS = 30.0
 """Runs up to this long are repeated to measure their error where a bound from averages would say
 little [ms]."""
+
+WORTH_SHARING_MS = 20.0
+"""Predicted runs from which two backends may share the work [ms]."""
+
+SHARED_GAIN = 0.8
+"""Share of the fastest backend's time that must suffice for both: predictions err."""
 
 MUCH_LOST = 30.0
 """Digits lost to cancellation from which it does: a factor in the error."""
@@ -152,6 +159,10 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
         attempts = [_corrected(attempt, feedback) for attempt in attempts]
     first, others = (attempts[:1], attempts[1:]) if named else ([], attempts)
     attempts = first + sorted(others, key=lambda attempt: max(attempt.predicted_ms, CLOCK_MS))
+    if not named:
+        attempts = _shared(attempts) + attempts
+    if isinstance(attempts[0].backend, SharedBackend):
+        notes.append(_shared_note(attempts[0].backend))
     if attempts[0].program.dtype != dtype:
         label = LABELS[attempts[0].backend.name]
         notes.append(f"{label} computes in {attempts[0].program.dtype}, not {dtype}.")
@@ -195,6 +206,24 @@ def _attempt(backend: Backend, plan: Plan, program: Program) -> Attempt:
         program=program,
         predicted_ms=around + backend.predicted_ms(program),
     )
+
+
+def _shared(attempts: list[Attempt]) -> list[Attempt]:
+    """The two fastest backends together, if that should be clearly faster than the fastest."""
+    gpu = next((attempt for attempt in attempts if attempt.backend.name == "webgpu"), None)
+    cpu = next((attempt for attempt in attempts if attempt.backend.name != "webgpu"), None)
+    least = attempts[0].predicted_ms
+    if gpu is None or cpu is None or cpu.program is not gpu.program or least < WORTH_SHARING_MS:
+        return []
+    backend = shared(cpu.program, cpu.backend, gpu.backend)
+    if backend is None or backend.placement.ms > SHARED_GAIN * least:
+        return []
+    return [_attempt(backend, cpu.plan, cpu.program)]
+
+
+def _shared_note(backend: SharedBackend) -> str:
+    (home, here), (other, there) = backend.steps
+    return f"{there} of {here + there} steps on {LABELS[other]}, the others on {LABELS[home]}."
 
 
 def _corrected(attempt: Attempt, feedback: Feedback) -> Attempt:
@@ -260,7 +289,7 @@ async def run(
         return await _run_on(attempt, given, pulse, clock)
 
     result, notes = await first_able(choice, on)
-    if choice.feedback is not None:
+    if choice.feedback is not None and not result.placement:
         used = next(one for one in choice.attempts if one.backend.name == result.backend)
         choice.feedback.note(
             result.backend, used.program, ms=result.ms, predicted_ms=used.predicted_ms
@@ -303,6 +332,8 @@ async def _run_on(
     if exponent:
         raw = finished(raw.value, exponent, program.dtype, log10_scale=raw.log10_scale)
     ms = 1e3 * (clock() - start)
+    backend = attempt.backend
+    placement = backend.steps if isinstance(backend, SharedBackend) else ()
     bound = error_bound(attempt.plan.tree, program, given, raw)
     if ms <= SECOND_OPINION_MS:
         bound = await _measured(bound, attempt, given, raw)
@@ -316,6 +347,7 @@ async def _run_on(
         mul_adds=program.mul_adds,
         error_bound=bound,
         log10_scale=raw.log10_scale,
+        placement=placement,
     )
 
 
