@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,9 @@ import numpy as np
 
 from tensorloom.errors import UnsupportedKernel
 from tensorloom.kernels.wasm.fused import FusedKernel
-from tensorloom.kernels.wasm.layout import WORKSPACE_BYTES
+from tensorloom.kernels.wasm.jit import WasmDevice, jit_schedule
+from tensorloom.kernels.wasm.jit_probe import probe_tiles, spans
+from tensorloom.kernels.wasm.layout import RECORD_BYTES, RECORD_FIELDS, WORKSPACE_BYTES
 from tensorloom.kernels.wasm.modules import driver_for, module_for
 from tensorloom.kernels.wasm.probe import PROBE_SIZES, probe
 from tensorloom.kernels.wasm.records import address, check_of, record_sheet, settled
@@ -21,11 +24,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorloom.execute.wasm.host import Driver, WasmHost
-    from tensorloom.kernels.program import Program
+    from tensorloom.kernels.program import KernelSpec, Program
+    from tensorloom.kernels.wasm.jit import Candidate
     from tensorloom.kernels.wasm.schedule import Kernel, Schedule
     from tensorloom.model.recipe import DType
 
 __all__ = ["WasmKernels"]
+
+_MOST_IDLE = 256
+"""Generated kernels kept though no program in memory uses them."""
+
+_RANGES = ("batch_start", "batch_stop", "row_start", "row_stop", "column_start", "column_stop")
 
 _DTYPES: tuple[DType, ...] = ("float32", "float64", "complex64", "complex128")
 
@@ -42,6 +51,8 @@ class WasmKernels:
         self.relaxed = host.features.relaxed_simd
         self._slots: dict[Kernel | FusedKernel, int] = {}
         self._free: list[int] = []
+        self._users: Counter[Kernel] = Counter()
+        self._idle: dict[Kernel, None] = {}
 
     @cached_property
     def driver(self) -> Driver:
@@ -70,6 +81,8 @@ class WasmKernels:
     def slot(self, kernel: Kernel | FusedKernel) -> int:
         """The kernel's place in the driver's table; compiled and tested at first use.
 
+        A generated kernel stays there until each user has given it back with ``release``.
+
         Raises:
             UnsupportedKernel: The engine cannot, or computes something else than numpy.
         """
@@ -80,13 +93,30 @@ class WasmKernels:
             self._slots[kernel] = slot
             if not isinstance(kernel, FusedKernel):
                 self._test(kernel)
+        if not isinstance(kernel, FusedKernel) and kernel.spec is not None:
+            self._users[kernel] += 1
+            self._idle.pop(kernel, None)
         return self._slots[kernel]
 
     def release(self, kernels: Iterable[Kernel | FusedKernel]) -> None:
-        """Gives back the slots of kernels that belong to one program; the shared ones stay."""
+        """Gives back the slots of kernels of one program; the ready ones stay.
+
+        Of the generated ones, those used last are kept for programs that want them again.
+        """
         for kernel in kernels:
-            if isinstance(kernel, FusedKernel) and kernel in self._slots:
+            if kernel not in self._slots:
+                continue
+            if isinstance(kernel, FusedKernel):
                 self._free.append(self._slots.pop(kernel))
+            elif kernel.spec is not None:
+                self._users[kernel] -= 1
+                if self._users[kernel] <= 0:
+                    del self._users[kernel]
+                    self._idle[kernel] = None
+        while len(self._idle) > _MOST_IDLE:
+            oldest = next(iter(self._idle))
+            del self._idle[oldest]
+            self._free.append(self._slots.pop(oldest))
 
     @property
     def n_slots(self) -> int:
@@ -95,6 +125,10 @@ class WasmKernels:
 
     def _test(self, kernel: Kernel) -> None:
         """Runs the kernel's probe; its numbers are small multiples of 1/8, so sums are exact."""
+        if kernel.spec is not None and kernel.candidate is not None:
+            if not self._right_tiles(kernel, kernel.spec, kernel.candidate):
+                self._reject(kernel)
+            return
         equation, program, way = probe(kernel, relaxed=self.relaxed)
         arrays = [
             _eighths([PROBE_SIZES[name] for name in names], kernel.dtype)
@@ -102,13 +136,41 @@ class WasmKernels:
         ]
         wanted = np.einsum(equation, *arrays).reshape(-1)
         if not np.array_equal(self.once(program, way, arrays), wanted):
-            self._free.append(self._slots.pop(kernel))
-            raise UnsupportedKernel(
-                "wasm-wrong-answer",
-                f"This browser engine computes the kernel {kernel.name} wrongly.",
-                "Tensorloom computes with numpy instead.",
-                values={"kernel": kernel.name},
-            )
+            self._reject(kernel)
+
+    def _reject(self, kernel: Kernel) -> None:
+        self._free.append(self._slots.pop(kernel))
+        raise UnsupportedKernel(
+            "wasm-wrong-answer",
+            f"This browser engine computes the kernel {kernel.name} wrongly.",
+            "Tensorloom computes with numpy instead.",
+            values={"kernel": kernel.name},
+        )
+
+    def _right_tiles(self, kernel: Kernel, spec: KernelSpec, candidate: Candidate) -> bool:
+        """Whether a generated kernel computes one tile of every kind as numpy does."""
+        host, place = self.host, self.host.address
+        dtype = np.dtype(kernel.dtype)
+        sizes = spans(spec, candidate)
+        left, right, out = (host.empty(n * dtype.itemsize).view(dtype) for n in sizes)
+        device = WasmDevice.typical(relaxed_simd=self.relaxed)
+        words = jit_schedule(spec, candidate, device).descriptor
+        descriptor = host.placed(np.array(words, np.int64).astype(np.uint32))
+        record = host.placed(np.zeros((1, RECORD_BYTES // 4), np.uint32))
+        given = {"slot": self._slots[kernel], "descriptor": place(descriptor)}
+        given |= {"workspace": place(self.workspace)}
+        given |= {"left": place(left), "right": place(right), "out": place(out)}
+        for tile in probe_tiles(spec, candidate):
+            values = given | dict(zip(_RANGES, tile.ranges, strict=True))
+            for name, value in values.items():
+                record[0, RECORD_FIELDS[name] // 4] = value
+            left[tile.left] = _eighths(tile.left.shape, kernel.dtype)
+            right[tile.right] = _eighths(tile.right.shape, kernel.dtype)
+            out[tile.out] = np.nan
+            self.run(place(record), 0, 1, 0.0, float("inf"))
+            if not np.array_equal(out[tile.out], left[tile.left] @ right[tile.right].T):
+                return False
+        return True
 
     def once(self, program: Program, way: Schedule, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
         """The result of a program's only step, run in a given way, outside any backend."""
@@ -123,6 +185,7 @@ class WasmKernels:
         every = [*operands, out, self.one[way.kernel.dtype]]
         address(records, sheet, np.array([place(array) for array in every], np.uint32))
         self.run(place(records), 0, len(records), 0.0, float("inf"))
+        self.release([way.kernel])
         return out
 
     def run(self, records: int, first: int, last: int, low: float, high: float) -> int:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["MOST_CANDIDATES", "Candidate", "WasmDevice", "jit_candidates", "jit_schedule"]
 
 MOST_CANDIDATES = 6
+_ALIKE = 3
+"""Most candidates of one family: the model errs alike for all of them."""
+
 _DEPTH = 256
 _STREAM_DEPTH = 8
 _MOST_TILES = 1 << 17
@@ -39,7 +42,12 @@ def jit_candidates(spec: KernelSpec, device: WasmDevice) -> tuple[Schedule, ...]
         for candidate in _space(spec, device)
     ]
     made.sort(key=lambda pair: pair[0])
-    return tuple(_schedule(spec, candidate, cycles) for cycles, candidate in made[:MOST_CANDIDATES])
+    kept: list[tuple[float, Candidate]] = []
+    for cycles, candidate in made:
+        alike = sum(other.family == candidate.family for _, other in kept)
+        if alike < _ALIKE and len(kept) < MOST_CANDIDATES:
+            kept.append((cycles, candidate))
+    return tuple(_schedule(spec, candidate, cycles) for cycles, candidate in kept)
 
 
 def jit_schedule(spec: KernelSpec, candidate: Candidate, device: WasmDevice) -> Schedule:

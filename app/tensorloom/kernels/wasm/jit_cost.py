@@ -63,7 +63,7 @@ def _tile(
         whole = packed[1] or _whole(element, column.operand[at : at + lanes])
         reads += 1 if whole else 3 * lanes
     # Short sums wait for each other: an engine has two multipliers with four stages.
-    each = max(products / 2, reads / 2, 4.0 * (1 if element.relaxed else 2))
+    each = 0.4 + max(products / 2, reads / 2, 4.0 * (1 if element.relaxed else 2))
     writes = height * sum(1.5 if _whole(element, group) else 1.5 * len(group) for group in groups)
     return 10 + k * each + blocks * writes * (1 if blocks == 1 else 2)
 
@@ -104,11 +104,19 @@ def _traffic(
             total += len(shape.batch) * len(shape.blocks) * size * times / 8
         elif size > device.level1_bytes:
             total += len(shape.batch) * len(shape.blocks) * size * times / 48
-        total += _far(shape, side) * len(shape.batch) * cuts[side].starts[-1] * k
+        tiles = shape.rows.starts[-1] * shape.columns.starts[-1]
+        total += _far(shape, side) * len(shape.batch) * tiles * k
     return total
 
 
 def _far(shape: Shape, side: int) -> float:
-    """Cycles a summed position costs more where neighbours lie on pages of their own."""
+    """Cycles a summed position costs more where the next one is far away.
+
+    Powers of two are worst: few places in the nearest cache are all there is for them.
+    """
     stride = shape.levels[0][1 + side]
-    return 2.0 if stride > 2048 else 0.5 if stride > 64 else 0.0  # noqa: PLR2004 - bytes
+    if stride % 4096 == 0 and stride:
+        return 5.0
+    if stride % 1024 == 0 and stride:
+        return 0.8
+    return 0.3 if stride > 64 else 0.0  # noqa: PLR2004 - bytes of a cache line

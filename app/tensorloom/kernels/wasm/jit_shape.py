@@ -113,7 +113,7 @@ def shape_of(spec: KernelSpec, candidate: Candidate) -> Shape:
     """The shape of a spec, already turned, for a candidate."""
     element = Element(spec.dtype, relaxed=True)
     size = element.bytes
-    rows = [(axis.size, size * axis.left, size * axis.out) for axis in reversed(spec.rows)]
+    rows = [(axis.size, size * axis.left, size * axis.out) for axis in _row_order(spec, candidate)]
     columns = [(axis.size, size * axis.right, size * axis.out) for axis in reversed(spec.columns)]
     levels, blocks = _blocks(_summed(spec, size), candidate.depth)
     sides: tuple[Literal["left", "right", "out"], ...] = ("left", "right", "out")
@@ -130,11 +130,26 @@ def shape_of(spec: KernelSpec, candidate: Candidate) -> Shape:
     )
 
 
-def _summed(spec: KernelSpec, size: int) -> list[Axis]:
-    """The summed axes, innermost first: in the order of the operands' memory."""
+def _row_order(spec: KernelSpec, candidate: Candidate) -> list[LoopAxis]:
+    """Row axes, innermost first: as the result lies, or as the left operand where sums are long.
 
-    def reach(axis: LoopAxis) -> tuple[int, int]:
-        return max(axis.left, axis.right), axis.left
+    Rows far apart in the operand fight for the same cache lines.
+    """
+    axes = list(reversed(spec.rows))
+    along = any(axis.left == 1 and axis.size >= candidate.rows for axis in axes)
+    if along and spec.extents[3] >= _LONG:
+        axes.sort(key=lambda axis: axis.left)
+    return axes
+
+
+_LONG = 16
+
+
+def _summed(spec: KernelSpec, size: int) -> list[Axis]:
+    """The summed axes, innermost first: blocks read whole cache lines of both operands."""
+
+    def reach(axis: LoopAxis) -> tuple[int, int, int]:
+        return min(axis.left, axis.right), max(axis.left, axis.right), axis.left
 
     order = sorted(spec.contracted, key=reach)
     return [(axis.size, size * axis.left, size * axis.right) for axis in order]

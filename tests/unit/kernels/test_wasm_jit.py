@@ -1,0 +1,245 @@
+"""Kernels generated for a shape: every family, type and kind of tile computes what numpy does."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tensorloom.errors import UnsupportedKernel
+from tensorloom.execute.wasm import kernels as kernels_module
+from tensorloom.execute.wasm.kernels import WasmKernels
+from tensorloom.kernels.lower import lower
+from tensorloom.kernels.wasm.disassembly import listing
+from tensorloom.kernels.wasm.jit import (
+    MOST_CANDIDATES,
+    Candidate,
+    WasmDevice,
+    jit_candidates,
+    jit_schedule,
+)
+from tensorloom.kernels.wasm.jit_shape import shape_of
+from tensorloom.kernels.wasm.layout import RECORD_FIELDS
+from tensorloom.kernels.wasm.modules import WasmFeatures, module_for
+from tensorloom.kernels.wasm.records import record_sheet
+from tensorloom.plan.tree import ContractionTree
+from wasmtime_host import WasmtimeHost
+
+if TYPE_CHECKING:
+    from tensorloom.kernels.program import Program
+    from tensorloom.model.recipe import DType
+
+DTYPES: tuple[DType, ...] = ("float32", "float64", "complex64", "complex128")
+FUSED = WasmDevice.typical(relaxed_simd=True)
+
+# Sizes leave a rest in rows, columns and depth; batches, permuted and many axes, gates, dots.
+CASES = {
+    "matrices": ("ik,kj->ij", {"i": 13, "k": 17, "j": 19}),
+    "turned": ("ki,jk->ji", {"i": 13, "k": 37, "j": 9}),
+    "transposed": ("ik,jk->ij", {"i": 7, "k": 23, "j": 11}),
+    "batch": ("bik,bkj->bij", {"b": 3, "i": 5, "k": 6, "j": 7}),
+    "last": ("ikb,kjb->ijb", {"b": 5, "i": 3, "k": 4, "j": 6}),
+    "few rows": ("ik,kj->ij", {"i": 4, "k": 700, "j": 21}),
+    "permuted": ("efbad,cf->abcde", {"a": 3, "b": 4, "c": 5, "d": 3, "e": 2, "f": 6}),
+    "six": ("gdab,efgc->abcdef", {"a": 3, "b": 2, "c": 3, "d": 4, "e": 2, "f": 3, "g": 5}),
+    "gate": (
+        "aibjc,klij->akblc",
+        {"a": 3, "i": 2, "b": 5, "j": 2, "c": 4, "k": 2, "l": 2},
+    ),
+    "last gate": ("ai,ki->ak", {"a": 21, "i": 4, "k": 4}),
+    "operator": ("xaby,bcad->xcdy", {"x": 5, "y": 6, "a": 3, "b": 2, "c": 4, "d": 3}),
+    "outer": ("i,j->ij", {"i": 9, "j": 5}),
+    "dot": ("ij,ij->", {"i": 4, "j": 9}),
+    "deep": ("ik,kj->ij", {"i": 7, "k": 1001, "j": 9}),
+    "deep axes": ("apqb,bqpc->ac", {"a": 7, "p": 29, "q": 5, "b": 6, "c": 9}),
+}
+TEXTS = (
+    "unpacked 6x8",
+    "right 5x8",
+    "packed 6x8 k256",
+    "packed 4x12 k32 turned",
+    "stream 4x8 k8",
+    "unpacked 3x16 k64 turned",
+)
+
+
+def program_of(name: str, dtype: DType) -> Program:
+    equation, sizes = CASES[name]
+    inputs, output = equation.split("->")
+    tree = ContractionTree(
+        inputs=tuple(tuple(names) for names in inputs.split(",")),
+        output=tuple(output),
+        dimensions=tuple(sorted(sizes.items())),
+        path=((0, 1),),
+    )
+    return lower(tree, dtype)
+
+
+def operands_of(program: Program) -> list[Any]:
+    """Whole numbers: sums of their products are exact in every type."""
+    rng = np.random.default_rng(7)
+    made = []
+    for buffer in program.buffers:
+        if buffer.source is not None:
+            array = rng.integers(-8, 9, (2, buffer.elements))
+            values = array[0] + 1j * array[1] if program.dtype.startswith("complex") else array[0]
+            made.append(values.astype(program.dtype))
+    return made
+
+
+@pytest.fixture(scope="module", params=(True, False), ids=("fused", "plain"))
+def kernels(request: pytest.FixtureRequest) -> WasmKernels:
+    return WasmKernels(WasmtimeHost(relaxed_simd=request.param))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", CASES)
+def test_generated_kernels_compute_what_numpy_does(
+    kernels: WasmKernels, name: str, dtype: DType
+) -> None:
+    equation, sizes = CASES[name]
+    program = program_of(name, dtype)
+    (spec,) = program.kernels
+    arrays = operands_of(program)
+    shaped = [
+        array.reshape([sizes[letter] for letter in letters])
+        for array, letters in zip(arrays, equation.split("->")[0].split(","), strict=True)
+    ]
+    wanted = np.einsum(equation, *shaped).reshape(-1)
+    device = WasmDevice.typical(relaxed_simd=kernels.relaxed)
+    ways = [jit_schedule(spec, Candidate.parse(text), device) for text in TEXTS]
+    for way in (*ways, *jit_candidates(spec, device)[:1]):
+        assert np.array_equal(kernels.once(program, way, arrays), wanted), way.kernel.name
+
+
+def test_kernels_computed_in_parts_are_the_whole(kernels: WasmKernels) -> None:
+    program = program_of("six", "float32")
+    (spec,) = program.kernels
+    arrays = [kernels.host.placed(array) for array in operands_of(program)]
+    for text in TEXTS:
+        way = jit_schedule(spec, Candidate.parse(text), FUSED)
+        whole = kernels.once(program, way, arrays)
+        sheet = record_sheet(program, relaxed=True, plans=[way])
+        words = np.repeat(sheet.words, prod(way.extents), axis=0)
+        for number, spot in enumerate(np.ndindex(way.extents)):
+            for name, at in zip(("batch", "row", "column"), spot, strict=True):
+                words[number, RECORD_FIELDS[f"{name}_start"] // 4] = at
+                words[number, RECORD_FIELDS[f"{name}_stop"] // 4] = at + 1
+        out = kernels.host.empty(whole.nbytes).view(whole.dtype)
+        out[:] = np.nan
+        descriptor = kernels.host.placed(sheet.descriptors)
+        place = kernels.host.address
+        left, right = arrays[::-1] if way.swapped else arrays
+        given = {"slot": kernels.slot(way.kernel), "left": place(left), "right": place(right)}
+        given |= {"out": place(out), "descriptor": place(descriptor)}
+        given |= {"workspace": place(kernels.workspace), "check": 0}
+        for name, value in given.items():
+            words[:, RECORD_FIELDS[name] // 4] = value
+        words = kernels.host.placed(words)
+        kernels.run(place(words), 0, len(words), 0.0, float("inf"))
+        assert np.array_equal(out, whole), text
+
+
+@pytest.mark.parametrize(
+    "text", ["packed 6x8 k256", "unpacked 4x8", "stream 1x4 k8", "right 3x12 turned"]
+)
+def test_candidates_are_read_as_they_are_written(text: str) -> None:
+    assert Candidate.parse(text).text == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "packed", "packed 6x8 k256 ", "ready 6x8", "packed 0x8", "packed 6x99", "dot 4"]
+)
+def test_other_texts_name_no_candidate(text: str) -> None:
+    with pytest.raises(ValueError, match=r"does not name|no engine keeps"):
+        Candidate.parse(text)
+
+
+def test_candidates_are_few_ranked_and_named_apart() -> None:
+    for name in CASES:
+        (spec,) = program_of(name, "float32").kernels
+        ways = jit_candidates(spec, FUSED)
+        assert 1 <= len(ways) <= MOST_CANDIDATES
+        assert all(a.cycles <= b.cycles for a, b in pairwise(ways))
+        assert len({way.kernel.name for way in ways}) == len(ways)
+        assert all(spec.name in way.kernel.name for way in ways)
+
+
+def test_unary_specs_have_no_generated_kernel() -> None:
+    tree = ContractionTree(
+        inputs=(("i", "j"),), output=("j", "i"), dimensions=(("i", 3), ("j", 4)), path=()
+    )
+    (spec,) = lower(tree, "float32").kernels
+    assert jit_candidates(spec, FUSED) == ()
+
+
+def test_tiles_cover_every_position_once() -> None:
+    for name in CASES:
+        (spec,) = program_of(name, "float32").kernels
+        shape = shape_of(spec, Candidate.parse("packed 6x8 k16"))
+        places = [
+            base + row_base + column_base + row + column
+            for base in shape.batch[:, 2]
+            for i, row_kind in enumerate(shape.rows.kinds)
+            for row_base in shape.rows.table[shape.rows.starts[i] : shape.rows.starts[i + 1], 1]
+            for j, kind in enumerate(shape.columns.kinds)
+            for column_base in shape.columns.table[
+                shape.columns.starts[j] : shape.columns.starts[j + 1], 1
+            ]
+            for row in row_kind.out
+            for column in kind.out
+        ]
+        assert sorted(places) == list(range(0, 4 * prod(spec.extents[:3]), 4)), name
+        depth = sum(int(steps) * shape.inner for *_, steps in shape.blocks)
+        assert depth == spec.extents[3]
+
+
+def test_a_wrong_generated_kernel_is_thrown_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = program_of("matrices", "float32")
+    (spec,) = program.kernels
+    way, other = (
+        jit_schedule(spec, Candidate.parse(text), FUSED) for text in ("unpacked 6x8", "right 6x8")
+    )
+    engine = WasmKernels(WasmtimeHost())
+    made = module_for(way.kernel, WasmFeatures())
+    # Another lane of the sums: multiply-subtract where multiply-add belongs.
+    broken = made.replace(b"\xfd\x85\x02", b"\xfd\x86\x02")
+    assert broken != made
+    monkeypatch.setattr(kernels_module, "module_for", lambda *_: broken)
+    with pytest.raises(UnsupportedKernel, match="wrongly"):
+        engine.slot(way.kernel)
+    assert engine.n_slots == 0
+    monkeypatch.undo()
+    assert engine.slot(other.kernel) == 0
+
+
+def test_slots_of_generated_kernels_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels_module, "_MOST_IDLE", 2)
+    program = program_of("dot", "float32")
+    (spec,) = program.kernels
+    engine = WasmKernels(WasmtimeHost())
+    ways = [
+        jit_schedule(spec, Candidate.parse(f"unpacked 1x4 k{depth}"), FUSED)
+        for depth in range(8, 14)
+    ]
+    held = engine.slot(ways[0].kernel)
+    for way in ways[1:]:
+        engine.slot(way.kernel)
+        engine.release([way.kernel])
+    assert engine.n_slots == 3
+    assert engine.slot(ways[0].kernel) == held
+    engine.release([ways[0].kernel])
+    assert engine.n_slots == 3, "one of two users still holds it"
+    engine.release([ways[0].kernel])
+    assert engine.n_slots == 2
+
+
+def test_generated_code_can_be_read() -> None:
+    (spec,) = program_of("permuted", "float32").kernels
+    way = jit_schedule(spec, Candidate.parse("packed 6x8 k256"), FUSED)
+    text = listing(module_for(way.kernel, WasmFeatures()))
+    assert "f32x4.relaxed_madd" in text
+    assert "v128.load32_splat" in text
