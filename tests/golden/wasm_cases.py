@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm.instructions import INSTRUCTIONS
+from tensorloom.kernels.wasm.jit import Candidate
 from tensorloom.kernels.wasm.modules import WasmFeatures, driver_for, module_for
 from tensorloom.kernels.wasm.schedule import Kernel, schedules
 from tensorloom.plan.tree import ContractionTree
 
 if TYPE_CHECKING:
+    from tensorloom.kernels.program import KernelSpec
     from tensorloom.model.recipe import DType
 
 FOLDER = "wasm"
@@ -41,6 +43,14 @@ EQUATIONS: tuple[tuple[str, str, DType], ...] = (
     ("dot", "ij,ij->", "float32"),
 )
 
+GENERATED: dict[str, tuple[str, DType, str]] = {
+    "unpacked": ("ik,kj->ij", "float32", "unpacked 6x8"),
+    "right": ("ik,jk->ij", "float64", "right 5x4"),
+    "packed": ("dbea,abcd->ec", "float32", "packed 4x8 k32"),
+    "stream": ("ik,kj->ij", "complex64", "stream 3x4 k8"),
+}
+"""A small kernel of each family that is generated for its shape."""
+
 SIZES = {name: size for size, name in enumerate("abcdeijkl", start=2)}
 
 
@@ -50,13 +60,17 @@ def texts() -> dict[str, str]:
     made = {f"{kernel.name}.json": listing(module_for(kernel, fused)) for kernel in KERNELS}
     made["gemm-float32-plain.json"] = listing(module_for(KERNELS[0], plain))
     made["driver.json"] = listing(driver_for(fused))
+    for family, (equation, dtype, text) in GENERATED.items():
+        kernel = Kernel(
+            form="jit", dtype=dtype, spec=_spec(equation, dtype), candidate=Candidate.parse(text)
+        )
+        made[f"jit-{family}.json"] = listing(module_for(kernel, fused))
     schedule = {name: _schedules(equation, dtype) for name, equation, dtype in EQUATIONS}
     made["schedules.json"] = json.dumps(schedule, indent=1) + "\n"
     return made
 
 
-def _schedules(equation: str, dtype: DType) -> dict[str, str]:
-    """The ways to run an equation: extents, expected cycles and descriptor, by kernel."""
+def _spec(equation: str, dtype: DType) -> KernelSpec:
     inputs, output = equation.split("->")
     tree = ContractionTree(
         inputs=tuple(tuple(part) for part in inputs.split(",")),
@@ -65,10 +79,15 @@ def _schedules(equation: str, dtype: DType) -> dict[str, str]:
         path=((0, 1),) if "," in inputs else (),
     )
     (spec,) = lower(tree, dtype).kernels
+    return spec
+
+
+def _schedules(equation: str, dtype: DType) -> dict[str, str]:
+    """The ways to run an equation: extents, expected cycles and descriptor, by kernel."""
     return {
         f"{way.kernel.name}{' exchanged' if way.swapped else ''}": f"{way.extents} "
         f"{way.cycles:.0f} cycles: {' '.join(str(word) for word in way.descriptor)}"
-        for way in schedules(spec, relaxed=True)
+        for way in schedules(_spec(equation, dtype), relaxed=True)
     }
 
 

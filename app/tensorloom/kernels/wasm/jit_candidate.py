@@ -7,7 +7,6 @@ what they copy before they multiply:
     right     the right operand, into panels as wide as a tile
     packed    both operands, block by block (Goto and van de Geijn)
     stream    nothing, a few summed positions at a time: the right operand is read once, in order
-    dot       nothing: vectors run along a summed axis
 
 Example:
     >>> Candidate.parse("packed 6x8 k256 turned").depth
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidate", "Family", "WasmDevice"]
 
-Family = Literal["unpacked", "right", "packed", "stream", "dot"]
+Family = Literal["unpacked", "right", "packed", "stream"]
 
 _TEXT = re.compile(r"(\w+) (\d{1,3})x(\d{1,3})(?: k(\d{1,5}))?( turned)?")
 
