@@ -18,6 +18,7 @@ from tensorloom.execute.wasm.host import BrowserHost
 from tensorloom.execute.wasm.kernels import WasmKernels
 from tensorloom.execute.wasm.rates import TYPICAL_RATES, WasmRates, measured_rates
 from tensorloom.execute.wasm.replay import Prepared, Replay, Settled, prepared, settle
+from tensorloom.execute.wasm.threads import ThreadedRuns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -82,8 +83,10 @@ async def make() -> WasmBackend:
     Raises:
         UnsupportedKernel: The engine has no SIMD, or computes wrongly.
     """
-    backend = WasmBackend(BrowserHost())
+    host = BrowserHost()
+    backend = WasmBackend(host)
     await backend.measure()
+    backend.threads = ThreadedRuns.here(host.features)
     return backend
 
 
@@ -97,6 +100,7 @@ class WasmBackend:
 
     Attributes:
         chooser: Who is asked for kernels before the model is.
+        threads: Where big programs run instead, if the page is isolated.
     """
 
     name: BackendName = "wasm"
@@ -110,6 +114,7 @@ class WasmBackend:
         self.rates = rates
         self._kernels = WasmKernels(host)
         self.chooser: Chooser | None = None
+        self.threads: ThreadedRuns | None = None
         self._kept: dict[int, _Kept] = {}
 
     @property
@@ -154,6 +159,8 @@ class WasmBackend:
     ) -> RawResult:
         """The contracted network; see ``Backend.run``."""
         known = self._known(program)
+        if self.threads is not None and self.threads.worth(program):
+            return await self.threads.run(program, known.plans, arrays, pulse)
         if known.bound is not None:
             found = known.bound.run(arrays)
             if found is not None:

@@ -1,0 +1,95 @@
+"""Big programs on the page's threaded engine, where the page is isolated; all others stay in place.
+
+The same kernels on the same records, so the same numbers; arrays are copied into the shared memory
+and the result out of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tensorloom.execute.backend import RawResult
+from tensorloom.execute.wasm.page_engine import PageEngine
+from tensorloom.kernels.wasm.compiled import compiled
+from tensorloom.kernels.wasm.shares import FLOP_PER_THREAD
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from tensorloom.execute.backend import Pulse
+    from tensorloom.execute.wasm.page_engine import LoadedProgram
+    from tensorloom.kernels.program import Program
+    from tensorloom.kernels.wasm.element import WasmFeatures
+    from tensorloom.kernels.wasm.schedule import Schedule
+
+__all__ = ["ThreadedRuns"]
+
+_WORTH_FLOP = 4 * FLOP_PER_THREAD
+"""The heaviest step's work from which threads bring more than the copies cost."""
+
+_KEPT = 2
+
+
+class ThreadedRuns:
+    """Runs programs on all threads and keeps the last ones loaded.
+
+    Args:
+        engine: The page's engine.
+        features: What it can do.
+    """
+
+    def __init__(self, engine: PageEngine, features: WasmFeatures) -> None:
+        self._engine = engine
+        self._features = features
+        self._loaded: dict[int, tuple[Program, Sequence[Schedule] | None, LoadedProgram]] = {}
+
+    @classmethod
+    def here(cls, features: WasmFeatures) -> ThreadedRuns | None:
+        """The threads of this page; ``None`` where it is not isolated, or has one core."""
+        engine = PageEngine()
+        return cls(engine, features) if engine.most_threads > 1 else None
+
+    def worth(self, program: Program) -> bool:
+        """Whether threads make this program faster; it has one result and no slices."""
+        if program.slices or program.kept or not program.dispatches:
+            return False
+        flop = 8 if program.dtype.startswith("complex") else 2
+        return flop * max(kernel.mul_adds for kernel in program.kernels) >= _WORTH_FLOP
+
+    async def run(
+        self,
+        program: Program,
+        plans: Sequence[Schedule] | None,
+        arrays: Sequence[NDArray[Any]],
+        pulse: Pulse,
+    ) -> RawResult:
+        """The contracted network; see ``Backend.run``."""
+        loaded = await self._ready(program, plans)
+        for number, array in enumerate(arrays):
+            loaded.write(number, array)
+        done = loaded.step()
+        while done >= 0:
+            await pulse(done)
+            done = loaded.step()
+        value, scale = loaded.read()
+        return RawResult(value=value, log10_scale=scale)
+
+    async def _ready(self, program: Program, plans: Sequence[Schedule] | None) -> LoadedProgram:
+        known = self._loaded.get(id(program))
+        # The entry keeps its program alive, so an equal id is the same program.
+        if known is not None and known[1] == plans:
+            return known[2]
+        self._drop(id(program))
+        while len(self._loaded) >= _KEPT:
+            self._drop(next(iter(self._loaded)))
+        threads = self._engine.most_threads
+        loaded = await self._engine.load(compiled(program, self._features, plans, threads=threads))
+        self._loaded[id(program)] = program, plans, loaded
+        return loaded
+
+    def _drop(self, key: int) -> None:
+        known = self._loaded.pop(key, None)
+        if known is not None:
+            known[2].release()

@@ -1,0 +1,92 @@
+"""Big programs on the threaded engine: which, how often they are loaded, what comes back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from tensorloom.execute.backend import drive, no_pulse
+from tensorloom.execute.wasm.threads import ThreadedRuns
+from tensorloom.kernels.lower import lower
+from tensorloom.kernels.wasm.element import WasmFeatures
+from tensorloom.plan.tree import ContractionTree
+
+if TYPE_CHECKING:
+    from tensorloom.execute.wasm.page_engine import PageEngine
+    from tensorloom.kernels.program import Program
+    from tensorloom.kernels.wasm.compiled import Compiled
+
+
+class FakeEngine:
+    """Counts what is loaded; its programs multiply with numpy."""
+
+    most_threads = 2
+
+    def __init__(self) -> None:
+        self.live = 0
+        self.loads = 0
+
+    async def load(self, compiled: Compiled) -> FakeProgram:
+        assert compiled.threads == 2
+        self.live += 1
+        self.loads += 1
+        return FakeProgram(self)
+
+
+class FakeProgram:
+    def __init__(self, engine: FakeEngine) -> None:
+        self.engine = engine
+        self.inputs: dict[int, Any] = {}
+        self.steps = iter([5, 9, -1] * 9)
+
+    def write(self, number: int, array: Any) -> None:
+        self.inputs[number] = array
+
+    def step(self) -> int:
+        return next(self.steps)
+
+    def read(self) -> tuple[Any, float]:
+        return self.inputs[0] @ self.inputs[1], 0.0
+
+    def release(self) -> None:
+        self.engine.live -= 1
+
+
+def product(size: int) -> Program:
+    tree = ContractionTree(
+        inputs=(("i", "k"), ("k", "j")),
+        output=("i", "j"),
+        dimensions=(("i", size), ("k", size), ("j", size)),
+        path=((0, 1),),
+    )
+    return lower(tree, "float32")
+
+
+def test_big_programs_are_loaded_once_and_few_are_kept() -> None:
+    engine = FakeEngine()
+    threads = ThreadedRuns(cast("PageEngine", engine), WasmFeatures())
+    programs = [product(size) for size in (256, 257, 258)]
+    for program in (*programs, programs[2]):
+        size = program.shape[0]
+        arrays = [np.ones((size, size), np.float32)] * 2
+        found = drive(threads.run(program, None, arrays, no_pulse))
+        assert (found.value == size).all()
+    assert (engine.loads, engine.live) == (3, 2)
+
+
+def test_progress_is_told_between_parts() -> None:
+    told: list[int] = []
+
+    async def pulse(done: int) -> None:
+        told.append(done)
+
+    threads = ThreadedRuns(cast("PageEngine", FakeEngine()), WasmFeatures())
+    arrays = [np.ones((256, 256), np.float32)] * 2
+    assert drive(threads.run(product(256), None, arrays, pulse)).log10_scale == 0
+    assert told == [5, 9]
+
+
+def test_small_programs_stay_in_place() -> None:
+    threads = ThreadedRuns(cast("PageEngine", FakeEngine()), WasmFeatures())
+    assert [threads.worth(product(size)) for size in (64, 128, 256)] == [False, False, True]
