@@ -18,6 +18,7 @@ __all__ = ["bundle", "bundle_one", "bundle_tests"]
 ENTRIES = {
     "boot": "app/tensorloom/view/page/boot.ts",
     "editor": "app/tensorloom/view/editor/index.tsx",
+    "embed": "workers/browser/embed/embed.ts",
     "fetch.worker": "workers/browser/fetch.worker.ts",
     "helper.worker": "workers/browser/engine/helper.worker.ts",
     "python.worker": "workers/browser/python.worker.ts",

@@ -26,6 +26,8 @@ LIBRARIES = (
     "panel/dist/panel.min.js",
 )
 """Below site-packages."""
+PAGES = ("index.html", "embed.html")
+"""Below static."""
 PANEL_CSS = ("css", "bundled/theme", "assets")
 WHERE = """import importlib.metadata, sysconfig
 print(sysconfig.get_path("purelib"))
@@ -78,7 +80,7 @@ def _assemble(env: Environment, out: Path, bundles: Path, python: Path, *, made:
     shutil.rmtree(part, ignore_errors=True)
     hidden = shutil.ignore_patterns(".stamp", "service-worker.js")
     shutil.copytree(bundles, part / "app", ignore=hidden)
-    hidden = shutil.ignore_patterns("index.html")
+    hidden = shutil.ignore_patterns(*PAGES)
     shutil.copytree(env.root / "static", part / "app", ignore=hidden, dirs_exist_ok=True)
     _copy_libraries(env, part)
     kept_back = (".*", "compiled", "raw", *(() if made else snapshot.FILES))
@@ -89,9 +91,10 @@ def _assemble(env: Environment, out: Path, bundles: Path, python: Path, *, made:
         "sizes": {path.name: path.stat().st_size for path in part.glob("py-*/*.*")},
         "snapshot": made,
     }
-    page = (env.root / "static" / "index.html").read_text()
-    record["build"] = digest_of(files_under(part), page, below=part)[:16]
-    (part / "index.html").write_text(_page(page, record))
+    pages = {name: (env.root / "static" / name).read_text() for name in PAGES}
+    record["build"] = digest_of(files_under(part), *pages.values(), below=part)[:16]
+    for name, page in pages.items():
+        (part / name).write_text(_page(page, record))
     worker = (bundles / "service-worker.js").read_text()
     (part / "service-worker.js").write_text(_worker_facts(part, record) + worker)
     shutil.rmtree(out, ignore_errors=True)

@@ -18,6 +18,7 @@ from tensorloom.model.commands import SetArray, SetDimension, SetDType, apply_al
 from tensorloom.model.document import check_dtype
 from tensorloom.model.stored_array import StoredArray
 from tensorloom.view.bench import bench
+from tensorloom.view.embed import embedded
 from tensorloom.view.records import result_json
 from tensorloom.view.workbench import sessions
 
@@ -39,7 +40,7 @@ async def call(method: str, arguments: str, buffers: Sequence[Any]) -> Answer:
     """``(succeeded, JSON text, arrays of bytes)`` of a call.
 
     Args:
-        method: ``open``, ``run`` or ``bench``.
+        method: ``open``, ``run``, ``bench`` or ``embed``.
         arguments: JSON object.
         buffers: Bytes of the arrays it speaks of, as JavaScript typed arrays or Python buffers.
     """
@@ -82,6 +83,11 @@ async def _run(session: Session, given: dict[str, Any], _buffers: Sequence[Any])
 async def _bench(_session: Session, given: dict[str, Any], buffers: Sequence[Any]) -> Answer:
     record = await bench(given, [_bytes(buffer) for buffer in buffers])
     return True, json.dumps(record, allow_nan=False), []
+
+
+async def _embed(session: Session, _given: dict[str, Any], _buffers: Sequence[Any]) -> Answer:
+    data = embedded(session.desk.shown, session.store)
+    return True, "{}", [np.frombuffer(data, np.uint8)]
 
 
 def _bytes(buffer: Any) -> bytes:  # noqa: ANN401  # a JavaScript typed array has no Python type
@@ -146,4 +152,5 @@ _METHODS: dict[str, Callable[[Session, dict[str, Any], Sequence[Any]], Awaitable
     "open": _open,
     "run": _run,
     "bench": _bench,
+    "embed": _embed,
 }

@@ -7,7 +7,7 @@
 
 import type { EditorStore } from "../editor/store.ts";
 import type { Backend, DocumentJson, DType } from "../editor/protocol.ts";
-import { encodeLink } from "../editor/model/link.ts";
+import { encodeLink, packed } from "../editor/model/link.ts";
 
 export interface PythonCalls {
   readonly ready: Promise<void>;
@@ -75,12 +75,23 @@ export interface BenchResult {
   mulAdds: number;
 }
 
+export interface Embedded {
+  /** Shows the drawing and its number without Python; undefined where it would be too long. */
+  link?: string;
+  /** The same as a file, for `embed.html?file=ADDRESS`. */
+  file: ArrayBuffer;
+}
+
+/** Some servers and programs cut longer addresses. */
+const LONGEST_LINK = 100_000;
+
 export interface TensorloomApi {
   ready: Promise<void>;
   open(options: OpenOptions): Promise<DocumentJson>;
   document(): DocumentJson;
   link(): Promise<string>;
   run(options?: { backend?: Backend; dtype?: DType }): Promise<RunResult>;
+  embed(): Promise<Embedded>;
   bench(equation: string, shapes: number[][], dtype?: DType, options?: BenchOptions): Promise<BenchResult>;
 }
 
@@ -141,6 +152,12 @@ export function createApi(python: PythonCalls, store: () => EditorStore | undefi
       const result = JSON.parse(text) as Omit<RunResult, "value">;
       const bytes = buffers[0] ?? new ArrayBuffer(0);
       return { value: IS_SINGLE[result.dtype] ? new Float32Array(bytes) : new Float64Array(bytes), ...result };
+    },
+    async embed() {
+      await settled();
+      const [file = new ArrayBuffer(0)] = (await python.call("embed", {})).buffers;
+      const link = `${new URL("embed.html", document.baseURI).href}#${await packed(new Uint8Array(file))}`;
+      return link.length > LONGEST_LINK ? { file } : { link, file };
     },
     async bench(equation, shapes, dtype = "float32", options = {}) {
       const { backend = "auto", threads = 1, minMs = 200, inputs, expect } = options;

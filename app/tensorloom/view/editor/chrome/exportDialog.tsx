@@ -43,8 +43,36 @@ export function ExportDialog() {
           </div>
           <CopyButton text={equation && `${equation}\n${sizes}`} label="Copy the einsum with sizes" />
         </li>
+        <EmbedRow />
       </ul>
     </Dialog>
+  );
+}
+
+/** The page's own API; not there under `panel serve`, whose pages have no engine of their own. */
+const page = globalThis as { tensorloom?: { embed(): Promise<{ link?: string; file: ArrayBuffer }> } };
+
+function EmbedRow() {
+  const title = useEditor((state) => state.document.title);
+  const [said, setSaid] = useState("Copy the link");
+  const api = page.tensorloom;
+  if (!api) return null;
+  const embed = async () => {
+    const { link, file } = await api.embed();
+    if (link === undefined) saveFile(`${fileName(title).replace(/\.[^.]*$/, "")}.tlprog`, file, "application/octet-stream");
+    const copied = link !== undefined && (await copyText(link));
+    setSaid(link === undefined ? "Saved as a file" : copied ? "Copied" : "Not allowed here");
+  };
+  return (
+    <li>
+      <div>
+        <b>Embed</b>
+        <small>An address that shows drawing and value at once, for a frame in another page</small>
+      </div>
+      <button type="button" className="tl-button" onClick={() => void embed().catch((error: { message?: string }) => setSaid(error.message ?? "Not possible"))}>
+        <span role="status">{said}</span>
+      </button>
+    </li>
   );
 }
 

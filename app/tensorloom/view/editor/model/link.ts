@@ -21,10 +21,15 @@ function sorted(value: unknown): unknown {
 }
 
 export async function encodeLink(document: DocumentJson): Promise<string> {
-  const plain = new Blob([canonicalText(document)]).stream();
-  const packed = await new Response(plain.pipeThrough(new CompressionStream("deflate-raw"))).arrayBuffer();
+  return packed(new TextEncoder().encode(canonicalText(document)));
+}
+
+/** Bytes as letters that an address may hold; deflated. */
+export async function packed(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const plain = new Blob([bytes]).stream();
+  const deflated = await new Response(plain.pipeThrough(new CompressionStream("deflate-raw"))).arrayBuffer();
   let binary = "";
-  for (const byte of new Uint8Array(packed)) binary += String.fromCharCode(byte);
+  for (const byte of new Uint8Array(deflated)) binary += String.fromCharCode(byte);
   return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 

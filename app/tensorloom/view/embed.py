@@ -1,0 +1,79 @@
+"""A document as a file that runs without Python: its drawing, its numbers, its compiled program.
+
+``embed.html`` (``workers/browser/embed``) reads it. It holds the program twice, with and without
+fused multiply-add, so that every browser engine with SIMD finds kernels it can run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tensorloom.errors import DocumentError
+from tensorloom.execute.arrays import arrays_of
+from tensorloom.execute.casting import cast_arrays
+from tensorloom.execute.quantities import bytes_text
+from tensorloom.kernels.lower import lower
+from tensorloom.kernels.wasm.compiled import compiled, encode
+from tensorloom.kernels.wasm.element import WasmFeatures
+from tensorloom.plan.find import quick
+
+if TYPE_CHECKING:
+    from tensorloom.execute.arrays import ArrayStore
+    from tensorloom.model.document import Document
+
+__all__ = ["embedded"]
+
+_MOST_BYTES = 16 << 20
+"""Larger inputs do not belong into a page that is there at once."""
+
+
+def embedded(document: Document, store: ArrayStore) -> bytes:
+    """The file.
+
+    Args:
+        document: What is shown.
+        store: Arrays that its recipes name.
+
+    Raises:
+        DocumentError: ``embed-no-work`` or ``embed-too-big``.
+    """
+    network = document.network
+    program = lower(quick(network), document.dtype)
+    if not program.dispatches:
+        raise DocumentError(
+            "embed-no-work",
+            "This drawing has nothing to contract.",
+            "Draw at least two tensors.",
+        )
+    if program.peak_bytes > _MOST_BYTES:
+        raise DocumentError(
+            "embed-too-big",
+            f"This contraction holds {bytes_text(program.peak_bytes)} at once; "
+            f"an embedded one may hold {bytes_text(_MOST_BYTES)}.",
+            "Embed a smaller part, or share the link to the workbench.",
+        )
+    given = arrays_of(network, document.dtype, store)
+    arrays, _ = cast_arrays(tuple(given), document.dtype)
+    programs = [
+        compiled(program, WasmFeatures(simd=True, relaxed_simd=relaxed))
+        for relaxed in (True, False)
+    ]
+    marks = document.diagram.marks
+    about = {
+        "title": document.title,
+        "tensors": [
+            {
+                "name": tensor.name,
+                "indices": list(tensor.indices),
+                "shape": list(network.shape(tensor)),
+                "at": [mark.x, mark.y],
+                "colour": mark.colour,
+            }
+            for tensor in network.tensors
+            for mark in [marks[tensor.id]]
+        ],
+        "output": list(network.output),
+        "anchors": {name: list(place) for name, place in document.diagram.anchors.items()},
+    }
+    parts = {f"input {number}": array.tobytes() for number, array in enumerate(arrays)}
+    return encode(programs, about, parts)

@@ -1,0 +1,50 @@
+"""An embedded network: there at once, small, without Python, and live."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from workbench import Workbench
+
+pytestmark = pytest.mark.browser
+
+MOST_BYTES = 150_000
+MOST_MS = 250 * 4
+"""The goal is 250 ms on a quiet machine; here others compute beside it."""
+
+SHOWN = "() => performance.getEntriesByName('shown')[0]?.startTime ?? null"
+
+
+def test_an_embedded_network_is_there_at_once(bench: Workbench, browser: Browser) -> None:
+    a, b = np.array([[1.0, 2], [3, 4]]), np.array([[0.0, 1], [1, 0]])
+    arrays = [{"shape": [2, 2], "data": array.ravel().tolist()} for array in (a, b)]
+    bench.open(format="einsum", text="ij,jk->ik", arrays=arrays)
+    link = bench.page.evaluate("async () => (await tensorloom.embed()).link")
+    page = browser.new_page()
+    fetched: list[int] = []
+    page.on("response", lambda response: fetched.append(len(response.body())))
+    page.goto(link)
+    page.wait_for_function(SHOWN)
+    assert page.locator("#value").inner_text().split()[3:] == ["2", "1", "4", "3"]
+    assert page.locator("circle").count() == 2
+    assert sum(fetched) + len(link) < MOST_BYTES
+    assert page.evaluate(SHOWN) < MOST_MS
+    page.get_by_role("button", name="Tensor", exact=False).first.click()
+    page.get_by_role("spinbutton").first.fill("7")
+    wanted = (np.array([[7.0, 2], [3, 4]]) @ b).ravel()
+    assert page.locator("#value").inner_text().split()[3:] == [f"{n:g}" for n in wanted]
+    page.close()
+
+
+def test_a_damaged_link_is_refused(browser: Browser, site_url: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{site_url.rstrip('/')}/embed.html#AAAA")
+    page.wait_for_function("document.getElementById('value').textContent !== ''")
+    assert page.locator("circle").count() == 0
+    page.close()

@@ -1,0 +1,122 @@
+/**
+ * An embedded network: its drawing and its value, computed by the engine alone, no Python.
+ *
+ * The file (`view/embed.py`) is in the address, or beside the page as `?file=`. Only what is needed
+ * for the first number happens before it; what is drawn is made of elements, never of markup.
+ */
+
+import { checked, type Compiled, type CompiledFile, readCompiled } from "../engine/compiledFile.ts";
+import { startEngine } from "../engine/engine.ts";
+import type { LoadedProgram } from "../engine/program.ts";
+import { type Scalars, scalarsOf } from "../engine/scaling.ts";
+import { canFuse } from "../simd.ts";
+import { drawing, type Drawn } from "./drawing.ts";
+
+interface About extends Drawn {
+  title: string;
+}
+
+const SHOWN_VALUES = 12;
+const EDITED_VALUES = 16;
+
+function place(id: string): HTMLElement {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`The page has no ${id}.`);
+  return found;
+}
+
+async function bytesOf(): Promise<Uint8Array> {
+  const address = new URLSearchParams(location.search).get("file");
+  if (address) {
+    const response = await fetch(new URL(address, location.href));
+    if (!response.ok) throw new Error(`${address}: ${response.status}`);
+    return new Uint8Array(await response.arrayBuffer());
+  }
+  const binary = atob(location.hash.slice(1).replaceAll("-", "+").replaceAll("_", "/"));
+  const deflated = Uint8Array.from(binary, (letter) => letter.charCodeAt(0));
+  return new Uint8Array(await new Response(new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate-raw"))).arrayBuffer());
+}
+
+async function start(): Promise<void> {
+  const file = readCompiled(await checked(await bytesOf()));
+  const about = file.about as unknown as About;
+  const compiled = file.programs.find((program) => program.relaxedSimd === canFuse());
+  if (!compiled) throw new Error("This network holds no kernels for this browser.");
+  const program = startEngine(compiled).load(compiled);
+  const inputs = about.tensors.map((_, number) => (file.parts.get(`input ${number}`) ?? new Uint8Array(0)).slice());
+  inputs.forEach((bytes, number) => program.write(number, bytes));
+  show(program);
+  place("title").textContent = document.title = about.title;
+  place("drawing").replaceChildren(drawing(about, (number) => edit(number, { about, compiled, program, inputs, file })));
+  performance.mark("shown");
+}
+
+interface Open {
+  about: About;
+  compiled: Compiled;
+  program: LoadedProgram;
+  inputs: Uint8Array[];
+  file: CompiledFile;
+}
+
+/** Contracts and writes the value. */
+function show(program: LoadedProgram): void {
+  program.run();
+  const { bytes, log10Scale } = program.result();
+  const { dtype, shape } = program.compiled;
+  const width = dtype.startsWith("complex") ? 2 : 1;
+  const parts = scalarsOf(dtype, bytes);
+  const count = parts.length / width;
+  const words = Array.from({ length: Math.min(count, SHOWN_VALUES) }, (_, number) => numberText(parts, number, width));
+  const more = count > SHOWN_VALUES ? `, and ${count - SHOWN_VALUES} more` : "";
+  const scale = log10Scale === 0 ? "" : ` × 10^${log10Scale}`;
+  place("value").textContent = `${shape.length > 0 ? `${shape.join(" × ")}:  ` : ""}${words.join("  ")}${more}${scale}`;
+}
+
+function numberText(parts: Scalars, number: number, width: number): string {
+  const text = (value: number) => String(Number(value.toPrecision(7)));
+  const real = text(parts[number * width] ?? 0);
+  if (width === 1) return real;
+  const imaginary = parts[number * width + 1] ?? 0;
+  return `${real} ${imaginary < 0 ? "−" : "+"} ${text(Math.abs(imaginary))}i`;
+}
+
+/** Sliders and fields for the first numbers of a tensor; the value follows at once. */
+function edit(number: number, open: Open): void {
+  const bytes = open.inputs[number] as Uint8Array;
+  const parts = scalarsOf(open.compiled.dtype, bytes);
+  const rows: HTMLElement[] = [];
+  const most = Math.max(1, ...Array.from(parts.subarray(0, EDITED_VALUES), Math.abs));
+  const name = open.about.tensors[number]?.name ?? "";
+  for (let element = 0; element < Math.min(parts.length, EDITED_VALUES); element += 1) {
+    const label = `${name}[${element}]`;
+    const [slider, field] = ["range", "number"].map((type) => {
+      const made = document.createElement("input");
+      Object.assign(made, { type, min: String(-2 * most), max: String(2 * most), step: "any", value: String(parts[element]) });
+      made.setAttribute("aria-label", label);
+      return made;
+    }) as [HTMLInputElement, HTMLInputElement];
+    const change = (from: HTMLInputElement, other: HTMLInputElement) => () => {
+      if (Number.isNaN(from.valueAsNumber)) return;
+      parts[element] = from.valueAsNumber;
+      other.value = from.value;
+      open.program.write(number, bytes);
+      show(open.program);
+    };
+    field.removeAttribute("min");
+    field.removeAttribute("max");
+    slider.oninput = change(slider, field);
+    field.oninput = change(field, slider);
+    const word = document.createElement("span");
+    word.textContent = label;
+    rows.push(word, slider, field);
+  }
+  place("values").replaceChildren(...rows);
+  const more = parts.length - EDITED_VALUES;
+  place("note").textContent = more > 0 ? `${more} more numbers of ${name} stay as they are.` : "";
+}
+
+start().catch((error: unknown) => {
+  place("value").textContent = (error as Error).message || "This network could not be read.";
+  place("note").textContent = (error as { hint?: string }).hint ?? "";
+});
