@@ -76,3 +76,25 @@ def test_each_gradient_carries_its_own_exponent(backend: Backend, factor: float)
     np.testing.assert_allclose(logs, wanted, rtol=1e-6)
     for array in found.gradients:
         np.testing.assert_allclose(array, array[0, 0] * np.eye(3), rtol=1e-5, atol=0)
+
+
+def test_a_gradient_may_leave_the_range_though_the_value_does_not(backend: Backend) -> None:
+    names = ("d", "d", "a", "a", "c", "c")
+    tree = ContractionTree(
+        inputs=tuple((name,) for name in names),
+        output=(),
+        dimensions=(("d", 2), ("a", 2), ("c", 2)),
+        path=((0, 1), (2, 3), (4, 5), (6, 7), (9, 8)),
+    )
+    sizes = (1, 1, 1e-30, 1e30, 1e5, 1e5)
+    arrays = [np.array([size, 0], np.float32) for size in sizes]
+    try:
+        found = gradient_on(backend, tree, arrays, None, "float32")
+    except UnsupportedKernel as error:
+        pytest.skip(error.message)
+    assert found.value == pytest.approx(1e10, rel=1e-6)
+    logs = [
+        np.log10(array[0]) + scale
+        for array, scale in zip(found.gradients, found.log10_scales, strict=True)
+    ]
+    np.testing.assert_allclose(logs, [10, 10, 40, -20, 5, 5], atol=1e-5)

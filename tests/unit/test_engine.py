@@ -204,7 +204,7 @@ def test_what_fits_but_takes_too_long_is_refused() -> None:
 
 
 def test_public_names() -> None:
-    assert set(tensorloom.__all__) == {"contract", "contract_network"}
+    assert set(tensorloom.__all__) == {"contract", "contract_network", "gradient"}
     with pytest.raises(AttributeError, match="no attribute 'einsum'"):
         tensorloom.einsum  # noqa: B018  # the look-up is what is tested
 

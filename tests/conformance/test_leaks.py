@@ -1,0 +1,106 @@
+"""10,000 runs leave nothing behind: what backends keep is counted, bounded, and does not grow."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from random_networks import random_arrays, random_tree
+from tensorloom.errors import Cancelled
+from tensorloom.execute.backend import drive, no_pulse
+from tensorloom.execute.numpy_backend import NumpyBackend
+from tensorloom.kernels.gradient import lower_gradient
+from tensorloom.kernels.lower import lower
+from tensorloom.plan.tree import ContractionTree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from tensorloom.execute.backend import Backend
+    from tensorloom.kernels.program import Program
+
+STAGES = (2_000, 4_000, 4_000)
+"""Runs: every job once round, then twice, then twice again; 10,000 in all."""
+
+GROWTH_BYTES = 64 << 10
+"""What Python itself may hold more of after 4,000 more runs: caches of numbers and the like."""
+
+
+def _wasm() -> Any:
+    hosting = pytest.importorskip("wasmtime_host", reason="wasmtime is not installed")
+    module = pytest.importorskip("tensorloom.execute.wasm.backend")
+    return module.WasmBackend(host=hosting.WasmtimeHost())
+
+
+def jobs() -> list[tuple[Program, list[NDArray[Any]]]]:
+    """Forty programs of all kinds, more than any backend keeps; some with gradients."""
+    found = []
+    for seed in range(60):
+        tree = random_tree(seed, sliced=seed % 3 == 0)
+        dtype = ("float64", "complex128", "float32", "complex64")[seed % 4]
+        arrays = random_arrays(tree, dtype, seed)
+        if tree.path and not tree.sliced and not tree.output and seed % 2:
+            program = lower_gradient(tree, dtype, tuple(range(len(arrays))))
+            found.append((program, [*arrays, np.ones((), dtype)]))
+        else:
+            found.append((lower(tree, dtype), arrays))
+    return [job for job in found if job[0].dispatches][:40]
+
+
+def rounds(work: list[tuple[Program, list[NDArray[Any]]]]) -> Iterator[tuple[Program, Any]]:
+    """Every job in turn, each several times in a row, as a slider would ask."""
+    while True:
+        for program, arrays in work:
+            for _ in range(50):
+                yield program, arrays
+
+
+@pytest.mark.parametrize("make", [NumpyBackend, _wasm], ids=["numpy", "wasm"])
+def test_what_is_kept_does_not_grow(make: Any) -> None:
+    backend: Backend = make()
+    runs = rounds(jobs())
+    counts = []
+    traced = []
+    tracemalloc.start(1)
+    try:
+        for n_runs in STAGES:
+            for _ in range(n_runs):
+                program, arrays = next(runs)
+                drive(backend.run(program, arrays, no_pulse))
+            gc.collect()
+            counts.append(dict(getattr(backend, "counts", {})))
+            traced.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert counts[0] == counts[1] == counts[2], "programs, kernels or bytes kept went on growing"
+    assert traced[2] - traced[1] < GROWTH_BYTES
+
+
+def test_cancelled_runs_leave_nothing_behind_in_the_engine() -> None:
+    backend = _wasm()
+
+    async def stop(_done: int) -> None:
+        raise Cancelled("cancelled", "Stopped.")
+
+    tree = ContractionTree(
+        inputs=(("i", "j"), ("j", "k")),
+        output=("i", "k"),
+        dimensions=(("i", 800), ("j", 800), ("k", 800)),
+        path=((0, 1),),
+    )
+    program = lower(tree, "float64")
+    arrays = random_arrays(tree, "float64", 1)
+    with pytest.raises(Cancelled):
+        drive(backend.run(program, arrays, stop))
+    before = dict(backend.counts)
+    for _ in range(10):
+        with pytest.raises(Cancelled):
+            drive(backend.run(program, arrays, stop))
+    assert dict(backend.counts) == before
