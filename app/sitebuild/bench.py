@@ -19,6 +19,7 @@ KINDS = {
     "kernels": True,
     "trees": False,
     "accuracy": False,
+    "circuits": False,
     "peers": True,
 }
 """What ``all`` measures, in this order, and whether it is measured on the built site."""

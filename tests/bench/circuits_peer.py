@@ -1,0 +1,114 @@
+"""Circuits contracted by three libraries on the same tree: ours, opt_einsum and cotengra on numpy.
+
+The same text runs natively and in Pyodide; ours only where there is an engine for it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import cotengra
+import numpy as np
+import opt_einsum
+
+from tensorloom.execute.backend import drive, no_pulse
+from tensorloom.kernels.lower import lower
+from tensorloom.plan.tree import ContractionTree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["contests", "set_backend"]
+
+_backend: Any = None
+
+
+def set_backend(backend: Any) -> None:
+    """What runs our programs."""
+    global _backend  # noqa: PLW0603 - one engine per process
+    _backend = backend
+
+
+class Contest:
+    """One network with everybody's way to contract it."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self.tree = tree = ContractionTree(
+            inputs=tuple(tuple(names) for names in told["inputs"]),
+            output=tuple(told["output"]),
+            dimensions=tuple((name, size) for name, size in told["dimensions"]),
+            path=tuple((left, right) for left, right in told["path"]),
+        )
+        sizes = dict(tree.dimensions)
+        generator = np.random.default_rng(7)
+        self.arrays = []
+        for names in tree.inputs:
+            shape = [sizes[name] for name in names]
+            array = generator.normal(size=shape) + 1j * generator.normal(size=shape)
+            # About unitary: a network of hundreds stays within the range of doubles.
+            self.arrays.append(np.asarray(array / max(1.0, np.prod(shape) ** 0.25), "complex128"))
+        self.program = lower(tree, "complex128")
+        self.ways: dict[str, Callable[[], Any]] = {
+            "opt_einsum": self._opt_einsum(sizes),
+        }
+        other = self._cotengra(sizes)
+        if other is not None:
+            self.ways["cotengra"] = other
+        if _backend is not None:
+            self.ways["ours"] = lambda: (
+                drive(_backend.run(self.program, self.arrays, no_pulse)).value
+            )
+
+    def _opt_einsum(self, sizes: dict[str, int]) -> Callable[[], Any]:
+        tree = self.tree
+        symbols = {name: opt_einsum.get_symbol(n) for n, name in enumerate(sizes)}
+        left = ",".join("".join(symbols[name] for name in names) for names in tree.inputs)
+        equation = f"{left}->{''.join(symbols[name] for name in tree.output)}"
+        path = opt_einsum.paths.ssa_to_linear(tree.path)
+        shapes = [array.shape for array in self.arrays]
+        expression = opt_einsum.contract_expression(equation, *shapes, optimize=path)
+        return lambda: expression(*self.arrays)
+
+    def _cotengra(self, sizes: dict[str, int]) -> Callable[[], Any] | None:
+        tree = self.tree
+        other = cotengra.ContractionTree.from_path(
+            tree.inputs, tree.output, sizes, ssa_path=tree.path
+        )
+        try:
+            other.contract(self.arrays)
+        except IndexError:
+            # cotengra 0.8.3 fails on some networks where a gate's leg is summed alone.
+            return None
+        return lambda: other.contract(self.arrays)
+
+    def check(self) -> float:
+        """Largest relative difference of our value, of the third run, from opt_einsum's."""
+        wanted = np.asarray(self.ways["opt_einsum"]())
+        for _ in range(3):
+            got = np.asarray(self.ways["ours"]())
+        return float(np.abs(got - wanted).max() / np.abs(wanted).max())
+
+    def window(self, way: str, ms: float) -> float:
+        """Milliseconds per call in a window of about so many."""
+        if way not in self.ways:
+            return float("nan")
+        call = self.ways[way]
+        calls = 0
+        start = time.perf_counter()
+        while True:
+            call()
+            calls += 1
+            spent = 1e3 * (time.perf_counter() - start)
+            if spent > ms:
+                return spent / calls
+
+
+def contests(told: str) -> Contest:
+    """A contest.
+
+    Args:
+        told: JSON text with ``inputs``, ``output``, ``dimensions``, ``path``.
+    """
+    return Contest(json.loads(told))
