@@ -51,15 +51,15 @@ class Feedback:
             backend: Where.
             program: What.
             ms: Measured [ms].
-            predicted_ms: What was predicted, the factor of that time included [ms].
+            predicted_ms: What the backend had predicted, without any factor [ms].
         """
         repeated, self._last = self._last is program, program
         if not repeated or ms < TELLING_MS or predicted_ms <= 0:
             return
         kind = _kind(backend, program)
         wrong = log(max(1 / MOST, min(MOST, ms / predicted_ms)))
-        moved = self._log_factors.get(kind, 0.0) + WEIGHT * wrong
-        self._log_factors[kind] = max(-log(MOST), min(log(MOST), moved))
+        known = self._log_factors.get(kind, 0.0)
+        self._log_factors[kind] = known + WEIGHT * (wrong - known)
 
 
 def _kind(backend: BackendName, program: Program) -> Kind:

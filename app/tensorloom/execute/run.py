@@ -92,12 +92,14 @@ class Attempt:
         plan: What, sliced if it would not fit otherwise.
         program: The same, lowered.
         predicted_ms: How long it should take [ms].
+        factor: By what past runs have changed that.
     """
 
     backend: Backend
     plan: Plan
     program: Program
     predicted_ms: float
+    factor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +230,7 @@ def _shared_note(backend: SharedBackend) -> str:
 
 def _corrected(attempt: Attempt, feedback: Feedback) -> Attempt:
     factor = feedback.factor(attempt.backend.name, attempt.program)
-    return replace(attempt, predicted_ms=factor * attempt.predicted_ms)
+    return replace(attempt, predicted_ms=factor * attempt.predicted_ms, factor=factor)
 
 
 def _limit(refused: tuple[Backend, Program]) -> int:
@@ -292,7 +294,7 @@ async def run(
     if choice.feedback is not None and not result.placement:
         used = next(one for one in choice.attempts if one.backend.name == result.backend)
         choice.feedback.note(
-            result.backend, used.program, ms=result.ms, predicted_ms=used.predicted_ms
+            result.backend, used.program, ms=result.ms, predicted_ms=used.predicted_ms / used.factor
         )
     return replace(result, notes=notes)
 

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
-from math import frexp, isfinite, ldexp, prod
+from math import frexp, isfinite, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tensorloom.execute.casting import cast_arrays
-from tensorloom.execute.scaling import finished
+from tensorloom.execute.scaling import finished, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -77,5 +77,4 @@ def _unscaled(raw: RawResult, product: int, n: int, log10_scale: float) -> NDArr
     power = factor.numerator.bit_length() - factor.denominator.bit_length()
     mantissa, own = frexp(float(factor / Fraction(2) ** power))
     exact = np.asarray(raw.value, np.result_type(raw.value.dtype, np.float64)) * mantissa
-    half = (power + own) // 2
-    return np.asarray(exact * ldexp(1.0, half) * ldexp(1.0, power + own - half))
+    return scaled(exact, power + own)

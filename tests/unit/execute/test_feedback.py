@@ -37,8 +37,7 @@ def test_a_repeated_run_moves_the_factor_half_of_the_way() -> None:
 def test_factors_settle_where_predictions_are_right() -> None:
     program, feedback = product(64), Feedback()
     for _ in range(20):
-        predicted = 10.0 * feedback.factor("wasm", program)
-        feedback.note("wasm", program, ms=25.0, predicted_ms=predicted)
+        feedback.note("wasm", program, ms=25.0, predicted_ms=10.0)
     assert feedback.factor("wasm", program) == pytest.approx(2.5, rel=1e-3)
 
 
@@ -50,7 +49,7 @@ def test_backends_and_kinds_of_work_are_apart() -> None:
 
 def test_what_a_coarse_clock_measures_and_what_cannot_be_is_ignored() -> None:
     assert noted(product(64), 2.0, 2.0).factor("wasm", product(64)) == 1.0
-    wild = noted(product(64), *[1e9] * 9).factor("wasm", product(64))
+    wild = noted(product(64), *[1e9] * 40).factor("wasm", product(64))
     assert wild == pytest.approx(MOST)
 
 

@@ -85,3 +85,13 @@ def test_a_run_measures_its_error_where_averages_say_little() -> None:
     assert drive(run(choice, arrays)).error_bound < 1e-2
     ticks = iter([0.0, 1.0])
     assert drive(run(choice, arrays, clock=lambda: next(ticks))).error_bound == pytest.approx(1.0)
+
+
+def test_a_repetition_at_quite_another_scale_tells_that_nothing_is_certain() -> None:
+    first = RawResult(value=np.array(1.0), log10_scale=-900.0)
+
+    async def replay(_again: Sequence[NDArray[Any]]) -> RawResult:
+        return RawResult(value=np.array(1.0))
+
+    program = lower(PLAN, "float64")
+    assert drive(largest_difference(program, [np.ones(3), np.ones(3)], first, replay)) == 1.0
