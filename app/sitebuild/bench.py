@@ -19,6 +19,7 @@ KINDS = {
     "kernels": True,
     "trees": False,
     "accuracy": False,
+    "prediction": False,
     "circuits": False,
     "peers": True,
 }
