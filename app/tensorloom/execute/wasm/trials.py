@@ -51,7 +51,10 @@ PART_MS = 6.0
 """A run of a window takes at most about this long."""
 
 WINDOW_MS = 1.5
-TICKS = 10
+TICKS = 40
+"""A window is at least this many ticks of the clock, so that agreeing within 3 % means something:
+about 4 ms where clocks tick in 0.1 ms, 40 ms where in 1 ms."""
+
 MOST_REPEATS = 1024
 
 _COLUMN = {name: offset // 4 for name, offset in RECORD_FIELDS.items()}
