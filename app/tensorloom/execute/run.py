@@ -65,7 +65,7 @@ CLOCK_MS = 1.0
 """Shorter predictions count as equal, and the backends' own order decides: some browsers' clocks
 tick no faster, so rates measured with them say nothing about less (Firefox 153, WebKitGTK) [ms]."""
 
-SECOND_OPINION_MS = 30.0
+SECOND_OPINION_MS = 100.0
 """Runs up to this long are repeated to measure their error where a bound from averages would say
 little [ms]."""
 
