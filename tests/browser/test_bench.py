@@ -126,7 +126,7 @@ def own_page(browser: Browser, site_url: str) -> Iterator[Page]:
 def choose_threads(page: Page, words: str) -> None:
     """Chooses threads in the device's popover and follows its button."""
     page.get_by_role("button", name="Show this device").click()
-    page.get_by_role("radio", name=words).check(force=True)
+    page.get_by_role("radio", name=words).click(force=True)
     with page.expect_navigation():
         page.get_by_role("button", name="Reload").click()
     python_answered(page)
