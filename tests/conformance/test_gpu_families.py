@@ -163,7 +163,7 @@ def test_every_candidate_agrees_on_many_axes(chosen: WebGpuBackend, dtype: str) 
         (("abcd", "dbea", "ec"), {"a": 3, "b": 5, "c": 7, "d": 4, "e": 6}),
         (("gdab", "efgc", "abcdef"), {"a": 3, "b": 2, "c": 3, "d": 2, "e": 3, "f": 2, "g": 12}),
         (("bki", "bkj", "bij"), {"b": 3, "i": 9, "j": 10, "k": 13}),
-        (("abcdp", "ceghp", "abdegh"), {name: 3 for name in "abcdegh"} | {"p": 2}),
+        (("abcdp", "ceghp", "abdegh"), dict.fromkeys("abcdegh", 3) | {"p": 2}),
         (("aibjc", "klij", "akblc"), {"a": 4, "b": 3, "c": 5, "i": 2, "j": 2, "k": 2, "l": 2}),
     ]
     for (left, right, out), sizes in trees:
