@@ -12,7 +12,7 @@ import type { BuildRecord } from "./messages.ts";
 import { importCore, pyodideOptions, SITE_PACKAGES } from "./startPyc.ts";
 import { serialize } from "./snapshotReferences.ts";
 
-/** Everything that will be wanted soon after the start is imported now; what needs the page is not. */
+/** Everything that will be wanted soon after the start is imported now; what needs the page, or a package of the user's own, is not. */
 const WARM = `
 import gc, importlib, json, pkgutil, sys
 import tensorloom.view.static as static
@@ -23,7 +23,7 @@ for found in pkgutil.walk_packages(tensorloom.__path__, "tensorloom."):
         try:
             importlib.import_module(found.name)
         except ModuleNotFoundError as missing:
-            if missing.name != "tensorloom_page":
+            if missing.name not in ("tensorloom_page", "autograd"):
                 raise
 import numpy.linalg, numpy.random, opt_einsum
 sys.modules.pop("tensorloom.view.bridge", None)
