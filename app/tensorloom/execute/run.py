@@ -65,9 +65,13 @@ CLOCK_MS = 1.0
 """Shorter predictions count as equal, and the backends' own order decides: some browsers' clocks
 tick no faster, so rates measured with them say nothing about less (Firefox 153, WebKitGTK) [ms]."""
 
-SECOND_OPINION_MS = 100.0
-"""Runs up to this long are repeated to measure their error where a bound from averages would say
-little [ms]."""
+SECOND_OPINION_WORK = 2 * 10**8
+"""Runs with up to so much work are repeated to measure their error where a bound from averages
+would say little: 0.2 s of numpy in Pyodide, less elsewhere. Work, not time: the same network says
+the same on a busy device [real multiply-adds]."""
+
+STEP_WORK = 20_000
+"""What a kernel call counts as [real multiply-adds]."""
 
 WORTH_SHARING_MS = 20.0
 """Predicted runs from which two backends may share the work [ms]."""
@@ -337,7 +341,7 @@ async def _run_on(
     backend = attempt.backend
     placement = backend.steps if isinstance(backend, SharedBackend) else ()
     bound = error_bound(attempt.plan.tree, program, given, raw)
-    if ms <= SECOND_OPINION_MS:
+    if _work(program) <= SECOND_OPINION_WORK:
         bound = await _measured(bound, attempt, given, raw)
     return Result(
         value=raw.value,
@@ -351,6 +355,13 @@ async def _run_on(
         log10_scale=raw.log10_scale,
         placement=placement,
     )
+
+
+def _work(program: Program) -> int:
+    """What a run costs on any device, roughly [real multiply-adds]."""
+    factor = 4 if program.dtype.startswith("complex") else 1
+    calls = program.n_slices * len(program.dispatches)
+    return factor * program.mul_adds + STEP_WORK * calls
 
 
 async def _measured(
