@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorloom.engine import chosen, completed, planned
+from tensorloom.engine import chosen, completed, plan_of, planned
 from tensorloom.errors import NetworkError
 from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.execute.backend import no_pulse
 from tensorloom.execute.casting import as_numbers, common_dtype
 from tensorloom.execute.gradient import Gradient, lowering, run
 from tensorloom.model.document import Document, check_dtype
-from tensorloom.plan.find import quick
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +83,7 @@ def gradient(  # noqa: PLR0913  # the last two are for callers with their own en
         shapes = [array.shape for array in given]
     chosen_plan = plan or own_plan
     numbers = _numbers(wrt, len(given))
-    choice = chosen(chosen_plan, backend, dtype, lowering(numbers))
+    choice = chosen(chosen_plan, backend, dtype, lowering(numbers), numbers)
     found = completed(run(choice, given, seed, numbers, pulse=pulse))
     shaped = [
         array.reshape(shapes[number])
@@ -107,7 +106,7 @@ def _of_network(
     check_dtype(dtype)
     given = arrays_of(network, dtype, ArrayStore()) if arrays is None else arrays
     found = [as_numbers(array, number) for number, array in enumerate(given)]
-    return plan or quick(network), found, dtype
+    return plan or plan_of(network), found, dtype
 
 
 def _numbers(wrt: Sequence[int] | None, n_tensors: int) -> tuple[int, ...]:

@@ -9,25 +9,31 @@ is not named after its function: importing it would hide ``tensorloom.contract``
 
 from __future__ import annotations
 
+import types
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from tensorloom.errors import EquationError, NetworkError, PlanError
 from tensorloom.execute.arrays import ArrayStore, arrays_of
-from tensorloom.execute.backend import drive, no_pulse
-from tensorloom.execute.backends import Available, available, numpy_backend
+from tensorloom.execute.backend import no_pulse
+from tensorloom.execute.backends import Available, available
 from tensorloom.execute.casting import as_numbers, common_dtype
+from tensorloom.execute.choices import Choices
 from tensorloom.execute.quantities import duration_text
 from tensorloom.execute.run import LONGEST_MS, prepare, run
+from tensorloom.execute.value import value
 from tensorloom.kernels.lower import lower
 from tensorloom.model.document import Document, check_dtype
 from tensorloom.model.equation import parse
-from tensorloom.plan.find import plan_for, quick
+from tensorloom.plan.find import plan_for
+from tensorloom.plan.inputs import inputs_of
 from tensorloom.platform import IN_BROWSER
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Generator, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -44,22 +50,32 @@ __all__ = [
     "completed",
     "contract",
     "contract_network",
+    "plan_of",
     "planned",
     "unscaled",
 ]
 
 _T = TypeVar("_T")
 
+Shape = tuple[int, ...]
+
 WORTH_A_GPU_MS = 1000.0
 """Native numpy is asked alone below this: opening a GPU takes longer [ms]."""
 
-_CHOICES: Mapping[str, BackendChoice] = {
+MOST_KEPT = 64
+"""Plans and choices that are kept for the next call."""
+
+_WORDS: Mapping[str, BackendChoice] = {
     "auto": "auto",
     "numpy": "numpy",
     "wasm": "wasm",
     "webgpu": "webgpu",
     "wgpu": "webgpu",
 }
+
+_CHOICES = Choices(MOST_KEPT)
+
+_plan_for = lru_cache(MOST_KEPT)(plan_for)
 
 
 def contract(
@@ -90,7 +106,8 @@ def contract(
         array([[11.]])
     """
     plan, arrays = planned(equation, operands)
-    found = _run(plan, arrays, backend, dtype or common_dtype(arrays), no_pulse)
+    choice = chosen(plan, backend, dtype or common_dtype(arrays))
+    found = completed(value(choice, arrays))
     return unscaled(found.value, found.log10_scale)
 
 
@@ -126,7 +143,13 @@ def contract_network(  # noqa: PLR0913  # the last four are for callers with the
     dtype = dtype or "float64"
     check_dtype(dtype)
     given = arrays_of(network, dtype, store or ArrayStore()) if arrays is None else arrays
-    return _run(plan or quick(network), given, backend, dtype, pulse)
+    choice = chosen(plan or plan_of(network), backend, dtype)
+    return completed(run(choice, given, pulse=pulse))
+
+
+def plan_of(network: Network) -> Plan:
+    """A good plan found at once; the same one while the network's form stays."""
+    return _plan_for(*inputs_of(network))
 
 
 def unscaled(value: NDArray[Any], log10_scale: float) -> NDArray[Any]:
@@ -152,9 +175,22 @@ def planned(equation: str, operands: Sequence[ArrayLike]) -> tuple[Plan, list[ND
             "Begin with text such as 'ij,jk->ik', then one array per operand.",
         )
     arrays = [as_numbers(operand, number) for number, operand in enumerate(operands)]
-    parsed = parse(_without_ellipsis(equation, arrays))
-    inputs, arrays = _broadcast(parsed.operands, arrays)
-    return plan_for(inputs, parsed.output, _dimensions(inputs, arrays)), arrays
+    plan, spread = _read(equation, tuple(array.shape for array in arrays))
+    return plan, [
+        array.squeeze(axes) if axes else array for array, axes in zip(arrays, spread, strict=True)
+    ]
+
+
+@lru_cache(MOST_KEPT)
+def _read(equation: str, shapes: tuple[Shape, ...]) -> tuple[Plan, tuple[Shape, ...]]:
+    """A plan, and the axes of each operand that only broadcast."""
+    parsed = parse(_without_ellipsis(equation, shapes))
+    inputs, spread = _broadcast(parsed.operands, shapes)
+    kept = [
+        tuple(size for axis, size in enumerate(shape) if axis not in axes)
+        for shape, axes in zip(shapes, spread, strict=True)
+    ]
+    return _plan_for(inputs, parsed.output, _dimensions(inputs, kept)), spread
 
 
 def backend_choice(name: str) -> BackendChoice:
@@ -163,24 +199,31 @@ def backend_choice(name: str) -> BackendChoice:
     Raises:
         NetworkError: ``bad-backend``.
     """
-    if name not in _CHOICES:
+    if name not in _WORDS:
         raise NetworkError(
             "bad-backend",
             f"'{name[:40]}' is not a backend.",
-            f"Choose {', '.join(_CHOICES)}.",
+            f"Choose {', '.join(_WORDS)}.",
             values={"backend": name[:40]},
         )
-    return _CHOICES[name]
+    return _WORDS[name]
 
 
-def _run(
-    plan: Plan, arrays: Sequence[ArrayLike], backend: str, dtype: DType, pulse: Pulse
-) -> Result:
-    return completed(run(chosen(plan, backend, dtype), arrays, pulse=pulse))
+def chosen(
+    plan: Plan,
+    backend: str,
+    dtype: DType,
+    lowering: Lowering = lower,
+    wrt: tuple[int, ...] | None = None,
+) -> Choice:
+    """Where a plan would run, sliced if it would not fit otherwise; the same for the same plan.
 
-
-def chosen(plan: Plan, backend: str, dtype: DType, lowering: Lowering = lower) -> Choice:
-    """Where a plan would run, sliced if it would not fit otherwise.
+    Args:
+        plan: The plan; who keeps it finds its programs again.
+        backend: A user's word.
+        dtype: Type to compute in.
+        lowering: How a plan becomes a program.
+        wrt: What that depends on besides.
 
     Raises:
         DeviceMemoryError: It does not fit, even sliced.
@@ -188,16 +231,24 @@ def chosen(plan: Plan, backend: str, dtype: DType, lowering: Lowering = lower) -
     """
     check_dtype(dtype)
     wanted = backend_choice(backend)
-    here = _backends(plan, wanted, dtype)
-    choice = prepare(
-        plan,
-        backends=here.backends,
-        missing=here.missing,
-        backend=wanted,
-        dtype=dtype,
-        allow_slicing=True,
-        lowering=lowering,
-    )
+
+    def among(here: Available) -> Choice:
+        def make() -> Choice:
+            return prepare(
+                plan,
+                backends=here.backends,
+                missing=here.missing,
+                backend=wanted,
+                dtype=dtype,
+                allow_slicing=True,
+                lowering=lowering,
+            )
+
+        return _CHOICES.get(plan, (wanted, dtype, wrt, *here.backends), here.backends, make)
+
+    choice = among(_at_hand(wanted))
+    if not IN_BROWSER and wanted == "auto" and choice.attempts[0].predicted_ms >= WORTH_A_GPU_MS:
+        choice = among(completed(available()))
     expected_ms = choice.attempts[0].predicted_ms
     if expected_ms > LONGEST_MS:
         raise PlanError(
@@ -209,29 +260,63 @@ def chosen(plan: Plan, backend: str, dtype: DType, lowering: Lowering = lower) -
     return choice
 
 
-def _backends(plan: Plan, wanted: BackendChoice, dtype: DType) -> Available:
-    """The backends worth opening for this plan."""
-    alone = Available(backends={"numpy": numpy_backend()}, missing={})
-    if wanted == "numpy":
-        return alone
-    if wanted == "auto" and not IN_BROWSER:
-        guess = alone.backends["numpy"].predicted_ms(lower(plan, dtype))
-        if guess < WORTH_A_GPU_MS:
-            return alone
-    return completed(available())
+def _at_hand(wanted: BackendChoice) -> Available:
+    """The backends worth opening; natively a GPU only if it was asked for."""
+    if not IN_BROWSER:
+        if wanted == "webgpu":
+            return completed(available())
+        here = completed(available(()))
+        return replace(here, backends={"numpy": here.backends["numpy"]})
+    if _can_wait():
+        return completed(available())
+    # A GPU makes its caller wait, which this one cannot.
+    here = completed(available(["wasm"]))
+    backends = dict(here.backends)
+    backends.pop("webgpu", None)
+    reason = "A GPU has to be waited for: call this from code that runs asynchronously."
+    return replace(here, backends=backends, missing={**here.missing, "webgpu": reason})
 
 
 def completed(coroutine: Coroutine[Any, Any, _T]) -> _T:
-    """The result of a coroutine; in the browser the GPU is awaited with the stack suspended."""
+    """The result of a coroutine; in the browser the GPU is awaited with the stack suspended.
+
+    Most never wait, and are over before there is anything to suspend for.
+    """
+    try:
+        first = coroutine.send(None)
+    except StopIteration as done:
+        found: _T = done.value
+        return found
+    if not IN_BROWSER or not _can_wait():
+        coroutine.close()
+        raise RuntimeError("This backend waits for an event loop; await it instead.")
+    from pyodide.ffi import run_sync  # noqa: PLC0415  # exists in Pyodide only
+
+    waited: _T = run_sync(_begun(coroutine, first))
+    return waited
+
+
+async def _begun(coroutine: Coroutine[Any, Any, _T], first: Any) -> _T:  # noqa: ANN401  # a future
+    """The rest of a coroutine that waits for ``first``."""
+
+    @types.coroutine
+    def rest() -> Generator[Any, Any, _T]:
+        yield first
+        return (yield from coroutine.__await__())
+
+    return await rest()
+
+
+def _can_wait() -> bool:
+    """Whether the caller's stack can be suspended; ``pyodide.runPython`` offers no way."""
     if not IN_BROWSER:
-        return drive(coroutine)
-    from pyodide.ffi import can_run_sync, run_sync  # noqa: PLC0415  # exists in Pyodide only
+        return False
+    from pyodide.ffi import can_run_sync  # noqa: PLC0415  # exists in Pyodide only
 
-    result: _T = run_sync(coroutine) if can_run_sync() else drive(coroutine)
-    return result
+    return bool(can_run_sync())
 
 
-def _without_ellipsis(equation: str, arrays: Sequence[NDArray[Any]]) -> str:
+def _without_ellipsis(equation: str, shapes: Sequence[Shape]) -> str:
     """The equation with ``...`` written out in fresh letters, innermost axes matched last."""
     if "..." not in equation:
         return equation
@@ -239,8 +324,8 @@ def _without_ellipsis(equation: str, arrays: Sequence[NDArray[Any]]) -> str:
     operands = left.split(",")
     free = iter(chr(code) for code in range(0x3B1, 0x3B1 + 2000) if chr(code) not in equation)
     extra = [
-        array.ndim - len(operand.replace("...", "").replace(" ", ""))
-        for operand, array in zip(operands, arrays, strict=False)
+        len(shape) - len(operand.replace("...", "").replace(" ", ""))
+        for operand, shape in zip(operands, shapes, strict=False)
         if "..." in operand
     ]
     letters = "".join(next(free) for _ in range(max(extra, default=0)))
@@ -255,43 +340,43 @@ def _without_ellipsis(equation: str, arrays: Sequence[NDArray[Any]]) -> str:
     return f"{','.join(written)}->{right.replace('...', letters, 1)}"
 
 
-def _broadcast(inputs: Inputs, arrays: Sequence[NDArray[Any]]) -> tuple[Inputs, list[NDArray[Any]]]:
-    """Operands without the axes of dimension 1 whose index is larger elsewhere."""
-    if len(inputs) != len(arrays):
+def _broadcast(inputs: Inputs, shapes: Sequence[Shape]) -> tuple[Inputs, tuple[Shape, ...]]:
+    """Operands without the axes of dimension 1 whose index is larger elsewhere, and those axes."""
+    if len(inputs) != len(shapes):
         raise EquationError(
             "wrong-arrays",
-            f"The equation has {len(inputs)} operands; {len(arrays)} arrays were given.",
+            f"The equation has {len(inputs)} operands; {len(shapes)} arrays were given.",
             "Give one array per operand.",
-            values={"operands": len(inputs), "arrays": len(arrays)},
+            values={"operands": len(inputs), "arrays": len(shapes)},
         )
     largest: dict[str, int] = {}
-    for number, (names, array) in enumerate(zip(inputs, arrays, strict=True)):
-        if len(names) != array.ndim:
+    for number, (names, shape) in enumerate(zip(inputs, shapes, strict=True)):
+        if len(names) != len(shape):
             raise NetworkError(
                 "wrong-axes",
-                f"Operand {number} has {array.ndim} axes, but {len(names)} indices.",
+                f"Operand {number} has {len(shape)} axes, but {len(names)} indices.",
                 "Write one index per axis.",
-                values={"operand": number, "axes": array.ndim, "indices": len(names)},
+                values={"operand": number, "axes": len(shape), "indices": len(names)},
             )
-        for name, size in zip(names, array.shape, strict=True):
+        for name, size in zip(names, shape, strict=True):
             largest[name] = max(largest.get(name, 0), size)
-    kept_names, kept = [], []
-    for names, array in zip(inputs, arrays, strict=True):
-        spread = [axis for axis, name in enumerate(names) if array.shape[axis] == 1 < largest[name]]
-        kept_names.append(tuple(name for axis, name in enumerate(names) if axis not in spread))
-        kept.append(array.squeeze(tuple(spread)) if spread else array)
-    return tuple(kept_names), kept
+    kept, spread = [], []
+    for names, shape in zip(inputs, shapes, strict=True):
+        axes = [axis for axis, name in enumerate(names) if shape[axis] == 1 < largest[name]]
+        kept.append(tuple(name for axis, name in enumerate(names) if axis not in axes))
+        spread.append(tuple(axes))
+    return tuple(kept), tuple(spread)
 
 
-def _dimensions(inputs: Inputs, arrays: Sequence[NDArray[Any]]) -> Dimensions:
+def _dimensions(inputs: Inputs, shapes: Sequence[Shape]) -> Dimensions:
     """The dimension of every index.
 
     Raises:
         NetworkError: ``dimension-mismatch`` or ``bad-dimension``.
     """
     found: dict[str, tuple[int, int, int]] = {}
-    for number, (names, array) in enumerate(zip(inputs, arrays, strict=True)):
-        for axis, (name, size) in enumerate(zip(names, array.shape, strict=True)):
+    for number, (names, shape) in enumerate(zip(inputs, shapes, strict=True)):
+        for axis, (name, size) in enumerate(zip(names, shape, strict=True)):
             if size == 0:
                 raise NetworkError(
                     "bad-dimension",

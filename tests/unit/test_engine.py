@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
@@ -14,13 +17,19 @@ from tensorloom.errors import (
     PlanError,
     TensorloomError,
 )
+from tensorloom.execute import backends
 from tensorloom.execute.calibration import Rates
+from tensorloom.execute.choices import Choices
 from tensorloom.execute.numpy_backend import NumpyBackend
+from tensorloom.execute.run import Choice, prepare
 from tensorloom.model.document import Document
 from tensorloom.model.index import Index
 from tensorloom.model.network import Network
 from tensorloom.model.recipe import ConstantArray, IdentityArray
 from tensorloom.model.tensor import Tensor
+
+if TYPE_CHECKING:
+    from tensorloom.plan.plan import Plan
 
 A = np.arange(6.0).reshape(2, 3)
 B = np.arange(12.0).reshape(3, 4)
@@ -196,11 +205,57 @@ def test_what_fits_but_takes_too_long_is_refused() -> None:
         mul_adds_per_ms=tuple(("float64", kind, 1e-3) for kind in ("matrix", "thin", "stream")),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "numpy_backend", lambda: NumpyBackend(rates=slow))
+        patch.setattr(
+            backends, "_MADE", {"numpy": NumpyBackend(rates=slow), "webgpu": "None here."}
+        )
         with pytest.raises(PlanError) as caught:
             tensorloom.contract_network(long, backend="numpy")
     assert caught.value.code == "too-long"
     assert caught.value.message == "This would take about 2.78e+05 h here."
+
+
+def test_who_contracts_in_a_loop_lowers_and_chooses_once() -> None:
+    made = []
+
+    def counted(*arguments: object, **options: object) -> object:
+        made.append(arguments)
+        return prepare(*arguments, **options)  # type: ignore[arg-type]  # as the engine gives them
+
+    a, b = np.ones((3, 4)), np.ones((4, 5))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "prepare", counted)
+        for _ in range(3):
+            tensorloom.contract("rs,st->rt", a, b)
+            tensorloom.gradient("rs,st->rt", [a, b], wrt=[1])
+            tensorloom.contract_network(network())
+        assert len(made) == 3
+        # Another type, another derivative and other sizes are other programs.
+        tensorloom.contract("rs,st->rt", a, b, dtype="float32")
+        tensorloom.gradient("rs,st->rt", [a, b], wrt=[0])
+        tensorloom.contract("rs,st->rt", a[:2], b)
+    assert len(made) == 6
+
+
+def test_plans_are_forgotten_and_new_rates_decide_anew() -> None:
+    choices = Choices(2)
+    plans = [engine.planned("ij,jk->ik", [np.ones((2, n)), np.ones((n, 3))])[0] for n in (2, 3, 4)]
+    backend = NumpyBackend()
+    made = []
+
+    def get(plan: Plan) -> Choice:
+        def make() -> Choice:
+            made.append(plan)
+            return prepare(plan, backends={"numpy": backend})
+
+        return choices.get(plan, "asked", {"numpy": backend}, make)
+
+    assert get(plans[0]) is get(plans[0])
+    for plan in plans[1:]:
+        get(plan)
+    get(plans[0])
+    assert made == [*plans, plans[0]]
+    backend.rates = replace(backend.rates, run_ms=1000.0)
+    assert get(plans[0]).attempts[0].predicted_ms > 1000.0
 
 
 def test_public_names() -> None:

@@ -3,10 +3,14 @@
 Each backend's module offers ``async def make() -> Backend``, which raises ``UnsupportedKernel``
 with the reason where the device lacks something. numpy is always there. In the browser its fellows
 are WASM and WebGPU; under native Python WebGPU through the ``wgpu`` package.
+
+A device is opened once: the page has one GPU device and one table of kernels, which the drawing's
+own value, ``contract`` and ``bench`` share with what was measured and tuned on them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,11 +21,11 @@ from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.platform import IN_BROWSER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from tensorloom.execute.backend import Backend, BackendName
 
-__all__ = ["Available", "available", "numpy_backend"]
+__all__ = ["Available", "available", "forget", "numpy_backend", "opened"]
 
 MODULES: Mapping[BackendName, str] = (
     {"wasm": "tensorloom.execute.wasm.backend", "webgpu": "tensorloom.execute.gpu.page"}
@@ -46,19 +50,56 @@ class Available:
     missing: Mapping[BackendName, str]
 
 
-async def available() -> Available:
-    """The backends of this device, made and ready."""
-    backends: dict[BackendName, Backend] = {}
+_MADE: dict[BackendName, Backend | str] = {}
+"""What was asked for so far, or why it is not here. Empty in a heap snapshot."""
+
+_MAKING = asyncio.Lock()
+"""Held while a device is opened: opening it twice would take it from who has it."""
+
+
+async def available(names: Collection[BackendName] | None = None) -> Available:
+    """The backends of this device, made and ready; each is made when first asked for.
+
+    Args:
+        names: Only these are opened, besides what is open already; by default all.
+    """
+    for name in MODULES:
+        if name not in _MADE and (names is None or name in names):
+            async with _MAKING:
+                if name not in _MADE:
+                    _MADE[name] = await _made(name)
+    if "numpy" not in _MADE:
+        _MADE["numpy"] = numpy_backend()
+    return opened()
+
+
+def opened() -> Available:
+    """The backends that are open by now; to find out nothing has to be waited for."""
     missing: dict[BackendName, str] = {} if IN_BROWSER else {"wasm": "Runs in browsers only."}
-    for name, module in MODULES.items():
-        try:
-            backends[name] = cast("Backend", await import_module(module).make())
-        except UnsupportedKernel as error:
-            missing[name] = error.message
-        except ImportError as error:
-            missing[name] = f"The package {error.name} is not installed."
-    backends["numpy"] = numpy_backend()
-    return Available(backends=backends, missing=missing)
+    found: dict[BackendName, Backend] = {}
+    # What a user's device is best at comes first, whatever was opened first.
+    for name in (*MODULES, "numpy"):
+        made = _MADE.get(name)
+        if isinstance(made, str):
+            missing[name] = made
+        elif made is not None:
+            found[name] = made
+    return Available(backends=found, missing=missing)
+
+
+def forget() -> None:
+    """Close the books, so that devices are looked for anew."""
+    _MADE.clear()
+
+
+async def _made(name: BackendName) -> Backend | str:
+    """A backend, or why it is not here."""
+    try:
+        return cast("Backend", await import_module(MODULES[name]).make())
+    except UnsupportedKernel as error:
+        return error.message
+    except ImportError as error:
+        return f"The package {error.name} is not installed."
 
 
 def numpy_backend() -> NumpyBackend:

@@ -22,6 +22,7 @@ from tensorloom.execute.backend import RawResult, no_pulse
 from tensorloom.execute.casting import as_numbers, cast_arrays, plain_arrays
 from tensorloom.execute.run import first_able
 from tensorloom.execute.scaling import absmax, finished
+from tensorloom.execute.value import replayed
 from tensorloom.kernels.gradient import gradient_indices, lower_gradient
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.plan import Plan
@@ -115,11 +116,16 @@ async def run(
     """
     tree = choice.attempts[0].plan.tree
     given = (*plain_arrays(tree, arrays), _seed(tree, seed))
+    names = gradient_indices(tree)
 
     async def on(attempt: Attempt) -> Gradient:
         start = clock()
-        value, kept = await _summed(attempt, given, wrt, pulse)
-        spread = [_spread(part, tree, number) for part, number in zip(kept, wrt, strict=True)]
+        value, kept = await _summed(attempt, given, wrt, names, pulse)
+        full = dict(tree.dimensions)
+        spread = [
+            _spread(part, full, tree.inputs[number], names[number])
+            for part, number in zip(kept, wrt, strict=True)
+        ]
         gradients = [
             array.real.copy() if given[number].dtype.kind != "c" else array
             for array, number in zip(spread, wrt, strict=True)
@@ -164,11 +170,14 @@ def _seed(tree: ContractionTree, seed: ArrayLike | None) -> NDArray[Any]:
 
 
 async def _summed(
-    attempt: Attempt, given: tuple[NDArray[Any], ...], wrt: tuple[int, ...], pulse: Pulse
+    attempt: Attempt,
+    given: tuple[NDArray[Any], ...],
+    wrt: tuple[int, ...],
+    names: tuple[tuple[str, ...], ...],
+    pulse: Pulse,
 ) -> tuple[RawResult, list[RawResult]]:
     """The value and each adjoint, all slices added up."""
     tree, dtype = attempt.plan.tree, attempt.program.dtype
-    names = gradient_indices(tree)
     sums = [_Sum(tree, tree.output, tree.output, dtype)]
     sums += [_Sum(tree, names[number], tree.inputs[number], dtype) for number in wrt]
     cast = [cast_arrays((array,), dtype) for array in given]
@@ -202,11 +211,7 @@ async def _one(
         raw = await attempt.backend.run(program, arrays, pulse)
         return raw, list(raw.kept)
     # At most one tensor: its value is a sum of it, its adjoint the seed.
-    if program.dispatches:
-        value = await attempt.backend.run(program, arrays[:-1], pulse)
-    else:
-        only = arrays[program.result] if len(arrays) > 1 else np.ones((), program.dtype)
-        value = RawResult(value=only.reshape(program.shape).copy())
+    value = await replayed(attempt, arrays[:-1], pulse)
     tree = attempt.plan.tree
     order = gradient_indices(tree)[0] if wrt else ()
     turned = seed.transpose([tree.output.index(name) for name in order]) if wrt else seed
@@ -286,13 +291,13 @@ class _Sum:
         return self.sum
 
 
-def _spread(raw: RawResult, tree: ContractionTree, number: int) -> NDArray[Any]:
+def _spread(
+    raw: RawResult, full: Mapping[str, int], names: tuple[str, ...], own: tuple[str, ...]
+) -> NDArray[Any]:
     """An adjoint as an array of its tensor's shape: constant or zero where it has no axis."""
-    full = dict(tree.dimensions)
-    names, own = tree.inputs[number], gradient_indices(tree)[number]
-    distinct = tuple(dict.fromkeys(names))
     if own == names:
         return raw.value
+    distinct = tuple(dict.fromkeys(names))
     axes = tuple(place for place, name in enumerate(distinct) if name not in own)
     wide = np.expand_dims(raw.value, axes)
     wide = np.broadcast_to(wide, [full[name] for name in distinct])

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tensorloom.errors import UnsupportedKernel
 from tensorloom.execute import backends
 from tensorloom.execute.backend import drive
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
 
 
-async def _works() -> str:
-    return "a backend"
+class _Works:
+    """A backend that only pretends."""
+
+
+async def _works() -> _Works:
+    return _Works()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_open() -> Iterator[None]:
+    backends.forget()
+    yield
+    backends.forget()
 
 
 async def _lacks_simd() -> str:
@@ -26,9 +40,41 @@ def test_numpy_is_always_there_and_reasons_are_kept(monkeypatch: pytest.MonkeyPa
     modules = {"good": SimpleNamespace(make=_works), "poor": SimpleNamespace(make=_lacks_simd)}
     monkeypatch.setattr(backends, "import_module", modules.__getitem__)
     found = drive(backends.available())
-    assert found.backends["webgpu"] == "a backend"
+    assert isinstance(found.backends["webgpu"], _Works)
     assert set(found.backends) == {"webgpu", "numpy"}
     assert found.missing["wasm"] == "This browser has no SIMD."
+
+
+def test_a_device_is_opened_once_and_only_if_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "MODULES", {"wasm": "one", "webgpu": "other"})
+    modules = {name: SimpleNamespace(make=_works) for name in ("one", "other")}
+    monkeypatch.setattr(backends, "import_module", modules.__getitem__)
+    assert not backends.opened().backends
+    first = drive(backends.available(["webgpu"]))
+    assert list(first.backends) == ["webgpu", "numpy"]
+    every = drive(backends.available())
+    assert list(every.backends) == ["wasm", "webgpu", "numpy"]
+    assert every.backends["webgpu"] is first.backends["webgpu"]
+    assert every.backends["numpy"] is first.backends["numpy"]
+
+
+def test_two_that_ask_at_once_share_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    async def slow() -> _Works:
+        await asyncio.sleep(0)
+        made.append(_Works())
+        return made[-1]
+
+    monkeypatch.setattr(backends, "MODULES", {"webgpu": "slow"})
+    monkeypatch.setattr(backends, "import_module", lambda _name: SimpleNamespace(make=slow))
+
+    async def both() -> list[backends.Available]:
+        return list(await asyncio.gather(backends.available(), backends.available()))
+
+    found = asyncio.run(both())
+    assert len(made) == 1
+    assert [id(one.backends["webgpu"]) for one in found] == [id(made[0])] * 2
 
 
 def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,56 @@
+"""Where plans run, remembered: who contracts in a loop plans, lowers and chooses once.
+
+Programs are compared by identity in every backend, so the same program also finds its kernels, its
+records and its place in memory again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
+
+    from tensorloom.execute.backend import Backend, BackendName
+    from tensorloom.execute.run import Choice
+    from tensorloom.plan.plan import Plan
+
+__all__ = ["Choices"]
+
+Stamp = tuple[tuple["Backend", Any], ...]
+
+
+class Choices:
+    """The choices asked for last.
+
+    Args:
+        most: How many are kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._kept: dict[Hashable, tuple[Plan, Stamp, Choice]] = {}
+
+    def get(
+        self,
+        plan: Plan,
+        asked: Hashable,
+        backends: Mapping[BackendName, Backend],
+        make: Callable[[], Choice],
+    ) -> Choice:
+        """The choice for this very plan, made anew if it is new or a backend's rates are.
+
+        Args:
+            plan: It is kept alive, so that an equal ``id`` is the same plan.
+            asked: What else decides.
+            backends: Those that are open.
+            make: Makes it.
+        """
+        key = (id(plan), asked)
+        stamp = tuple((one, getattr(one, "rates", None)) for one in backends.values())
+        known = self._kept.pop(key, None)
+        choice = make() if known is None or known[1] != stamp else known[2]
+        self._kept[key] = (plan, stamp, choice)
+        if len(self._kept) > self.most:
+            del self._kept[next(iter(self._kept))]
+        return choice
