@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tensorloom.errors import InputError
 from tensorloom.execute.gpu.trials import SEEDS, GpuTrials
 from tensorloom.execute.microbench import measured_cpu
+from tensorloom.execute.wasm.rates import CYCLES_PER_MS
 from tensorloom.execute.wasm.trials import WasmTrials
 from tensorloom.kernels.gpu.candidate import GpuCandidate
 from tensorloom.kernels.gpu.space import why_not
@@ -164,7 +165,9 @@ class Tuner:
             candidate = Candidate.parse(entry.candidate)
         except ValueError:
             return None
-        return jit_schedule(spec, candidate, self.device)
+        # Measured here, so predictions need no model of it.
+        ms = flop(spec) / entry.gflops / 1e6
+        return replace(jit_schedule(spec, candidate, self.device), cycles=CYCLES_PER_MS * ms)
 
     def candidate_for(self, spec: KernelSpec) -> GpuCandidate | None:
         """The same for the GPU."""

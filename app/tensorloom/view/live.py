@@ -17,6 +17,8 @@ from tensorloom.execute.backends import available
 from tensorloom.execute.feedback import Feedback
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
+from tensorloom.execute.wasm.backend import WasmBackend
+from tensorloom.execute.wasm.rates import TYPICAL_RATES
 from tensorloom.plan.find import quick, recosted, with_path
 from tensorloom.view.kernels import KernelDesk
 from tensorloom.view.records import error_json, plan_json, result_json
@@ -356,7 +358,24 @@ class LiveValue:
         """Looks for better kernels for what just ran, until somebody wants something."""
         self.kernels.ran(choice, result)
         if self._tuning is None or self._tuning.done():
-            self._tuning = asyncio.ensure_future(self.kernels.tune(self._lock, self._idle))
+            self._tuning = asyncio.ensure_future(self._use_idle_time())
+
+    async def _use_idle_time(self) -> None:
+        """Measures the engine once, then tunes; until then predictions use typical rates."""
+
+        async def pause() -> None:
+            await asyncio.sleep(0)
+            if not self._idle():
+                raise Cancelled("superseded", "Somebody wants something.")
+
+        wasm = self._backends.get("wasm")
+        if isinstance(wasm, WasmBackend) and wasm.rates is TYPICAL_RATES:
+            try:
+                async with self._lock:
+                    await wasm.measure(pause=pause)
+            except Cancelled:
+                return
+        await self.kernels.tune(self._lock, self._idle)
 
     def _idle(self) -> bool:
         return not self._busy and not self._dragging

@@ -12,7 +12,7 @@ from tensorloom.errors import Cancelled, DeviceMemoryError, UnsupportedKernel
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.wasm import replay as wasm_replay
 from tensorloom.execute.wasm.backend import WasmBackend
-from tensorloom.execute.wasm.rates import WasmRates
+from tensorloom.execute.wasm.rates import TYPICAL_RATES, WasmRates
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm import records as wasm_records
 from tensorloom.kernels.wasm.modules import WasmFeatures, module_for
@@ -24,6 +24,7 @@ from wasmtime_host import WasmtimeHost
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tensorloom.execute.backend import Pulse, RawResult
     from tensorloom.kernels.program import Program
 
 
@@ -226,13 +227,60 @@ def test_prediction_follows_the_model(backend: WasmBackend) -> None:
     assert backend.predicted_ms(program) == pytest.approx(0.25 + 3 * 0.125 + 50 * cycles / 1e6)
 
 
+def test_forms_and_types_have_rates_of_their_own(backend: WasmBackend) -> None:
+    backend.rates = WasmRates(
+        run_ms=0.0,
+        input_ms=0.0,
+        cycles_per_ms=1e6,
+        measured=(("gemm", "float64", 2e6), ("gemm", "float32", 4e6), ("sum", "float64", 5e5)),
+    )
+    for dtype, rate in (("float64", 2e6), ("float32", 4e6), ("complex64", 3e6)):
+        product = chain(2, 50, dtype)
+        cycles = record_sheet(product, relaxed=True).cycles
+        assert backend.predicted_ms(product) == pytest.approx(cycles / rate)
+
+
 def test_rates_are_measured_with_a_clock() -> None:
-    """With a clock that moves 1 ms per reading, every three runs of four take a third of it."""
+    """With a clock that moves 1 ms per reading, a window of ten runs takes 1 ms."""
     backend = WasmBackend(WasmtimeHost())
     ticks = count()
     drive(backend.measure(lambda: next(ticks) * 1e-3))
     rates = backend.rates
-    assert rates.run_ms == pytest.approx(0.25)
+    assert rates.run_ms == pytest.approx(0.1)
     assert rates.input_ms == 5e-4
-    product = record_sheet(chain(2, 128, "float64"), relaxed=True)
-    assert rates.cycles_per_ms == pytest.approx(product.cycles / 0.025)
+    # Nothing takes longer than an empty run by this clock: no form can be told from another.
+    assert (rates.cycles_per_ms, rates.measured) == (TYPICAL_RATES.cycles_per_ms, ())
+
+
+def test_each_form_is_measured_in_turn() -> None:
+    """A clock that only kernels move: 1 ms for each million cycles."""
+    backend = WasmBackend(WasmtimeHost())
+    now = 0.0
+    run = backend.run
+
+    async def timed(program: Program, arrays: list[Any], pulse: Pulse) -> RawResult:
+        nonlocal now
+        now += 1e-9 * record_sheet(program, relaxed=True).cycles
+        return await run(program, arrays, pulse)
+
+    def clock() -> float:
+        nonlocal now
+        now += 1e-9
+        return now
+
+    backend.run = timed  # type: ignore[method-assign]  # to move the clock
+    drive(backend.measure(clock))
+    kinds = {(form, dtype): rate for form, dtype, rate in backend.rates.measured}
+    assert {("gemm", "float32"), ("gemm", "complex128"), ("run", "float32")} <= set(kinds)
+    assert all(rate == pytest.approx(1e6, rel=0.02) for rate in kinds.values())
+
+
+def test_a_measurement_that_is_interrupted_changes_nothing() -> None:
+    backend = WasmBackend(WasmtimeHost())
+
+    async def pause() -> None:
+        raise Cancelled("superseded", "Somebody wants something.")
+
+    with pytest.raises(Cancelled):
+        drive(backend.measure(pause=pause))
+    assert backend.rates is TYPICAL_RATES

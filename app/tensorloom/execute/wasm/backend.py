@@ -16,7 +16,7 @@ from tensorloom.execute.quantities import bytes_text
 from tensorloom.execute.wasm.bound import Bound, can_bind
 from tensorloom.execute.wasm.host import BrowserHost
 from tensorloom.execute.wasm.kernels import WasmKernels
-from tensorloom.execute.wasm.rates import TYPICAL_RATES, WasmRates, measured_rates
+from tensorloom.execute.wasm.rates import TYPICAL_RATES, WasmRates, measured_rates, no_pause
 from tensorloom.execute.wasm.replay import Prepared, Replay, Settled, prepared, settle
 from tensorloom.execute.wasm.threads import ThreadedRuns
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tensorloom.execute.backend import BackendName, Pulse, RawResult
     from tensorloom.execute.wasm.host import WasmHost
+    from tensorloom.execute.wasm.rates import Pause
     from tensorloom.kernels.program import Program
     from tensorloom.kernels.wasm.records import RecordSheet
     from tensorloom.kernels.wasm.schedule import Schedule
@@ -78,14 +79,15 @@ class Chooser(Protocol):
 
 
 async def make() -> WasmBackend:
-    """The backend on the browser's engine, its rates measured.
+    """The backend on the browser's engine, with typical rates until it is measured.
 
     Raises:
         UnsupportedKernel: The engine has no SIMD, or computes wrongly.
     """
     host = BrowserHost()
     backend = WasmBackend(host)
-    await backend.measure()
+    # An engine that cannot is found out now, not at the first result.
+    assert backend.kernels.driver is not None
     backend.threads = ThreadedRuns.here(host.features)
     return backend
 
@@ -143,8 +145,15 @@ class WasmBackend:
         """Expected duration [ms]."""
         return self.rates.predict(program, self._known(program).prepared.sheet)
 
-    async def measure(self, clock: Callable[[], float] = perf_counter) -> None:
-        """Replace the typical rates by measured ones, in about 100 ms."""
+    async def measure(
+        self, clock: Callable[[], float] = perf_counter, pause: Pause = no_pause
+    ) -> None:
+        """Replace the typical rates by measured ones, in about 200 ms.
+
+        Args:
+            clock: Seconds.
+            pause: Called about every 20 ms; what it raises ends the measurement.
+        """
 
         async def replay(program: Program, arrays: list[NDArray[Any]]) -> RawResult:
             return await self.run(program, arrays, no_pulse)
@@ -152,7 +161,7 @@ class WasmBackend:
         def sheet_of(program: Program) -> RecordSheet:
             return self._known(program).prepared.sheet
 
-        self.rates = await measured_rates(replay, sheet_of, clock)
+        self.rates = await measured_rates(replay, sheet_of, clock, pause)
 
     async def run(
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse

@@ -44,7 +44,7 @@ PIECE_CYCLES = 1 << 26
 RECORD_CYCLES = 150
 """What a record costs beyond its kernel's own work."""
 
-_BYTES_PER_CYCLE = 4
+_BYTES_PER_CYCLE = 6
 """Memory traffic: what does not fit a cache moves at about this rate."""
 
 _WORDS = RECORD_BYTES // 4
@@ -70,6 +70,7 @@ class RecordSheet:
         pieces: Half-open ranges of records to replay in one call.
         done: Multiply-adds done after each piece, within the slice.
         cycles: What the model expects of all records of a slice.
+        kernel_cycles: The same of each kernel's records.
         fused: ``(record, first, last)`` of each fused group: its record, and those of its steps,
             which are replayed where the group left the safe range. They come after all pieces.
         table: Where in ``descriptors`` the table of fused groups starts [words]: a status, then the
@@ -84,6 +85,7 @@ class RecordSheet:
     pieces: tuple[tuple[int, int], ...]
     done: tuple[int, ...]
     cycles: float
+    kernel_cycles: tuple[float, ...] = ()
     fused: tuple[tuple[int, int, int], ...] = ()
     table: int | None = None
 
@@ -125,6 +127,9 @@ def record_sheet(
     )
     records, apart, fused = maker.sheet(groups, table)
     pieces, done = _pieces(records)
+    kernel_cycles = [0.0] * len(kernels)
+    for record in records:
+        kernel_cycles[record.words[_COLUMN["slot"]]] += record.cycles
     records += apart
     return RecordSheet(
         words=np.array([record.words for record in records], np.uint32).reshape(-1, _WORDS),
@@ -135,6 +140,7 @@ def record_sheet(
         pieces=pieces,
         done=done,
         cycles=sum(record.cycles for record in records[: pieces[-1][1] if pieces else 0]),
+        kernel_cycles=tuple(kernel_cycles),
         fused=fused,
         table=table,
     )
