@@ -20,7 +20,9 @@ KINDS = {
     "trees": False,
     "accuracy": False,
     "prediction": False,
+    "gradient": False,
     "circuits": False,
+    "overhead": True,
     "peers": True,
 }
 """What ``all`` measures, in this order, and whether it is measured on the built site."""

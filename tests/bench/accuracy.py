@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from report import MACHINE, table, write_section  # noqa: E402  # likewise
+from report import MACHINE, keep, table, write_section  # noqa: E402  # likewise
 
 from accuracy_networks import Case, accuracy_case, deep_case  # noqa: E402  # likewise
 from judged import judged  # noqa: E402  # after the path is set
@@ -56,6 +56,8 @@ def main() -> int:
         print(*row, sep=" | ", flush=True)
         failed |= bad
     if not is_quick:
+        untrue, medians = ([float(row[at]) for row in rows] for at in (3, 5))
+        keep("accuracy", {"untrue": sum(untrue), "median": max(medians)})
         heads = [
             "networks",
             "bits",

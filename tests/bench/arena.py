@@ -121,7 +121,7 @@ class Ours:
     """
 
     def __init__(self, page: Page, backend: str, threads: int) -> None:
-        self._page = page
+        self.page = page
         self._options = {"backend": backend, "threads": threads}
         self._task: dict[str, Any] = {}
         self.threads: int | None = threads if backend == "wasm" else None
@@ -130,7 +130,7 @@ class Ours:
         task = self._task
         left, right, expect = task["urls"]
         options = {**self._options, "minMs": ms, "inputs": [left, right], "expect": expect}
-        found: dict[str, Any] = self._page.evaluate(
+        found: dict[str, Any] = self.page.evaluate(
             "([text, shapes, dtype, options]) => tensorloom.bench(text, shapes, dtype, options)",
             [task["equation"], task["shapes"], task["dtype"], options],
         )

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import circuits_peer
 from arena import ARGUMENTS, PYODIDE
 from playwright.sync_api import sync_playwright
-from report import MACHINE, table, write_section
+from report import MACHINE, keep, table, write_section
 
 from sitebuild import browsers, environment, runtime, serve
 from tensorloom.formats.qasm import read
@@ -113,7 +113,7 @@ def main() -> int:
     if asked.quick:
         chosen = chosen[:2]
     rounds = 3 if asked.quick else 7
-    with _page() as page:
+    with pyodide_page() as page:
         rows = [_row(page, name, tree, rounds) for name, tree in chosen]
     heads = [
         "case", "steps", "multiply-adds", "ours", "opt_einsum", "cotengra", "native opt_einsum",
@@ -124,6 +124,9 @@ def main() -> int:
     text += f"\n\nGeometric means: {means[0]:.1f}x numpy in Pyodide, {means[1]:.2f}x native numpy."
     print(text)
     if not asked.quick and not asked.only:
+        least = [min(ratios[n] for _, ratios in rows) for n in range(2)]
+        keep("circuits", {"pyodide": means[0], "native": means[1],
+                          "least pyodide": least[0], "least native": least[1]})  # fmt: skip
         write_section(HEADING, f"{_words(rounds)}\n\n{text}")
     return 0
 
@@ -174,7 +177,7 @@ def _best(median: dict[str, float], *ways: str) -> float:
 
 
 @contextmanager
-def _page() -> Iterator[Page]:
+def pyodide_page() -> Iterator[Page]:
     """A page with Pyodide and all three libraries."""
     with tempfile.TemporaryDirectory() as name:
         _fill(Path(name))

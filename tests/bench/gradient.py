@@ -1,5 +1,6 @@
 """What all gradients of a network cost, as a multiple of its value: MPS, PEPS patch, TTN, circuit.
 
+    python3 build.py bench gradient [--quick]
     python tests/bench/gradient.py [--backend numpy|wasm] [--rounds N]
 
 Value and gradients run in turns on one backend, with programs and arrays ready; the ratio is the
@@ -20,6 +21,8 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "app"), str(Path(__file__).parents[1])]
 
+from report import MACHINE, keep, table, write_section  # noqa: E402  # after the path
+
 from tensorloom.execute.backend import drive, no_pulse  # noqa: E402  # after the path
 from tensorloom.execute.numpy_backend import NumpyBackend  # noqa: E402  # after the path
 from tensorloom.kernels.gradient import lower_gradient  # noqa: E402  # after the path
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.backend import Backend
     from tensorloom.plan.tree import ContractionTree
 
+HEADING = "Gradients"
 MOST = 3.5
 """What the gradients may cost, the value included [times the value]."""
 
@@ -135,26 +139,43 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     options.add_argument("--backend", choices=["numpy", "wasm"], default="numpy")
     options.add_argument("--rounds", type=int, default=15)
+    options.add_argument("--quick", action="store_true", help="the two fastest cases, no writing")
     given = options.parse_args()
-    backend: Backend = NumpyBackend()
-    if given.backend == "wasm":
-        from tensorloom.execute.wasm.backend import WasmBackend  # noqa: PLC0415  # the same
-        from wasmtime_host import WasmtimeHost  # noqa: PLC0415  # a package that numpy needs not
-
-        backend = WasmBackend(WasmtimeHost())
-    worst = 0.0
-    for name, (inputs, dimensions) in CASES.items():
+    backend = _backend(given.backend)
+    rows, worst = [], 0.0
+    for name, (inputs, dimensions) in _cases(quick=given.quick):
         tree = plan_for(inputs, (), tuple(dimensions.items())).tree
-        value, gradients, ratio = measured(backend, tree, given.rounds)
+        value, gradients, ratio = measured(backend, tree, 3 if given.quick else given.rounds)
         work = lower_gradient(tree, "float64", tuple(range(len(inputs)))).mul_adds
         work_ratio = work / lower(tree, "float64").mul_adds
-        print(
-            f"{name:32} value {value:8.3f} ms, gradients {gradients:8.3f} ms: "
-            f"{ratio:.2f} times; multiply-adds {work_ratio:.2f} times"
-        )
+        cells = [f"{value:.3f}", f"{gradients:.3f}", f"{ratio:.2f}", f"{work_ratio:.2f}"]
+        rows.append([name, *cells])
+        print(*rows[-1], sep=" | ", flush=True)
         worst = max(worst, ratio)
-    print(f"worst {worst:.2f} of at most {MOST}")
+    words = (
+        f"Value and all gradients in float64 on {given.backend}, in turns, made by `python3 "
+        f"build.py bench gradient` on {MACHINE}. Worst {worst:.2f} of at most {MOST} times the "
+        "value."
+    )
+    print(words)
+    if not given.quick:
+        keep("gradient", {"worst": worst})
+        heads = ["network", "value [ms]", "all gradients [ms]", "times", "multiply-adds, times"]
+        write_section(HEADING, f"{words}\n\n{table(heads, rows)}")
     return int(worst > MOST)
+
+
+def _cases(*, quick: bool) -> list[tuple[str, tuple[Inputs, dict[str, int]]]]:
+    return list(CASES.items())[1:3] if quick else list(CASES.items())
+
+
+def _backend(name: str) -> Backend:
+    if name == "numpy":
+        return NumpyBackend()
+    from tensorloom.execute.wasm.backend import WasmBackend  # noqa: PLC0415  # the same
+    from wasmtime_host import WasmtimeHost  # noqa: PLC0415  # a package that numpy needs not
+
+    return WasmBackend(WasmtimeHost())
 
 
 if __name__ == "__main__":

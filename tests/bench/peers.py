@@ -25,17 +25,19 @@ from load import Load
 from native import Native
 from onnx_model import model
 from playwright.sync_api import Error
+from report import KEPT as CACHE
 
 from sitebuild import SiteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROOT = Path(__file__).resolve().parents[2]
-KEPT = ROOT / ".cache" / "bench" / "peers.json"
+KEPT = CACHE / "peers.json"
 ROUNDS, QUICK_ROUNDS = 15, 5
 WINDOW_MS = 4
 THREADS = 2
+PARTS = ("times", "tried", "threads", "gflops")
+"""Of a row: what is by contestant."""
 
 MAKERS: dict[str, Callable[[arena.Arena], arena.Contestant]] = {
     "ours 1t": lambda at: at.ours("wasm", 1),
@@ -71,7 +73,7 @@ def main() -> int:
     with arena.opened(site=options.site) as place:
         entrants = _entrants(place, names)
         for case in chosen(options.cases):
-            row = measure(place, entrants, case, options.rounds)
+            row = measure(place, entrants, case, options.rounds, options.products)
             wrong += [f"{case.name}: {line}" for line in row["wrong"]]
             print(peers_report.line(row), flush=True)
             if not options.quick:
@@ -98,6 +100,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--backend", choices=["cpu", "gpu"], help="only these contestants")
     parser.add_argument("--contestants", help="only these, by name")
     parser.add_argument("--report", action="store_true", help="measure nothing, write the page")
+    parser.add_argument("--products", type=int, help="try only so many, of the fewest copies")
     parser.add_argument("--rounds", type=int, help=f"default {ROUNDS}, quick {QUICK_ROUNDS}")
     parser.add_argument("--site", type=Path, help="the built site; default dist")
     options = parser.parse_args()
@@ -117,10 +120,14 @@ def _entrants(place: arena.Arena, names: list[str]) -> dict[str, arena.Contestan
 
 
 def measure(
-    place: arena.Arena, entrants: dict[str, arena.Contestant], case: Case, rounds: int
+    place: arena.Arena,
+    entrants: dict[str, arena.Contestant],
+    case: Case,
+    rounds: int,
+    products: int | None = None,
 ) -> dict[str, Any]:
     """One row: times by contestant and round, what was tried, what was wrong."""
-    task = _task(place, case)
+    task = _task(place, case, products)
     tried = {name: entrant.prepare(task) for name, entrant in entrants.items()}
     able = [name for name, outcomes in tried.items() if any(one["ms"] for one in outcomes)]
     wrong = wrong_of(tried)
@@ -147,14 +154,15 @@ def measure(
     }  # fmt: skip
 
 
-def _task(place: arena.Arena, case: Case) -> dict[str, Any]:
+def _task(place: arena.Arena, case: Case, products: int | None) -> dict[str, Any]:
     """What every contestant is told, its files written where the server has them."""
     left, right = case.operands
     source = np.random.default_rng(len(case.equation))
     operands = [_random(source, case.shape(names), case.dtype) for names in (left, right)]
     wide = np.complex128 if case.is_complex else np.float64
     expect = np.einsum(case.equation, *(one.astype(wide) for one in operands), optimize=True)
-    made = formulations(case.equation, dict(case.dimensions))
+    *some, einsum = formulations(case.equation, dict(case.dimensions))
+    made = [*some[:products], einsum]
     paths, urls = [], []
     arrays = {"left": operands[0], "right": operands[1], "expect": expect.astype(case.dtype)}
     for name, array in arrays.items():
@@ -192,14 +200,52 @@ def _forget(task: dict[str, Any]) -> None:
 
 
 def _kept() -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for row in _stored().values():
+        before = merged.get(row["case"])
+        merged[row["case"]] = row if before is None else _merged(before, row)
+    return merged
+
+
+def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Both sides of a case; as loaded as the worse of them."""
+    loads = [row["foreign"] for row in (one, other) if row["foreign"] is not None]
+    parts = {part: {**one[part], **other[part]} for part in PARTS}
+    return {
+        **one, **parts, "foreign": max(loads, default=None), "wrong": one["wrong"] + other["wrong"],
+        "date": max(one["date"], other["date"]),
+    }  # fmt: skip
+
+
+def _stored() -> dict[str, Any]:
     found: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
     return found
 
 
 def _keep(row: dict[str, Any]) -> None:
-    """Beside the rows of other runs: a row is whole in itself, its ratios are of one run."""
+    """Beside the rows of other runs: a row is whole in itself, its ratios are of one run.
+
+    Processor and WebGPU may be measured in two runs, for no ratio is between them.
+    """
     KEPT.parent.mkdir(parents=True, exist_ok=True)
-    KEPT.write_text(json.dumps({**_kept(), row["case"]: row}))
+    sides = {name.endswith("gpu") for name in row["times"]}
+    kept = _stored()
+    for side in ("cpu", "gpu"):
+        if (side == "gpu") in sides:
+            kept[f"{row['case']} {side}"] = _side(row, side)
+    KEPT.write_text(json.dumps(kept))
+
+
+def _side(row: dict[str, Any], side: str) -> dict[str, Any]:
+    """The row with the contestants of one side alone."""
+    parts = {
+        part: {
+            name: found for name, found in row[part].items()
+            if name.endswith("gpu") == (side == "gpu")
+        }
+        for part in PARTS
+    }  # fmt: skip
+    return {**row, **parts}
 
 
 if __name__ == "__main__":

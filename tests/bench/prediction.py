@@ -13,7 +13,7 @@ from time import perf_counter
 
 import numpy as np
 from cases import CASES, Case
-from report import MACHINE, table, write_section
+from report import MACHINE, keep, table, write_section
 
 from tensorloom.execute.backend import drive
 from tensorloom.execute.feedback import Feedback
@@ -49,6 +49,7 @@ def main() -> int:
     )
     print(said)
     if not is_quick:
+        keep("prediction", {"share": share})
         heads = ["case", "type", "predicted ms", "measured ms", "measured / predicted"]
         write_section(HEADING, f"{said}\n\n{table(heads, rows)}")
     return 0

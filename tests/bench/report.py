@@ -1,7 +1,11 @@
-"""Sections of ``docs/benchmarks.md``: each benchmark replaces its own and leaves the others."""
+"""Sections of ``docs/benchmarks.md``: each benchmark replaces its own and leaves the others.
+
+Figures that a goal is held against are kept beside, for the table of all goals.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -9,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["MACHINE", "table", "write_section"]
+__all__ = ["KEPT", "MACHINE", "keep", "kept", "table", "write_section"]
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "benchmarks.md"
+KEPT = ROOT / ".cache" / "bench"
 
 MACHINE = f"{os.cpu_count()} processors, {platform.machine()}, Python {platform.python_version()}"
 """What every figure must name."""
@@ -38,3 +44,21 @@ def write_section(heading: str, text: str, page: Path = PAGE) -> None:
     section = re.compile(rf"^## {re.escape(heading)}$.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
     whole = section.sub(lambda _: f"{new}\n", old) if section.search(old) else f"{old}\n{new}"
     page.write_text(whole.rstrip() + "\n")
+
+
+def keep(name: str, figures: Mapping[str, float]) -> None:
+    """Keep what a benchmark found.
+
+    Args:
+        name: Of the benchmark.
+        figures: Each under a key that ``goals`` knows.
+    """
+    KEPT.mkdir(parents=True, exist_ok=True)
+    (KEPT / f"{name}-figures.json").write_text(json.dumps(dict(figures)))
+
+
+def kept(name: str) -> dict[str, float]:
+    """What the benchmark found last; nothing if it never ran here."""
+    file = KEPT / f"{name}-figures.json"
+    found: dict[str, float] = json.loads(file.read_text()) if file.is_file() else {}
+    return found

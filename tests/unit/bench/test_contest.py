@@ -120,7 +120,8 @@ def test_the_tolerance_lets_no_wrong_bit_of_a_mantissa_pass() -> None:
 
 
 def _row(ours: float, peer: float) -> dict[str, Any]:
-    return {"case": "x", "times": {"ours 1t": [ours] * 3, "jax wasm": [peer] * 3}}
+    times = {"ours 1t": [ours] * 3, "jax wasm": [peer] * 3}
+    return {"case": "x", "times": times, "tried": {}, "gflops": {}}
 
 
 def test_goals_say_met_missed_and_not_measured() -> None:
@@ -133,7 +134,11 @@ def test_goals_say_met_missed_and_not_measured() -> None:
     rows["tall"] = {**_row(1, 0.9), "case": "tall"}
     least = next(goal for goal in goals.goals_of(rows) if "least case" in goal.what)
     assert (least.over, least.state) == ("first survey, 31 of 31: tall", "missed")
-    assert "| first survey, 31 of 31: tall | >= 1x | 0.90x | missed |" in goals.text_of(rows)
+    assert "| first survey, 31 of 31: tall | >= 1x | 0.9x | missed |" in goals.text_of(rows, {})
+    told = goals.text_of(rows, {"circuits": {"native": 0.5}, "overhead": {"engine": 0.02}})
+    assert "| circuits / native numpy, mean | `bench circuits` | >= 1x | 0.5x | missed |" in told
+    assert "| `bench overhead` | <= 50 us | 20 us | met |" in told
+    assert "| `bench gradient` | <= 3.5x | - | not measured |" in told
 
 
 def test_a_layer_counts_its_three_projections() -> None:
@@ -144,3 +149,20 @@ def test_a_layer_counts_its_three_projections() -> None:
     assert goals.encoder_ratio(rows, 128, "ours 1t") == pytest.approx(22 / 8)
     assert goals.encoder_ratio(rows, 128, "ours 2t") is None
     assert goals.encoder_ratio(rows, 384, "ours 1t") is None
+
+
+def test_both_sides_of_a_case_are_kept_beside_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "KEPT", tmp_path / "peers.json")
+    row = {**_row(1, 3), "case": "tall", "date": "2026-01-01", "wrong": []}
+    cpu = {**row, "foreign": 0.3, "threads": {}}
+    gpu = {
+        **cpu, "foreign": 0.0, "date": "2026-01-02",
+        "times": {"ours gpu": [2.0]}, "gflops": {"ours gpu": (5.0, 5.0)},
+    }  # fmt: skip
+    for one in (gpu, cpu, gpu):
+        peers._keep(one)
+    (kept,) = peers._kept().values()
+    assert set(kept["times"]) == {*cpu["times"], "ours gpu"}
+    assert (kept["foreign"], kept["date"]) == (0.3, "2026-01-02")
