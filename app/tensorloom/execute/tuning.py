@@ -184,6 +184,19 @@ class Tuner:
         limited = self._gpu is None or why_not(spec, candidate, self._gpu.limits)
         return None if limited else candidate
 
+    def known_ms(self, spec: KernelSpec, backend: Place = "wasm") -> float | None:
+        """One call of a kernel's best candidate, measured here; ``None`` where none was [ms].
+
+        A shape that was tuned itself counts before its class, whose other members may be smaller.
+        """
+        shape = self._shapes.get((backend, spec.name))
+        if shape is not None and shape.best is not None:
+            return shape.best.ms
+        if self.record is None or spec.unary:
+            return None
+        entry = self.database.get(self.key(spec, backend))
+        return flop(spec) / entry.gflops / 1e6 if entry is not None and entry.trusted else None
+
     def key(self, spec: KernelSpec, backend: Place) -> Key:
         """Where the database keeps a shape."""
         device = "unknown"

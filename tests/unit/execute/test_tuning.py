@@ -141,6 +141,21 @@ def test_a_shape_is_tuned_and_the_next_run_uses_it(backend: WasmBackend) -> None
     assert np.allclose(before, after, rtol=0, atol=1e-4)
 
 
+def test_what_a_kernel_takes_is_known_once_it_was_measured(backend: WasmBackend) -> None:
+    tuner, program = tuner_for(backend), product(64)
+    spec = spec_of(program)
+    assert tuner.known_ms(spec) is None
+    tuner.observe(program)
+    finish(tuner)
+    best = tuner.shape(spec).best  # type: ignore[union-attr]  # it was tuned
+    assert tuner.known_ms(spec) == best.ms  # type: ignore[union-attr]
+    # Of the same class, with less to do.
+    like = spec_of(product(62))
+    share = like.mul_adds / spec.mul_adds
+    assert tuner.known_ms(like) == pytest.approx(share * best.ms)  # type: ignore[union-attr]
+    assert tuner.known_ms(spec_of(product(200))) is None
+
+
 def test_a_generated_kernel_replaces_the_ready_one(backend: WasmBackend) -> None:
     program = product()
     tuner = tuner_for(backend)
