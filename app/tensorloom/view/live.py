@@ -14,6 +14,7 @@ from tensorloom.errors import Cancelled, TensorloomError
 from tensorloom.execute.arrays import arrays_of
 from tensorloom.execute.backend import drive
 from tensorloom.execute.backends import available
+from tensorloom.execute.choices import Choices
 from tensorloom.execute.feedback import Feedback
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
@@ -51,6 +52,9 @@ AGAIN_MS = 100.0
 """Runs up to this long are repeated once if they took much longer than predicted [ms]."""
 
 PROGRESS_INTERVAL_MS = 80.0
+
+MOST_CHOICES = 4
+"""Where plans ran last; asked for again, they find their program and all that belongs to it."""
 
 WORTH_SEARCHING_MUL_ADDS = 2 * 10**7
 """Plans from this cost on are searched further by themselves."""
@@ -90,7 +94,7 @@ class LiveValue:
         self._dtype: DType | None = None
         self._slicing = False
         self._feedback = Feedback()
-        self._last: tuple[Plan, tuple[object, ...], Choice] | None = None
+        self._choices = Choices(most=MOST_CHOICES)
         self.plan: Plan | None = None
         self.result: Result | None = None
         self.result_indices: tuple[str, ...] = ()
@@ -144,9 +148,13 @@ class LiveValue:
         async with self._lock:
             plan = self._planned(document.network)
             wanted = dtype or document.dtype
-            choice = prepare(
-                plan, backends=self._backends, backend=backend, dtype=wanted, allow_slicing=True
-            )
+
+            def make() -> Choice:
+                return prepare(
+                    plan, backends=self._backends, backend=backend, dtype=wanted, allow_slicing=True
+                )
+
+            choice = self._choices.get(plan, ("now", backend, wanted), self._backends, make)
             result = await run(choice, arrays_of(document.network, wanted, self._store))
         self._take(result, document)
         self._tune_after(choice, result)
@@ -315,10 +323,10 @@ class LiveValue:
         return choice
 
     def _choice(self, plan: Plan, dtype: DType) -> Choice:
-        """Where a plan runs; the last answer is kept, as lowering a circuit takes 0.1 s here."""
-        asked = (self._backend, dtype, self._slicing)
-        if self._last is None or self._last[0] is not plan or self._last[1] != asked:
-            choice = prepare(
+        """Where a plan runs; asked again, the same: lowering a circuit takes 0.1 s here."""
+
+        def make() -> Choice:
+            return prepare(
                 plan,
                 backends=self._backends,
                 backend=self._backend,
@@ -326,8 +334,9 @@ class LiveValue:
                 allow_slicing=self._slicing,
                 feedback=self._feedback,
             )
-            self._last = plan, asked, choice
-        return self._last[2]
+
+        asked = (self._backend, dtype, self._slicing)
+        return self._choices.get(plan, asked, self._backends, make)
 
     async def _bring_up(self, document: Document, generation: int) -> None:
         plan = self._planned(document.network)
