@@ -148,6 +148,7 @@ def measure(
         "case": case.name, "group": case.group, "equation": case.equation, "flop": case.flop,
         "dimensions": dict(case.dimensions), "dtype": case.dtype, "foreign": foreign,
         "times": times, "tried": tried, "wrong": wrong, "rounds": rounds,
+        "products": products,
         "threads": {name: entrants[name].threads for name in able},
         "gflops": {name: gflops(case.flop, values) for name, values in times.items()},
         "date": time.strftime("%Y-%m-%d"), "machine": peers_report.MACHINE,
@@ -213,6 +214,7 @@ def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     parts = {part: {**one[part], **other[part]} for part in PARTS}
     return {
         **one, **parts, "foreign": max(loads, default=None), "wrong": one["wrong"] + other["wrong"],
+        "products": one.get("products") or other.get("products"),
         "date": max(one["date"], other["date"]),
     }  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cases import OTHER, REFERENCE, WIDE
+from cases import ENCODER, OTHER, REFERENCE, WIDE
 from contest import GPU_PEERS, NATIVE, OURS, QUIET, WASM_PEERS, geomean, ratio
 from report import MACHINE, table, write_section
 
@@ -37,7 +37,7 @@ def write(rows: Mapping[str, Row]) -> None:
 def text_of(rows: Mapping[str, Row]) -> str:
     """The section with every case."""
     sets = {"The cases of the first survey": REFERENCE, "A second set of the same classes": OTHER,
-            "64-bit types": WIDE}  # fmt: skip
+            "64-bit types": WIDE, "Steps of encoder layers": ENCODER}  # fmt: skip
     parts = [_words(rows)]
     for heading, cases in sets.items():
         known = [rows[case.name] for case in cases if case.name in rows]
@@ -52,6 +52,7 @@ def text_of(rows: Mapping[str, Row]) -> str:
 def _words(rows: Mapping[str, Row]) -> str:
     dates = sorted({row["date"] for row in rows.values()})
     pairs = {pair for row in rows.values() for pair in row["threads"].items() if pair[1]}
+    fewer = [name for name, row in rows.items() if row.get("products")]
     threads = [f"{name} {count}" for name, count in sorted(pairs)]
     when = " to ".join(dict.fromkeys((dates[0], dates[-1])))
     return (
@@ -65,8 +66,19 @@ def _words(rows: Mapping[str, Row]) -> str:
         "Ratios: ours over the best peer of that case, paired by round: median [least..largest]. "
         "Ours repeats a contraction inside the engine; peers are called from JavaScript each time, "
         "as their users call them, which weighs on cases below 1 MFLOP and is most of mps16. "
-        f"An asterisk: other work took more than {QUIET:.0%} of the processors meanwhile. A dash: "
-        "the library has no such type, or no formulation gave the right numbers."
+        "On WebGPU a window of ours is one submission of many runs, a window of theirs many calls "
+        "and one wait at its end. "
+        f"{_fewer(fewer)}An asterisk: other work took more than {QUIET:.0%} of the processors "
+        "meanwhile. A dash: the library has no such type, or no formulation gave the right numbers."
+    )
+
+
+def _fewer(names: list[str]) -> str:
+    if not names:
+        return ""
+    return (
+        "Of these, peers on WebGPU were given only the formulations with the fewest copies and "
+        f"einsum, for want of time: {', '.join(names)}. "
     )
 
 
