@@ -40,6 +40,7 @@ class Case:
         dtype: Type computed in.
         exponent: Power of two by which every input is too large or too small.
         sliced: Letters that are sliced.
+        fused: Whether its steps run as one kernel.
     """
 
     equation: str
@@ -47,6 +48,7 @@ class Case:
     dtype: DType
     exponent: int = 0
     sliced: str = ""
+    fused: bool = False
 
 
 CASES = {
@@ -69,6 +71,20 @@ CASES = {
         dtype="complex128",
         exponent=-700,
         sliced="b",
+    ),
+    "fused": Case(
+        equation="ab,bc,ca->ab",
+        sizes={"a": 4, "b": 6, "c": 5},
+        dtype="complex128",
+        sliced="ac",
+        fused=True,
+    ),
+    "unfused": Case(
+        equation="ab,bc,cd->ad",
+        sizes={"a": 3, "b": 4, "c": 4, "d": 3},
+        dtype="float32",
+        exponent=90,
+        fused=True,
     ),
 }
 
@@ -109,7 +125,7 @@ def file_of(case: Case) -> bytes:
     parts = {f"input {number}": array.tobytes() for number, array in enumerate(arrays)}
     parts["value"] = np.ascontiguousarray(raw.value).tobytes()
     about = {"log10Scale": raw.log10_scale}
-    return encode([compiled(program, PLAIN)], about, parts)
+    return encode([compiled(program, PLAIN, fused=case.fused)], about, parts)
 
 
 def texts() -> dict[str, str]:

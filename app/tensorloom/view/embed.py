@@ -55,7 +55,7 @@ def embedded(document: Document, store: ArrayStore) -> bytes:
     given = arrays_of(network, document.dtype, store)
     arrays, _ = cast_arrays(tuple(given), document.dtype)
     programs = [
-        compiled(program, WasmFeatures(simd=True, relaxed_simd=relaxed))
+        compiled(program, WasmFeatures(simd=True, relaxed_simd=relaxed), fused=True)
         for relaxed in (True, False)
     ]
     marks = document.diagram.marks

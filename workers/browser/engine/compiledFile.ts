@@ -28,6 +28,9 @@ export interface Compiled {
   slices: [size: number, inputs: [buffer: number, stride: number][], output: number | null][];
   check: number;
   mulAdds: number;
+  /** Absent in files from before fused groups. */
+  fused?: [record: number, first: number, last: number][];
+  table?: number | null;
   itemBytes: number;
 }
 

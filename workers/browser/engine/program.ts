@@ -14,6 +14,8 @@ import { JOB, JOB_BYTES, type Team } from "./team.ts";
 const RECORD_WORDS = 16;
 const [SLOT, LEFT, OUT, DESCRIPTOR, WORKSPACE] = [0, 1, 3, 4, 5];
 const RECORD_BYTES = 64;
+/** Before the addresses in the table of fused groups. */
+const STATUS_BYTES = 8;
 
 export interface Engine {
   memory: EngineMemory;
@@ -34,6 +36,9 @@ export class LoadedProgram {
   private readonly places: number[] = [];
   private readonly addresses: number[];
   private readonly records: number;
+  private readonly descriptors: number;
+  /** Records of the steps of each fused group, by the group's record. */
+  private readonly unfused: Map<number, [first: number, last: number]>;
   private readonly scanned: number;
   private readonly out: number;
   private readonly total: number;
@@ -59,10 +64,11 @@ export class LoadedProgram {
     this.out = this.hold(itemBytes * (elements[result] ?? 1));
     this.total = compiled.slices.length > 0 ? this.hold(this.resultBytes) : this.out;
     this.addresses = this.placed();
-    const descriptors = this.hold(compiled.descriptors.byteLength);
-    engine.memory.words(descriptors, compiled.descriptors.length).set(compiled.descriptors);
+    this.unfused = new Map((compiled.fused ?? []).map(([record, first, last]) => [record, [first, last]]));
+    this.descriptors = this.hold(compiled.descriptors.byteLength);
+    engine.memory.words(this.descriptors, compiled.descriptors.length).set(compiled.descriptors);
     this.records = this.hold(compiled.words.byteLength);
-    this.settle(slots, descriptors);
+    this.settle(slots);
     this.address(new Array<number>(compiled.inputs).fill(0));
     this.jobs = engine.team ? compiled.groups.map((group) => (group[2] ? this.job(group[0], group[1]) : 0)) : [];
   }
@@ -151,12 +157,12 @@ export class LoadedProgram {
   }
 
   /** The records with all that outlives a slice. */
-  private settle(slots: number[], descriptors: number): void {
+  private settle(slots: number[]): void {
     const words = this.engine.memory.words(this.records, this.compiled.words.length);
     words.set(this.compiled.words);
     for (let at = 0; at < words.length; at += RECORD_WORDS) {
       words[at + SLOT] = slots[words[at + SLOT] as number] ?? 0;
-      words[at + DESCRIPTOR] = (words[at + DESCRIPTOR] as number) + descriptors;
+      words[at + DESCRIPTOR] = (words[at + DESCRIPTOR] as number) + this.descriptors;
       words[at + WORKSPACE] = this.engine.workspace;
     }
   }
@@ -173,6 +179,16 @@ export class LoadedProgram {
       const out = RECORD_WORDS * record + OUT;
       words[out] = (words[out] as number) + (outOffsets[record] as number);
     }
+    this.fillTable(words, starts);
+  }
+
+  /** Tells fused groups where the buffers are; what is looked at after one is its status. */
+  private fillTable(words: Uint32Array, starts: readonly number[]): void {
+    const { table, elements, itemBytes } = this.compiled;
+    if (table === null || table === undefined) return;
+    for (const record of this.unfused.keys()) words[RECORD_WORDS * record + OUT] = words[RECORD_WORDS * record + DESCRIPTOR] as number;
+    const places = this.engine.memory.words(this.descriptors + 4 * table + STATUS_BYTES, elements.length);
+    for (let buffer = 0; buffer < places.length; buffer += 1) places[buffer] = (this.addresses[buffer] as number) + (starts[buffer] ?? 0) * itemBytes;
   }
 
   private job(first: number, last: number): number {
@@ -193,19 +209,28 @@ export class LoadedProgram {
   /** Replays groups; the exponents of the inputs and those taken out on the way. */
   private replay(from: number, to: number): number {
     const { groups, dispatches } = this.compiled;
-    const { table, team } = this.engine;
+    const { team } = this.engine;
     let exponent = this.inputExponent;
     for (let number = from; number < to; number += 1) {
-      let [first, last, shared] = groups[number] as [number, number, boolean, number];
+      const [first, last, shared] = groups[number] as [number, number, boolean, number];
       if (shared && team) {
         if (team.lead(this.jobs[number] as number)) exponent += this.rescale(dispatches[last - 1] as number);
         continue;
       }
-      while (first < last) {
-        const reached = table.driver.run(this.records, first, last, this.low, this.high);
-        first = Math.abs(reached);
-        if (reached < 0) exponent += this.rescale(dispatches[first - 1] as number);
-      }
+      exponent += this.replayAlone(first, last);
+    }
+    return exponent;
+  }
+
+  /** Replays records on this thread; the exponents taken out on the way. */
+  private replayAlone(first: number, last: number): number {
+    let exponent = 0;
+    while (first < last) {
+      const reached = this.engine.table.driver.run(this.records, first, last, this.low, this.high);
+      first = Math.abs(reached);
+      if (reached >= 0) continue;
+      const steps = this.unfused.get(first - 1);
+      exponent += steps ? this.replayAlone(...steps) : this.rescale(this.compiled.dispatches[first - 1] as number);
     }
     return exponent;
   }

@@ -21,6 +21,7 @@ from tensorloom.kernels.arena import place_buffers
 from tensorloom.kernels.program import Buffer, Dispatch, Program
 from tensorloom.kernels.slices import result_axes
 from tensorloom.kernels.wasm.driver import driver_module
+from tensorloom.kernels.wasm.fused import fused_groups
 from tensorloom.kernels.wasm.layout import WORKSPACE_BYTES
 from tensorloom.kernels.wasm.modules import module_for
 from tensorloom.kernels.wasm.records import check_of, record_sheet
@@ -73,6 +74,8 @@ class Compiled:
         slices: ``(size, ((buffer, stride), ...), output stride or None)`` of each sliced index.
         check: How the driver looks through arrays of this type.
         mul_adds: Multiply-adds over all slices.
+        fused: ``(record, first, last)`` of each fused group; see ``RecordSheet``.
+        table: Where in ``descriptors`` their table starts [words]; ``None`` if there is none.
     """
 
     dtype: DType
@@ -98,6 +101,8 @@ class Compiled:
     slices: tuple[tuple[int, tuple[tuple[int, int], ...], int | None], ...]
     check: int
     mul_adds: int
+    fused: tuple[tuple[int, int, int], ...] = ()
+    table: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +126,7 @@ def compiled(
     plans: Sequence[Schedule] | None = None,
     *,
     threads: int = 1,
+    fused: bool = False,
     module_of: Callable[[Kernel | FusedKernel, WasmFeatures], bytes] = module_for,
 ) -> Compiled:
     """The program for an engine.
@@ -130,6 +136,7 @@ def compiled(
         features: What the engine can do.
         plans: How to run each kernel; by default the cheapest way.
         threads: For how many threads; their engine has shared memory.
+        fused: Whether small steps run as groups: quicker to run, longer to compile. For one thread.
         module_of: Where a kernel's bytes come from; callers may keep them.
 
     Raises:
@@ -141,7 +148,8 @@ def compiled(
             "A compiled network has one result; gradients have several.",
             "Compute gradients in Python.",
         )
-    sheet = record_sheet(program, relaxed=features.relaxed_simd, plans=plans)
+    steps = fused_groups(program) if fused and threads == 1 else ()
+    sheet = record_sheet(program, relaxed=features.relaxed_simd, plans=plans, groups=steps)
     shares = shared_out(sheet, program, threads)
     offsets, arena_bytes = place_buffers(program)
     return Compiled(
@@ -168,6 +176,8 @@ def compiled(
         slices=tuple((axis.size, axis.inputs, axis.output) for axis in program.slices),
         check=check_of(program.dtype),
         mul_adds=program.mul_adds,
+        fused=sheet.fused,
+        table=sheet.table,
     )
 
 
@@ -297,6 +307,8 @@ _BYTES = {"driver", "words", "operands", "out_offsets", "dispatches", "descripto
 def _program(head: dict[str, Any], part: Callable[[Sequence[int]], bytes]) -> Compiled:
     values: dict[str, Any] = {}
     for field in fields(Compiled):
+        if _camel(field.name) not in head:
+            continue  # Files from before fused groups have none.
         value = head[_camel(field.name)]
         values[field.name] = part(value) if field.name in _BYTES else _tuples(value)
     values["modules"] = tuple((name, part(place)) for name, place in head["modules"])
