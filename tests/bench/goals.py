@@ -131,6 +131,7 @@ FIGURES = (
     _most("error bounds that are not true", "accuracy: untrue", 0),
     _most("bound / error, largest median of a set", "accuracy: median", 1000),
     _most("all gradients / value, worst network", "gradient: worst", 3.5, "x"),
+    _most("3 tensors, run again from Python", "overhead: backend.run", 0.2, " ms"),
     _most("3 tensors, contract_network in Python", "overhead: contract_network", 0.2, " ms"),
     _most("3 tensors, from JavaScript", "overhead: engine", 50, " us", 1000),
 )
