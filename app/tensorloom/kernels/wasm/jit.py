@@ -6,10 +6,11 @@ what memory can deliver. It only ranks; a tuner measures.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from tensorloom.kernels.wasm.element import Element
-from tensorloom.kernels.wasm.jit_candidate import Candidate, WasmDevice
+from tensorloom.kernels.wasm.jit_candidate import Candidate, Family, WasmDevice
 from tensorloom.kernels.wasm.jit_cost import cost
 from tensorloom.kernels.wasm.jit_module import tables
 from tensorloom.kernels.wasm.jit_shape import shape_of
@@ -17,6 +18,7 @@ from tensorloom.kernels.wasm.schedule import Kernel, Schedule, exchanged
 
 if TYPE_CHECKING:
     from tensorloom.kernels.program import KernelSpec
+    from tensorloom.kernels.wasm.jit_shape import Shape
 
 __all__ = ["MOST_CANDIDATES", "Candidate", "WasmDevice", "jit_candidates", "jit_schedule"]
 
@@ -26,6 +28,9 @@ _ALIKE = 3
 
 _DEPTH = 256
 _STREAM_DEPTH = 8
+_WORSE = 0.02
+"""What a tile is expected to lose to the device's next better one, beyond the model."""
+
 _MOST_TILES = 1 << 17
 """Tables beyond this are no longer small beside the work."""
 
@@ -37,36 +42,32 @@ def jit_candidates(spec: KernelSpec, device: WasmDevice) -> tuple[Schedule, ...]
     """
     if spec.unary or max(spec.extents[0], spec.extents[1] // 4, spec.extents[2] // 8) > _MOST_TILES:
         return ()
-    made = [
-        (cost(shape_of(turned(spec, candidate), candidate), spec, candidate, device), candidate)
-        for candidate in _space(spec, device)
-    ]
-    made.sort(key=lambda pair: pair[0])
-    kept: list[tuple[float, Candidate]] = []
-    for cycles, candidate in made:
-        alike = sum(other.family == candidate.family for _, other in kept)
-        if alike < _ALIKE and len(kept) < MOST_CANDIDATES:
-            kept.append((cycles, candidate))
-    return tuple(_schedule(spec, candidate, cycles) for cycles, candidate in kept)
+    seen = spec, exchanged(spec)
+    made: list[tuple[float, Candidate, Shape]] = []
+    for candidate, place in _space(seen, device):
+        shape = shape_of(seen[candidate.turned], candidate)
+        cycles = (1 + _WORSE * place) * cost(shape, spec, candidate, device)
+        made.append((cycles, candidate, shape))
+    made.sort(key=lambda one: one[0])
+    alike: Counter[str] = Counter()
+    kept: list[Schedule] = []
+    for cycles, candidate, shape in made:
+        if alike[candidate.family] < _ALIKE and len(kept) < MOST_CANDIDATES:
+            alike[candidate.family] += 1
+            kept.append(_schedule(spec, candidate, shape, cycles))
+    return tuple(kept)
 
 
 def jit_schedule(spec: KernelSpec, candidate: Candidate, device: WasmDevice) -> Schedule:
     """The schedule of a candidate that is already chosen."""
-    shape = shape_of(turned(spec, candidate), candidate)
-    return _schedule(spec, candidate, cost(shape, spec, candidate, device))
+    shape = shape_of(exchanged(spec) if candidate.turned else spec, candidate)
+    return _schedule(spec, candidate, shape, cost(shape, spec, candidate, device))
 
 
-def turned(spec: KernelSpec, candidate: Candidate) -> KernelSpec:
-    """The spec as the candidate sees it."""
-    return exchanged(spec) if candidate.turned else spec
-
-
-def _schedule(spec: KernelSpec, candidate: Candidate, cycles: float) -> Schedule:
-    shape = shape_of(turned(spec, candidate), candidate)
-    words, _ = tables(shape)
+def _schedule(spec: KernelSpec, candidate: Candidate, shape: Shape, cycles: float) -> Schedule:
     return Schedule(
         kernel=Kernel(form="jit", dtype=spec.dtype, spec=spec, candidate=candidate),
-        descriptor=tuple(words),
+        descriptor=tables(shape),
         extents=(len(shape.batch), shape.rows.starts[-1], shape.columns.starts[-1]),
         swapped=candidate.turned,
         cycles=cycles,
@@ -74,33 +75,30 @@ def _schedule(spec: KernelSpec, candidate: Candidate, cycles: float) -> Schedule
     )
 
 
-def _space(spec: KernelSpec, device: WasmDevice) -> list[Candidate]:
-    lanes = 16 // Element(spec.dtype, relaxed=device.relaxed_simd).bytes
+def _space(seen: tuple[KernelSpec, KernelSpec], device: WasmDevice) -> list[tuple[Candidate, int]]:
+    """All candidates, of a spec as it is and turned, with the place of their tile."""
+    dtype = seen[0].dtype
+    lanes = 16 // Element(dtype, relaxed=device.relaxed_simd).bytes
     made = []
     for is_turned in (False, True):
-        _, m, n, k = (exchanged(spec) if is_turned else spec).extents
+        _, m, n, k = seen[is_turned].extents
         tiles = dict.fromkeys(
             (min(rows, m), lanes * min(vectors, -(-n // lanes)))
-            for rows, vectors in device.tiles_for(spec.dtype)
+            for rows, vectors in device.tiles_for(dtype)
         )
-        for rows, columns in tiles:
-            for family in ("unpacked", "right", "packed"):
-                depth = _DEPTH if family == "packed" or k > 2 * _DEPTH else 0
-                made.append(
-                    Candidate(
-                        family=family, rows=rows, columns=columns, depth=depth, turned=is_turned
-                    )
+        families: list[tuple[Family, int]] = [
+            ("unpacked", _DEPTH if k > 2 * _DEPTH else 0),
+            ("right", _DEPTH if k > 2 * _DEPTH else 0),
+            ("packed", _DEPTH),
+        ]
+        if m <= _FEW_ROWS and k > _DEPTH // 2:
+            families.append(("stream", _STREAM_DEPTH))
+        for place, (rows, columns) in enumerate(tiles):
+            for family, depth in families:
+                candidate = Candidate(
+                    family=family, rows=rows, columns=columns, depth=depth, turned=is_turned
                 )
-            if m <= _FEW_ROWS and k > _DEPTH // 2:
-                made.append(
-                    Candidate(
-                        family="stream",
-                        rows=rows,
-                        columns=columns,
-                        depth=_STREAM_DEPTH,
-                        turned=is_turned,
-                    )
-                )
+                made.append((candidate, place))
     return made
 
 

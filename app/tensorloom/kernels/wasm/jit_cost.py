@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from math import prod
+from typing import TYPE_CHECKING, NamedTuple
 
 from tensorloom.kernels.wasm.element import Element
 from tensorloom.kernels.wasm.jit_module import columns_inner, packs
@@ -10,33 +12,90 @@ from tensorloom.kernels.wasm.jit_module import columns_inner, packs
 if TYPE_CHECKING:
     from tensorloom.kernels.program import KernelSpec
     from tensorloom.kernels.wasm.jit_candidate import Candidate, WasmDevice
-    from tensorloom.kernels.wasm.jit_shape import Cut, Shape, Tile
+    from tensorloom.kernels.wasm.jit_shape import Cut, Shape
 
 __all__ = ["cost"]
+
+_VECTOR_BYTES = 16
+_LINE_BYTES = 64
+_CACHED_BYTES_PER_CYCLE, _FAR_BYTES_PER_CYCLE, _MEMORY_BYTES_PER_CYCLE = 48, 24, 8
+"""What the second cache delivers, what lies beyond it, and memory itself."""
+
+_FAR_BYTES = 8 << 20
+"""Arrays beyond this come from memory: the last cache is shared with others."""
+
+
+class _Kind(NamedTuple):
+    """What counts about the tiles of a kind.
+
+    Args:
+        tiles: How many there are.
+        size: Positions of each.
+        vectors: Vectors of columns.
+        apart: Those whose elements do not lie side by side in the operand.
+        writes: Cycles to store a row of the result.
+        packing: Cycles to pack one summed position.
+    """
+
+    tiles: int
+    size: int
+    vectors: int
+    apart: int
+    writes: float
+    packing: float
 
 
 def cost(shape: Shape, spec: KernelSpec, candidate: Candidate, device: WasmDevice) -> float:
     """Expected cycles."""
     element = Element(spec.dtype, relaxed=device.relaxed_simd)
     packed = packs(candidate)
-    k = shape.inner * int(shape.blocks[:, 2].sum())
+    k = shape.inner * sum(shape.blocks[:, 2].tolist())
     blocks = len(shape.blocks)
-    total = 0.0
-    for i, row in enumerate(shape.rows.kinds):
-        for j, column in enumerate(shape.columns.kinds):
-            count = _count(shape.rows, i) * _count(shape.columns, j)
-            total += count * _tile(element, row, column, (k, blocks), packed)
+    # Sums of several blocks are read and written again; a stream's stay in the nearest cache.
+    rewritten = 1 if blocks == 1 else blocks if candidate.family == "stream" else 2 * blocks
+    sides = [_kinds(cut, element.bytes) for cut in (shape.rows, shape.columns)]
+    total = sum(
+        row.tiles
+        * column.tiles
+        * _tile(element, row.size, column, (k, rewritten), packed=packed[1])
+        for row in sides[0]
+        for column in sides[1]
+    )
     total += _overhead(shape, blocks)
-    for side, cut in ((0, shape.rows), (1, shape.columns)):
+    for side in (0, 1):
         if packed[side]:
-            total += k * sum(
-                _count(cut, i) * (3 + _pack(element, kind)) for i, kind in enumerate(cut.kinds)
+            total += sum(kind.tiles * (8 + k * (1 + kind.packing)) for kind in sides[side])
+    return 150 + len(shape.batch) * (total + _traffic(shape, element, candidate, device, k))
+
+
+@lru_cache(maxsize=512)
+def _kinds(cut: Cut, size: int) -> tuple[_Kind, ...]:
+    """The kinds of tiles of a side; candidates share its cuts."""
+    lanes = _VECTOR_BYTES // size
+    made = []
+    for number, kind in enumerate(cut.kinds):
+        read, written = _groups(kind.operand, lanes), _groups(kind.out, lanes)
+        apart = [len(group) for group in read if not _whole(size, group)]
+        stored = [1.0 if _whole(size, group) else 2.5 * len(group) for group in written]
+        made.append(
+            _Kind(
+                tiles=cut.starts[number + 1] - cut.starts[number],
+                size=len(kind.out),
+                vectors=len(read),
+                apart=len(apart),
+                writes=sum(stored),
+                packing=2 * (len(read) - len(apart)) + sum(apart),
             )
-    return 150 + len(shape.batch) * total + _traffic(shape, element, packed, candidate, device, k)
+        )
+    return tuple(made)
 
 
-def _count(cut: Cut, kind: int) -> int:
-    return cut.starts[kind + 1] - cut.starts[kind]
+def _groups(offsets: tuple[int, ...], lanes: int) -> list[tuple[int, ...]]:
+    return [offsets[at : at + lanes] for at in range(0, len(offsets), lanes)]
+
+
+def _whole(size: int, offsets: tuple[int, ...]) -> bool:
+    return offsets == tuple(range(offsets[0], offsets[0] + _VECTOR_BYTES, size))
 
 
 def _overhead(shape: Shape, blocks: int) -> float:
@@ -46,77 +105,77 @@ def _overhead(shape: Shape, blocks: int) -> float:
 
 
 def _tile(
-    element: Element,
-    row: Tile,
-    column: Tile,
-    depth: tuple[int, int],
-    packed: tuple[bool, bool],
+    element: Element, height: int, column: _Kind, depth: tuple[int, int], *, packed: bool
 ) -> float:
-    k, blocks = depth
-    height = len(row.out)
-    lanes = 16 // element.bytes
-    groups = [column.out[at : at + lanes] for at in range(0, len(column.out), lanes)]
+    """Cycles of a tile.
+
+    Without relaxed SIMD an engine is taken for WebKit, where seven tiles are met within a tenth.
+    """
+    k, rewritten = depth
+    lanes = _VECTOR_BYTES // element.bytes
     parts = 2 if element.complex else 1
-    products = height * len(groups) * parts * (1 if element.relaxed else 1.6)
-    reads = height * parts
-    for at in range(0, len(column.out), lanes):
-        whole = packed[1] or _whole(element, column.operand[at : at + lanes])
-        reads += 1 if whole else 3 * lanes
-    # Short sums wait for each other: an engine has two multipliers with four stages.
-    each = 0.4 + max(products / 2, reads / 2, 4.0 * (1 if element.relaxed else 2))
-    writes = height * sum(1.5 if _whole(element, group) else 1.5 * len(group) for group in groups)
-    return 10 + k * each + blocks * writes * (1 if blocks == 1 else 2)
+    products = height * column.vectors * parts
+    gathered = 0 if packed else column.apart * (3 * lanes - 1)
+    splats = height * parts
+    if element.relaxed:
+        work, latency = max(products, splats + column.vectors + gathered) / 2, _LATENCY
+    else:
+        work, latency = products / 2 + splats + gathered / 2, 2 * _LATENCY
+    # Sums wait for themselves, but the next tile starts meanwhile.
+    waited = max(k * work, k * latency - _OVERLAP)
+    return 5 + 0.15 * k + waited + rewritten * height * column.writes
 
 
-def _whole(element: Element, offsets: tuple[int, ...]) -> bool:
-    size = element.bytes
-    return len(offsets) * size == 16 and all(  # noqa: PLR2004 - bytes of v128
-        offset == offsets[0] + lane * size for lane, offset in enumerate(offsets)
-    )
-
-
-def _pack(element: Element, kind: Tile) -> float:
-    """Cycles to pack one summed position of a tile."""
-    lanes = 16 // element.bytes
-    groups = [kind.operand[at : at + lanes] for at in range(0, len(kind.operand), lanes)]
-    return sum(1.0 if _whole(element, group) else 1.0 * len(group) for group in groups)
+_LATENCY, _OVERLAP = 4.15, 40
+"""Cycles until a sum can be added to again, and how far an engine looks ahead."""
 
 
 def _traffic(
-    shape: Shape,
-    element: Element,
-    packed: tuple[bool, bool],
-    candidate: Candidate,
-    device: WasmDevice,
-    k: int,
+    shape: Shape, element: Element, candidate: Candidate, device: WasmDevice, k: int
 ) -> float:
-    """Cycles lost to caches: operands that are read again and again from too far away."""
+    """Cycles lost to caches by an item: operands that come from too far away, again and again."""
+    packed = packs(candidate)
     total = 0.0
     inner = 1 if columns_inner(candidate, shape) else 0
     cuts = (shape.rows, shape.columns)
     for side in (0, 1):
-        if packed[side] or candidate.family == "stream":
+        if candidate.family == "stream":
             continue
-        depth = min(k, shape.depth)
-        size = cuts[side].starts[-1] * cuts[side].lanes * depth * element.bytes
-        times = cuts[1 - side].starts[-1] if side == inner else 1
+        tiles, others = cuts[side].starts[-1], cuts[1 - side].starts[-1]
+        # What is packed is read once, and then once more as panels.
+        times = 1 if packed[side] else others if side == inner else 1
+        size = tiles * cuts[side].lanes * min(k, shape.depth) * element.bytes
+        moved = len(shape.blocks) * size * times
         if size > device.level2_bytes:
-            total += len(shape.batch) * len(shape.blocks) * size * times / 8
-        elif size > device.level1_bytes:
-            total += len(shape.batch) * len(shape.blocks) * size * times / 48
-        tiles = shape.rows.starts[-1] * shape.columns.starts[-1]
-        total += _far(shape, side) * len(shape.batch) * tiles * k
+            total += moved / _beyond(size)
+        elif size > device.level1_bytes and not packed[side]:
+            total += moved / _CACHED_BYTES_PER_CYCLE
+        if packed[side]:
+            total += moved / _CACHED_BYTES_PER_CYCLE
+        total += _far(shape, side, k) * tiles * (1 if packed[side] else others) * k
+    written = prod(cut.starts[-1] * cut.lanes for cut in cuts) * element.bytes
+    if written > device.level2_bytes:
+        total += written / _beyond(written)
     return total
 
 
-def _far(shape: Shape, side: int) -> float:
+def _beyond(size: int) -> float:
+    """Bytes per cycle of an array that the second cache does not hold."""
+    return _FAR_BYTES_PER_CYCLE if size <= _FAR_BYTES else _MEMORY_BYTES_PER_CYCLE
+
+
+def _far(shape: Shape, side: int, k: int) -> float:
     """Cycles a summed position costs more where the next one is far away.
 
     Powers of two are worst: few places in the nearest cache are all there is for them.
     """
     stride = shape.levels[0][1 + side]
-    if stride % 4096 == 0 and stride:
+    if stride % 4096 == 0 and stride and k > _WAYS:
         return 5.0
-    if stride % 1024 == 0 and stride:
+    if stride % 1024 == 0 and stride and k > _WAYS:
         return 0.8
-    return 0.3 if stride > 64 else 0.0  # noqa: PLR2004 - bytes of a cache line
+    return 0.3 if stride > _LINE_BYTES else 0.0
+
+
+_WAYS = 8
+"""Lines of the nearest cache for addresses that differ by a power of two."""

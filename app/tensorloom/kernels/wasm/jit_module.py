@@ -12,6 +12,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tensorloom.kernels.wasm.assembler import Module, apply, i32, load, select
 from tensorloom.kernels.wasm.jit_pack import define_pack, joined_levels, panel_levels
 from tensorloom.kernels.wasm.jit_shape import shape_of
@@ -55,20 +57,17 @@ def columns_inner(candidate: Candidate, shape: Shape) -> bool:
     return candidate.family == "stream" or shape.depth <= _SHALLOW
 
 
-def tables(shape: Shape) -> tuple[list[int], dict[str, int]]:
-    """The descriptor of a kernel as words, and where its tables start [bytes]."""
-    words: list[int] = []
-    starts: dict[str, int] = {}
-    parts = (
-        ("batch", shape.batch),
-        ("blocks", shape.blocks),
-        ("rows", shape.rows.table),
-        ("columns", shape.columns.table),
-    )
-    for name, table in parts:
-        starts[name] = 4 * len(words)
-        words += table.ravel().tolist()
-    return words, starts
+def tables(shape: Shape) -> tuple[int, ...]:
+    """The descriptor of a kernel as words: one table after the other."""
+    parts = (shape.batch, shape.blocks, shape.rows.table, shape.columns.table)
+    return tuple(np.concatenate([table.ravel() for table in parts]).tolist())
+
+
+def _starts(shape: Shape) -> tuple[int, int, int]:
+    """Where the tables of blocks, rows and columns start [bytes]."""
+    blocks = BATCH_BYTES * len(shape.batch)
+    rows = blocks + BLOCK_BYTES * len(shape.blocks)
+    return blocks, rows, rows + ENTRY_BYTES * shape.rows.starts[-1]
 
 
 def jit_module(spec: KernelSpec, candidate: Candidate, element: Element) -> bytes:
@@ -159,15 +158,15 @@ class _Writer:
         kernel, shape = self.kernel, self.shape
         operands = [self._word(name) for name in ("left", "right", "out")]
         descriptor, self.workspace = self._word("descriptor"), self._word("workspace")
-        _, starts = tables(shape)
-        self.tables = [kernel.variable(descriptor + starts[name]) for name in ("rows", "columns")]
+        blocks, *sides = _starts(shape)
+        self.tables = [kernel.variable(descriptor + start) for start in sides]
         batch = kernel.variable(descriptor + self._word("batch_start") * BATCH_BYTES)
         items = kernel.variable(descriptor + self._word("batch_stop") * BATCH_BYTES)
         ranges = [
             (self._word(f"{name}_start"), self._word(f"{name}_stop")) for name in ("row", "column")
         ]
         block, self.steps = kernel.local("i32"), kernel.local("i32")
-        first = kernel.variable(descriptor + starts["blocks"])
+        first = kernel.variable(descriptor + blocks)
         at = [kernel.local("i32") for _ in range(3)]
         self.adds = kernel.local("i32")
         with kernel.counting(batch, items, BATCH_BYTES):

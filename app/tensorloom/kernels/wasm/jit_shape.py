@@ -108,26 +108,31 @@ class Shape:
         return self.inner * int(self.blocks[:, 2].max())
 
 
-@lru_cache(maxsize=256)
 def shape_of(spec: KernelSpec, candidate: Candidate) -> Shape:
-    """The shape of a spec, already turned, for a candidate."""
+    """The shape of a spec, already turned, for a candidate; its parts are kept for others."""
     element = Element(spec.dtype, relaxed=True)
     size = element.bytes
     rows = [(axis.size, size * axis.left, size * axis.out) for axis in _row_order(spec, candidate)]
     columns = [(axis.size, size * axis.right, size * axis.out) for axis in reversed(spec.columns)]
     levels, blocks = _blocks(_summed(spec, size), candidate.depth)
-    sides: tuple[Literal["left", "right", "out"], ...] = ("left", "right", "out")
-    batch = [
-        _positions([(axis.size, size * getattr(axis, side)) for axis in reversed(spec.batch)])
-        for side in sides
-    ]
     return Shape(
-        rows=_cut(rows, candidate.rows, even=True),
-        columns=_cut(columns, candidate.columns, even=False),
-        batch=np.stack(batch, axis=1),
+        rows=_cut(tuple(rows), candidate.rows, even=True),
+        columns=_cut(tuple(columns), candidate.columns, even=False),
+        batch=_items(spec.batch, size),
         levels=levels,
         blocks=blocks,
     )
+
+
+@lru_cache(maxsize=64)
+def _items(axes: tuple[LoopAxis, ...], size: int) -> NDArray[np.int64]:
+    """Offsets of each item of the batch in left, right and result [bytes]."""
+    sides: tuple[Literal["left", "right", "out"], ...] = ("left", "right", "out")
+    columns = [
+        _positions([(axis.size, size * getattr(axis, side)) for axis in reversed(axes)])
+        for side in sides
+    ]
+    return np.stack(columns, axis=1)
 
 
 def _row_order(spec: KernelSpec, candidate: Candidate) -> list[LoopAxis]:
@@ -145,14 +150,14 @@ def _row_order(spec: KernelSpec, candidate: Candidate) -> list[LoopAxis]:
 _LONG = 16
 
 
-def _summed(spec: KernelSpec, size: int) -> list[Axis]:
+def _summed(spec: KernelSpec, size: int) -> tuple[Axis, ...]:
     """The summed axes, innermost first: blocks read whole cache lines of both operands."""
 
     def reach(axis: LoopAxis) -> tuple[int, int, int]:
         return min(axis.left, axis.right), max(axis.left, axis.right), axis.left
 
     order = sorted(spec.contracted, key=reach)
-    return [(axis.size, size * axis.left, size * axis.right) for axis in order]
+    return tuple((axis.size, size * axis.left, size * axis.right) for axis in order)
 
 
 def _positions(axes: list[tuple[int, int]]) -> NDArray[np.int64]:
@@ -163,15 +168,16 @@ def _positions(axes: list[tuple[int, int]]) -> NDArray[np.int64]:
     return offsets
 
 
-def _cut(axes: list[Axis], wanted: int, *, even: bool) -> Cut:
-    """Tiles of about ``wanted`` positions.
+@lru_cache(maxsize=256)
+def _cut(axes: tuple[Axis, ...], wanted: int, *, even: bool) -> Cut:
+    """Tiles of about ``wanted`` positions; candidates share them.
 
     Args:
         axes: Innermost first.
         wanted: Most positions of a tile.
         even: Whether tiles share what does not divide; else one is smaller.
     """
-    axes = axes or [(1, 0, 0)]
+    axes = axes or ((1, 0, 0),)
     spanned = 1
     period = axes[0][0]
     while (
@@ -189,7 +195,7 @@ def _cut(axes: list[Axis], wanted: int, *, even: bool) -> Cut:
     return made
 
 
-def _tiles(axes: list[Axis], spanned: int, wanted: int, *, even: bool) -> Cut:
+def _tiles(axes: tuple[Axis, ...], spanned: int, wanted: int, *, even: bool) -> Cut:
     """Tiles within the first ``spanned`` axes, repeated over the others."""
     inner, outer = axes[:spanned], axes[spanned:]
     starts, sizes = _pieces(prod(axis[0] for axis in inner), wanted, even=even)
@@ -240,9 +246,10 @@ def _pieces(total: int, wanted: int, *, even: bool) -> tuple[NDArray[np.int64], 
     return np.cumsum(sizes) - sizes, sizes
 
 
-def _blocks(axes: list[Axis], wanted: int) -> tuple[tuple[Level, ...], NDArray[np.int64]]:
+@lru_cache(maxsize=64)
+def _blocks(summed: tuple[Axis, ...], wanted: int) -> tuple[tuple[Level, ...], NDArray[np.int64]]:
     """Summed axes as loops, and the blocks they are cut into."""
-    axes = _joined([axis for axis in axes if axis[0] > 1]) or [(1, 0, 0)]
+    axes = _joined([axis for axis in summed if axis[0] > 1]) or [(1, 0, 0)]
     total = prod(axis[0] for axis in axes)
     if not wanted or 2 * total <= 3 * wanted:
         return tuple(axes), np.array([[0, 0, axes[-1][0]]], np.int64)
