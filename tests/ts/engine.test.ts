@@ -6,7 +6,7 @@ import { startEngine } from "../../workers/browser/engine/engine.ts";
 import { EngineMemory } from "../../workers/browser/engine/memory.ts";
 import { withSharedMemory } from "../../workers/browser/engine/modules.ts";
 import type { LoadedProgram } from "../../workers/browser/engine/program.ts";
-import { absmax, finish, frexp, ldexp, shiftFor } from "../../workers/browser/engine/scaling.ts";
+import { absmax, finish, frexp, ldexp, shiftFor, SliceSum } from "../../workers/browser/engine/scaling.ts";
 
 const CASES = ["chain", "sliced", "huge", "vanishing"];
 
@@ -128,6 +128,19 @@ test("exponents are taken out beyond the safe range only", () => {
   assert.deepEqual([1, 2 ** 60, 0, NaN, 2 ** -50].map((value) => shiftFor(value, "float32")), [0, 61, 0, 0, -49]);
   assert.equal(shiftFor(2 ** 60, "float64"), 0);
   assert.ok(Number.isNaN(absmax(new Float32Array([1, NaN, 3]))));
+});
+
+function summed(parts: number[], total: Float32Array | Float64Array, exponents: number[] = []): number {
+  const sum = new SliceSum([], 1);
+  for (const [number, part] of parts.entries()) sum.add(total, 0, total instanceof Float32Array ? Float32Array.of(part) : Float64Array.of(part), exponents[number] ?? 0);
+  return total[0] as number;
+}
+
+test("slices add up with what was rounded away, to the bits that Python has", () => {
+  const parts = Array.from({ length: 15_000 }, (_, number) => [0.1, 1 / 3, -0.25][number % 3] as number);
+  assert.equal(summed(parts, new Float32Array(1)), 916.6666870117188);
+  assert.equal(summed([1, 0.1, 0.1, -0.7], new Float64Array(1), [0, -50, 1, 0]), 0.25000000000000006);
+  assert.equal(summed([1, Infinity, 2], new Float32Array(1)), Infinity);
 });
 
 test("an exponent that fits goes back into the numbers, one that does not becomes a power of ten", () => {

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from tensorloom.execute.scaling import SliceSum, absmax, finished, scaled, shift_for
+
+if TYPE_CHECKING:
+    from tensorloom.model.recipe import DType
 
 
 def test_absmax_looks_at_real_and_imaginary_parts() -> None:
@@ -80,11 +85,38 @@ def test_zero_and_infinity_have_no_exponent(value: float) -> None:
     assert (float(found.value), found.log10_scale) == (value, 0)
 
 
+def summed(parts: list[float], dtype: DType, exponents: list[int] | None = None) -> SliceSum:
+    total = SliceSum((), dtype)
+    for number, part in enumerate(parts):
+        total.add(0, [], np.array([part], dtype), exponents[number] if exponents else 0)
+    return total
+
+
+def test_many_slices_lose_no_more_than_two() -> None:
+    parts = [0.1, 1.0 / 3, -0.25] * 5000
+    exact = math.fsum(float(np.float32(part)) for part in parts)
+    found = summed(parts, "float32")
+    assert abs(float(found.value) - exact) < 2 * 2.0**-24 * exact
+    plain = np.add.accumulate(np.array(parts, np.float32))[-1]
+    assert abs(float(plain) - exact) > 100 * 2.0**-24 * exact
+    # The page's own runtime has the same bits: tests/ts/engine.test.ts.
+    assert float(found.value).hex() == "0x1.ca55560000000p+9"
+    mixed = summed([1.0, 0.1, 0.1, -0.7], "float64", [0, -50, 1, 0])
+    assert float(mixed.value).hex() == "0x1.0000000000001p-2"
+
+
+def test_infinite_sums_stay_infinite() -> None:
+    for parts in ([1.0, math.inf, 2.0, 3.0], [3e38, 3e38, 1.0, 1.0]):
+        assert float(summed(parts, "float32").value) == math.inf
+    total = SliceSum((1,), "complex64")
+    for part in (1 + 1j, complex(math.inf, 2), 3 + 0.5j):
+        total.add(0, [(1, 1)], np.array([part], np.complex64), 0)
+    assert (total.value[0].real, total.value[0].imag) == (math.inf, 3.5)
+
+
 def test_slices_with_different_exponents_add_up() -> None:
     total = SliceSum((2,), "float64")
-    total.add(total.value, np.array([1.0, 2.0]), -3)
-    total.add(total.value, np.array([1.0, 0.0]), 2)
-    total.add(total.value, np.array([4.0, 4.0]), 0)
-    total.add(total.value, np.array([0.0, 0.0]), 900)
+    for part, exponent in (([1.0, 2.0], -3), ([1.0, 0.0], 2), ([4.0, 4.0], 0), ([0.0, 0.0], 900)):
+        total.add(0, [(2, 1)], np.array(part), exponent)
     assert total.exponent == 2
     np.testing.assert_array_equal(total.value * 4, [1 / 8 + 4 + 4, 2 / 8 + 4])

@@ -131,9 +131,13 @@ function quotient(numerator: bigint, denominator: bigint): number {
   return Number(mantissa) * 2 ** -(52 + Number(extra));
 }
 
-/** The full result while slices are added up, with one exponent for all of it. */
+/**
+ * The full result while slices are added up, with one exponent for all of it.
+ * What an addition rounds away goes into the next one (Kahan).
+ */
 export class SliceSum {
   exponent: number | null = null;
+  private excess: Scalars | null = null;
 
   constructor(
     private readonly axes: readonly (readonly [size: number, stride: number])[],
@@ -146,16 +150,30 @@ export class SliceSum {
     this.exponent ??= exponent;
     if (exponent > this.exponent && absmax(part) > 0) {
       scale(total, this.exponent - exponent);
+      if (this.excess) scale(this.excess, this.exponent - exponent);
       this.exponent = exponent;
     }
     scale(part, exponent - this.exponent);
+    this.excess ??= total instanceof Float32Array ? new Float32Array(total.length) : new Float64Array(total.length);
     this.addAxis(total, start * this.width, part, 0, 0);
+  }
+
+  private addOne(total: Scalars, place: number, part: number): void {
+    const excess = this.excess as Scalars;
+    const round = total instanceof Float32Array ? Math.fround : (value: number) => value;
+    const before = total[place] as number;
+    const added = round(part - (excess[place] as number));
+    const after = round(before + added);
+    const left = round(round(after - before) - added);
+    total[place] = after;
+    // Sums beyond the range are infinite and stay so; nothing is left over of them.
+    excess[place] = Number.isFinite(left) ? left : 0;
   }
 
   private addAxis(total: Scalars, to: number, part: Scalars, from: number, axis: number): number {
     const found = this.axes[axis];
     if (!found) {
-      for (let lane = 0; lane < this.width; lane += 1) total[to + lane] = (total[to + lane] as number) + (part[from + lane] as number);
+      for (let lane = 0; lane < this.width; lane += 1) this.addOne(total, to + lane, part[from + lane] as number);
       return from + this.width;
     }
     let at = from;

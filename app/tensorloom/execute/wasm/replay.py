@@ -172,8 +172,7 @@ class Replay:
         axes = result_axes(program)
         for piece in slices_of(program):
             value, exponent = await self._slice(piece, pulse)
-            where = total.at(piece.out, axes)
-            total.add(where, value.reshape(where.shape), exponent)
+            total.add(piece.out, axes, value, exponent)
         return _result(total.value, total.exponent or 0, program.dtype)
 
     def _with_kept(self, value: NDArray[Any]) -> RawResult:
