@@ -94,9 +94,10 @@ def predict(program: Program, rates: Rates) -> float:
         rates.dispatch_ms + spec.mul_adds / rates.rate(program.dtype, size_class(spec))
         for spec in program.kernels
     ]
-    one_slice = sum(times[dispatch.kernel] for dispatch in program.dispatches)
+    steps = [times[dispatch.kernel] for dispatch in program.dispatches]
+    once, one_slice = sum(steps[: program.prologue]), sum(steps[program.prologue :])
     moved_ms = _moved_bytes(program) / rates.bytes_per_ms
-    return rates.run_ms + moved_ms + program.n_slices * one_slice
+    return rates.run_ms + moved_ms + once + program.n_slices * one_slice
 
 
 async def calibrate(replay: Replay, dtypes: tuple[DType, ...], clock: Clock) -> Rates:

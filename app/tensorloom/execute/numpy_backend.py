@@ -137,6 +137,8 @@ class _Replay:
             shift = shift_for(absmax(array), program.dtype)
             self.exponents[number] = shift
             self.inputs.append(scaled(array, -shift).reshape(-1))
+        # What every slice starts with.
+        self.common = dict(enumerate(self.inputs))
         self.kept: list[RawResult] = []
         self.done = 0
         self.since_pulse = 0
@@ -149,18 +151,36 @@ class _Replay:
             return replace(whole, kept=tuple(self.kept))
         total = SliceSum(program.shape, program.dtype)
         axes = result_axes(program)
+        await self._replay(program.dispatches[: program.prologue], self.common, self.exponents)
         for piece in slices_of(program):
             value, exponent = await self._slice(piece)
-            total.add(piece.out, axes, value, exponent)
+            where = total.at(piece.out, axes)
+            total.add(where, value.reshape(where.shape), exponent)
         return finished(total.value, total.exponent or 0, program.dtype)
 
     async def _slice(self, piece: Slice | None) -> tuple[NDArray[Any], int]:
         """The result of one slice and its exponent."""
-        live = dict(enumerate(self.inputs))
-        exponents = dict(self.exponents)
+        live, exponents = dict(self.common), dict(self.exponents)
         if piece is not None:
-            live = {number: array[piece.starts[number] :] for number, array in live.items()}
-        for dispatch in self.program.dispatches:
+            live |= {n: array[piece.starts[n] :] for n, array in enumerate(self.inputs)}
+        await self._replay(self.program.dispatches[self.program.prologue :], live, exponents)
+        self.kept = [
+            finished(live[number], exponents[number], self.program.dtype)
+            for number in self.program.kept
+        ]
+        result = self.program.result
+        if result not in live:
+            return np.ones(1, self.program.dtype), 0
+        return live[result], exponents[result]
+
+    async def _replay(
+        self,
+        dispatches: Sequence[Dispatch],
+        live: dict[int, NDArray[Any]],
+        exponents: dict[int, int],
+    ) -> None:
+        """Dispatches one after the other; what they make and free."""
+        for dispatch in dispatches:
             out = await self._dispatch(dispatch, live)
             exponent = exponents[dispatch.left]
             if dispatch.right is not None:
@@ -170,14 +190,6 @@ class _Replay:
             exponents[dispatch.out] = exponent + shift
             for buffer in dispatch.frees:
                 del live[buffer]
-        self.kept = [
-            finished(live[number], exponents[number], self.program.dtype)
-            for number in self.program.kept
-        ]
-        result = self.program.result
-        if result not in live:
-            return np.ones(1, self.program.dtype), 0
-        return live[result], exponents[result]
 
     async def _dispatch(self, dispatch: Dispatch, live: dict[int, NDArray[Any]]) -> NDArray[Any]:
         spec = self.program.kernels[dispatch.kernel]

@@ -8,11 +8,12 @@ Not here: how a kernel is computed (WGSL, WASM, numpy) and where.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from math import prod
 from typing import TYPE_CHECKING
 
+from tensorloom.kernels.arena import place_buffers
 from tensorloom.kernels.layout import Operand, Wish, order_operands, wish_layouts
 from tensorloom.kernels.loops import binary_kernel, unary_kernel
 from tensorloom.kernels.program import Buffer, Dispatch, Program, SliceAxis
@@ -20,13 +21,16 @@ from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.plan.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tensorloom.kernels.program import KernelSpec
     from tensorloom.model.recipe import DType
     from tensorloom.plan.tree import ContractionTree, Step
 
 __all__ = ["Lowering", "lower"]
+
+_HOISTED = 1.1
+"""How much more memory may be taken so that what is the same in every slice is done once."""
 
 
 def lower(plan: Plan | ContractionTree, dtype: DType) -> Program:
@@ -162,12 +166,63 @@ class Lowering:
         return self._emit(kernel, (operand,), layout)
 
     def _assembled(self, result: int, kept: tuple[int, ...] = ()) -> Program:
+        plain = self._in_order(self.emitted, 0, result, kept)
+        prologue, rest = self._split()
+        if not prologue:
+            return plain
+        hoisted = self._in_order(prologue + rest, len(prologue), result, kept)
+        # Whoever slices wants to save memory.
+        return hoisted if hoisted.peak_bytes <= _HOISTED * plain.peak_bytes else plain
+
+    def _split(self) -> tuple[list[_Emitted], list[_Emitted]]:
+        """Calls that are the same in every slice, and the others."""
+        if not self.sliced:
+            return [], self.emitted
+        varies = {n for n, names in enumerate(self.tree.inputs) if self.sliced.intersection(names)}
+        prologue, rest = [], []
+        for call in self.emitted:
+            if varies.isdisjoint(call.operands):
+                prologue.append(call)
+            else:
+                varies.add(call.out)
+                rest.append(call)
+        return prologue, rest
+
+    def _in_order(
+        self, calls: Sequence[_Emitted], prologue: int, result: int, kept: tuple[int, ...]
+    ) -> Program:
+        """The program of these calls, the first of which are the prologue."""
+        dispatches = self._dispatches(calls, prologue, {*range(self.n_inputs), result, *kept})
         kernels = tuple(self.kernels)
-        lasting = {*range(self.n_inputs), result, *kept}
-        last_use = {
-            buffer: place for place, call in enumerate(self.emitted) for buffer in call.operands
-        }
-        dispatches = tuple(
+        slices = self._slices()
+        work = [kernels[call.kernel].mul_adds for call in calls]
+        program = Program(
+            dtype=self.dtype,
+            buffers=tuple(
+                Buffer(elements=size, source=number if number < self.n_inputs else None)
+                for number, size in enumerate(self.elements)
+            ),
+            kernels=kernels,
+            dispatches=dispatches,
+            slices=slices,
+            result=result,
+            shape=tuple(self.full[name] for name in self.tree.output),
+            mul_adds=sum(work[:prologue])
+            + prod(axis.size for axis in slices) * sum(work[prologue:]),
+            peak_bytes=0,
+            kept=kept,
+            prologue=prologue,
+        )
+        return replace(program, peak_bytes=self._peak_bytes(program))
+
+    def _dispatches(
+        self, calls: Sequence[_Emitted], prologue: int, lasting: set[int]
+    ) -> tuple[Dispatch, ...]:
+        """The calls with lifetimes; what the prologue leaves to the others lasts, too."""
+        last_use = {buffer: place for place, call in enumerate(calls) for buffer in call.operands}
+        first = {call.out for call in calls[:prologue] if last_use[call.out] >= prologue}
+        lasting = lasting | first
+        return tuple(
             Dispatch(
                 kernel=call.kernel,
                 left=call.operands[0],
@@ -179,24 +234,7 @@ class Lowering:
                     if buffer not in lasting and last_use[buffer] == place
                 ),
             )
-            for place, call in enumerate(self.emitted)
-        )
-        slices = self._slices()
-        n_slices = prod(axis.size for axis in slices)
-        return Program(
-            dtype=self.dtype,
-            buffers=tuple(
-                Buffer(elements=size, source=number if number < self.n_inputs else None)
-                for number, size in enumerate(self.elements)
-            ),
-            kernels=kernels,
-            dispatches=dispatches,
-            slices=slices,
-            result=result,
-            shape=tuple(self.full[name] for name in self.tree.output),
-            mul_adds=n_slices * sum(kernels[call.kernel].mul_adds for call in self.emitted),
-            peak_bytes=self._peak_elements(dispatches) * ITEM_BYTES[self.dtype],
-            kept=kept,
+            for place, call in enumerate(calls)
         )
 
     def _slices(self) -> tuple[SliceAxis, ...]:
@@ -226,13 +264,11 @@ class Lowering:
             stride *= self.full[name]
         return strides
 
-    def _peak_elements(self, dispatches: tuple[Dispatch, ...]) -> int:
-        """Inputs, the full result where slices are added up, and the most that lives between."""
-        live = most = 0
-        for dispatch in dispatches:
-            live += self.elements[dispatch.out]
-            most = max(most, live)
-            live -= sum(self.elements[buffer] for buffer in dispatch.frees)
-        whole = prod(self.full[name] for name in self.tree.output)
-        apart = whole if self.sliced or not dispatches else 0
-        return sum(self.elements[: self.n_inputs]) + apart + most
+    def _peak_bytes(self, program: Program) -> int:
+        """Inputs, results, and the arena; the full result apart where slices are added up."""
+        elements = sum(self.elements[: self.n_inputs])
+        if program.dispatches:
+            elements += sum(self.elements[buffer] for buffer in (program.result, *program.kept))
+        if program.slices or not program.dispatches:
+            elements += prod(program.shape)
+        return elements * ITEM_BYTES[self.dtype] + place_buffers(program)[1]

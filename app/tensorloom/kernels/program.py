@@ -146,10 +146,13 @@ class Program:
             taken out.
         shape: Shape of the full result.
         mul_adds: Total multiply-adds over all slices.
-        peak_bytes: Most bytes alive at once, inputs and the full result included.
+        peak_bytes: Memory for inputs, results and the arena of all else (``kernels.arena``), which
+            is what the WASM engine takes.
         kept: Buffers that are results too, given back in this order (gradients). Each is dense,
             made by a dispatch, never freed and not ``result``; other dispatches may read it, and
             buffers here may be read by several. Nothing is sliced then.
+        prologue: How many dispatches come first that are the same in every slice and need to run
+            only once; what the others read of them is not freed. A backend may repeat them.
     """
 
     dtype: DType
@@ -162,6 +165,7 @@ class Program:
     peak_bytes: int
     slices: tuple[SliceAxis, ...] = ()
     kept: tuple[int, ...] = ()
+    prologue: int = 0
 
     @property
     def n_slices(self) -> int:

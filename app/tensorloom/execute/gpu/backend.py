@@ -209,9 +209,11 @@ class WebGpuBackend:
         self.device.begin(handle)
         work = _Work(self, program, pulse)
         if program.slices:
+            once = _calls_once(plan, program)
             for number, piece in enumerate(slices_of(program)):
                 self.device.constants(handle, plan.constants(_starts(program, piece), piece.out))
-                await work.submit(loaded, last_one=number == program.n_slices - 1)
+                last_one = number == program.n_slices - 1
+                await work.submit(loaded, last_one=last_one, first=once if number else 0)
         else:
             await work.submit(loaded, last_one=True)
         n_elements = int(np.prod(program.shape)) if program.slices else None
@@ -244,7 +246,8 @@ class WebGpuBackend:
             exponent = _exponent(program, shifts, largest)
             if not program.slices:
                 return finished(out.reshape(program.shape), exponent, program.dtype)
-            total.add(piece.out, axes, out, exponent)
+            where = total.at(piece.out, axes)
+            total.add(where, out.reshape(where.shape), exponent)
         return finished(total.value, total.exponent or 0, program.dtype)
 
 
@@ -260,11 +263,11 @@ class _Work:
         self.pending = 0.0
         self.done = 0
 
-    async def submit(self, loaded: Loaded, *, last_one: bool) -> None:
-        """All calls of a slice; reading waits for the last one's end."""
+    async def submit(self, loaded: Loaded, *, last_one: bool, first: int = 0) -> None:
+        """The calls of a slice, from ``first`` on; reading waits for the last one's end."""
         calls = loaded.plan.calls
-        first = 0
-        for number, call in enumerate(calls):
+        for number in range(first, len(calls)):
+            call = calls[number]
             self.pending += call.mul_adds + self.overhead
             self.done += call.mul_adds if call.dispatch is not None else 0
             at_end = number == len(calls) - 1
@@ -278,6 +281,15 @@ class _Work:
                 await self.pulse(self.done)
         if last_one and self.pending:
             await self.pulse(self.done)
+
+
+def _calls_once(plan: GpuPlan, program: Program) -> int:
+    """How many calls come first that are the same in every slice."""
+    return next(
+        number
+        for number, call in enumerate(plan.calls)
+        if call.dispatch is not None and call.dispatch >= program.prologue
+    )
 
 
 def _starts(program: Program, piece: Slice) -> list[tuple[int, int]]:

@@ -73,7 +73,9 @@ class WasmRates:
             cycles / self.rate(kernel)
             for kernel, cycles in zip(sheet.kernels, sheet.kernel_cycles, strict=True)
         )
-        return self.run_ms + inputs * self.input_ms + program.n_slices * one_slice
+        once = sheet.cycles_once / max(1.0, sheet.cycles)
+        slices = program.n_slices - (program.n_slices - 1) * once
+        return self.run_ms + inputs * self.input_ms + slices * one_slice
 
 
 TYPICAL_RATES = WasmRates(run_ms=0.01, input_ms=0.003, cycles_per_ms=2.8e6)

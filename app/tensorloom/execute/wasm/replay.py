@@ -79,7 +79,7 @@ def prepared(
         plans: How to run each kernel; by default the cheapest way.
     """
     groups = fused_groups(program) if fused else ()
-    offsets, arena_bytes = place_buffers(program, [(group.first, group.last) for group in groups])
+    offsets, arena_bytes = place_buffers(program)
     sheet = record_sheet(program, relaxed=relaxed, plans=plans, groups=groups)
     return Prepared(
         program=program,
@@ -164,15 +164,19 @@ class Replay:
         """All slices, added up."""
         program = self.program
         if not program.slices:
-            value, exponent = await self._slice(None, pulse)
+            value, exponent = await self._slice(None, pulse, self.input_exponent)
             if program.kept:
                 return self._with_kept(value.reshape(program.shape))
             return _result(value.reshape(program.shape), exponent, program.dtype)
         total = SliceSum(program.shape, program.dtype)
         axes = result_axes(program)
+        once = self.prepared.sheet.once
+        common = self.input_exponent
+        common += await self._pieces(range(once), self.addresses, pulse)
         for piece in slices_of(program):
-            value, exponent = await self._slice(piece, pulse)
-            total.add(piece.out, axes, value, exponent)
+            value, exponent = await self._slice(piece, pulse, common)
+            where = total.at(piece.out, axes)
+            total.add(where, value.reshape(where.shape), exponent)
         return _result(total.value, total.exponent or 0, program.dtype)
 
     def _with_kept(self, value: NDArray[Any]) -> RawResult:
@@ -215,8 +219,10 @@ class Replay:
         found[-1] = self.kernels.one_address[self.program.dtype]
         return found
 
-    async def _slice(self, piece: Slice | None, pulse: Pulse) -> tuple[NDArray[Any], int]:
-        """The result of one slice and its exponent."""
+    async def _slice(
+        self, piece: Slice | None, pulse: Pulse, common: int
+    ) -> tuple[NDArray[Any], int]:
+        """The result of one slice and its exponent, ``common`` being that of all slices."""
         program, sheet = self.program, self.prepared.sheet
         if not program.dispatches:
             return self._untouched(piece)
@@ -224,20 +230,25 @@ class Replay:
         if piece is not None:
             starts = np.array([*piece.starts, 0], np.int64)
             addresses = addresses + starts * ITEM_BYTES[program.dtype]
-        numbers = addresses.astype(np.uint32)
-        self._address(numbers)
-        exponent = self.input_exponent
-        before = self.done
-        for number, (first, last) in enumerate(sheet.pieces):
-            exponent += self._piece(first, last)
-            self.done = before + sheet.done[number]
+        numbers = range(sheet.once, len(sheet.pieces))
+        return self.out, common + await self._pieces(numbers, addresses, pulse)
+
+    async def _pieces(self, numbers: range, addresses: NDArray[np.int64], pulse: Pulse) -> int:
+        """Replays pieces of the sheet; the exponents taken out on the way."""
+        sheet = self.prepared.sheet
+        words = addresses.astype(np.uint32)
+        self._address(words)
+        exponent = 0
+        for number in numbers:
+            exponent += self._piece(*sheet.pieces[number])
+            self.done += sheet.done[number] - (sheet.done[number - 1] if number else 0)
             self.since_pulse += min(sheet.cycles, PIECE_CYCLES)
             if self.since_pulse >= PIECE_CYCLES:
                 self.since_pulse = 0.0
                 await pulse(self.done)
                 # Another run of this program may have used the records meanwhile.
-                self._address(numbers)
-        return self.out, exponent
+                self._address(words)
+        return exponent
 
     def _address(self, addresses: NDArray[np.uint32]) -> None:
         """Tells records and fused groups where everything is."""

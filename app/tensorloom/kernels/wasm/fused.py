@@ -16,9 +16,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+from tensorloom.kernels.arena import MOST_FUSED, small_runs
 from tensorloom.kernels.ranges import SAFE_LOG2
 from tensorloom.kernels.wasm.assembler import Module, f64, i32, load, select
 from tensorloom.kernels.wasm.driver import define_outside
@@ -34,10 +34,7 @@ if TYPE_CHECKING:
     from tensorloom.kernels.wasm.element import WasmFeatures
     from tensorloom.model.recipe import DType
 
-__all__ = ["MOST_FUSED", "STATUS_BYTES", "Call", "FusedKernel", "Group", "fused_groups"]
-
-MOST_FUSED = 16_384
-"""Multiply-adds up to which a step is small: its operands fit the first cache."""
+__all__ = ["STATUS_BYTES", "Call", "FusedKernel", "Group", "fused_groups"]
 
 STATUS_BYTES = 8
 """What a table starts with; 32-bit addresses by number of buffer follow."""
@@ -138,14 +135,7 @@ def fused_groups(program: Program, most: int = MOST_FUSED) -> tuple[Group, ...]:
         program: Where they are.
         most: Multiply-adds up to which a step is small.
     """
-    small = [spec.mul_adds <= most for spec in program.kernels]
-    groups = []
-    steps = enumerate(program.dispatches)
-    for is_small, run in groupby(steps, key=lambda step: small[step[1].kernel]):
-        if is_small:
-            numbers = [number for number, _ in run]
-            groups.append(_group(program, numbers[0], numbers[-1] + 1))
-    return tuple(groups)
+    return tuple(_group(program, first, last) for first, last in small_runs(program, most))
 
 
 def _group(program: Program, first: int, last: int) -> Group:

@@ -75,6 +75,8 @@ class RecordSheet:
             which are replayed where the group left the safe range. They come after all pieces.
         table: Where in ``descriptors`` the table of fused groups starts [words]: a status, then the
             address of every buffer; ``None`` if there is none.
+        once: How many pieces come first that are the same in every slice: the prologue.
+        cycles_once: What the model expects of those.
     """
 
     words: NDArray[np.uint32]
@@ -88,6 +90,8 @@ class RecordSheet:
     kernel_cycles: tuple[float, ...] = ()
     fused: tuple[tuple[int, int, int], ...] = ()
     table: int | None = None
+    once: int = 0
+    cycles_once: float = 0.0
 
 
 def record_sheet(
@@ -126,7 +130,8 @@ def record_sheet(
         program=program, plans=plans, numbers={k: i for i, k in enumerate(kernels)}, starts=starts
     )
     records, apart, fused = maker.sheet(groups, table)
-    pieces, done = _pieces(records)
+    prologue = [record for record in records if record.dispatch < program.prologue]
+    pieces, done = _pieces(records, len(prologue))
     kernel_cycles = [0.0] * len(kernels)
     for record in records:
         kernel_cycles[record.words[_COLUMN["slot"]]] += record.cycles
@@ -143,6 +148,8 @@ def record_sheet(
         kernel_cycles=tuple(kernel_cycles),
         fused=fused,
         table=table,
+        once=sum(last <= len(prologue) for _, last in pieces),
+        cycles_once=sum(record.cycles for record in prologue),
     )
 
 
@@ -312,13 +319,19 @@ def _cut(size: int, parts: int, grain: int) -> list[tuple[int, int]]:
     return [(start, min(start + step, size)) for start in range(0, size, step)]
 
 
-def _pieces(records: Sequence[_Record]) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
-    """Records gathered into calls of at most ``PIECE_CYCLES``, and the work done after each."""
+def _pieces(
+    records: Sequence[_Record], n_once: int
+) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
+    """Records gathered into calls of at most ``PIECE_CYCLES``, and the work done after each.
+
+    The first ``n_once`` share no call with the others.
+    """
     pieces: list[tuple[int, int]] = []
     done: list[int] = []
     start, gathered, total = 0, 0.0, 0
     for number, record in enumerate(records):
-        if number > start and gathered + record.cycles > PIECE_CYCLES:
+        full = gathered + record.cycles > PIECE_CYCLES
+        if number > start and (full or number == n_once):
             pieces.append((start, number))
             done.append(total)
             start, gathered = number, 0.0
