@@ -50,6 +50,8 @@ export interface GpuExecutor {
   submit(handle: number, first: number, last: number): Promise<void>;
   /** All calls so many times in one submission; the milliseconds of all, result left on the device. */
   repeat(handle: number, times: number): Promise<number>;
+  /** The same by the device's clock where it has one: without what a submission costs. */
+  timed(handle: number, times: number): Promise<number>;
   read(handle: number, buffer: number, out: PyProxy, largest: PyProxy): Promise<void>;
   unload(handle: number): void;
   /** Plans, buffers, bytes and pipelines alive, as JSON. */
@@ -74,7 +76,7 @@ const WANTED_LIMITS = [
   "maxComputeWorkgroupStorageSize",
 ] as const;
 
-const WANTED_FEATURES = ["subgroups", "shader-f16", "chromium-experimental-subgroup-matrix"];
+const WANTED_FEATURES = ["subgroups", "timestamp-query", "shader-f16", "chromium-experimental-subgroup-matrix"];
 
 const padded = (size: number): number => Math.ceil(size / 4) * 4;
 
@@ -222,6 +224,11 @@ class Executor implements GpuExecutor {
     });
   }
 
+  async timed(handle: number, times: number): Promise<number> {
+    if (!this.alive().features.has("timestamp-query")) return this.repeat(handle, times);
+    return this.caught((device) => withTimestamps(device, (writes) => submitCalls(device, this.at(handle).bound, times, writes)));
+  }
+
   async read(handle: number, buffer: number, out: PyProxy, largest: PyProxy): Promise<void> {
     // Arguments from Python live only until this call first waits, unless copied.
     const kept = [out.copy(), largest.copy()] as const;
@@ -323,9 +330,30 @@ function place(device: GPUDevice, plan: PlanRecord, pipelines: GPUComputePipelin
   return { plan, buffers, largest, constants, bound, staging: null };
 }
 
-function submitCalls(device: GPUDevice, bound: Bound[], times: number): void {
+/** Milliseconds between the beginning and the end of a pass. */
+async function withTimestamps(device: GPUDevice, submit: (writes: GPUComputePassTimestampWrites) => void): Promise<number> {
+  const querySet = device.createQuerySet({ type: "timestamp", count: 2 });
+  const resolved = device.createBuffer({ size: 16, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
+  const mapped = device.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+  try {
+    submit({ querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 });
+    const encoder = device.createCommandEncoder();
+    encoder.resolveQuerySet(querySet, 0, 2, resolved, 0);
+    encoder.copyBufferToBuffer(resolved, 0, mapped, 0, 16);
+    device.queue.submit([encoder.finish()]);
+    await mapped.mapAsync(GPUMapMode.READ);
+    const [start, end] = new BigUint64Array(mapped.getMappedRange()) as unknown as [bigint, bigint];
+    return Number(end - start) / 1e6;
+  } finally {
+    querySet.destroy();
+    resolved.destroy();
+    mapped.destroy();
+  }
+}
+
+function submitCalls(device: GPUDevice, bound: Bound[], times: number, timestampWrites?: GPUComputePassTimestampWrites): void {
   const encoder = device.createCommandEncoder();
-  const pass = encoder.beginComputePass();
+  const pass = encoder.beginComputePass(timestampWrites && { timestampWrites });
   for (let turn = 0; turn < times; turn++) {
     for (const { pipeline, group, groups } of bound) {
       pass.setPipeline(pipeline);

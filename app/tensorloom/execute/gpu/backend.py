@@ -116,10 +116,15 @@ class WebGpuBackend:
         self.rates = await calibrate(replay, self.dtypes, clock)
 
     async def try_kernel(
-        self, spec: KernelSpec, candidate: GpuCandidate, arrays: Sequence[NDArray[Any]] = ()
+        self,
+        spec: KernelSpec,
+        candidate: GpuCandidate,
+        arrays: Sequence[NDArray[Any]] = (),
+        *,
+        half: bool = False,
     ) -> Trial:
         """How fast one candidate is, and what it computes; see ``trial.try_kernel``."""
-        return await try_kernel(self.device, spec, candidate, arrays)
+        return await try_kernel(self.device, spec, candidate, arrays, half=half)
 
     async def repeat(self, program: Program, arrays: Sequence[NDArray[Any]], times: int) -> float:
         """Duration of one of many runs in a row, the result left on the device [ms].

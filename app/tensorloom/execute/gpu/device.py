@@ -68,6 +68,9 @@ class GpuDevice(Protocol):
     async def repeat(self, handle: int, times: int) -> float:
         """Run all calls a number of times in one submission; duration of all [ms]."""
 
+    async def timed(self, handle: int, times: int) -> float:
+        """As ``repeat``, by the device's own clock where it has one; for comparing kernels [ms]."""
+
     def unload(self, handle: int) -> None:
         """Free the buffers of a plan; its pipelines stay for other plans."""
 

@@ -27,14 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeGpu", "make"]
 
-WANTED_LIMITS = (
-    "max-buffer-size",
-    "max-storage-buffer-binding-size",
-    "max-compute-invocations-per-workgroup",
-    "max-compute-workgroup-size-x",
-    "max-compute-workgroup-size-y",
-    "max-compute-workgroup-storage-size",
-)
+DEFAULT_LIMITS = {
+    "max-buffer-size": 1 << 28,
+    "max-storage-buffer-binding-size": 1 << 27,
+    "max-compute-invocations-per-workgroup": 256,
+    "max-compute-workgroup-size-x": 256,
+    "max-compute-workgroup-size-y": 256,
+    "max-compute-workgroup-storage-size": 16_384,
+}
+"""What every WebGPU device allows (WebGPU, 3.6.2); the package gives more unless told."""
 
 WANTED_FEATURES = ("subgroup", "shader-f16")
 
@@ -103,10 +104,10 @@ class NativeGpu:
 
     def _request(self) -> None:
         limits = self._adapter.limits
-        wanted = {name: limits[name] for name in WANTED_LIMITS if name in limits}
+        wanted = {name: limits[name] for name in DEFAULT_LIMITS if name in limits}
         features = [name for name in WANTED_FEATURES if name in self._adapter.features]
         self._device = self._adapter.request_device_sync(
-            required_limits=wanted if self._raised else {},
+            required_limits=wanted if self._raised else DEFAULT_LIMITS,
             required_features=features if self._raised else [],
         )
         self._pipelines.clear()
@@ -266,6 +267,10 @@ class NativeGpu:
         self._submit(self._loaded[handle].bound, times)
         self._wait(handle)
         return 1e3 * (perf_counter() - start)
+
+    async def timed(self, handle: int, times: int) -> float:
+        """As ``repeat``: the package does not say how long a tick of the device's clock is."""
+        return await self.repeat(handle, times)
 
     async def read(self, handle: int, number: int, out: NDArray[Any]) -> NDArray[np.uint32]:
         """A buffer and the magnitudes."""

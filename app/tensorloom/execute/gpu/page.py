@@ -102,6 +102,10 @@ class BrowserGpu:
         """Many runs in one submission [ms]."""
         return float(await _said(self._executor.repeat(handle, times)))
 
+    async def timed(self, handle: int, times: int) -> float:
+        """The same by timestamps of the device, where it offers them."""
+        return float(await _said(self._executor.timed(handle, times)))
+
     async def read(self, handle: int, number: int, out: NDArray[Any]) -> NDArray[np.uint32]:
         """A buffer and the magnitudes."""
         largest = np.empty(self._n_slots[handle], np.uint32)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorloom.assets import templates
+from tensorloom.errors import UnsupportedKernel
 from tensorloom.kernels.gpu.addresses import spans
 from tensorloom.kernels.gpu.plan import gpu_plan
 from tensorloom.kernels.program import Buffer, Dispatch, Program
@@ -73,6 +74,8 @@ async def try_kernel(
     candidate: GpuCandidate,
     arrays: Sequence[NDArray[Any]] = (),
     clock: Callable[[], float] = perf_counter,
+    *,
+    half: bool = False,
 ) -> Trial:
     """How fast a candidate is, and what it computes.
 
@@ -82,26 +85,34 @@ async def try_kernel(
         candidate: How.
         arrays: The operands, flat; random ones by default.
         clock: Seconds.
+        half: Whether the device stores 16-bit numbers, where it can (``shader-f16``); sums are
+            made in 32 bits.
 
     Raises:
         UnsupportedKernel: The device refuses the candidate; it scores as failed.
         DeviceLost: It went away over it.
     """
+    if half and not device.limits.half:
+        raise UnsupportedKernel("gpu-refused", "This GPU stores no 16-bit numbers.")
     program = lone_program(spec)
     given = arrays or _random(program)
     start = clock()
-    plan = gpu_plan(program, templates(), device.limits, choose=lambda _: candidate)
+    plan = gpu_plan(program, templates(), device.limits, choose=lambda _: candidate, half=half)
     handle = await device.load(plan)
     try:
         compile_ms = 1e3 * (clock() - start)
         for number, array in enumerate(given):
-            device.upload(handle, number, array)
+            device.upload(handle, number, _halved(array) if half else array)
         device.constants(handle, plan.constants([(0, 0)]))
         device.begin(handle)
-        out = np.zeros(program.buffers[program.result].elements, spec.dtype)
-        await device.repeat(handle, 1)
+        await device.timed(handle, 1)
         ms = await _steady_ms(device, handle)
-        await device.read(handle, plan.result, out)
+        out = np.zeros(program.buffers[program.result].elements, spec.dtype)
+        read = _halved(out) if half else out
+        await device.read(handle, plan.result, read)
+        if half:
+            numbers = out.view(np.float32)
+            numbers[...] = read[: numbers.size]
         return Trial(ms=ms, compile_ms=compile_ms, out=out)
     finally:
         device.unload(handle)
@@ -109,12 +120,18 @@ async def try_kernel(
 
 async def _steady_ms(device: GpuDevice, handle: int) -> float:
     """Duration of one call: a long window less a short one, so what both cost drops out [ms]."""
-    short = await device.repeat(handle, 1)
+    short = await device.timed(handle, 1)
     times = min(MOST_TIMES, max(2, round(LEAST_MS / max(short, 1e-3))))
     if short > LEAST_MS:
-        return min(short, await device.repeat(handle, 1))
-    windows = [await device.repeat(handle, times) for _ in range(3)]
-    return max(1e-6, (min(windows) - min(short, await device.repeat(handle, 1))) / (times - 1))
+        return min(short, await device.timed(handle, 1))
+    windows = [await device.timed(handle, times) for _ in range(3)]
+    return max(1e-6, (min(windows) - min(short, await device.timed(handle, 1))) / (times - 1))
+
+
+def _halved(array: NDArray[Any]) -> NDArray[np.float16]:
+    """As 16-bit numbers, complex interleaved; an even number of them, as copies move 4 bytes."""
+    numbers = np.ascontiguousarray(array).reshape(-1).view(np.float32)
+    return np.pad(numbers.astype(np.float16), (0, numbers.size % 2))
 
 
 def _random(program: Program) -> list[NDArray[Any]]:

@@ -114,16 +114,19 @@ class GpuPlan:
         return sum(self.buffer_bytes) + 4 * self.n_slots + CALL_BYTES * max(1, len(self.calls))
 
     def to_json(self) -> dict[str, object]:
-        """The record that ``workers/browser/webgpu.ts`` replays."""
+        """The record that ``workers/browser/webgpu.ts`` replays; each text is in it once."""
+        texts = {s.name: s for s in self.shaders}
+        number_of = {name: number for number, name in enumerate(texts)}
         return {
             "shaders": [
-                {"name": s.name, "text": s.text, "bindings": list(s.bindings)} for s in self.shaders
+                {"name": s.name, "text": s.text, "bindings": list(s.bindings)}
+                for s in texts.values()
             ],
             "bufferBytes": list(self.buffer_bytes),
             "inputs": self.n_inputs,
             "calls": [
                 {
-                    "shader": call.shader,
+                    "shader": number_of[self.shaders[call.shader].name],
                     "left": call.left,
                     "right": call.right,
                     "out": call.out,
@@ -145,6 +148,7 @@ def gpu_plan(
     *,
     choose: Chooser | None = None,
     scaled: bool = False,
+    half: bool = False,
 ) -> GpuPlan:
     """The plan of a program in float32 or complex64.
 
@@ -154,11 +158,13 @@ def gpu_plan(
         limits: Of the device.
         choose: The candidate of each kernel; ``None`` where the default is meant.
         scaled: Whether to take carried exponents out.
+        half: Whether arrays hold 16-bit numbers, inputs and result included; sums are made in 32
+            bits. Nothing watches their narrower range: for kernels by themselves.
 
     Raises:
         UnsupportedKernel: What ``render`` refuses.
     """
-    return _Planning(program, templates, limits, choose=choose, scaled=scaled).plan()
+    return _Planning(program, templates, limits, choose=choose, scaled=scaled, half=half).plan()
 
 
 class _Planning:
@@ -172,19 +178,22 @@ class _Planning:
         *,
         choose: Chooser | None,
         scaled: bool,
+        half: bool,
     ) -> None:
         self.program = program
         self.templates = templates
         self.limits = limits
         self.choose = choose
         self.scaled = scaled
-        self.item = ITEM_BYTES[program.dtype]
+        self.half = half
+        self.item = ITEM_BYTES[program.dtype] // (2 if half else 1)
         self.pool = _Pool(
             [buffer.elements * self.item for buffer in program.buffers if buffer.source is not None]
         )
         self.place = {number: number for number in range(self.pool.n_inputs)}
         self.slot_of: dict[int, int] = {}
         self.shaders: dict[Shader, int] = {}
+        self.rendered: dict[tuple[int, Use], Shader] = {}
         self.calls: list[GpuCall] = []
 
     def plan(self) -> GpuPlan:
@@ -226,14 +235,8 @@ class _Planning:
         spec = program.kernels[dispatch.kernel]
         operands = [dispatch.left] if dispatch.right is None else [dispatch.left, dispatch.right]
         carried = self.scaled and any(buffer in slot_of for buffer in operands)
-        shader = render(
-            spec,
-            self.templates,
-            self.limits,
-            fixed=not program.slices,
-            candidate=self.choose(spec) if self.choose else None,
-            use=Use(scaled=carried, peaks=peaks),
-        )
+        use = Use(scaled=carried, peaks=peaks, half=self.half)
+        shader = self._shader(dispatch.kernel, use)
         slots = (
             slot_of.get(dispatch.left, 0),
             0 if dispatch.right is None else slot_of.get(dispatch.right, 0),
@@ -252,6 +255,21 @@ class _Planning:
         self._call(first, shader)
         self.place[dispatch.out] = out
         self.slot_of[dispatch.out] = number + 1
+
+    def _shader(self, kernel: int, use: Use) -> Shader:
+        """The shader of one of the program's kernels; a circuit calls the same one many times."""
+        known = self.rendered.get((kernel, use))
+        if known is None:
+            spec = self.program.kernels[kernel]
+            known = self.rendered[kernel, use] = render(
+                spec,
+                self.templates,
+                self.limits,
+                fixed=not self.program.slices,
+                candidate=self.choose(spec) if self.choose else None,
+                use=use,
+            )
+        return known
 
     def _call(self, call: GpuCall, shader: Shader) -> None:
         """The call, or two where the sum is cut."""
@@ -302,7 +320,7 @@ class _Planning:
             self.templates,
             self.limits,
             fixed=False,
-            use=Use(scaled=False, peaks=False, accumulate=True),
+            use=Use(scaled=False, peaks=False, accumulate=True, half=self.half),
         )
         adding = GpuCall(
             shader=self._number(shader),

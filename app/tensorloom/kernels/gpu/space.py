@@ -131,6 +131,7 @@ def why_not(
         ),
         (family == "outer" and contracted > OUTER_SUM, f"a sum of {contracted} is not written out"),
         (family in {"outer", "dot", "small"} and candidate.splits > 1, "its sum is not cut"),
+        (half and candidate.splits > 1, "parts of a sum are kept in 32 bits"),
         (
             candidate.splits > 1
             and per_part * (candidate.splits - 1) >= _cut_axis(spec, candidate),

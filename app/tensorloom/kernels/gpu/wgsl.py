@@ -11,6 +11,7 @@ result, the second is a unary kernel that adds them up.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from math import ceil, prod
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tensorloom.kernels.gpu.candidate import GpuCandidate
+    from tensorloom.model.recipe import DType
 
 __all__ = ["SAFE_EXPONENT", "GpuLimits", "Shader", "Templates", "Use", "render"]
 
@@ -81,7 +83,9 @@ def render(
             ``gpu-candidate`` for one that this device cannot run.
     """
     _check(spec, limits)
-    chosen = candidate or default_candidate(spec, limits)
+    # Lanes hand on 32-bit numbers, so no default may be one of theirs.
+    able = replace(limits, subgroup=0) if use.half else limits
+    chosen = candidate or default_candidate(spec, able)
     if reason := why_not(spec, chosen, limits, half=use.half):
         raise UnsupportedKernel(
             "gpu-candidate", f"This device cannot run '{chosen}' here: {reason}."
@@ -251,12 +255,7 @@ def _small(spec: KernelSpec, templates: Templates, use: Use) -> Shader:
     kept = (*spec.batch, *spec.rows, *spec.columns)
     batch, rows, columns, products = spec.extents
     outputs = batch * rows * columns
-    values = {
-        **_common(spec, use, fixed=False, doubled=False, lengths={}),
-        "most_axes": MOST_AXES,
-        "threads": THREADS,
-    }
-    text, name = fill(templates, "contract_small.wgsl.j2", values)
+    text, name, bindings = _small_text(templates, dtype=spec.dtype, unary=spec.unary, use=use)
     axes = [len(kept), len(kept) + len(spec.contracted), outputs, products, 0, 0]
     for axis in (*reversed(kept), *reversed(spec.contracted)):
         axes += [axis.size, axis.left, axis.right, axis.out]
@@ -266,5 +265,20 @@ def _small(spec: KernelSpec, templates: Templates, use: Use) -> Shader:
         groups=(ceil(outputs / THREADS), 1),
         unary=spec.unary,
         axes=tuple(axes),
-        bindings=_bindings(spec, values),
+        bindings=bindings,
     )
+
+
+@cache
+def _small_text(
+    templates: Templates, *, dtype: DType, unary: bool, use: Use
+) -> tuple[str, str, tuple[int, ...]]:
+    """Text, name and bindings that all tiny kernels of a kind share; a circuit asks 1,000 times."""
+    spec = KernelSpec(dtype=dtype, unary=unary)
+    values = {
+        **_common(spec, use, fixed=False, doubled=False, lengths={}),
+        "most_axes": MOST_AXES,
+        "threads": THREADS,
+    }
+    text, name = fill(templates, "contract_small.wgsl.j2", values)
+    return text, name, _bindings(spec, values)
