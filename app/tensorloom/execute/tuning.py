@@ -15,17 +15,18 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from tensorloom.errors import InputError
+from tensorloom.errors import InputError, UnsupportedKernel
 from tensorloom.execute.gpu.trials import SEEDS, GpuTrials
+from tensorloom.execute.known_device import gpu_facts, wasm_device
 from tensorloom.execute.microbench import measured_cpu
 from tensorloom.execute.wasm.rates import CYCLES_PER_MS
-from tensorloom.execute.wasm.trials import WasmTrials
+from tensorloom.execute.wasm.trials import WasmTrials, wasm_ways
 from tensorloom.kernels.gpu.candidate import GpuCandidate
 from tensorloom.kernels.gpu.space import why_not
 from tensorloom.kernels.wasm.jit import Candidate, WasmDevice, jit_schedule
 from tensorloom.kernels.wasm.schedule import schedule
 from tensorloom.tune.database import Database, Entry, Key, read_entries, shape_class
-from tensorloom.tune.device import DeviceRecord, GpuFacts, device_from_json, device_to_json
+from tensorloom.tune.device import DeviceRecord, device_from_json, device_to_json
 from tensorloom.tune.search import Search, Trial
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     Pause = Callable[[], Awaitable[None]]
     Place = Literal["wasm", "webgpu"]
 
-__all__ = ["BUDGET_MS", "Shape", "Tuner", "flop", "wasm_device"]
+__all__ = ["BUDGET_MS", "Shape", "Tuner", "flop"]
 
 BUDGET_MS = 300.0
 """Time to find the best kernel of one shape on the CPU [ms]."""
@@ -58,9 +59,6 @@ LEAST_SHARE = 0.01
 MOST_WAITING = 24
 MOST_SHAPES = 200
 FORMAT = 1
-
-_WARMEST = 0.9
-"""Register tiles within this share of the fastest are proposed, the fastest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,7 +342,7 @@ class Tuner:
                 name="measured here",
                 origin="measured",
                 cpu=facts,
-                gpu=_gpu_facts(self._gpu),
+                gpu=gpu_facts(self._gpu),
                 curves=curves,
             )
             self._measuring = None
@@ -400,13 +398,26 @@ class Tuner:
         ]
         del self.report[:-_MOST_REPORTED]
         key, best = self.key(spec, shape.backend), shape.best
-        if best is None or best.ms is None:
+        if best is None or best.ms is None or not self._is_ready(spec, shape):
             self.database.forget(key)
         else:
             gflops = flop(spec) / best.ms / 1e6
             self.database.put(key, Entry(candidate=best.option.text, gflops=gflops))
         self._changed()
         await self._save()
+
+    def _is_ready(self, spec: KernelSpec, shape: Shape) -> bool:
+        """Compiles and proves the winner now, so that no run has to wait for it."""
+        if shape.backend != "wasm" or shape.best is None:
+            return True
+        way = wasm_ways(spec, self.device)[shape.best.option.text]
+        try:
+            self._kernels.slot(way.kernel)
+        except UnsupportedKernel as error:
+            self.report.append(f"{shape.best.option.text}: {error.message}")
+            return False
+        self._kernels.release([way.kernel])
+        return True
 
     def _changed(self) -> None:
         self.revision += 1
@@ -419,7 +430,7 @@ class Tuner:
             # Another engine may keep other numbers in registers: all is measured anew.
             if isinstance(kept, dict) and kept.get("engine") == self._engine:
                 record = device_from_json(kept.get("device"))
-                self.record = replace(record, gpu=_gpu_facts(self._gpu))
+                self.record = replace(record, gpu=gpu_facts(self._gpu))
                 self.database = Database(read_entries(json.dumps(kept.get("kernels"))))
         except (ValueError, InputError):
             self.record, self.database = None, Database()
@@ -457,19 +468,6 @@ class _Current:
         )
 
 
-def _gpu_facts(device: GpuDevice | None) -> GpuFacts | None:
-    """What WebGPU tells of a device."""
-    if device is None:
-        return None
-    return GpuFacts(
-        adapter=device.description,
-        software=device.is_software,
-        max_invocations=device.limits.workgroup_threads,
-        max_storage_bytes=device.limits.workgroup_bytes,
-        subgroup_size=device.limits.subgroup or None,
-    )
-
-
 _MOST_KNOWN = 4096
 _MOST_REPORTED = 20
 
@@ -477,21 +475,3 @@ _MOST_REPORTED = 20
 def flop(spec: KernelSpec) -> int:
     """Floating-point operations of a kernel: 2 per real multiply-add, 8 per complex one."""
     return spec.mul_adds * (8 if spec.dtype.startswith("complex") else 2)
-
-
-def wasm_device(record: DeviceRecord | None, *, relaxed: bool) -> WasmDevice:
-    """What the generator of kernels should know of a device; typical values for what is unknown."""
-    typical = WasmDevice.typical(relaxed_simd=relaxed)
-    if record is None:
-        return typical
-    cpu = record.cpu
-    best = max((rate for _, _, rate in cpu.tiles), default=0.0)
-    tiles = tuple(
-        (rows, columns // 4) for rows, columns, rate in cpu.tiles if rate >= _WARMEST * best
-    )
-    return replace(
-        typical,
-        tiles=tiles[: len(typical.tiles)] or typical.tiles,
-        level1_bytes=cpu.l1_bytes or typical.level1_bytes,
-        level2_bytes=cpu.l2_bytes or typical.level2_bytes,
-    )

@@ -13,7 +13,8 @@ from tensorloom.errors import DocumentError
 from tensorloom.execute import tuning
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.kernel_store import FileStore, NoStore
-from tensorloom.execute.tuning import Tuner, wasm_device
+from tensorloom.execute.known_device import wasm_device
+from tensorloom.execute.tuning import Tuner
 from tensorloom.execute.wasm import trials as wasm_trials
 from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.execute.wasm.trials import WasmTrials
@@ -154,6 +155,35 @@ def test_what_a_kernel_takes_is_known_once_it_was_measured(backend: WasmBackend)
     share = like.mul_adds / spec.mul_adds
     assert tuner.known_ms(like) == pytest.approx(share * best.ms)  # type: ignore[union-attr]
     assert tuner.known_ms(spec_of(product(200))) is None
+
+
+def test_a_clock_that_stands_still_ends_no_tuning(backend: WasmBackend) -> None:
+    looks = count()
+
+    def coarse() -> float:
+        # Fine ticks to look at; then most windows seem to take no time, and some 20 ms.
+        look = next(looks)
+        return 1e-4 * look if look < 2000 else 0.2 + 2e-2 * ((look - 2000) // 8)
+
+    tuner, program = Tuner(backend.kernels, store=NoStore(), engine="x 1", clock=coarse), product()
+    tuner.record, tuner._loaded = RECORD, True
+    tuner.observe(program)
+    finish(tuner)
+    shape = tuner.shape(spec_of(program))
+    assert shape is not None
+    assert all(trial.ms is None or trial.ms > 0 for trial in shape.trials)
+    assert shape.best is not None
+
+
+def test_the_winner_is_compiled_before_a_run_asks_for_it(backend: WasmBackend) -> None:
+    tuner, program = tuner_for(backend), product(64)
+    tuner.observe(program)
+    finish(tuner)
+    way = tuner.schedule_for(spec_of(program))
+    kernel = way.kernel if way else None
+    slots = backend.kernels.n_slots
+    assert kernel is None or backend.kernels.slot(kernel) >= 0
+    assert backend.kernels.n_slots == slots
 
 
 def test_a_generated_kernel_replaces_the_ready_one(backend: WasmBackend) -> None:
