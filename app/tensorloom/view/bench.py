@@ -14,6 +14,7 @@ from tensorloom.engine import backend_choice, planned
 from tensorloom.errors import NetworkError
 from tensorloom.execute.backend import no_pulse
 from tensorloom.execute.backends import available, numpy_backend
+from tensorloom.execute.wasm.page_engine import PageEngine
 from tensorloom.kernels.lower import lower
 from tensorloom.model.document import check_dtype
 from tensorloom.model.stored_array import ITEM_BYTES
@@ -32,6 +33,9 @@ __all__ = ["bench"]
 
 _NUMPY_MUL_ADDS = 200_000_000
 """Beyond this numpy takes seconds here, and WASM in float64 is the reference."""
+
+_MOST = 60_000
+"""Largest number of any option."""
 
 
 async def bench(given: dict[str, Any], buffers: Sequence[bytes]) -> dict[str, Any]:
@@ -58,8 +62,8 @@ async def bench(given: dict[str, Any], buffers: Sequence[bytes]) -> dict[str, An
             "Give at least two operands, or sum or permute one.",
         )
     name = backend_choice(str(given["backend"]))
-    asked = int(given["threads"]), float(given["minMs"])
-    timed = await timed_on(name, program, operands, threads=asked[0], min_ms=asked[1])
+    asked = _at_least(given, "threads", 1), _at_least(given, "minMs", 0)
+    timed = await timed_on(name, program, operands, threads=int(asked[0]), min_ms=asked[1])
     flop = program.mul_adds * (8 if dtype.startswith("complex") else 2)
     expected, reference = await _expected(given, plan, operands, buffers, dtype)
     return {
@@ -72,7 +76,32 @@ async def bench(given: dict[str, Any], buffers: Sequence[bytes]) -> dict[str, An
         "threads": timed.threads,
         "reference": reference,
         "mulAdds": program.mul_adds,
+        "notes": _notes(name, int(asked[0])),
     }
+
+
+def _at_least(given: dict[str, Any], name: str, least: int) -> float:
+    """A number among the options."""
+    value = given[name]
+    if type(value) not in (int, float) or not least <= value <= _MOST:
+        raise NetworkError(
+            "bad-option",
+            f"{name} is {value!r:.40}.",
+            f"Give a number from {least} to {_MOST}.",
+            values={"option": name},
+        )
+    return float(value)
+
+
+def _notes(name: str, threads: int) -> list[str]:
+    """What was not done as asked."""
+    if threads == 1 or name == "webgpu":
+        return []
+    if name == "numpy":
+        return ["numpy runs on one thread."]
+    if PageEngine().most_threads == 1:
+        return ["One thread ran: choose several in the device's popover, then load the page again."]
+    return []
 
 
 def _shapes(given: object) -> list[tuple[int, ...]]:

@@ -12,6 +12,13 @@ const WINDOW_MS = 4;
 /** Engines put optimised code in place while code runs; windows agree when that is done. */
 const AGREE = 0.03;
 const LONGEST_WARMUP_MS = 300;
+const STRIDE = 8;
+
+/** How often to run in the next window; grown in strides, as a rounded clock may have shown 0. */
+function next(count: number, each: number): number {
+  const wanted = Math.ceil(WINDOW_MS / Math.max(each, 1e-6));
+  return Math.max(1, Math.min(STRIDE * count, wanted));
+}
 
 /**
  * @param step what is timed
@@ -25,17 +32,17 @@ export function measure(step: () => void, minMs: number, warmupMs = LONGEST_WARM
     return (performance.now() - start) / count;
   };
   const began = performance.now();
-  let each = timed(1);
   let count = 1;
   const recent: number[] = [];
-  while (performance.now() - began < warmupMs) {
-    count = Math.max(1, Math.min(1 << 20, Math.ceil(WINDOW_MS / Math.max(each, 1e-5))));
-    each = timed(count);
-    recent.push(each);
+  do {
+    const each = timed(count);
+    const grown = next(count, each);
+    // Windows count once they are long enough for the clock.
+    if (grown <= 2 * count) recent.push(each);
+    count = grown;
     const last = recent.slice(-3);
     if (last.length === 3 && Math.max(...last) <= (1 + AGREE) * Math.min(...last)) break;
-  }
-  count = Math.max(1, Math.ceil(WINDOW_MS / Math.max(each, 1e-5)));
+  } while (recent.length === 0 || performance.now() - began < warmupMs);
   const windows: number[] = [];
   for (let spent = 0; spent < minMs || windows.length < 3; ) {
     const found = timed(count);

@@ -73,6 +73,8 @@ export interface BenchResult {
   /** What `maxErr` was measured against. */
   reference: string;
   mulAdds: number;
+  /** What was not done as asked, in words. */
+  notes: string[];
 }
 
 export interface Embedded {
