@@ -8,7 +8,7 @@ import { withSharedMemory } from "../../workers/browser/engine/modules.ts";
 import type { LoadedProgram } from "../../workers/browser/engine/program.ts";
 import { absmax, finish, frexp, ldexp, shiftFor, SliceSum } from "../../workers/browser/engine/scaling.ts";
 
-const CASES = ["chain", "sliced", "huge", "vanishing"];
+const CASES = ["chain", "sliced", "huge", "vanishing", "fused", "unfused"];
 
 function bytesOf(name: string): Uint8Array {
   return Uint8Array.from(Buffer.from(readFileSync(`tests/golden/compiled/${name}.b64`, "utf8"), "base64"));
