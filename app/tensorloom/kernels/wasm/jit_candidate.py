@@ -109,7 +109,7 @@ class WasmDevice:
         return cls(
             relaxed_simd=False,
             tiles=((3, 4), (2, 4), (5, 2), (4, 2)),
-            complex_tiles=((2, 2), (3, 2), (1, 4)),
+            complex_tiles=((2, 2), (1, 4), (3, 2)),
         )
 
     def tiles_for(self, dtype: DType) -> tuple[tuple[int, int], ...]:

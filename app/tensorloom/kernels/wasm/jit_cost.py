@@ -118,11 +118,11 @@ def _tile(
     gathered = 0 if packed else column.apart * (3 * lanes - 1)
     splats = height * parts
     if element.relaxed:
-        work, latency = max(products, splats + column.vectors + gathered) / 2, _LATENCY
+        work = max(products, splats + column.vectors + gathered) / 2
     else:
-        work, latency = products / 2 + splats + gathered / 2, 2 * _LATENCY
+        work = products / 2 + splats + gathered / 2
     # Sums wait for themselves, but the next tile starts meanwhile.
-    waited = max(k * work, k * latency - _OVERLAP)
+    waited = max(k * work, k * _LATENCY - _OVERLAP)
     return 5 + 0.15 * k + waited + rewritten * height * column.writes
 
 
