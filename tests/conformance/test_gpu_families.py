@@ -75,7 +75,6 @@ CANDIDATES = (
     "lanes 16x2",
     "lanes 3x2 split 2",
     "shared 2x3/4x4 k8",
-    "shared 4x4/8x8 k8",
     "shared 1x2/16x3 k5 split 2",
     "dot 1x1/64",
     "dot 2x3/32",
