@@ -154,8 +154,7 @@ class _Replay:
         await self._replay(program.dispatches[: program.prologue], self.common, self.exponents)
         for piece in slices_of(program):
             value, exponent = await self._slice(piece)
-            where = total.at(piece.out, axes)
-            total.add(where, value.reshape(where.shape), exponent)
+            total.add(piece.out, axes, value, exponent)
         return finished(total.value, total.exponent or 0, program.dtype)
 
     async def _slice(self, piece: Slice | None) -> tuple[NDArray[Any], int]:

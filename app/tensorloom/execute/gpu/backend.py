@@ -251,8 +251,7 @@ class WebGpuBackend:
             exponent = _exponent(program, shifts, largest)
             if not program.slices:
                 return finished(out.reshape(program.shape), exponent, program.dtype)
-            where = total.at(piece.out, axes)
-            total.add(where, out.reshape(where.shape), exponent)
+            total.add(piece.out, axes, out, exponent)
         return finished(total.value, total.exponent or 0, program.dtype)
 
 

@@ -175,8 +175,7 @@ class Replay:
         common += await self._pieces(range(once), self.addresses, pulse)
         for piece in slices_of(program):
             value, exponent = await self._slice(piece, pulse, common)
-            where = total.at(piece.out, axes)
-            total.add(where, value.reshape(where.shape), exponent)
+            total.add(piece.out, axes, value, exponent)
         return _result(total.value, total.exponent or 0, program.dtype)
 
     def _with_kept(self, value: NDArray[Any]) -> RawResult:
