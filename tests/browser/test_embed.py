@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 MOST_BYTES = 150_000
-MOST_MS = 250 * 4
-"""The goal is 250 ms on a quiet machine; here others compute beside it."""
+LOADS = 5
+MOST_MS = 250 * 2
+"""The goal is 250 ms on a quiet machine; here others compute beside it, and only they may make the
+median of some loads longer."""
 
 SHOWN = "() => performance.getEntriesByName('shown')[0]?.startTime ?? null"
 
@@ -34,12 +37,21 @@ def test_an_embedded_network_is_there_at_once(bench: Workbench, browser: Browser
     assert page.locator("#value").inner_text().split()[3:] == ["2", "1", "4", "3"]
     assert page.locator("circle").count() == 2
     assert sum(fetched) + len(link) < MOST_BYTES
-    assert page.evaluate(SHOWN) < MOST_MS
     page.get_by_role("button", name="Tensor", exact=False).first.click()
     page.get_by_role("spinbutton").first.fill("7")
     wanted = (np.array([[7.0, 2], [3, 4]]) @ b).ravel()
     assert page.locator("#value").inner_text().split()[3:] == [f"{n:g}" for n in wanted]
     page.close()
+    assert median(shown_ms(browser, link) for _ in range(LOADS)) < MOST_MS
+
+
+def shown_ms(browser: Browser, link: str) -> float:
+    """From navigation to the first number, with nothing cached [ms]."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(link)
+        page.wait_for_function(SHOWN)
+        return float(page.evaluate(SHOWN))
 
 
 def test_a_damaged_link_is_refused(browser: Browser, site_url: str) -> None:
