@@ -90,3 +90,4 @@ def test_progress_is_told_between_parts() -> None:
 def test_small_programs_stay_in_place() -> None:
     threads = ThreadedRuns(cast("PageEngine", FakeEngine()), WasmFeatures())
     assert [threads.worth(product(size)) for size in (64, 128, 256)] == [False, False, True]
+    assert threads.count == 2

@@ -122,7 +122,8 @@ class WasmBackend:
     @property
     def detail(self) -> str:
         """The device in a few words."""
-        return f"SIMD {'with' if self._kernels.relaxed else 'without'} fused multiply-add."
+        threads = "" if self.threads is None else f", {self.threads.count} threads for big steps"
+        return f"SIMD {'with' if self._kernels.relaxed else 'without'} fused multiply-add{threads}."
 
     @property
     def kernels(self) -> WasmKernels:

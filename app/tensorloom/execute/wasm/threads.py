@@ -51,6 +51,11 @@ class ThreadedRuns:
         engine = PageEngine()
         return cls(engine, features) if engine.most_threads > 1 else None
 
+    @property
+    def count(self) -> int:
+        """Threads, the calling one included."""
+        return self._engine.most_threads
+
     def worth(self, program: Program) -> bool:
         """Whether threads make this program faster; it has one result and no slices."""
         if program.slices or program.kept or not program.dispatches:
