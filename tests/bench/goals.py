@@ -19,6 +19,10 @@ PROJECTIONS = 3
 """Queries, keys and values are the same contraction."""
 
 
+STATES = ("met", "met so far", "missed", "missed so far", "not measured")
+"""Of a goal; ``so far``: some of its cases were not measured."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
     """One figure and the bound it is held against.
@@ -30,6 +34,7 @@ class Goal:
         over: What it was measured over.
         unit: Of both.
         at_most: Whether the bound is from above.
+        whole: Whether all of its cases were measured.
     """
 
     what: str
@@ -38,14 +43,15 @@ class Goal:
     over: str
     unit: str = "x"
     at_most: bool = False
+    whole: bool = True
 
     @property
     def state(self) -> str:
-        """``met``, ``missed`` or ``not measured``."""
+        """``met``, ``missed``, either with ``so far``, or ``not measured``."""
         if self.found is None:
             return "not measured"
         met = self.found <= self.bound if self.at_most else self.found >= self.bound
-        return "met" if met else "missed"
+        return f"{'met' if met else 'missed'}{'' if self.whole else ' so far'}"
 
 
 def write(rows: Mapping[str, Any]) -> None:
@@ -73,12 +79,13 @@ def text_of(rows: Mapping[str, Any], figures: Mapping[str, Mapping[str, float]])
         for goal in goals
     ]
     states = [goal.state for goal in goals]
-    counts = ", ".join(f"{states.count(one)} {one}" for one in ("met", "missed", "not measured"))
+    counts = ", ".join(f"{states.count(one)} {one}" for one in STATES)
     words = (
         f"{counts}. Ratios to other libraries are from the rows above, asterisks included: ratios "
         "of medians paired by round, and geometric means of them over the cases that were measured "
         "(how many is said; a mean over few cases decides nothing). Other figures are from the "
-        "benchmark that is named, as it last ran here. An encoder layer is the sum of its steps' "
+        "benchmark that is named, as it last ran here. numpy in Pyodide runs the fastest of about "
+        "ten formulations, which is twice as fast as what the goal was set by. An encoder layer is the sum of its steps' "
         "medians, each measured alone, against the best single library."
     )
     head = table(["goal", "over", "bound", "measured", ""], cells)
@@ -212,7 +219,8 @@ def goals_of(rows: Mapping[str, Any]) -> list[Goal]:
             over = f"{heading}, {len(ratios)} of {len(cases)}"
             if least and worst is not None:
                 value, over = ratios[worst], f"{over}: {worst}"
-            found.append(Goal(what=what, bound=bound, found=value, over=over))
+            whole = len(ratios) == len(cases)
+            found.append(Goal(what=what, bound=bound, found=value, over=over, whole=whole))
     found.append(_speed_of(rows))
     for tokens in TOKENS:
         for ours in ("ours 1t", "ours 2t"):
@@ -231,7 +239,12 @@ def _speed_of(rows: Mapping[str, Any]) -> Goal:
     ]
     over = f"first survey, {len(speeds)} of {len(REFERENCE)}"
     return Goal(
-        what="two threads, mean", bound=69, found=geomean(speeds), over=over, unit=" GFLOP/s"
+        what="two threads, mean",
+        bound=69,
+        found=geomean(speeds),
+        over=over,
+        unit=" GFLOP/s",
+        whole=len(speeds) == len(REFERENCE),
     )
 
 

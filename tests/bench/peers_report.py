@@ -45,7 +45,7 @@ def text_of(rows: Mapping[str, Row]) -> str:
         if known:
             parts.append(f"### {heading}\n\n{_table(known)}\n\n{_means(known)}")
         if missing:
-            parts.append(f"Not measured of this set: {', '.join(missing)}.")
+            parts.append(f"Not measured ({heading[0].lower()}{heading[1:]}): {', '.join(missing)}.")
     return "\n\n".join(parts)
 
 
