@@ -41,6 +41,8 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--quick", action="store_true", help="one short round, nothing written")
     bench.add_argument("--cases", help="peers: only these names, groups or sets, comma-separated")
     bench.add_argument("--backend", choices=["cpu", "gpu"], help="peers: only this side")
+    soak = verbs.add_parser("soak", help="use the site for long and see that memory stays constant")
+    soak.add_argument("--minutes", type=float, default=60, help="default 60")
     verbs.add_parser("golden", help="make the golden and generated files anew")
     verbs.add_parser("lock", help="write the runtime lock anew from its sources")
     return root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 from sitebuild import environment
@@ -70,6 +71,15 @@ def _bench(root: Path, options: argparse.Namespace) -> int:
     )
 
 
+def _soak(root: Path, options: argparse.Namespace) -> int:
+    env = environment.ensure(root)
+    build_site(root)
+    script = root / "tests" / "browser" / "test_soak.py"
+    variables = {**env.variables(), "TENSORLOOM_SOAK_MINUTES": str(options.minutes)}
+    command = [str(env.python), "-m", "pytest", str(script), "-q", "-s"]
+    return subprocess.run(command, cwd=root, env=variables, check=False).returncode
+
+
 def _golden(root: Path, _options: argparse.Namespace) -> int:
     env = environment.ensure(root)
     script = root / "tests" / "golden" / "regenerate.py"
@@ -91,6 +101,7 @@ _VERBS: dict[str, Callable[[Path, argparse.Namespace], int]] = {
     "check": _check,
     "test": _test,
     "bench": _bench,
+    "soak": _soak,
     "golden": _golden,
     "lock": _lock,
 }

@@ -42,6 +42,26 @@ u3(1.1, 0.2, -0.7) q[4];
 swap q[3], q[4];
 """
 
+TERMS = 70
+"""No kind below sums more: a bound on the growth of rounding errors."""
+
+KINDS = [
+    ("ij,jk->ik", [(33, 70), (70, 29)]),
+    ("ji,kj->ki", [(64, 48), (16, 64)]),
+    ("bij,bkj->bik", [(5, 9, 31), (5, 8, 31)]),
+    ("i,j->ij", [(37,), (21,)]),
+    ("i,i->", [(67,), (67,)]),
+    ("ij,j->i", [(41, 66), (66,)]),
+    ("iij,jk->ik", [(7, 7, 9), (9, 5)]),
+    ("ij,ij,jk->ik", [(6, 11), (6, 11), (11, 4)]),
+    ("efbad,cf->abcde", [(4, 7, 3, 5, 6), (9, 7)]),
+    ("abcd,edbf->fcae", [(3, 4, 2, 5), (6, 5, 4, 3)]),
+    ("aib,cid,bjd->acj", [(4, 2, 8), (4, 2, 8), (8, 2, 8)]),
+    ("abcdefgh,xybf->axcdeygh", [(2,) * 8, (2, 2, 2, 2)]),
+]
+"""Equations and shapes: edges of tiles, all layouts, batches, outer products, dots, hyperindices,
+diagonals, many indices, a site of an MPS, a gate."""
+
 ABLE = """
 () => {
   const valid = (...body) => WebAssembly.validate(new Uint8Array([
@@ -137,6 +157,28 @@ def test_a_product_of_matrices_agrees_with_numpy(story: Story, dtype: str) -> No
     np.testing.assert_allclose(
         unpacked(found), wanted, rtol=0, atol=1e-13 * float(abs(wanted).max())
     )
+
+
+@pytest.mark.parametrize("dtypes", [("float64", "float32"), ("complex128", "complex64")])
+def test_contractions_of_all_kinds_agree_with_numpy(story: Story, dtypes: tuple[str, str]) -> None:
+    wide, _ = dtypes
+    random = np.random.default_rng(3)
+    for equation, shapes in KINDS:
+        # Numbers that float32 holds too: both types contract the same ones.
+        parts = [random.uniform(-1, 1, (2, *shape)).astype(np.float32) for shape in shapes]
+        imaginary = 1j if wide == "complex128" else 0
+        arrays = [(one[0] + imaginary * one[1]).astype(wide) for one in parts]
+        given = [
+            {"shape": list(array.shape), "dtype": wide, "data": flat(array)} for array in arrays
+        ]
+        story.open(format="einsum", text=equation, arrays=given)
+        wanted = np.einsum(equation, *arrays, optimize=True)
+        for dtype in dtypes:
+            found = story.run(backend="wasm", dtype=dtype)
+            assert (found["backend"], found["dtype"], found["notes"]) == ("wasm", dtype, [])
+            error = np.abs(unpacked(found) - wanted).max()
+            bound = 2 * np.finfo(dtype).eps * TERMS * np.abs(wanted).max()
+            assert error <= bound, (equation, dtype)
 
 
 def test_what_the_engine_lacks_is_replaced_and_named(story: Story) -> None:
