@@ -1,4 +1,4 @@
-"""The workbench under use for nine rounds or more: edits, drags, runs and tuning at constant memory.
+"""The workbench used for nine rounds or more: edits, drags, runs, tuning at constant memory.
 
 ``python3 build.py soak --minutes 60`` is the same for an hour.
 """
