@@ -85,8 +85,8 @@ def text_of(rows: Mapping[str, Any], figures: Mapping[str, Mapping[str, float]])
         "of medians paired by round, and geometric means of them over the cases that were measured "
         "(how many is said; a mean over few cases decides nothing). Other figures are from the "
         "benchmark that is named, as it last ran here. numpy in Pyodide runs the fastest of about "
-        "ten formulations, which is twice as fast as what the goal was set by. An encoder layer is the sum of its steps' "
-        "medians, each measured alone, against the best single library."
+        "ten formulations, which is twice as fast as what the goal was set by. An "
+        "encoder layer is the sum of its steps' medians, each measured alone, against the best single library."
     )
     head = table(["goal", "over", "bound", "measured", ""], cells)
     return f"{words}\n\n{head}\n\nNot held against a figure here:\n\n{ELSEWHERE.strip()}"
