@@ -86,7 +86,8 @@ def text_of(rows: Mapping[str, Any], figures: Mapping[str, Mapping[str, float]])
         "(how many is said; a mean over few cases decides nothing). Other figures are from the "
         "benchmark that is named, as it last ran here. numpy in Pyodide runs the fastest of about "
         "ten formulations, which is twice as fast as what the goal was set by. An "
-        "encoder layer is the sum of its steps' medians, each measured alone, against the best single library."
+        "encoder layer is the sum of its steps' medians, each measured alone, against the best "
+        "single library."
     )
     head = table(["goal", "over", "bound", "measured", ""], cells)
     return f"{words}\n\n{head}\n\nNot held against a figure here:\n\n{ELSEWHERE.strip()}"
