@@ -61,13 +61,13 @@ const ISOLATION = new URL("isolation", HOME).href;
 let isolation: Promise<boolean> | null = null;
 
 async function setIsolation(on: boolean): Promise<void> {
-  const settings = await caches.open(SETTINGS);
-  await (on ? settings.put(ISOLATION, new Response("on")) : settings.delete(ISOLATION));
+  if (on) await (await caches.open(SETTINGS)).put(ISOLATION, new Response("on"));
+  else await caches.delete(SETTINGS);
   isolation = Promise.resolve(on);
 }
 
 async function isolated(response: Response): Promise<Response> {
-  isolation ??= caches.open(SETTINGS).then(async (settings) => (await settings.match(ISOLATION)) !== undefined);
+  isolation ??= caches.match(ISOLATION, { cacheName: SETTINGS }).then((kept) => kept !== undefined);
   if (!(await isolation) || response.type === "opaque" || response.type === "error") return response;
   const headers = new Headers(response.headers);
   headers.set("Cross-Origin-Opener-Policy", "same-origin");

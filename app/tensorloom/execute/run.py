@@ -233,7 +233,9 @@ def _shared_note(backend: SharedBackend) -> str:
 
 
 def _corrected(attempt: Attempt, feedback: Feedback) -> Attempt:
-    factor = feedback.factor(attempt.backend.name, attempt.program)
+    # Below what clocks can tell, what was learned from longer runs of the kind says nothing.
+    short = attempt.predicted_ms <= CLOCK_MS
+    factor = 1.0 if short else feedback.factor(attempt.backend.name, attempt.program)
     return replace(attempt, predicted_ms=factor * attempt.predicted_ms, factor=factor)
 
 

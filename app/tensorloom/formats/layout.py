@@ -183,14 +183,20 @@ def _pack(boxes: Sequence[tuple[tuple[int, ...], Points]], spots: list[Position 
     row_height = 0.0
     # Only a row of thousands of tensors comes near the bounds of the page; it is drawn denser.
     shrink = min(1.0, (MAX_COORDINATE - start_x) / (1.1 * row_end + SPACING))
+    taken = set(standing)
     for nodes, points, left, top, width, height in sized:
         if x > start_x and x + width > start_x + row_end:
             x, y, row_height = float(start_x), y + row_height + SPACING, 0.0
         for node, (point_x, point_y) in zip(nodes, points, strict=True):
-            spots[node] = (
+            spot = (
                 round(start_x + shrink * (x - start_x + point_x - left)),
                 round(y + shrink * (point_y - top)),
             )
+            # Two points of a crowd may round to one pixel; the one below would be out of reach.
+            while spot in taken:
+                spot = (spot[0] + 1, spot[1])
+            taken.add(spot)
+            spots[node] = spot
         x += width + SPACING
         row_height = max(row_height, height)
 

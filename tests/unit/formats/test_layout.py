@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tensorloom.formats import qasm
-from tensorloom.formats.layout import laid_out, layout, layout_command
+from tensorloom.formats.layout import _pack, laid_out, layout, layout_command
 from tensorloom.formats.layout_circuit import circuit
 from tensorloom.formats.opening import open_text
 from tensorloom.formats.templates import template
@@ -154,6 +154,16 @@ def test_parts_stand_side_by_side() -> None:
     found = places("ab,b,c,cd->ad")
     assert len(set(found)) == 4
     assert min(found[2:])[0] - max(found[:2])[0] >= 130 or found[2][1] - found[0][1] >= 130
+
+
+def test_no_two_tensors_share_a_pixel() -> None:
+    """A crowd of parts, packed so densely that points round to the same place."""
+    crowd = [((0, 1, 2), [(0.0, 0.0), (0.2, 0.1), (90.0, 0.0)]), ((3,), [(0.0, 0.0)])]
+    spots: list[tuple[int, int] | None] = [None] * 4
+    _pack(crowd, spots)
+    first, second, *_ = (spot for spot in spots if spot is not None)
+    assert len(set(spots)) == 4
+    assert second == (first[0] + 1, first[1])
 
 
 def test_a_placed_tensor_stays_and_a_new_one_comes_beside_it() -> None:
