@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Clock = Callable[[], float]
     Replay = Callable[[Program, list[NDArray[Any]]], Awaitable[object]]
 
-__all__ = ["Rates", "SizeClass", "calibrate", "predict", "size_class"]
+__all__ = ["Rates", "SizeClass", "calibrate", "matrix_chain", "predict", "size_class"]
 
 SizeClass = Literal["matrix", "thin", "stream"]
 
@@ -110,8 +110,8 @@ async def calibrate(replay: Replay, dtypes: tuple[DType, ...], clock: Clock) -> 
     """
     bench = _Bench(replay, clock)
     first = dtypes[0]
-    short = await bench.best_ms(_chain(2), first)
-    long = await bench.best_ms(_chain(CHAIN), first)
+    short = await bench.best_ms(matrix_chain(2), first)
+    long = await bench.best_ms(matrix_chain(CHAIN), first)
     moving = await bench.best_ms(_diagonal(512), first) - short
     dispatch_ms = max(1e-4, (long - short) / (CHAIN - 2))
     bytes_per_ms = _moved_bytes(lower(_diagonal(512), first)) / max(1e-3, moving)
@@ -172,7 +172,7 @@ def _moved_bytes(program: Program) -> int:
     return moved * ITEM_BYTES[program.dtype]
 
 
-def _chain(n: int) -> ContractionTree:
+def matrix_chain(n: int) -> ContractionTree:
     """``n`` matrices of 2 x 2 from left to right: nothing but kernel calls."""
     names = [f"i{number}" for number in range(n + 1)]
     path = [(0, 1), *((n + step - 1, step + 1) for step in range(1, n - 1))]

@@ -9,13 +9,13 @@ measured, in a moment when nobody waits. A kernel that was tuned brings its meas
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from math import ceil
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tensorloom.execute.calibration import matrix_chain
 from tensorloom.execute.microbench import clock_tick_ms
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm.schedule import Kernel
@@ -136,8 +136,8 @@ async def measured_rates(
         await pause()
         return await _best_ms(lambda: replay(program, arrays), clock, tick_ms)
 
-    short = await best_ms(_chain(2), [(2, 2)] * 2)
-    chain = _chain(_LONG)
+    short = await best_ms(lower(matrix_chain(2), "float64"), [(2, 2)] * 2)
+    chain = lower(matrix_chain(_LONG), "float64")
     long = await best_ms(chain, [(2, 2)] * _LONG)
     rates: list[tuple[Form, DType, float]] = []
     for form, dtype, text, sizes in _SAMPLES:
@@ -177,19 +177,6 @@ async def _best_ms(
             await work()
         times.append(1e3 * (clock() - start) / repeats)
     return max(min(times), tick_ms / repeats)
-
-
-def _chain(n: int) -> Program:
-    """A product of ``n`` matrices of 2 x 2, from left to right."""
-    names = [f"i{number}" for number in range(n + 1)]
-    path = [(0, 1), *((n + step - 1, step + 1) for step in range(1, n - 1))]
-    tree = ContractionTree(
-        inputs=tuple(pairwise(names)),
-        output=(names[0], names[-1]),
-        dimensions=tuple((name, 2) for name in names),
-        path=tuple(path),
-    )
-    return lower(tree, "float64")
 
 
 def _product(
