@@ -268,7 +268,7 @@ def test_a_long_run_can_be_cancelled_and_a_late_one_asked_for(page: Page) -> Non
     assert "about 4.2\u2009s left" in card.inner_text()
     card.get_by_role("button", name="Cancel").click()
     assert _asked(page, "cancel")["kind"] == "cancel"
-    page.evaluate("harness.receive({ kind: 'stale', message: 'Waiting for you' })")
+    page.evaluate("harness.receive({ kind: 'stale', message: 'Waiting for you', behind: false })")
     card.get_by_role("button", name="Compute now").click()
     assert _asked(page, "run")["backend"] == "auto"
 

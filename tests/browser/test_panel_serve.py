@@ -68,8 +68,9 @@ def test_the_workbench_loads_and_python_answers(browser: Browser, served: str) -
         page,
         """() => {
           const now = tensorloomStore.get();
-          return now.document.tensors.length === 2 && !now.stale && now.result?.shape.length === 2
-            && now.result.shape;
+          // "ab,b" and "ab,bc" are documents too, on the way.
+          return now.document.output.length === 2 && now.equation.text === "ab,bc->ac"
+            && !now.equation.error && !now.stale && !now.behind && now.result?.shape;
         }""",
     )
     sizes = page.evaluate("() => tensorloomStore.get().document.dimensions")

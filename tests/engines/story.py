@@ -42,9 +42,9 @@ LIVE = """
 () => new Promise((resolve, reject) => {
   const started = performance.now();
   const look = () => {
-    const { result, stale, progress, toasts } = tensorloomStore.get();
+    const { result, stale, behind, progress, toasts } = tensorloomStore.get();
     if (toasts.length > 0) reject(new Error(toasts[0].error.message));
-    else if (result && !stale && !progress) resolve(result);
+    else if (result && !stale && !behind && !progress) resolve(result);
     else if (performance.now() - started > 30000) reject(new Error("no value within 30 s"));
     else setTimeout(look, 20);
   };

@@ -86,6 +86,8 @@ class LiveValue:
         self._stale = False
         self._unsettled = False
         self._generation = 0
+        self._working = 0
+        self._answered = 0
         self._asked = 0
         self._stopped = 0
         self._task: asyncio.Task[None] | None = None
@@ -131,6 +133,11 @@ class LiveValue:
         """
         self._backend, self._dtype = backend, dtype
         self._slicing = self._slicing or slicing
+
+    @property
+    def behind(self) -> bool:
+        """Whether the drawing changed since the last value, or word that there is none."""
+        return self._answered != self._generation
 
     def cancel(self) -> None:
         """Stop the run in progress."""
@@ -294,7 +301,7 @@ class LiveValue:
     async def _work_through(self) -> None:
         done = -1
         while done != self._generation:
-            done = self._generation
+            done = self._working = self._generation
             document = self._document
             assert document is not None
             try:
@@ -310,7 +317,8 @@ class LiveValue:
 
     def _wait(self, message: str) -> None:
         self._stale = True
-        self._notify({"kind": "stale", "message": message})
+        self._answered = self._working
+        self._notify({"kind": "stale", "message": message, "behind": self.behind})
 
     def _say_prepared(self, document: Document, plan: Plan) -> Choice | None:
         try:
@@ -396,8 +404,10 @@ class LiveValue:
 
     def _take(self, result: Result, document: Document) -> None:
         self._stale = False
+        self._answered = self._working
         self.result, self.result_indices = result, document.network.output
-        self._notify({"kind": "result", "result": result_json(result, self.result_indices)})
+        shown = result_json(result, self.result_indices)
+        self._notify({"kind": "result", "result": shown, "behind": self.behind})
 
     def _pulse(self, generation: int, total: int) -> Pulse:
         """Progress for the page; lets its messages in and stops for a newer document."""

@@ -105,7 +105,7 @@ class Session:
             self._notify({"kind": "error", "seq": seq, "error": error_json(error)})
         except Exception as error:  # noqa: BLE001  # our bug must reach the user, not kill the session
             self._notify({"kind": "error", "seq": seq, "error": _bug(error)})
-        self._notify({"kind": "ack", "seq": seq})
+        self._notify({"kind": "ack", "seq": seq, "behind": self.live.behind})
 
     def _notify(self, notice: Notice) -> None:
         self.send(notice)

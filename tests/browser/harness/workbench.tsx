@@ -49,7 +49,7 @@ if (location.search === "?start") {
 
 store.connect((request) => {
   requests.push(request);
-  queueMicrotask(() => store.receive({ kind: "ack", seq: request.seq }));
+  queueMicrotask(() => store.receive({ kind: "ack", seq: request.seq, behind: false }));
 });
 store.receive({ kind: "ready", seq: 1, device: { sentence: "Runs on this CPU, 64-bit", backends: [], replaced: [] } });
 createRoot(place).render(<App />);

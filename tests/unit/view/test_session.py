@@ -190,6 +190,26 @@ def test_moving_a_tensor_plans_and_computes_nothing() -> None:
     conversation(part)
 
 
+def test_an_answered_request_says_whether_the_value_still_follows() -> None:
+    async def part(talk: Talk) -> None:
+        talk.hello(matrices())
+        await talk.quiet()
+        assert not talk.last("result")["behind"]
+        talk.clear()
+        talk.commands({"kind": "set-dimension", "name": "i", "dimension": 9})
+        assert talk.last("ack")["behind"]
+        await talk.quiet()
+        assert not talk.last("result")["behind"]
+        talk.commands({"kind": "move", "positions": {"t1": [5, 6]}, "anchors": {}})
+        assert not talk.last("ack")["behind"]
+        talk.commands({"kind": "set-dimension", "name": "i", "dimension": 10**6},
+                      {"kind": "set-dimension", "name": "k", "dimension": 10**6})  # fmt: skip
+        await talk.quiet()
+        assert not talk.last("stale")["behind"]
+
+    conversation(part)
+
+
 def test_a_refused_command_gives_the_document_back() -> None:
     async def part(talk: Talk) -> None:
         talk.hello(matrices())

@@ -149,15 +149,16 @@ export interface EquationSpan {
 /** Python -> page. */
 export type Notice =
   | { kind: "ready"; seq: number; device: DeviceJson }
-  | { kind: "ack"; seq: number }
+  /** `behind`, here and below: the value, or why there is none, is not yet that of the drawing Python knows. */
+  | { kind: "ack"; seq: number; behind: boolean }
   | { kind: "rejected"; seq: number; error: ErrorJson; document: DocumentJson }
   | { kind: "apply"; seq: number | null; gesture: string; commands: Command[] }
   | { kind: "equation"; seq: number | null; text: string; spans: EquationSpan[]; named: boolean; error: ErrorJson | null }
   | { kind: "plan"; plan: PlanJson }
   | { kind: "search"; running: boolean; trials: number; elapsedMs: number; bestMulAdds: BigDecimal; message: string }
   | { kind: "progress"; done: number; etaMs: number | null; message: string }
-  | { kind: "result"; result: ResultJson }
-  | { kind: "stale"; message: string }
+  | { kind: "result"; result: ResultJson; behind: boolean }
+  | { kind: "stale"; message: string; behind: boolean }
   | { kind: "inspection"; tensor: string | null; title: string; shape: number[]; indices: string[]; fixed: Record<string, number>; rows: string[]; columns: string[]; note: string }
   | { kind: "error"; seq: number | null; error: ErrorJson }
   | { kind: "need-blobs"; hashes: string[] }

@@ -38,6 +38,8 @@ export interface EditorState {
   planStep: number | null;
   result: ResultJson | null;
   stale: string | null;
+  /** Whether, of the drawings that Python has answered, the value is not that of the last: it is on its way. */
+  behind: boolean;
   progress: { done: number; etaMs: number | null; message: string } | null;
   search: Extract<Notice, { kind: "search" }> | null;
   inspection: Extract<Notice, { kind: "inspection" }> | null;
@@ -96,7 +98,7 @@ export class EditorStore {
   constructor() {
     this.state = {
       document: EMPTY, canUndo: false, canRedo: false, selection: NOTHING, hover: null, equation: null, plan: null, planStep: null,
-      result: null, stale: null, progress: null, search: null, inspection: null, device: null, kernels: null, kernelSource: null, kernelDatabase: null, ready: false,
+      result: null, stale: null, behind: false, progress: null, search: null, inspection: null, device: null, kernels: null, kernelSource: null, kernelDatabase: null, ready: false,
       boot: { message: "Starting", fraction: 0, failed: false }, toasts: [], held: false, lastGesture: null, draftWaiting: false,
       theme: "system", dialog: null, backend: "auto", tool: null, blamed: null, sheet: null, planFolded: false,
     };
@@ -231,6 +233,7 @@ export class EditorStore {
         this.set({ kernelDatabase: notice });
         break;
       case "ack":
+        if (notice.behind !== this.state.behind) this.set({ behind: notice.behind });
         break;
       case "rejected":
         this.history = newHistory(notice.document);
@@ -253,10 +256,10 @@ export class EditorStore {
         this.set({ progress: notice });
         break;
       case "result":
-        this.set({ result: notice.result, stale: null, progress: null, toasts: this.state.toasts.filter(({ passing }) => !passing) });
+        this.set({ result: notice.result, stale: null, behind: notice.behind, progress: null, toasts: this.state.toasts.filter(({ passing }) => !passing) });
         break;
       case "stale":
-        this.set({ stale: notice.message, progress: null });
+        this.set({ stale: notice.message, behind: notice.behind, progress: null });
         break;
       case "inspection":
         this.set({ inspection: notice });
