@@ -2,12 +2,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pixel, scaleOf, ticks, tickText } from "../../app/tensorloom/view/editor/chrome/kernels/plotScale.ts";
 
-test("a linear scale begins at 0 and leaves a little room at the top", () => {
+test("a linear scale begins at 0 and ends at a tick that no value is above", () => {
   const scale = scaleOf([20, 40], false, 100, 200);
   assert.equal(scale.from, 0);
   assert.equal(pixel(scale, 0), 100);
-  assert.ok(pixel(scale, 40) < 200 && pixel(scale, 40) > 190);
-  assert.deepEqual(ticks(scale), [0, 20, 40]);
+  assert.deepEqual(ticks(scale), [0, 10, 20, 30, 40]);
+  for (const most of [0.013, 0.99, 1, 3.7, 41.3, 52, 55.1, 99, 101, 250, 312, 6_543, 2e7]) {
+    const top = ticks(scaleOf([most / 3, most], false, 0, 100)).at(-1) as number;
+    assert.ok(top >= most * (1 - 1e-9), `${most} is above ${top}`);
+    assert.ok(top <= most * 1.4 + 1e-9, `${top} leaves ${most} too little of the drawing`);
+  }
 });
 
 test("pixels run backwards where the axis does, and stay on the drawing", () => {
@@ -21,7 +25,7 @@ test("a logarithmic scale has powers of ten, and finer ticks within one decade",
   assert.deepEqual(ticks(scaleOf([1e3, 1e7], true, 0, 100)).map(Math.round), [1000, 10_000, 100_000, 1_000_000, 10_000_000]);
   const fine = ticks(scaleOf([20, 60], true, 0, 100));
   assert.deepEqual(fine.map((value) => Number(value.toPrecision(6))), [20, 50]);
-  assert.deepEqual(ticks(scaleOf([0.61, 0.72], true, 0, 100)).map((value) => Number(value.toPrecision(6))), [0.6, 0.7]);
+  assert.deepEqual(ticks(scaleOf([0.61, 0.72], true, 0, 100)).map((value) => Number(value.toPrecision(6))), [0.6, 0.65, 0.7, 0.75]);
 });
 
 test("equal distances of powers are equal distances of pixels", () => {

@@ -11,13 +11,19 @@ export interface Scale {
   readonly end: number;
 }
 
-/** A scale that holds all values; logarithmic ones end at powers of ten or two, others begin at 0. */
+/** A scale that holds all values; linear ones begin at 0 and end at the tick that the largest value reaches. */
 export function scaleOf(values: readonly number[], log: boolean, start: number, end: number): Scale {
   const known = values.filter((value) => Number.isFinite(value) && (!log || value > 0));
   if (known.length === 0) return { log, from: log ? 1 : 0, to: log ? 10 : 1, start, end };
   const least = Math.min(...known);
   const most = Math.max(...known);
-  if (!log) return { log, from: Math.min(0, least), to: most > 0 ? most * 1.05 : 1, start, end };
+  if (!log) {
+    const from = Math.min(0, least);
+    const to = most > 0 ? most : 1;
+    // A line above the topmost number would leave its reader to guess.
+    const step = linearStep(from, to);
+    return { log, from, to: Math.ceil(to / step - 1e-9) * step, start, end };
+  }
   const room = most > least ? 1.1 : 2;
   return { log, from: least / room, to: most * room, start, end };
 }
@@ -30,15 +36,19 @@ export function pixel(scale: Scale, value: number): number {
   return scale.start + Math.min(1, Math.max(0, share)) * (scale.end - scale.start);
 }
 
-/** Round numbers within the scale, about four of them. */
+/** Round numbers within the scale, about five of them. */
 export function ticks(scale: Scale): number[] {
   return scale.log ? logTicks(scale) : linearTicks(scale);
 }
 
-function linearTicks({ from, to }: Pick<Scale, "from" | "to">): number[] {
-  const rough = (to - from) / 4;
+function linearStep(from: number, to: number): number {
+  const rough = (to - from) / 5;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((times) => times * power).find((size) => size >= rough) ?? rough;
+  return [1, 2, 5, 10].map((times) => times * power).find((size) => size >= rough * (1 - 1e-9)) ?? rough;
+}
+
+function linearTicks({ from, to }: Pick<Scale, "from" | "to">): number[] {
+  const step = linearStep(from, to);
   const first = Math.ceil(from / step - 1e-9);
   const count = Math.floor(to / step + 1e-9) - first + 1;
   return Array.from({ length: count }, (_, place) => (first + place) * step);
