@@ -44,7 +44,7 @@ export function ticks(scale: Scale): number[] {
 function linearStep(from: number, to: number): number {
   const rough = (to - from) / 5;
   const power = 10 ** Math.floor(Math.log10(rough));
-  return [1, 2, 5, 10].map((times) => times * power).find((size) => size >= rough * (1 - 1e-9)) ?? rough;
+  return [1, 2, 2.5, 5, 10].map((times) => times * power).find((size) => size >= rough * (1 - 1e-9)) ?? rough;
 }
 
 function linearTicks({ from, to }: Pick<Scale, "from" | "to">): number[] {
