@@ -79,6 +79,10 @@ class WasmtimeHost:
         target[...] = array
         return target
 
+    def word(self, address: int) -> int:
+        """The 32-bit number at an address."""
+        return ctypes.c_uint32.from_address(self._base + address).value
+
     @property
     def used(self) -> int:
         """Bytes of the memory that were ever in use."""

@@ -11,9 +11,10 @@ fast register tiles of growing need are, peak and bandwidth from loops that do n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,7 @@ from tensorloom.tune.device import CpuFacts, Curve
 from tensorloom.tune.inference import cache_knees, copy_rate, register_cliff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,6 +51,12 @@ LATENCY_KIB = (
 LATENCY_BYTES = tuple(KIB * size for size in LATENCY_KIB)
 COPY_BYTES = tuple(KIB * n for n in (64, 256, 1024, 4096, 16_384))
 LINE = 64
+
+FAR_BYTES = 128 << 20
+"""Four times the last cache of most processors: what is read in turn is not there any more."""
+
+FAR_PART_BYTES = 4 << 20
+"""Read or copied at a time: a millisecond or less."""
 
 WINDOW_MS = 1.0
 """Long beside a clock that ticks in 0.1 ms."""
@@ -106,6 +113,7 @@ def measured_cpu(
     peak = yield from _peak(bench, arena, fused=fused)
     latencies = yield from _latencies(bench, arena)
     copies = yield from _copies(bench, arena)
+    reading, copying = yield from _far(bench)
     needs = [
         (micro.registers_needed(rows, vectors, fused=fused), rate) for rows, vectors, rate in tiles
     ]
@@ -116,7 +124,8 @@ def measured_cpu(
         l1_bytes=_whole(first.at),
         l2_bytes=_whole(second.at),
         peak_gflops=max(peak, *(rate for _, _, rate in tiles)),
-        bytes_per_ms=copy_rate(copies),
+        bytes_per_ms=max(reading, copying) or None,
+        cached_bytes_per_ms=copy_rate(copies),
         relaxed_simd=fused,
         tiles=tuple(sorted(((r, 4 * v, g) for r, v, g in tiles), key=lambda tile: -tile[2])),
     )
@@ -138,7 +147,12 @@ def measured_cpu(
             knee=first.at,
             confidence=first.confidence,
         ),
-        Curve(name="bandwidth", x="bytes", y="bytes/ms", points=tuple(copies)),
+        Curve(
+            name="bandwidth",
+            x="bytes",
+            y="bytes/ms",
+            points=(*copies, *([(FAR_BYTES / 2, copying)] if copying else [])),
+        ),
     )
     return facts, curves
 
@@ -211,6 +225,33 @@ def _copies(
     return found
 
 
+def _far(bench: _Bench) -> Generator[None, None, tuple[float, float]]:
+    """Bytes per ms of reading and of copying what no cache holds; 0 where memory has no room."""
+    try:
+        arena = bench.kernels.host.empty(FAR_BYTES + LINE)
+    except MemoryError:
+        return 0.0, 0.0
+    base = bench.kernels.host.address(arena)
+    base = -(-base // LINE) * LINE
+    for start in range(0, FAR_BYTES, FAR_PART_BYTES):
+        # Memory that nobody has written to may be one page of zeros.
+        arena[start : start + FAR_PART_BYTES] = 0
+        yield
+    parts = range(base, base + FAR_BYTES, FAR_PART_BYTES)
+    half = len(parts) // 2
+    # Sums go to a part that is not read before all others were.
+    reads = [_Task(left=part, right=part, out=base, size=FAR_PART_BYTES) for part in parts]
+    copies = [
+        _Task(left=source, right=source, out=target, size=FAR_PART_BYTES)
+        for source, target in zip(parts[:half], parts[half:], strict=True)
+    ]
+    bench.load(micro.read_module())
+    reading = yield from bench.in_turn_ms(reads)
+    bench.load(micro.copy_module())
+    copying = yield from bench.in_turn_ms(copies)
+    return FAR_PART_BYTES / reading, 2 * FAR_PART_BYTES / copying
+
+
 class _Bench:
     """Runs one micro-benchmark at a time and times it."""
 
@@ -239,7 +280,7 @@ class _Bench:
             if self._warm_ms >= WARM_MS and (spent >= self._window_ms or times >= _MOST_TIMES):
                 break
             if spent < self._window_ms and times < _MOST_TIMES:
-                times *= max(2, min(64, ceil(1.3 * self._window_ms / max(spent, 1e-3))))
+                times = self._more(times, spent)
             yield
         # The last one may still have run slow code for a part.
         times = max(1, ceil(times * min(1.0, self._window_ms / max(spent, 1e-3))))
@@ -249,10 +290,35 @@ class _Bench:
             spent = self._run(times)
             if spent < self._window_ms / 2 and times < _MOST_TIMES:
                 # The one before was held up: its share was too small, and a clock may stand still.
-                times = min(_MOST_TIMES, 4 * times)
+                times = self._more(times, spent)
+                yield
                 spent = self._run(times)
             found.append(max(spent, self._tick_ms / 2) / times)
         return min(found)
+
+    def in_turn_ms(self, tasks: Sequence[_Task]) -> Generator[None, None, float]:
+        """One of many alike tasks, each at its turn: the median of windows [ms]."""
+        yield from self.best_ms(replace(tasks[0], size=LINE * 256))
+        found: list[float] = []
+        number, most = 0, 4 * len(tasks)
+        while number < len(tasks) or len(found) < WINDOWS:
+            yield
+            spent, first, start = 0.0, number, self._clock()
+            while spent < self._window_ms and number - first < most:
+                self._set(tasks[number % len(tasks)])
+                self._run(1)
+                number += 1
+                spent = 1e3 * (self._clock() - start)
+            found.append(max(spent, self._tick_ms / 2) / (number - first))
+        return median(found)
+
+    def _more(self, times: int, spent: float) -> int:
+        """Repetitions for a window, after some took ``spent`` [ms].
+
+        What a clock shows may be a tick too little; taken as more, no window gets much too long.
+        """
+        share = 1.1 * self._window_ms / (spent + self._tick_ms)
+        return min(_MOST_TIMES, 64 * times, max(times + 1, ceil(times * share)))
 
     def _set(self, task: _Task) -> None:
         for name in ("left", "right", "out"):

@@ -60,7 +60,9 @@ class CpuFacts:
         l1_bytes: Nearest data cache [bytes].
         l2_bytes: The next one [bytes].
         peak_gflops: Multiply-adds in registers alone, float32, one thread [GFLOP/s].
-        bytes_per_ms: Copying what fits no near cache, read and written bytes [bytes/ms].
+        bytes_per_ms: What memory gives one thread: reading or copying, whichever is faster, what no
+            cache holds; read and written bytes [bytes/ms].
+        cached_bytes_per_ms: Copying what a cache holds, read and written bytes [bytes/ms].
         relaxed_simd: Whether multiply and add are one instruction.
         tiles: Register tiles ``(rows, columns)`` in float32 with their speed, fastest first
             [GFLOP/s].
@@ -71,6 +73,7 @@ class CpuFacts:
     l2_bytes: int | None = None
     peak_gflops: float | None = None
     bytes_per_ms: float | None = None
+    cached_bytes_per_ms: float | None = None
     relaxed_simd: bool = False
     tiles: tuple[tuple[int, int, float], ...] = ()
 
@@ -192,7 +195,8 @@ give are those of public data sheets (Alder Lake's 48 KiB, Turing's registers an
 
 # --- codec ------------------------------------------------------------------------------------
 
-FORMAT = 1
+FORMAT = 2
+"""Before, ``bytes_per_ms`` was that of copies in a cache; such a record is measured anew."""
 
 
 def device_to_json(record: DeviceRecord) -> dict[str, object]:

@@ -124,7 +124,7 @@ def register_cliff(tiles: Sequence[tuple[int, float]]) -> Knee:
 
 
 def copy_rate(points: Sequence[tuple[float, float]]) -> float | None:
-    """Bytes per millisecond of copies too large for a near cache: the median of the larger half."""
+    """Bytes per millisecond of copies in a cache that is not the nearest: of the larger half."""
     large = [rate for _, rate in sorted(points)[len(points) // 2 :]]
     return median(large) if large else None
 

@@ -27,7 +27,7 @@ _CURVES = {
     "bandwidth": (
         "Speed of copying",
         True,
-        "Bytes read and written. Beyond the caches it is what memory gives.",
+        "Bytes read and written. The last point fits no cache: it is what memory gives.",
     ),
     "workgroup": ("Speed by threads of a workgroup", True, "Beyond the bend more bring nothing."),
     "gpu-copy": ("Speed of copying on the GPU", True, "Bytes read and written."),
@@ -77,7 +77,14 @@ def _cpu_facts(cpu: CpuFacts) -> list[Notice]:
         _fact(
             "Memory",
             None if cpu.bytes_per_ms is None else f"{cpu.bytes_per_ms / 1e6:.3g} GB/s",
-            "From copies of several mebibytes, bytes read and written.",
+            "From reading and copying 128 MiB in parts, each out of every cache by its turn.",
+        ),
+        _fact(
+            "Caches",
+            None
+            if cpu.cached_bytes_per_ms is None
+            else f"{cpu.cached_bytes_per_ms / 1e6:.3g} GB/s",
+            "From copies of one to sixteen mebibytes, bytes read and written.",
         ),
         _fact("Multiply and add", fused, "Found by trying whether the engine takes relaxed SIMD."),
     ]

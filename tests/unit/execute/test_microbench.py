@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from tensorloom.execute.microbench import (
     measured_cpu,
 )
 from tensorloom.execute.wasm.kernels import WasmKernels
+from tensorloom.kernels.wasm.layout import RECORD_FIELDS
 from wasmtime_host import WasmtimeHost
 
 if TYPE_CHECKING:
@@ -38,8 +40,11 @@ def ticking(step: float, fine: float = 1e-6) -> Callable[[], float]:
     return clock
 
 
-def measured(clock: Callable[[], float], *, relaxed: bool) -> tuple[CpuFacts, tuple[Curve, ...]]:
-    steps = measured_cpu(WasmKernels(WasmtimeHost(relaxed_simd=relaxed)), clock)
+def measured(
+    clock: Callable[[], float], *, relaxed: bool, pages: int = 1 << 15
+) -> tuple[CpuFacts, tuple[Curve, ...]]:
+    host = WasmtimeHost(relaxed_simd=relaxed, pages=pages)
+    steps = measured_cpu(WasmKernels(host), clock)
     while True:
         try:
             next(steps)
@@ -55,9 +60,55 @@ def test_a_record_is_complete_and_honest_about_what_shows_no_knee(*, relaxed: bo
     assert len(facts.tiles) == len(TILES)
     assert facts.l1_bytes is facts.l2_bytes is None
     assert {curve.name: len(curve.points) for curve in curves}["latency"] == len(LATENCY_KIB)
-    assert {curve.name: len(curve.points) for curve in curves}["bandwidth"] == len(COPY_BYTES)
+    assert {curve.name: len(curve.points) for curve in curves}["bandwidth"] == len(COPY_BYTES) + 1
     assert facts.peak_gflops is not None
     assert facts.peak_gflops >= max(rate for _, _, rate in facts.tiles)
+
+
+def test_memory_is_no_faster_than_a_cache() -> None:
+    facts, _ = measured(perf_counter, relaxed=True)
+    assert facts.bytes_per_ms is not None
+    assert facts.cached_bytes_per_ms is not None
+    # Less than 1 GB/s no machine has; once a copy in the cache was taken for memory.
+    assert 1e6 < facts.bytes_per_ms < 2 * facts.cached_bytes_per_ms
+
+
+def test_without_room_the_speed_of_memory_stays_unknown() -> None:
+    facts, curves = measured(ticking(0.01), relaxed=True, pages=1 << 11)
+    assert facts.bytes_per_ms is None
+    assert facts.cached_bytes_per_ms is not None
+    assert {curve.name: len(curve.points) for curve in curves}["bandwidth"] == len(COPY_BYTES)
+
+
+class Machine(WasmKernels):
+    """Every repetition takes a tenth of a millisecond, which a coarse clock shows late."""
+
+    def __init__(self, tick_ms: float) -> None:
+        super().__init__(WasmtimeHost(pages=1 << 11))
+        self.ms = 0.0
+        self._tick_ms = tick_ms
+        self._looks = 0
+
+    def clock(self) -> float:
+        self._looks += 1
+        if self._looks <= LOOKS:
+            return 1e-3 * self._tick_ms * (self._looks // 100)
+        return 1e-3 * (50 + self.ms // self._tick_ms) * self._tick_ms
+
+    def run(self, records: int, first: int, last: int, low: float, high: float) -> int:
+        assert isinstance(self.host, WasmtimeHost)
+        self.ms += 0.1 * self.host.word(records + RECORD_FIELDS["row_stop"])
+        return last - first + int(low > high)
+
+
+@pytest.mark.parametrize("tick_ms", [0.1, 1.0])
+def test_no_step_takes_long_whatever_the_clock_shows(tick_ms: float) -> None:
+    machine, longest = Machine(tick_ms), 0.0
+    before = machine.ms
+    for _ in measured_cpu(machine, machine.clock):
+        longest = max(longest, machine.ms - before)
+        before = machine.ms
+    assert 1 < longest < 30
 
 
 @pytest.mark.parametrize("n", [1, 2, 64, 1000])

@@ -60,6 +60,12 @@ def test_latency_follows_the_chain() -> None:
     assert (out[0] - base) // 64 == 2
 
 
+def test_reads_read_everything_once_a_turn() -> None:
+    source, out = np.arange(128, dtype=np.float32), np.zeros(32, np.float32)
+    run(micro.read_module(), {"left": source, "out": out}, times=3, size=384)
+    assert np.array_equal(out, 3 * source[:96].reshape(3, 32).sum(0))
+
+
 def test_copies_copy() -> None:
     source, target = np.arange(64, dtype=np.uint32), np.zeros(80, np.uint32)
     run(micro.copy_module(), {"left": source, "out": target}, times=2, size=256)

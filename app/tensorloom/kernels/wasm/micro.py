@@ -4,10 +4,12 @@
               cache: beyond the registers it spills and slows down
     peak      multiply-adds between registers alone
     latency   reads that each wait for the one before: a cache ends where they take longer
+    read      memory in order, nothing written
     copy      memory to memory
 
 Each module exports ``kernel(record)`` like any other. It reads ``left``, ``right`` and ``out`` of
-the record as addresses, ``row_stop`` as how often to repeat, and ``column_stop`` as bytes to copy.
+the record as addresses, ``row_stop`` as how often to repeat, and ``column_stop`` as bytes to read
+or to copy.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ __all__ = [
     "copy_module",
     "latency_module",
     "peak_module",
+    "read_module",
     "registers_needed",
     "tile_module",
 ]
@@ -106,6 +109,31 @@ def latency_module() -> bytes:
             kernel.set(at, load("i32.load", at))
     kernel.store("i32.store", _word(record, "out"), at)
     return module.encode()
+
+
+def read_module() -> bytes:
+    """Adds up the numbers in ``column_stop`` bytes, a multiple of 128, from ``left`` on."""
+    module, kernel, record = _begun()
+    at, end, turn = (kernel.local("i32") for _ in range(3))
+    sums = [kernel.local("v128") for _ in range(_READ_SUMS)]
+    size = kernel.variable(_word(record, "column_stop"))
+    with kernel.counting(turn, _word(record, "row_stop")):
+        kernel.set(at, _word(record, "left"))
+        kernel.set(end, at + size)
+        with kernel.loop() as again:
+            for number, total in enumerate(sums):
+                kernel.set(
+                    total, apply("f32x4.add", total, load("v128.load", at, _VECTOR * number))
+                )
+            kernel.set(at, at + _VECTOR * _READ_SUMS)
+            kernel.branch(again, at < end)
+    for number, total in enumerate(sums):
+        kernel.store("v128.store", _word(record, "out"), total, _VECTOR * number)
+    return module.encode()
+
+
+_READ_SUMS = 8
+"""Sums that wait for themselves alone: more than a line per four cycles."""
 
 
 def copy_module() -> bytes:

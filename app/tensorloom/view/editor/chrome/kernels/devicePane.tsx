@@ -8,7 +8,7 @@ import { linePath, Plot, PLOT } from "./plot.tsx";
 
 export function DevicePane({ kernels, chosen }: { kernels: KernelsJson; chosen: number }) {
   const { device } = kernels;
-  if (!device) return <p className="tl-note">This device has not been measured yet. That takes a third of a second and waits for a quiet moment.</p>;
+  if (!device) return <p className="tl-note">This device has not been measured yet. That takes half a second and waits for a quiet moment.</p>;
   return (
     <div className="tl-kernel-pane">
       <div className="tl-figures">
