@@ -248,7 +248,8 @@ class Tuner:
         """Does the next piece of work; whether there was any.
 
         Args:
-            pause: Lets others have their turn; called within longer pieces.
+            pause: Lets others have their turn; called within longer pieces. If it raises
+                ``Cancelled``, so does this, and the next step begins that piece again.
         """
         if not self._loaded:
             await self._load()

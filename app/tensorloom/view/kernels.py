@@ -1,7 +1,8 @@
 """The Kernels view and what fills it: tuning after each result, told to the page as it happens.
 
-Tuning takes turns with everything else: one step of at most about 20 ms under the lock of runs,
-then whoever waits is let in. It stops when the drawing changes and goes on after the next result.
+Tuning takes turns with everything else: it works under the lock of runs, looks up about every 20 ms
+and lets go as soon as somebody wants something. It stops when the drawing changes and goes on after
+the next result.
 """
 
 from __future__ import annotations
@@ -14,10 +15,18 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 from tensorloom.assets import templates
+from tensorloom.errors import Cancelled
 from tensorloom.execute.gpu.backend import WebGpuBackend
 from tensorloom.execute.gpu.trial import lone_program
 from tensorloom.execute.kernel_store import kernel_store
-from tensorloom.execute.tuning import BUDGET_MS, Tuner, flop
+from tensorloom.execute.tuning import (
+    BUDGET_MS,
+    GPU_BUDGET_MS,
+    LEAST_MUL_ADDS,
+    LEAST_SHARE,
+    Tuner,
+    flop,
+)
 from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.kernels.gpu.plan import gpu_plan
 from tensorloom.kernels.gpu.space import default_candidate
@@ -36,6 +45,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.run import Choice
     from tensorloom.kernels.program import KernelSpec, Program
     from tensorloom.kernels.wasm.schedule import Schedule
+    from tensorloom.model.recipe import DType
     from tensorloom.tune.search import Trial
 
 __all__ = ["KernelDesk", "engine_name"]
@@ -43,6 +53,8 @@ __all__ = ["KernelDesk", "engine_name"]
 MOST_SHAPES, MOST_CALLS = 200, 2000
 NOTICE_SECONDS = 0.2
 """The page hears of progress at most five times a second [s]."""
+
+_NO_TUNER = "Nothing is tuned without WebAssembly SIMD"
 
 Notice = dict[str, object]
 
@@ -104,11 +116,17 @@ class KernelDesk:
 
         async def pause() -> None:
             await asyncio.sleep(0)
+            if not idle():
+                raise Cancelled("superseded", "Somebody wants something.")
 
         tuner = self._tuner
         while tuner is not None and idle():
-            async with lock:
-                more = await tuner.step(pause)
+            try:
+                async with lock:
+                    more = await tuner.step(pause)
+            except Cancelled:
+                # The piece of work is begun again after the next result.
+                return
             if perf_counter() - self._said > NOTICE_SECONDS or not more:
                 self._say()
             if not more:
@@ -152,7 +170,7 @@ class KernelDesk:
             DocumentError: A file that is no kernel database.
         """
         tuner = self._tuner
-        text, message = "", "Nothing is tuned without WebAssembly SIMD."
+        text, message = "", f"{_NO_TUNER}."
         if tuner is not None:
             if request["action"] == "import":
                 taken = await tuner.imported(str(request["text"]))
@@ -180,16 +198,27 @@ class KernelDesk:
         shapes = self._shapes()
         known = {spec.name: number for number, (spec, _) in enumerate(shapes)}
         return {
-            "device": record_json(tuner.record, dtype) if tuner and tuner.record else None,
+            "device": self._device_json(dtype),
             "shapes": [self._shape_json(spec, calls) for spec, calls in shapes],
             "calls": self._calls(known),
             "tuning": {
                 "running": tuner.running if tuner else False,
-                "budgetMs": BUDGET_MS,
+                "budgetMs": GPU_BUDGET_MS if self._backend == "webgpu" else BUDGET_MS,
                 "spentMs": tuner.spent_ms if tuner else 0.0,
-                "message": tuner.message if tuner else "Nothing is tuned without WebAssembly SIMD.",
+                "message": tuner.message if tuner else _NO_TUNER,
+                "thrownOut": list(tuner.report) if tuner else [],
             },
         }
+
+    def _device_json(self, dtype: DType) -> Notice | None:
+        record = self._tuner.record if self._tuner else None
+        if record is None:
+            return None
+        found = record_json(record, dtype)
+        if self._backend == "webgpu":
+            # The roofline is that of the place where the kernels ran.
+            found |= {"peakGflops": None, "bytesPerMs": record.gpu and record.gpu.bytes_per_ms}
+        return found
 
     @property
     def _backends(self) -> Mapping[BackendName, Any]:
@@ -259,7 +288,32 @@ class KernelDesk:
             "inUse": self._in_use(spec),
             "candidates": [_candidate_json(trial, work) for trial in shape.trials] if shape else [],
             "history": [[spent, work / ms / 1e6] for spent, ms in shape.history] if shape else [],
+            "note": "" if shape else self._why_untuned(spec, calls),
         }
+
+    def _why_untuned(self, spec: KernelSpec, calls: int) -> str:
+        """Why a kernel will have no candidates, in a sentence; empty where it may yet get some."""
+        place, tuner = self._backend, self._tuner
+        if place == "numpy" or tuner is None or self._ran is None:
+            return "numpy ran this step: nothing is generated, so there is nothing to choose."
+        if spec.unary:
+            return "This step only moves numbers or adds them up: there is nothing to choose."
+        if spec.mul_adds < LEAST_MUL_ADDS:
+            return (
+                f"With fewer than {LEAST_MUL_ADDS:,} multiply-adds a step costs what a call costs, "
+                "whatever the kernel."
+            )
+        entry = tuner.database.get(tuner.key(spec, place))
+        if entry is not None and entry.trusted:
+            return (
+                f"Known from an earlier choice for shapes like this one: {entry.candidate}, "
+                f"{entry.gflops:.3g} GFLOP/s then."
+            )
+        program = self._ran[0]
+        total = sum(program.kernels[dispatch.kernel].mul_adds for dispatch in program.dispatches)
+        if calls * spec.mul_adds < LEAST_SHARE * total:
+            return f"It has less than {LEAST_SHARE:.0%} of the work: tuning it would gain nothing."
+        return ""
 
     def _way(self, spec: KernelSpec) -> Schedule:
         assert self._tuner is not None

@@ -105,6 +105,7 @@ class LiveValue:
         self._tuning: asyncio.Task[None] | None = None
         self._tuned_last: tuple[Choice, Result] | None = None
         self._busy = False
+        self._calls = 0
         self._search_line: Notice = {}
         self._searched: Network | None = None
 
@@ -152,17 +153,26 @@ class LiveValue:
         document = self._document
         assert document is not None
         await self.find_devices()
-        async with self._lock:
-            plan = self._planned(document.network)
-            wanted = dtype or document.dtype
+        self._calls += 1
+        try:
+            async with self._lock:
+                plan = self._planned(document.network)
+                wanted = dtype or document.dtype
 
-            def make() -> Choice:
-                return prepare(
-                    plan, backends=self._backends, backend=backend, dtype=wanted, allow_slicing=True
-                )
+                def make() -> Choice:
+                    return prepare(
+                        plan,
+                        backends=self._backends,
+                        backend=backend,
+                        dtype=wanted,
+                        allow_slicing=True,
+                    )
 
-            choice = self._choices.get(plan, ("now", backend, wanted), self._backends, make)
-            result = await run(choice, arrays_of(document.network, wanted, self._store))
+                choice = self._choices.get(plan, ("now", backend, wanted), self._backends, make)
+                result = await run(choice, arrays_of(document.network, wanted, self._store))
+        finally:
+            self._calls -= 1
+            self._go_on_tuning()
         self._take(result, document)
         self._tune_after(choice, result)
         return result
@@ -374,6 +384,9 @@ class LiveValue:
     def _tune_after(self, choice: Choice, result: Result) -> None:
         """Looks for better kernels for what just ran, until somebody wants something."""
         self.kernels.ran(choice, result)
+        self._go_on_tuning()
+
+    def _go_on_tuning(self) -> None:
         if self._tuning is None or self._tuning.done():
             self._tuning = asyncio.ensure_future(self._use_idle_time())
 
@@ -395,7 +408,7 @@ class LiveValue:
         await self.kernels.tune(self._lock, self._idle)
 
     def _idle(self) -> bool:
-        return not self._busy and not self._dragging
+        return not self._busy and not self._calls and not self._dragging
 
     def _search_if_worth_it(self, plan: Plan) -> None:
         worth = plan.cost.mul_adds >= WORTH_SEARCHING_MUL_ADDS and plan.finder == "greedy"

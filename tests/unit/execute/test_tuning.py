@@ -23,7 +23,7 @@ from tensorloom.kernels.wasm.jit import WasmDevice
 from tensorloom.plan.tree import ContractionTree
 from tensorloom.tune.database import Database, Entry
 from tensorloom.tune.device import CpuFacts, DeviceRecord
-from tensorloom.tune.search import Check, Failure, Verdict, Window
+from tensorloom.tune.search import Check, Failure, Sample, Verdict, Window
 from wasmtime_host import WasmtimeHost
 
 if TYPE_CHECKING:
@@ -173,6 +173,40 @@ def test_a_clock_that_stands_still_ends_no_tuning(backend: WasmBackend) -> None:
     assert shape is not None
     assert all(trial.ms is None or trial.ms > 0 for trial in shape.trials)
     assert shape.best is not None
+
+
+@pytest.mark.parametrize("tick_ms", [0.1, 1.0])
+@pytest.mark.parametrize("each_ms", [0.003, 0.9, 7.0])
+def test_nobody_waits_long_for_a_pause(
+    backend: WasmBackend, monkeypatch: pytest.MonkeyPatch, tick_ms: float, each_ms: float
+) -> None:
+    """A simulated engine: each repetition takes so long, which a coarse clock shows late."""
+    spent, looks, longest, last = 0.0, 0, 0.0, 0.0
+
+    def clock() -> float:
+        nonlocal looks
+        looks += 1
+        return 1e-3 * tick_ms * (looks // 100 if looks <= 2000 else 20 + spent // tick_ms)
+
+    def run(_records: int, first: int, last: int, _low: float, _high: float) -> int:
+        nonlocal spent
+        spent += each_ms * (last - first)
+        return last
+
+    async def pause() -> None:
+        nonlocal longest, last
+        longest, last = max(longest, spent - last), spent
+
+    spec = spec_of(product())
+    trials = WasmTrials(spec, backend.kernels, WasmDevice.typical(relaxed_simd=True), clock)
+    assert backend.kernels.driver is not None
+    monkeypatch.setattr(backend.kernels, "run", run)
+    text = trials.options[0].text
+    for first in (True, False, False):
+        sample = drive(trials.answer(Window(text=text, first=first), pause))
+        assert isinstance(sample, Sample)
+        assert sample.ms == pytest.approx(each_ms, rel=0.08)
+    assert 1 < longest < 25
 
 
 def test_the_winner_is_compiled_before_a_run_asks_for_it(backend: WasmBackend) -> None:

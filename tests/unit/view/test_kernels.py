@@ -140,6 +140,29 @@ def test_tuning_stops_as_soon_as_somebody_wants_something(desk: KernelDesk) -> N
     assert desk.tuner.running
 
 
+def test_tuning_lets_go_within_a_piece_and_takes_it_up_again(desk: KernelDesk) -> None:
+    contracted(desk)
+    assert desk.tuner is not None
+    lock, looks = asyncio.Lock(), 0
+
+    def idle() -> bool:
+        # Somebody comes at every twentieth look, within trials and between them.
+        nonlocal looks
+        looks += 1
+        return looks % 20 > 0
+
+    rounds = 0
+    while desk.tuner.running and rounds < 5000:
+        asyncio.run(desk.tune(lock, idle))
+        assert not lock.locked()
+        rounds += 1
+    assert rounds > 5
+    shapes: Any = desk.json()["shapes"]
+    states = [one["state"] for one in shapes[0]["candidates"]]
+    assert states.count("best") == 1
+    assert "failed" not in states
+
+
 def test_without_wasm_nothing_is_tuned(said: list[dict[str, Any]]) -> None:
     desk = KernelDesk(said.append)
     desk.devices(Available(backends={"numpy": NumpyBackend()}, missing={}))

@@ -2,17 +2,17 @@
 
 Losers leave nothing behind: candidates take turns in one slot of the driver's table, on operands of
 their own that are freed with the trials. Large shapes are timed on a part of them, cut as pauses
-cut them; a window is at most about 20 ms.
+cut them; nobody waits longer than about 20 ms for a pause.
 """
 
 from __future__ import annotations
 
-from math import ceil, sqrt
+from math import ceil, floor, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorloom.errors import TensorloomError
+from tensorloom.errors import Cancelled, TensorloomError
 from tensorloom.execute.microbench import WARM_MS, clock_tick_ms
 from tensorloom.execute.oracle import GUARD, filled, largest_error, rounding_bound, span
 from tensorloom.kernels.program import Buffer, Dispatch, Program
@@ -54,6 +54,9 @@ WINDOW_MS = 1.5
 TICKS = 40
 """A window is at least this many ticks of the clock, so that agreeing within 3 % means something:
 about 4 ms where clocks tick in 0.1 ms, 40 ms where in 1 ms."""
+
+SLICE_MS = 20.0
+"""Longer windows are cut by pauses [ms]."""
 
 MOST_REPEATS = 1024
 
@@ -118,7 +121,8 @@ class WasmTrials:
         self._program = step_program(spec)
         self._operands: _Operands | None = None
         self._loaded: _Loaded | None = None
-        self._window_ms = max(WINDOW_MS, TICKS * clock_tick_ms(clock))
+        self._tick_ms = clock_tick_ms(clock)
+        self._window_ms = max(WINDOW_MS, TICKS * self._tick_ms)
         cut = "" if self._program.peak_bytes <= MOST_OPERAND_BYTES else "too large to try aside"
         self.options = tuple(
             Option(
@@ -139,7 +143,8 @@ class WasmTrials:
 
         Args:
             request: From a ``Search``.
-            pause: Lets others have their turn.
+            pause: Lets others have their turn; if it raises ``Cancelled``, so does this, and the
+                request may be asked again.
         """
         start = self._clock()
 
@@ -152,6 +157,8 @@ class WasmTrials:
                 return Verdict(error=error, bound=bound, spent_ms=spent())
             ms = await self._window(request.text, pause, first=request.first)
             return Sample(ms=ms, spent_ms=spent())
+        except Cancelled:
+            raise
         # An engine raises what it likes: RuntimeError, its own errors, or those of JavaScript.
         except (TensorloomError, MemoryError, RuntimeError, TypeError, ValueError) as error:
             words = error.message if isinstance(error, TensorloomError) else str(error)
@@ -171,12 +178,11 @@ class WasmTrials:
         loaded = self._load(text)
         if first:
             await self._warm(loaded, pause)
-        await pause()
-        spent = self._timed(loaded, loaded.repeats)
+        spent = await self._timed(loaded, pause)
         if spent < self._window_ms / 2 and loaded.repeats < MOST_REPEATS:
             # The machine was busy while it warmed up, so it is repeated too seldom.
-            loaded.repeats = min(MOST_REPEATS, 4 * loaded.repeats)
-            spent = self._timed(loaded, loaded.repeats)
+            self._repeat_more(loaded, spent)
+            spent = await self._timed(loaded, pause)
         # A clock may stand still over a short window; no run takes no time.
         return max(spent, self._window_ms / TICKS / 2) / loaded.repeats / loaded.share
 
@@ -184,22 +190,36 @@ class WasmTrials:
         """Runs until the engine has put its better code in place, and finds how often to repeat."""
         warm = 0.0
         while True:
-            spent = self._timed(loaded, loaded.repeats)
+            spent = await self._timed(loaded, pause)
             warm += spent
             enough = spent >= self._window_ms or loaded.repeats == MOST_REPEATS
             if enough and warm >= WARM_MS:
                 break
             if not enough:
-                wanted = 1.2 * self._window_ms / max(spent / loaded.repeats, 1e-4)
-                loaded.repeats = min(MOST_REPEATS, max(2 * loaded.repeats, ceil(wanted)))
-            await pause()
+                self._repeat_more(loaded, spent)
         wanted = self._window_ms / max(spent / loaded.repeats, 1e-4)
         loaded.repeats = min(MOST_REPEATS, max(1, ceil(wanted)))
 
-    def _timed(self, loaded: _Loaded, repeats: int) -> float:
-        start = self._clock()
-        loaded.run_part(repeats)
-        return 1e3 * (self._clock() - start)
+    def _repeat_more(self, loaded: _Loaded, spent: float) -> None:
+        """Repetitions for a window, after a shorter one took ``spent`` [ms].
+
+        What a clock shows may be a tick too little; taken as more, no window gets much too long.
+        """
+        wanted = ceil(1.2 * self._window_ms * loaded.repeats / (spent + self._tick_ms))
+        loaded.repeats = min(MOST_REPEATS, max(loaded.repeats + 1, wanted))
+
+    async def _timed(self, loaded: _Loaded, pause: Pause) -> float:
+        """All repetitions, some at a time where they take long [ms]."""
+        spent, left = 0.0, loaded.repeats
+        while left > 0:
+            await pause()
+            times = min(left, loaded.at_once)
+            start = self._clock()
+            loaded.run_part(times)
+            took = 1e3 * (self._clock() - start)
+            loaded.at_once = max(1, floor(times * SLICE_MS / (took + self._tick_ms)))
+            spent, left = spent + took, left - times
+        return spent
 
     async def _check(self, text: str, pause: Pause) -> tuple[float, float]:
         loaded = self._load(text)
@@ -249,6 +269,7 @@ class _Loaded:
         self.text = text
         self.operands = operands
         self.repeats = 1
+        self.at_once = 1
         self._kernels = kernels
         host = kernels.host
         assert kernels.driver is not None  # its table must exist before a kernel enters it
