@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,14 +28,16 @@ class Judged:
     Args:
         case: What was contracted.
         dtype: Computed in this type.
-        error: max |value - exact| / max |exact|.
+        error: max |value - exact| / max |exact|; of an exact 0, 0 or infinity.
         bound: What the result said of it.
+        vanishes: Whether exact is 0, of which every error is too large.
     """
 
     case: Case
     dtype: DType
     error: float
     bound: float
+    vanishes: bool = False
 
     @property
     def holds(self) -> bool:
@@ -47,8 +50,8 @@ class Judged:
         return self.bound / max(self.error, float(np.finfo(self.dtype).eps) / 8)
 
 
-def judged(case: Case, backend: Backend, bits: int) -> Judged | None:
-    """A network computed with 32 or 64 bits per real number; ``None`` if its value is 0.
+def judged(case: Case, backend: Backend, bits: int) -> Judged:
+    """A network computed with 32 or 64 bits per real number.
 
     Exact is what numbers of twice the length give (80 bits instead of 64).
     """
@@ -63,7 +66,8 @@ def judged(case: Case, backend: Backend, bits: int) -> Judged | None:
     wanted, exponent = exact(case.tree, [array.astype(LONGER[dtype]) for array in case.arrays])
     largest = float(np.abs(wanted).max())
     if largest == 0:
-        return None
+        error = math.inf if np.any(found.value) else 0.0
+        return Judged(case=case, dtype=dtype, error=error, bound=found.error_bound, vanishes=True)
     scale = np.longdouble(10) ** np.longdouble(found.log10_scale)
     scale *= np.longdouble(2) ** np.longdouble(-exponent)
     difference = np.abs(found.value.astype(np.clongdouble) * scale - wanted)
