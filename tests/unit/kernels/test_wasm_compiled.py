@@ -16,7 +16,14 @@ from tensorloom.errors import DocumentError, UnsupportedKernel
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm.compiled import compiled, decode, encode
 from tensorloom.kernels.wasm.element import WasmFeatures
-from tensorloom.kernels.wasm.layout import RECORD_BYTES, RECORD_FIELDS
+from tensorloom.kernels.wasm.jit import Candidate, WasmDevice, jit_schedule
+from tensorloom.kernels.wasm.layout import (
+    CHECK_KEPT,
+    CHECK_SINGLE,
+    LARGEST_BYTES,
+    RECORD_BYTES,
+    RECORD_FIELDS,
+)
 from tensorloom.kernels.wasm.records import record_sheet
 from tensorloom.kernels.wasm.shares import Shares, alone, shared_out
 from tensorloom.plan.tree import ContractionTree
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "compiled"
 PLAIN = WasmFeatures(simd=True, relaxed_simd=False)
+CHECK, CHECK_BYTES = RECORD_FIELDS["check"] // 4, RECORD_FIELDS["check_bytes"] // 4
 
 
 def product(b: int, m: int, n: int, k: int) -> Program:
@@ -124,16 +132,40 @@ def test_shared_records_cover_a_call_once(extents: tuple[int, int, int, int], th
 def test_magnitudes_of_a_shared_call_are_looked_at_once() -> None:
     program = product(1, 512, 512, 64)
     shares = shared_out(record_sheet(program, relaxed=False), program, 2)
-    check = RECORD_FIELDS["check_bytes"] // 4
     looked = [
-        (int(offset), int(words[check]))
+        (int(offset), int(words[CHECK_BYTES]))
         for words, offset in zip(shares.words, shares.out_offsets, strict=True)
-        if words[check]
+        if words[CHECK_BYTES]
     ]
     assert sum(size for _, size in looked) == 512 * 512 * 4
     assert [start for start, _ in looked] == list(
         np.cumsum([0, *(size for _, size in looked[:-1])])
     )
+
+
+def test_kernels_that_keep_their_magnitudes_have_them_looked_at_part_by_part() -> None:
+    program = product(1, 512, 512, 64)
+    device = WasmDevice.typical(relaxed_simd=True)
+    way = jit_schedule(program.kernels[0], Candidate.parse("right 6x8"), device)
+    shares = shared_out(record_sheet(program, relaxed=True, plans=[way]), program, 2)
+    assert len(shares.groups) == 1
+    assert shares.groups[0].shared
+    checks = {(int(words[CHECK]), int(words[CHECK_BYTES])) for words in shares.words}
+    assert checks == {(CHECK_SINGLE | CHECK_KEPT, LARGEST_BYTES)}
+
+
+def test_magnitudes_of_long_calls_are_looked_at_in_the_end() -> None:
+    # Its groups are replayed one by one: a part alone must not ask for new exponents.
+    program = product(40, 1024, 1024, 64)
+    device = WasmDevice.typical(relaxed_simd=True)
+    way = jit_schedule(program.kernels[0], Candidate.parse("right 6x8"), device)
+    shares = shared_out(record_sheet(program, relaxed=True, plans=[way]), program, 2)
+    assert len(shares.groups) > 2
+    checks = shares.words[:, CHECK]
+    assert set(checks.tolist()) == {0, CHECK_SINGLE}
+    assert shares.words[checks == CHECK_SINGLE, CHECK_BYTES].sum() == 40 * 1024 * 1024 * 4
+    last = shares.groups[-1]
+    assert not checks[: last.first].any()
 
 
 def test_small_calls_are_not_shared() -> None:

@@ -22,9 +22,9 @@ from tensorloom.kernels.wasm.jit import (
     jit_schedule,
 )
 from tensorloom.kernels.wasm.jit_shape import shape_of
-from tensorloom.kernels.wasm.layout import RECORD_FIELDS
+from tensorloom.kernels.wasm.layout import LARGEST_BYTES, RECORD_FIELDS, WORKSPACE
 from tensorloom.kernels.wasm.modules import WasmFeatures, module_for
-from tensorloom.kernels.wasm.records import record_sheet
+from tensorloom.kernels.wasm.records import address, record_sheet, settled
 from tensorloom.plan.tree import ContractionTree
 from wasmtime_host import WasmtimeHost
 
@@ -141,6 +141,50 @@ def test_kernels_computed_in_parts_are_the_whole(kernels: WasmKernels) -> None:
         words = kernels.host.placed(words)
         kernels.run(place(words), 0, len(words), 0.0, float("inf"))
         assert np.array_equal(out, whole), text
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["permuted", "six", "gate", "operator", "outer", "dot"])
+def test_kernels_keep_the_largest_magnitude(kernels: WasmKernels, name: str, dtype: DType) -> None:
+    program = program_of(name, dtype)
+    (spec,) = program.kernels
+    arrays = operands_of(program)
+    for hostile in (False, True):
+        if hostile:
+            arrays[0][0] = np.nan
+        for text in TEXTS:
+            way = jit_schedule(spec, Candidate.parse(text), FUSED)
+            assert way.keeps or "k" in text
+            if not way.keeps:
+                continue
+            with np.errstate(invalid="ignore"):
+                out = kernels.once(program, way, arrays)
+            scalars = out.view(out.real.dtype)
+            at = WORKSPACE["largest"]
+            kept = kernels.workspace[at : at + LARGEST_BYTES].view(scalars.dtype)
+            wanted = np.nan_to_num(np.abs(scalars), nan=0.0).max()
+            assert kept.max() == wanted, text
+
+
+def test_the_driver_looks_at_what_is_kept(kernels: WasmKernels) -> None:
+    program = program_of("six", "float32")
+    (spec,) = program.kernels
+    way = jit_schedule(spec, Candidate.parse("packed 6x8"), FUSED)
+    arrays = [kernels.host.placed(array) for array in operands_of(program)]
+    out = kernels.once(program, way, arrays)
+    place = kernels.host.address
+    sheet = record_sheet(program, relaxed=True, plans=[way])
+    descriptors = kernels.host.placed(sheet.descriptors)
+    slots = [kernels.slot(way.kernel)]
+    words = settled(sheet, slots, place(descriptors), place(kernels.workspace))
+    made = kernels.host.empty(out.nbytes).view(out.dtype)
+    address(words, sheet, np.array([*map(place, arrays), place(made), 0], np.uint32))
+    records = place(kernels.host.placed(words))
+    largest = float(np.abs(out).max())
+    assert kernels.run(records, 0, 1, largest, largest) == 1
+    assert kernels.run(records, 0, 1, 0.0, 0.99 * largest) == -1
+    assert kernels.run(records, 0, 1, 1.01 * largest, float("inf")) == -1
+    kernels.release([way.kernel])
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from tensorloom.kernels.wasm.assembler import Module, apply, f64, i32, lane, load, select
-from tensorloom.kernels.wasm.element import Element
-from tensorloom.kernels.wasm.layout import CHECK_SINGLE, RECORD_BYTES, RECORD_FIELDS
+from tensorloom.kernels.wasm.assembler import Module, i32, load
+from tensorloom.kernels.wasm.layout import RECORD_BYTES
+from tensorloom.kernels.wasm.magnitudes import define_outside, looked_at, record_word
 from tensorloom.kernels.wasm.team import define_team
 
-if TYPE_CHECKING:
-    from tensorloom.kernels.wasm.assembler import Expression, Function, Local
-
-__all__ = ["TABLE_SIZE", "define_outside", "driver_module"]
+__all__ = ["TABLE_SIZE", "driver_module"]
 
 TABLE_SIZE = 1024
 """Slots for kernels in the driver's table."""
@@ -40,15 +35,13 @@ def driver_module(*, team: bool = False) -> bytes:
     records, number, last, low, high = run.parameters
     record = run.variable(records + number * RECORD_BYTES)
 
-    def word(name: str) -> Expression:
-        return load("i32.load", record, RECORD_FIELDS[name])
-
     with run.counting(number, last):
-        run.call_indirect(signature, word("slot"), record)
-        with run.when(word("check")):
-            made = word("out"), word("check_bytes"), word("check")
-            with run.when(run.value_of(outside, *made, low, high)):
-                run.give(i32(-1) - number)
+        run.call_indirect(signature, record_word(record, "slot"), record)
+        with (
+            run.when(record_word(record, "check")),
+            run.when(run.value_of(outside, *looked_at(record), low, high)),
+        ):
+            run.give(i32(-1) - number)
         run.set(record, record + RECORD_BYTES)
     run.give(last)
     scan = module.function("scan", ("i32", "i32", "i32", "i32", "f64", "f64"), "i32")
@@ -63,51 +56,3 @@ def driver_module(*, team: bool = False) -> bytes:
     if team:
         define_team(module, signature, outside)
     return module.encode()
-
-
-def define_outside(module: Module) -> Function:
-    """A function ``(address, bytes, check, low, high)``: whether magnitudes left the range."""
-    single = _define_absmax(module, Element("float32", relaxed=False))
-    double = _define_absmax(module, Element("float64", relaxed=False))
-    outside = module.function(None, ("i32", "i32", "i32", "f64", "f64"), "i32")
-    address, size, check, low, high = outside.parameters
-    largest = outside.local("f64")
-    with outside.when(check.equals(CHECK_SINGLE)):
-        outside.set(largest, outside.value_of(single, address, size))
-    with outside.otherwise():
-        outside.set(largest, outside.value_of(double, address, size))
-    vanishing = apply("f64.lt", largest, low) & apply("f64.gt", largest, f64(0.0))
-    outside.give(apply("i32.or", apply("f64.gt", largest, high), vanishing))
-    return outside
-
-
-def _define_absmax(module: Module, element: Element) -> Function:
-    """A function ``(address, bytes) -> f64``: the largest magnitude of scalars, NaN left out."""
-    absmax = module.function(None, ("i32", "i32"), "f64")
-    at, size = absmax.parameters
-    step = element.scalar_bytes
-    end = absmax.variable(at + size)
-    vectors = [absmax.local("v128") for _ in range(4)]
-    largest, value = absmax.local(element.scalar), absmax.local(element.scalar)
-
-    def see(number: Local) -> None:
-        bigger = apply(f"{element.scalar}.gt", number, largest)
-        absmax.set(largest, select(bigger, number, largest))
-
-    with absmax.when(at + 64 <= end), absmax.loop() as again:
-        for number, vector in enumerate(vectors):
-            there = element.vector("abs", load("v128.load", at, 16 * number))
-            absmax.set(vector, element.vector("pmax", vector, there))
-        absmax.set(at, at + 64)
-        absmax.branch(again, at + 64 <= end)
-    for vector in vectors:
-        for number in range(element.lanes):
-            shape = "f32x4" if element.scalar == "f32" else "f64x2"
-            absmax.set(value, lane(f"{shape}.extract_lane", vector, number))
-            see(value)
-    with absmax.counting(at, end, step):
-        absmax.set(value, apply(f"{element.scalar}.abs", load(f"{element.scalar}.load", at)))
-        see(value)
-    promoted = apply("f64.promote_f32", largest) if element.scalar == "f32" else largest
-    absmax.give(promoted)
-    return absmax

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from tensorloom.kernels.arena import MOST_FUSED, small_runs
 from tensorloom.kernels.ranges import SAFE_LOG2
 from tensorloom.kernels.wasm.assembler import Module, f64, i32, load, select
-from tensorloom.kernels.wasm.driver import define_outside
 from tensorloom.kernels.wasm.instructions import unsigned_leb
 from tensorloom.kernels.wasm.jit_code import get, memory, op, put
 from tensorloom.kernels.wasm.layout import CHECK_DOUBLE, CHECK_SINGLE, RECORD_FIELDS
+from tensorloom.kernels.wasm.magnitudes import define_outside
 from tensorloom.kernels.wasm.small import OUTSIDE, small_function
 from tensorloom.model.stored_array import ITEM_BYTES
 

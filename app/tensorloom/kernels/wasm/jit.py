@@ -72,6 +72,7 @@ def _schedule(spec: KernelSpec, candidate: Candidate, shape: Shape, cycles: floa
         swapped=candidate.turned,
         cycles=cycles,
         grain=1,
+        keeps=len(shape.blocks) == 1,
     )
 
 

@@ -7,6 +7,7 @@ what they copy before they multiply:
     right     the right operand, into panels as wide as a tile
     packed    both operands, block by block (Goto and van de Geijn)
     stream    nothing, a few summed positions at a time: the right operand is read once, in order
+    dot       nothing: vectors run along a summed axis instead of along columns
 
 Example:
     >>> Candidate.parse("packed 6x8 k256 turned").depth
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidate", "Family", "WasmDevice"]
 
-Family = Literal["unpacked", "right", "packed", "stream"]
+Family = Literal["unpacked", "right", "packed", "stream", "dot"]
 
 _TEXT = re.compile(r"(\w+) (\d{1,3})x(\d{1,3})(?: k(\d{1,5}))?( turned)?")
 
@@ -36,7 +37,7 @@ class Candidate:
     Args:
         family: What is copied before it is multiplied.
         rows: Rows of a tile.
-        columns: Columns of a tile [elements].
+        columns: Columns of a tile.
         depth: Summed positions per block, about; 0 for all at once.
         turned: Whether the operands change places.
     """

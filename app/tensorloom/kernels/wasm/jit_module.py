@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tensorloom.kernels.wasm.assembler import Module, apply, i32, load, select
+from tensorloom.kernels.wasm.assembler import Module, apply, i32, load, select, v128
 from tensorloom.kernels.wasm.jit_pack import define_pack, joined_levels, panel_levels
 from tensorloom.kernels.wasm.jit_shape import shape_of
 from tensorloom.kernels.wasm.jit_tile import ENTRY_BYTES, Plan, define_sweep
@@ -133,6 +133,7 @@ class _Writer:
             packed=self.packed,
             inner_rows=self.inner == 0,
             adds=len(shape.blocks) > 1,
+            dots=candidate.family == "dot",
         )
         self.sweeps = [
             [
@@ -169,6 +170,9 @@ class _Writer:
         first = kernel.variable(descriptor + blocks)
         at = [kernel.local("i32") for _ in range(3)]
         self.adds = kernel.local("i32")
+        if len(shape.blocks) == 1:
+            nothing = v128(bytes(16))
+            kernel.store("v128.store", self.workspace, nothing, WORKSPACE["largest"])
         with kernel.counting(batch, items, BATCH_BYTES):
             kernel.set(at[2], operands[2] + load("i32.load", batch, 8))
             with self._blocks(1, *ranges[1]) as columns:
@@ -256,7 +260,8 @@ class _Writer:
                     with self._kind(inner, along, blocks[inner]) as (first, end):
                         kernel.set(place[inner], start)
                         sweep = self.sweeps[kinds[0]][kinds[1]]
-                        kernel.call(sweep, *place, out, first, end, self.adds, self.steps)
+                        span = out, first, end
+                        kernel.call(sweep, *place, *span, self.adds, self.steps, self.workspace)
                         if side.packed and along + 1 < len(side.cut.kinds):
                             count = apply("i32.shr_u", end - first, i32(3))
                             size = self._panel_bytes(side.widths[along])

@@ -25,8 +25,9 @@ from tensorloom.kernels.wasm.jit_code import (
     put,
     read_vector,
     shuffled,
-    write_vector,
 )
+from tensorloom.kernels.wasm.jit_dot import Dots
+from tensorloom.kernels.wasm.jit_sums import VECTOR_BYTES, TileSums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,7 @@ __all__ = ["ENTRY_BYTES", "Plan", "define_sweep"]
 ENTRY_BYTES = 8
 """A row of a table of tiles: offset in the operand, offset in the result."""
 
-_ZERO = b"\xfd\x0c" + bytes(16)
+_CONSTANT = b"\xfd\x0c"
 _MULTIPLY_ADDS = 48
 """Multiply-adds per turn of the inner loop, about; twice that is written out without a loop."""
 
@@ -55,7 +56,9 @@ class Plan:
         known: Whether all blocks have the last level's number of steps.
         packed: Whether left and right are read from panels.
         inner_rows: Whether a sweep goes through tiles of rows, else of columns.
-        adds: Whether there are several blocks, so that results are added up.
+        adds: Whether there are several blocks, so that results are added up; else the largest
+            magnitudes are kept.
+        dots: Whether vectors run along the sum.
     """
 
     element: Element
@@ -63,6 +66,7 @@ class Plan:
     packed: tuple[bool, bool]
     inner_rows: bool
     adds: bool
+    dots: bool
 
 
 def define_sweep(
@@ -71,7 +75,7 @@ def define_sweep(
     """A function that multiplies a tile with those in part of a table.
 
     Parameters: left, right and result at the tile, first and last entry of the table, whether to
-    add, steps of the last level.
+    add, steps of the last level, workspace.
 
     Args:
         module: Where it goes.
@@ -80,13 +84,14 @@ def define_sweep(
         columns: That of the tile of columns.
         levels: Loops over summed positions, with the strides of what is really read.
     """
-    sweep = module.function(None, ("i32",) * 7)
-    left, right, out, entry, last, adds, steps = sweep.parameters
+    sweep = module.function(None, ("i32",) * 8)
+    left, right, out, entry, last, adds, steps, workspace = sweep.parameters
     a, b, c = (sweep.variable(value) for value in (left, right, out))
-    tile = _Sums(sweep, plan, rows, columns)
+    tile = (
+        Dots(sweep, plan.element, rows, columns) if plan.dots else _Sums(sweep, plan, rows, columns)
+    )
     counters = [sweep.local("i32") for _ in levels]
     nest = Nest(levels, None if plan.known else steps, (a, b), counters)
-    unroll = max(1, min(8, _MULTIPLY_ADDS // tile.multiply_adds))
     with sweep.loop() as again:
         # A packed operand goes on where the last tile ended; the other one starts again.
         moving, base, packed = (a, left, 0) if plan.inner_rows else (b, right, 1)
@@ -96,23 +101,24 @@ def define_sweep(
         sweep.set(standing, start)
         sweep.set(c, out + load("i32.load", entry, 4))
         sweep.write(tile.cleared())
-        sweep.write(nest.code(tile.step((a, b)), unroll, 2 * unroll))
+        sweep.write(tile.summed(nest))
         sweep.write(tile.finished())
         if plan.adds:
             with sweep.when(adds):
                 sweep.write(tile.added(c))
+        else:
+            sweep.write(tile.kept(workspace))
         sweep.write(tile.stored(c))
         sweep.set(entry, entry + ENTRY_BYTES)
         sweep.branch(again, entry < last)
     return sweep
 
 
-class _Sums:
+class _Sums(TileSums):
     """The sums of one tile and the code that makes them."""
 
     def __init__(self, function: Function, plan: Plan, rows: Tile, columns: Tile) -> None:
-        self.plan = plan
-        self.element = element = plan.element
+        element = plan.element
         lanes = 16 // element.bytes
         groups = range(0, len(columns.out), lanes)
         size = element.bytes
@@ -123,24 +129,21 @@ class _Sums:
             whole[at // lanes] if plan.packed[1] else columns.operand[at : at + lanes]
             for at in groups
         ]
-        self.places = [
+        places = [
             [tuple(row + place for place in columns.out[at : at + lanes]) for at in groups]
             for row in rows.out
         ]
-        self.sums = [
+        sums = [
             [[function.local("v128") for _ in range(self.parts)] for _ in groups] for _ in rows.out
         ]
         self.right = [function.local("v128") for _ in groups]
         self.factor = function.local("v128")
+        super().__init__(element, places, sums, self.factor)
 
     @property
     def multiply_adds(self) -> int:
         """Instructions per summed position."""
         return len(self.sums) * len(self.right) * self.parts
-
-    def cleared(self) -> bytes:
-        """All sums are zero."""
-        return b"".join(_ZERO + put(part) for row in self.sums for total in row for part in total)
 
     def step(self, pointers: tuple[Local, Local]) -> Step:
         """Code that adds the products of one summed position."""
@@ -178,6 +181,11 @@ class _Sums:
 
         return step
 
+    def summed(self, nest: Nest) -> bytes:
+        """Code that adds up the products of all summed positions."""
+        unroll = max(1, min(8, _MULTIPLY_ADDS // self.multiply_adds))
+        return nest.code(self.step(nest.pointers), unroll, 2 * unroll)
+
     def finished(self) -> bytes:
         """Complex sums put together."""
         if self.parts == 1:
@@ -185,7 +193,7 @@ class _Sums:
         element = self.element
         shape = "f32x4" if element.scalar == "f32" else "f64x2"
         pair = struct.pack("<ff" if element.scalar == "f32" else "<dd", -1.0, 1.0)
-        signs = b"\xfd\x0c" + pair * (16 // len(pair))
+        signs = _CONSTANT + pair * (VECTOR_BYTES // len(pair))
         size = element.scalar_bytes
         turned = shuffled([byte ^ size for byte in range(16)])
         code = b""
@@ -197,18 +205,9 @@ class _Sums:
 
     def added(self, c: Local) -> bytes:
         """What is in the result added to the sums."""
-        shape = "f32x4" if self.element.scalar == "f32" else "f64x2"
         code = b""
         for row, places in zip(self.sums, self.places, strict=True):
             for total, place in zip(row, places, strict=True):
                 code += read_vector(self.element, c, self.factor, place)
-                code += get(total[0]) + get(self.factor) + op(f"{shape}.add") + put(total[0])
+                code += get(total[0]) + get(self.factor) + op(f"{self.shape}.add") + put(total[0])
         return code
-
-    def stored(self, c: Local) -> bytes:
-        """The sums written to the result."""
-        return b"".join(
-            write_vector(self.element, c, total[0], place)
-            for row, places in zip(self.sums, self.places, strict=True)
-            for total, place in zip(row, places, strict=True)
-        )

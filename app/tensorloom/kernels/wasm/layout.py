@@ -13,11 +13,13 @@ __all__ = [
     "AXIS_BYTES",
     "BATCH_CHUNK",
     "CHECK_DOUBLE",
+    "CHECK_KEPT",
     "CHECK_SINGLE",
     "DESCRIPTOR_BYTES",
     "DESCRIPTOR_FIELDS",
     "DESCRIPTOR_GROUPS",
     "GROUPS",
+    "LARGEST_BYTES",
     "MAX_AXES",
     "PANEL_COLUMNS_BYTES",
     "PANEL_DEPTH",
@@ -54,6 +56,11 @@ through afterwards."""
 
 CHECK_SINGLE = 1
 CHECK_DOUBLE = 2
+CHECK_KEPT = 4
+"""Added where the kernel has kept the largest magnitudes itself, in its workspace: only those are
+looked at, ``LARGEST_BYTES`` of them."""
+
+LARGEST_BYTES = 16
 
 RECORD_BYTES = 64
 
@@ -100,6 +107,7 @@ def _workspace() -> tuple[dict[str, int], int]:
         "depth_left": 4 * PANEL_DEPTH,
         "depth_right": 4 * PANEL_DEPTH,
         "tile": 8 * 32,
+        "largest": LARGEST_BYTES,
         "panel_left": PANEL_ROWS * PANEL_DEPTH * widest,
         "panel_right": PANEL_COLUMNS_BYTES * PANEL_DEPTH + 32 * PANEL_DEPTH,
     }

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tensorloom.kernels.wasm.fused import STATUS_BYTES
-from tensorloom.kernels.wasm.layout import CHECK_DOUBLE, CHECK_SINGLE, RECORD_BYTES, RECORD_FIELDS
+from tensorloom.kernels.wasm.layout import (
+    CHECK_DOUBLE,
+    CHECK_KEPT,
+    CHECK_SINGLE,
+    LARGEST_BYTES,
+    RECORD_BYTES,
+    RECORD_FIELDS,
+)
 from tensorloom.kernels.wasm.schedule import Kernel, Schedule, schedule
 from tensorloom.model.stored_array import ITEM_BYTES
 
@@ -226,7 +233,10 @@ class _Maker:
             words[_COLUMN["slot"]] = self.numbers[plan.kernel]
             words[_COLUMN["descriptor"]] = self.starts[dispatch.kernel]
             words[_RANGES] = block
-            if block is blocks[-1]:
+            if plan.keeps and len(blocks) == 1:
+                words[_COLUMN["check"]] = check_of(program.dtype) | CHECK_KEPT
+                words[_COLUMN["check_bytes"]] = LARGEST_BYTES
+            elif block is blocks[-1]:
                 elements = program.buffers[dispatch.out].elements
                 words[_COLUMN["check"]] = check_of(program.dtype)
                 words[_COLUMN["check_bytes"]] = elements * ITEM_BYTES[program.dtype]
@@ -290,7 +300,7 @@ def _cycles(program: Program, dispatch: Dispatch, plan: Schedule) -> float:
     item = ITEM_BYTES[program.dtype]
     buffers = [dispatch.left, dispatch.out, *([] if dispatch.right is None else [dispatch.right])]
     traffic = sum(program.buffers[number].elements for number in buffers) * item
-    looked = program.buffers[dispatch.out].elements * item / 16
+    looked = 0 if plan.keeps else program.buffers[dispatch.out].elements * item / 16
     return max(plan.cycles, traffic / _BYTES_PER_CYCLE) + looked + RECORD_CYCLES
 
 

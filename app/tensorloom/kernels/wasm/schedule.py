@@ -66,6 +66,7 @@ class Schedule:
         cycles: What the model expects.
         grain: Least part of the rows and columns that is worth a record of its own; parts are
             multiples of it.
+        keeps: Whether the kernel keeps the largest magnitudes that it writes in its workspace.
     """
 
     kernel: Kernel
@@ -74,6 +75,7 @@ class Schedule:
     swapped: bool
     cycles: float
     grain: int = 48
+    keeps: bool = False
 
 
 def schedule(spec: KernelSpec, *, relaxed: bool) -> Schedule:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tensorloom.kernels.wasm.layout import RECORD_BYTES, RECORD_FIELDS
+from tensorloom.kernels.wasm.layout import CHECK_KEPT, RECORD_BYTES, RECORD_FIELDS
 from tensorloom.kernels.wasm.records import PIECE_CYCLES
+from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -128,7 +129,10 @@ def shared_out(sheet: RecordSheet, program: Program, threads: int) -> Shares:
             rows.add_alone(sheet, found)
         else:
             blocks = list(product(*map(_cut, spans, cuts, call.grains)))
-            rows.add_shared(sheet, found, blocks, at_once=_at_once(flop / len(blocks), hands))
+            size = program.buffers[program.dispatches[number].out].elements
+            size *= ITEM_BYTES[program.dtype]
+            at_once = _at_once(flop / len(blocks), hands)
+            rows.add_shared(sheet, found, blocks, at_once=at_once, size=size)
     return rows.shares()
 
 
@@ -245,18 +249,26 @@ class _Rows:
         blocks: Sequence[tuple[tuple[int, int], ...]],
         *,
         at_once: int,
+        size: int,
     ) -> None:
-        """One kernel call cut into blocks, then the look at its magnitudes."""
+        """One kernel call cut into blocks, then the look at its magnitudes.
+
+        Where all blocks are one group, kernels that keep their magnitudes have them looked at
+        block by block.
+        """
         model, operands = sheet.words[found.stop - 1], sheet.operands[found.start]
         number = sheet.dispatches[found.start]
-        check, size = (int(model[_COLUMN[name]]) for name in ("check", "check_bytes"))
+        check = int(model[_COLUMN["check"]])
+        kept = bool(check & CHECK_KEPT) and len(blocks) <= at_once
         for place, block in enumerate(blocks, start=1):
             words = model.copy()
             words[_RANGES] = [edge for ends in block for edge in ends]
-            words[_COLUMN["check"]] = words[_COLUMN["check_bytes"]] = 0
+            if not kept:
+                words[_COLUMN["check"]] = words[_COLUMN["check_bytes"]] = 0
             self._add(words, operands, 0, number)
             self._close(shared=True, ends=place % at_once == 0 or place == len(blocks))
-        if not check:
+        check &= ~CHECK_KEPT
+        if kept or not check:
             return
         step = _CHECKED_BYTES if size > 2 * _CHECKED_BYTES else size
         for at in range(0, size, step):

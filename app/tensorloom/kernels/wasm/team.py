@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from tensorloom.kernels.wasm.assembler import Local, atomic, i32, i64, load
 from tensorloom.kernels.wasm.layout import RECORD_BYTES, RECORD_FIELDS
+from tensorloom.kernels.wasm.magnitudes import looked_at, record_word
 
 if TYPE_CHECKING:
     from tensorloom.kernels.wasm.assembler import Expression, Function, Module
@@ -71,19 +72,15 @@ def _define_work(module: Module, signature: int, outside: Function) -> Function:
     number = work.variable(_taken(job))
     record = work.local("i32")
 
-    def word(name: str) -> Expression:
-        return load("i32.load", scratch, RECORD_FIELDS[name])
-
     with work.when(number < last), work.loop() as again:
         work.set(record, records + number * RECORD_BYTES)
         for at in range(0, RECORD_BYTES, 16):
             work.store("v128.store", scratch, load("v128.load", record, at), at)
         work.store("i32.store", scratch, workspace, RECORD_FIELDS["workspace"])
-        work.call_indirect(signature, word("slot"), scratch)
-        with work.when(word("check")):
-            made = word("out"), word("check_bytes"), word("check")
+        work.call_indirect(signature, record_word(scratch, "slot"), scratch)
+        with work.when(record_word(scratch, "check")):
             low, high = (load("f64.load", job, JOB[name]) for name in ("low", "high"))
-            with work.when(work.value_of(outside, *made, low, high)):
+            with work.when(work.value_of(outside, *looked_at(scratch), low, high)):
                 work.atomic_store(job, 1, offset=JOB["outside"])
         work.drop(atomic("i32.atomic.rmw.add", job, 1, offset=JOB["done"]))
         work.set(number, _taken(job))
