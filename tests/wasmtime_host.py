@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import wasmtime
 from tensorloom.kernels.wasm.modules import WasmFeatures
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 PAGE = 1 << 16
@@ -45,6 +48,9 @@ class WasmtimeHost:
         exports = self.instantiate(driver)
         self._table = exports["kernels"]
         return _Exports(self._store, exports)
+
+    def bound(self, driver: Any, arguments: tuple[float, ...]) -> Callable[[], int]:
+        return partial(driver.run, *arguments)
 
     def load(self, slot: int, module: bytes) -> None:
         self.set_entry(self._table, slot, module)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,6 +19,8 @@ from tensorloom.plan.tree import ContractionTree
 from wasmtime_host import WasmtimeHost
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from tensorloom.kernels.program import Program
     from tensorloom.model.recipe import DType
 
@@ -153,3 +155,36 @@ def test_bound_programs_follow_new_arrays_and_leave_the_unusual() -> None:
     np.testing.assert_allclose(digits, digits[0, 0], rtol=1e-12)
     again = drive(backend.run(program, arrays, no_pulse))
     np.testing.assert_allclose(again.value, np.linalg.multi_dot(arrays), rtol=1e-13)
+
+
+class InPlace(WasmtimeHost):
+    """As in the page: arrays are where kernels work."""
+
+    def array(self, value: float) -> NDArray[Any]:
+        """A matrix of one number."""
+        made = self.empty(8).view(np.float64).reshape(1, 1)
+        made[...] = value
+        return made
+
+    def placed(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The array itself, if it lies there."""
+        inside = 0 <= self.address(array) < self.used
+        return array if inside else super().placed(array)
+
+
+def test_bound_programs_see_numbers_change_in_arrays_that_were_equal() -> None:
+    host = InPlace()
+    backend = WasmBackend(host)
+    program = chain([1, 1, 1, 1], "float64")
+    first, second, third = host.array(2.0), host.array(3.0), host.array(5.0)
+
+    def value() -> float:
+        return float(drive(backend.run(program, [first, second, third], no_pulse)).value[0, 0])
+
+    assert [value() for _ in range(3)] == [30.0] * 3
+    second[...] = 7.0
+    assert value() == 70.0
+    second = host.array(7.0)
+    assert value() == 70.0
+    second[...] = 11.0
+    assert value() == 110.0

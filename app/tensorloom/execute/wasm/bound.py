@@ -8,7 +8,6 @@ what a single uninterrupted call can do is bound; anything unusual is left to ``
 
 from __future__ import annotations
 
-from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,7 +73,9 @@ class Bound:
         self.addresses[-1] = kernels.one_address[program.dtype]
         self.last = known.sheet.pieces[0][1]
         limit = 2.0 ** SAFE_LOG2[program.dtype]
-        self.call = (settled.records_address, 0, self.last, 1 / limit, limit)
+        self.call = host.bound(
+            kernels.driver, (settled.records_address, 0, self.last, 1 / limit, limit)
+        )
 
     @property
     def nbytes(self) -> int:
@@ -83,11 +84,21 @@ class Bound:
 
     def run(self, arrays: Sequence[NDArray[Any]]) -> RawResult | None:
         """The result, or ``None`` where magnitudes left the safe range."""
-        if len(arrays) != len(self.given) or not all(map(is_, arrays, self.given)):
+        if not self._knows(arrays):
             self._bind(arrays)
-        if self.kernels.driver.run(*self.call) != self.last:
+        if self.call() != self.last:
             return None
         return RawResult(value=self.value.copy())
+
+    def _knows(self, arrays: Sequence[NDArray[Any]]) -> bool:
+        """Whether records point to these arrays, or to others with the same numbers.
+
+        Lists are compared by identity before anything else, a hundred times as fast as a loop.
+        """
+        try:
+            return list(arrays) == self.given
+        except ValueError:  # numpy compares different arrays number by number.
+            return False
 
     def release(self) -> None:
         """Forgets the arrays: another run is about to use the records."""
