@@ -70,6 +70,7 @@ class Gauges:
         self._session.on("Target.attachedToTarget", self._attached)
         self._session.on("Target.receivedMessageFromTarget", self._received)
         # Not flattened: Playwright keeps flattened sessions to itself.
+        self._session.send("Performance.enable")
         options = {"autoAttach": True, "waitForDebuggerOnStart": False, "flatten": False}
         self._session.send("Target.setAutoAttach", options)
 
@@ -99,11 +100,19 @@ class Gauges:
         found: dict[str, int] = python(self.page, COUNT)
         self._session.send("HeapProfiler.collectGarbage")
         self._ask_worker("HeapProfiler.collectGarbage")
+        metrics = self._session.send("Performance.getMetrics")["metrics"]
+        found |= {
+            _NODES[one["name"]]: int(one["value"]) for one in metrics if one["name"] in _NODES
+        }
         found["page heap"] = _used(self._session.send("Runtime.getHeapUsage"))
         found["worker heap"] = _used(self._ask_worker("Runtime.getHeapUsage"))
         memory = "() => pyodide._module.HEAPU8.length"
         found["wasm memory"] = python_worker(self.page).evaluate(memory)
         return found
+
+
+_NODES = {"Nodes": "page nodes", "JSEventListeners": "page listeners"}
+"""Chromium's counts of what scripts or the page still hold, shown or not."""
 
 
 def _used(heap: Mapping[str, int]) -> int:

@@ -55,8 +55,19 @@ async () => {
 }
 """
 
-ALLOWED = {"page heap": 1 << 20, "worker heap": 1 << 20, "wasm memory": 0, "python objects": 1500}
-"""Growth that is noise, of medians of thirds [bytes, objects]; all else may grow by nothing."""
+ALLOWED = {
+    "page heap": 1 << 20,
+    "worker heap": 1 << 20,
+    "page nodes": 100,
+    "page listeners": 20,
+    "wasm memory": 0,
+    "wasm slots": 2,
+    "wasm bytes": 1000,
+    "python objects": 1500,
+}
+"""Growth that is noise, of medians of thirds [bytes, objects]; all else may grow by nothing.
+
+Tuning may put another kernel, of another size, in a shape's place at any time."""
 
 
 def one_round(bench: Workbench, number: int) -> None:

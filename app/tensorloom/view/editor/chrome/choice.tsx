@@ -3,6 +3,7 @@
  */
 
 import { type ReactNode, useId } from "react";
+import { Radio } from "./radio.tsx";
 
 export interface Option<T extends string> {
   value: T;
@@ -25,8 +26,7 @@ export function Choice<T extends string>({ label, value, options, onChange }: Ch
     <div className="tl-choice" role="radiogroup" aria-label={label}>
       {options.map((option) => (
         <label key={option.value} title={option.long}>
-          <input
-            type="radio"
+          <Radio
             name={name}
             aria-label={option.long ?? (typeof option.label === "string" ? option.label : option.value)}
             checked={option.value === value}

@@ -7,6 +7,7 @@ import type { Backend, DeviceJson, DType } from "../protocol.ts";
 import { store, type Theme, useEditor } from "../store.ts";
 import { Choice } from "./choice.tsx";
 import { BACKEND_WORDS, DTYPE_WORDS, DTYPES, lampState } from "./deviceWords.ts";
+import { Radio } from "./radio.tsx";
 import { ThreadsChoice } from "./threadsChoice.tsx";
 import { usePopover } from "./usePopover.ts";
 import { sentence as withStop } from "./valueState.ts";
@@ -93,8 +94,7 @@ function BackendList({ device, chosen }: { device: DeviceJson; chosen: Backend }
     <div className="tl-device-list" role="radiogroup" aria-label="Where to run">
       {rows.map(({ name, available, detail }) => (
         <label key={name}>
-          <input
-            type="radio"
+          <Radio
             name="tl-backend"
             checked={chosen === name}
             disabled={!available}

@@ -7,6 +7,7 @@ import { useRef, useState } from "react";
 import { closeDialog, Dialog } from "./dialog.tsx";
 import { MAX_STATE_QUBITS, openFile, qasmQubits, type ReadFile, sendOpen } from "./openFile.ts";
 import { grouped } from "./numbers.ts";
+import { Radio } from "./radio.tsx";
 
 const FORMATS: readonly [string, string][] = [
   ["Einsum", "ij,jk->ik, sizes after it: i=4 j=8"],
@@ -125,14 +126,14 @@ function AskCircuit({ asked: { file, qubits } }: { asked: Asked }) {
         {file.name ? `“${file.name}”` : "This circuit"} has {qubits} {qubits === 1 ? "qubit" : "qubits"}. What should it give?
       </p>
       <label>
-        <input type="radio" name="tl-circuit" checked={wantsState} onChange={() => setWantsState(true)} data-focus={wantsState ? "" : undefined} />
+        <Radio name="tl-circuit" checked={wantsState} onChange={() => setWantsState(true)} data-focus={wantsState ? "" : undefined} />
         <span>The whole state</span>
         <small>
           {nAmplitudes} amplitudes{qubits > MAX_STATE_QUBITS ? ", more than a tab can hold comfortably" : ""}
         </small>
       </label>
       <label>
-        <input type="radio" name="tl-circuit" checked={!wantsState} onChange={() => setWantsState(false)} data-focus={wantsState ? undefined : ""} />
+        <Radio name="tl-circuit" checked={!wantsState} onChange={() => setWantsState(false)} data-focus={wantsState ? undefined : ""} />
         <span>The amplitude of a bit string</span>
         <small>The first character is qubit 0</small>
       </label>

@@ -5,6 +5,7 @@
 import { useState } from "react";
 import { store, useEditor } from "../store.ts";
 import { closeDialog, Dialog } from "./dialog.tsx";
+import { Radio } from "./radio.tsx";
 import { SmallMark } from "./smallMark.tsx";
 import { PICTURE, templatePicture } from "./templatePictures.ts";
 import { TEMPLATES, type Template, type TemplateParameter } from "./templateTable.ts";
@@ -17,7 +18,7 @@ export function TemplatesDialog() {
       <div className="tl-gallery" role="radiogroup" aria-label="Template">
         {TEMPLATES.map((one) => (
           <label key={one.name} className="tl-template">
-            <input type="radio" name="tl-template" checked={one.name === name} onChange={() => setName(one.name)} data-focus={one.name === name ? "" : undefined} />
+            <Radio name="tl-template" checked={one.name === name} onChange={() => setName(one.name)} data-focus={one.name === name ? "" : undefined} />
             <TemplatePicture name={one.name} />
             <b>{one.label}</b>
             <small>{one.about}</small>
