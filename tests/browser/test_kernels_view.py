@@ -15,6 +15,17 @@ if TYPE_CHECKING:
 
 SOURCE = '(func $0 (export "kernel") (param i32)\n  f32x4.relaxed_madd\n)'
 
+WIDER = """
+(dialog) => {
+  const edge = dialog.getBoundingClientRect().right;
+  return [...dialog.querySelectorAll("*")]
+    .filter((one) => one.closest(".tl-wide, .tl-source") === null)
+    .filter((one) => one.getBoundingClientRect().right > edge)
+    .map((one) => one.className || one.tagName);
+}
+"""
+"""What sticks out of the dialog, but for tables and texts, which scroll by themselves."""
+
 
 @pytest.fixture
 def page(browser: Browser, harness_url: str) -> Iterator[Page]:
@@ -81,6 +92,7 @@ def _shape(name: str, sizes: tuple[int, int, int, int], **change: object) -> dic
             _candidate("unpacked 4x8", "failed", None, "differs from the reference"),
         ],
         "history": [[12.0, 30.1], [31.0, 46.5], [55.0, 55.0]],
+        "note": "",
         **change,
     }
 
@@ -114,7 +126,13 @@ def _kernels() -> dict[str, Any]:
             {"step": 0, "kernel": 0, "backend": "wasm", "ms": 0.61},
             {"step": 1, "kernel": 1, "backend": "wasm", "ms": 0.02},
         ],
-        "tuning": {"running": False, "budgetMs": 300, "spentMs": 55, "message": "Tuned in 55 ms"},
+        "tuning": {
+            "running": False,
+            "budgetMs": 300,
+            "spentMs": 55,
+            "message": "All shapes are tuned",
+            "thrownOut": [],
+        },
     }
 
 
@@ -151,6 +169,51 @@ def test_shows_how_the_kernel_was_found(page: Page, pictures: Path) -> None:
     ).to_be_visible()
     expect(page.get_by_role("img", name="Best speed so far against tuning time")).to_be_visible()
     page.screenshot(path=pictures / "kernels-tuning.png")
+
+
+def test_gpu_kernels_have_no_predictions_and_no_roofline(page: Page) -> None:
+    kernels = _kernels()
+    tried = [("registers 4x4/8x8", "best", 2.0), ("dot 1x4/64", "measured", 3.0)]
+    candidates = [{**_candidate(text, state, ms), "predictedMs": None} for text, state, ms in tried]
+    shape = _shape("a1", (1, 256, 256, 256), backend="webgpu", candidates=candidates)
+    device = {**kernels["device"], "peakGflops": None, "bytesPerMs": None}
+    _tell(page, {"kind": "kernels", "kernels": {**kernels, "shapes": [shape], "device": device}})
+    page.get_by_role("radio", name="How the chosen kernel was found").check()
+    expect(page.get_by_role("img", name="2 candidates by measured time")).to_be_visible()
+    expect(page.get_by_text("the threads of a workgroup share each sum")).to_be_visible()
+    page.get_by_role("radio", name="What was measured of this device").check()
+    expect(page.get_by_text("There is no roofline for what ran last")).to_be_visible()
+    assert page.get_by_role("img", name="Roofline", exact=False).count() == 0
+
+
+def test_says_what_was_thrown_out_and_why_nothing_is_tuned(page: Page) -> None:
+    kernels = _kernels()
+    kernels["tuning"] |= {"running": True, "message": "Trying kernels for 16x16x16"}
+    kernels["tuning"]["thrownOut"] = ["unpacked 4x8: differs from the reference."]
+    kernels["shapes"][0] |= {"candidates": [], "history": [], "note": "It is too small."}
+    _tell(page, {"kind": "kernels", "kernels": kernels})
+    status = page.get_by_role("status").filter(has_text="Trying kernels for 16x16x16.")
+    assert "55\u2009ms so far on this visit, at most 300\u2009ms per kernel" in status.inner_text()
+    page.get_by_text("Thrown out: 1").click()
+    expect(page.get_by_text("unpacked 4x8: differs from the reference.")).to_be_visible()
+    page.get_by_role("radio", name="How the chosen kernel was found").check()
+    expect(page.get_by_text("It is too small.")).to_be_visible()
+
+
+def test_before_the_first_run_it_shows_the_device(page: Page) -> None:
+    nothing = {**_kernels(), "shapes": [], "calls": []}
+    _tell(page, {"kind": "kernels", "kernels": nothing})
+    expect(page.get_by_text("Nothing has been contracted yet", exact=False)).to_be_visible()
+    expect(page.get_by_text("Speed falls from tile 6x8.")).to_be_visible()
+
+
+def test_fits_every_screen(page: Page, pictures: Path) -> None:
+    for width, height in ((390, 844), (860, 700)):
+        page.set_viewport_size({"width": width, "height": height})
+        for pane in ("Loops and text", "How the chosen", "What was measured"):
+            page.get_by_role("radio", name=pane, exact=False).check()
+            assert page.locator(".tl-dialog").evaluate(WIDER) == [], (width, pane)
+            page.screenshot(path=pictures / f"kernels-{width}-{pane.split()[0]}.png".lower())
 
 
 def test_puts_kernels_under_the_roof(page: Page, pictures: Path) -> None:

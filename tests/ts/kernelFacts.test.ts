@@ -5,7 +5,7 @@ import { intensity, roof, speed, totalMs, whereItRan } from "../../app/tensorloo
 
 const SHAPE: KernelShapeJson = {
   name: "a", dtype: "complex64", backend: "wasm", batch: 1, rows: 10, columns: 20, contracted: 30, groups: [],
-  mulAdds: "6000", bytes: 9600, calls: 2, inUse: "generic", candidates: [], history: [],
+  mulAdds: "6000", bytes: 9600, calls: 2, inUse: "generic", candidates: [], history: [], note: "",
 };
 const call = (step: number, kernel: number, ms: number | null, backend: "wasm" | "webgpu" = "wasm"): KernelsJson["calls"][number] => ({ step, kernel, backend, ms });
 

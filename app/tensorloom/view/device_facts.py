@@ -33,6 +33,9 @@ _CURVES = {
     "gpu-copy": ("Speed of copying on the GPU", True, "Bytes read and written."),
 }
 
+_SHOWN = {"bytes/ms": ("GB/s", 1e-6)}
+"""Units that a reader knows better, with what the numbers are to be multiplied by."""
+
 
 def record_json(record: DeviceRecord, dtype: DType) -> Notice:
     """``DeviceRecordJson``; peak and bandwidth are the roofline's two lines for a type."""
@@ -50,12 +53,13 @@ def record_json(record: DeviceRecord, dtype: DType) -> Notice:
 
 def _curve_json(curve: Curve) -> Notice:
     title, log, note = _CURVES[curve.name]
+    unit, scale = _SHOWN.get(curve.y, (curve.y, 1.0))
     return {
         "title": title,
         "x": curve.x,
-        "y": curve.y,
+        "y": unit,
         "log": log,
-        "points": [list(point) for point in curve.points],
+        "points": [[x, scale * y] for x, y in curve.points],
         "knee": curve.knee,
         "note": note if curve.knee is None else f"{note} Sureness: {curve.confidence:.0%}.",
     }

@@ -91,6 +91,7 @@ class KernelDesk:
         wasm.chooser = self._tuner
         if isinstance(gpu, WebGpuBackend):
             gpu.choose = self._tuner.candidate_for
+            gpu.tuner = self._tuner
 
     @property
     def tuner(self) -> Tuner | None:
@@ -174,13 +175,13 @@ class KernelDesk:
         if tuner is not None:
             if request["action"] == "import":
                 taken = await tuner.imported(str(request["text"]))
-                message = f"{taken} kernels taken; each is measured here before it is used."
+                message = f"{_kernels(taken)} taken; each is measured here before it is used."
             elif request["action"] == "clear":
                 await tuner.cleared()
                 message = "All kernels forgotten."
             else:
                 text = tuner.exported()
-                message = f"{len(tuner.database)} kernels."
+                message = f"{_kernels(len(tuner.database))}."
         self._notify({"kind": "kernel-database", "text": text, "message": message})
         self._say()
 
@@ -347,6 +348,10 @@ def _candidate_json(trial: Trial, work: int) -> Notice:
         "state": trial.state,
         "reason": trial.reason,
     }
+
+
+def _kernels(count: int) -> str:
+    return "1 kernel" if count == 1 else f"{count} kernels"
 
 
 def _least_bytes(spec: KernelSpec) -> int:

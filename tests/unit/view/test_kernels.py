@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
 from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.plan.find import plan_for
-from tensorloom.tune.device import NAMED
+from tensorloom.tune.device import NAMED, Curve
 from tensorloom.view import kernels as view_kernels
 from tensorloom.view.device_facts import record_json
 from tensorloom.view.kernels import KernelDesk, named_engine
@@ -85,6 +86,24 @@ def test_the_record_before_and_after_tuning(desk: KernelDesk) -> None:
     json.dumps(after, allow_nan=False)
 
 
+def test_says_why_a_kernel_is_not_tuned(desk: KernelDesk) -> None:
+    contracted(desk, "numpy")
+    record: Any = desk.json()
+    assert "numpy ran" in record["shapes"][0]["note"]
+    assert record["tuning"]["thrownOut"] == []
+    contracted(desk)
+    waiting: Any = desk.json()
+    # 40 * 41 * 42 and 40 * 42 * 3 multiply-adds: both wait for their turn.
+    assert [shape["note"] for shape in waiting["shapes"]] == ["", ""]
+    tuned(desk)
+    assert desk.tuner is not None
+    desk.tuner._shapes.clear()
+    desk.tuner.report.append("right 6x8: differs from the reference.")
+    known: Any = desk.json()
+    assert "Known from an earlier choice" in known["shapes"][0]["note"]
+    assert known["tuning"]["thrownOut"] == ["right 6x8: differs from the reference."]
+
+
 def test_calls_share_the_time_of_the_run(desk: KernelDesk) -> None:
     contracted(desk)
     record: Any = desk.json()
@@ -125,10 +144,10 @@ def test_the_database_goes_out_comes_in_and_is_forgotten(
     tuned(desk)
     drive(desk.database({"action": "export", "text": None}))
     text = said[-1]["text"]
-    assert said[-1]["message"] == "1 kernels."
+    assert said[-1]["message"] == "1 kernel."
     drive(desk.database({"action": "clear", "text": None}))
     drive(desk.database({"action": "import", "text": text}))
-    assert said[-1]["message"].startswith("1 kernels taken")
+    assert said[-1]["message"].startswith("1 kernel taken")
     with pytest.raises(DocumentError):
         drive(desk.database({"action": "import", "text": "{}"}))
 
@@ -180,6 +199,12 @@ def test_without_wasm_nothing_is_tuned(said: list[dict[str, Any]]) -> None:
 def test_every_fact_says_how_it_was_found(record: Any) -> None:
     facts: Any = record_json(record, "float64")["facts"]
     assert all(fact["how"].endswith(".") and fact["value"] for fact in facts)
+
+
+def test_copies_are_shown_in_gigabytes_a_second() -> None:
+    curve = Curve(name="bandwidth", x="bytes", y="bytes/ms", points=((4096.0, 5e7),))
+    shown: Any = record_json(replace(NAMED["Surface Book"], curves=(curve,)), "float32")["curves"]
+    assert (shown[0]["y"], shown[0]["points"]) == ("GB/s", [[4096.0, 50.0]])
 
 
 @pytest.mark.parametrize(

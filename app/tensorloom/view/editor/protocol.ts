@@ -184,7 +184,8 @@ export interface KernelsJson {
   shapes: KernelShapeJson[];
   /** Kernel calls in order; `ms` is measured, or the call's share of the prediction. */
   calls: { step: number; kernel: number; backend: Exclude<Backend, "auto">; ms: number | null }[];
-  tuning: { running: boolean; budgetMs: number; spentMs: number; message: string };
+  /** `budgetMs` is that of one kernel; `thrownOut`: kernels whose numbers were wrong, in words. */
+  tuning: { running: boolean; budgetMs: number; spentMs: number; message: string; thrownOut: string[] };
 }
 
 export interface DeviceRecordJson {
@@ -217,6 +218,8 @@ export interface KernelShapeJson {
   candidates: CandidateJson[];
   /** (ms since tuning began, best GFLOP/s so far) */
   history: [number, number][];
+  /** Why it has no candidates, in a sentence; empty while it waits for its turn. */
+  note: string;
 }
 export type LoopRole = "batch" | "rows" | "columns" | "contracted";
 export interface CandidateJson {

@@ -9,6 +9,7 @@ import { saveFile } from "../clipboard.ts";
 export function DatabaseBar() {
   const [wanted, setWanted] = useState(false);
   const answer = useEditor((state) => state.kernelDatabase);
+  const ready = useEditor((state) => state.ready);
   const input = useRef<HTMLInputElement>(null);
   useEffect(() => store.set({ kernelDatabase: null }), []);
   useEffect(() => {
@@ -28,6 +29,7 @@ export function DatabaseBar() {
         <button
           type="button"
           className="tl-button"
+          disabled={!ready}
           onClick={() => {
             setWanted(true);
             store.request({ kind: "kernel-database", action: "export", text: null });
@@ -35,10 +37,10 @@ export function DatabaseBar() {
         >
           Save the choices
         </button>
-        <button type="button" className="tl-button" onClick={() => input.current?.click()}>
+        <button type="button" className="tl-button" disabled={!ready} onClick={() => input.current?.click()}>
           Bring some in
         </button>
-        <button type="button" className="tl-button" onClick={() => store.request({ kind: "kernel-database", action: "clear", text: null })}>
+        <button type="button" className="tl-button" disabled={!ready} onClick={() => store.request({ kind: "kernel-database", action: "clear", text: null })}>
           Forget them
         </button>
         <input ref={input} type="file" accept=".json,application/json" hidden onChange={(event) => void take(event.target.files?.[0])} />

@@ -35,7 +35,7 @@ export function DevicePane({ kernels, chosen }: { kernels: KernelsJson; chosen: 
 
 function Roofline({ device, kernels, chosen }: { device: DeviceRecordJson; kernels: KernelsJson; chosen: number }) {
   const { peakGflops, bytesPerMs } = device;
-  if (peakGflops === null || bytesPerMs === null) return null;
+  if (peakGflops === null || bytesPerMs === null) return <p className="tl-note">There is no roofline for what ran last: neither the arithmetic nor the memory of its place has been measured.</p>;
   const dots = kernels.shapes.flatMap((shape, kernel) => {
     const gflops = speed(shape, kernel, kernels.calls);
     return gflops === null ? [] : [{ kernel, shape, at: intensity(shape), gflops }];

@@ -31,10 +31,20 @@ export function KernelsDialog() {
     return () => void store.request({ kind: "kernels", watch: false });
   }, [ready]);
   return (
-    <Dialog title="Kernels" className="is-kernels">
-      {kernels && kernels.shapes.length > 0 ? <Kernels kernels={kernels} /> : <p className="tl-note">{waitingWords(ready, kernels !== null)}</p>}
+    <Dialog title="Kernels" className={`is-kernels ${kernels?.shapes.length || kernels?.device ? "" : "is-empty"}`}>
+      {kernels && kernels.shapes.length > 0 ? <Kernels kernels={kernels} /> : <Waiting kernels={kernels} ready={ready} />}
       <DatabaseBar />
     </Dialog>
+  );
+}
+
+/** Before anything ran: what to do, and the device if it was measured on an earlier visit. */
+function Waiting({ kernels, ready }: { kernels: KernelsJson | null; ready: boolean }) {
+  return (
+    <>
+      <p className="tl-note">{waitingWords(ready, kernels !== null)}</p>
+      {kernels?.device && <DevicePane kernels={kernels} chosen={0} />}
+    </>
   );
 }
 
@@ -69,11 +79,24 @@ function Kernels({ kernels }: { kernels: KernelsJson }) {
   );
 }
 
+/** A kernel is tuned within its budget; all of them together take longer. */
 function Tuning({ tuning }: { tuning: KernelsJson["tuning"] }) {
-  const words = tuning.running ? `Tuning: ${duration(tuning.spentMs)} of at most ${duration(tuning.budgetMs)}` : tuning.message;
+  const { running, message, spentMs, budgetMs, thrownOut } = tuning;
   return (
-    <p className="tl-note" role="status">
-      {words}
-    </p>
+    <div role="status">
+      <p className="tl-note">
+        {message}.{running && ` ${duration(spentMs)} so far on this visit, at most ${duration(budgetMs)} per kernel.`}
+      </p>
+      {thrownOut.length > 0 && (
+        <details className="tl-thrown-out">
+          <summary>Thrown out: {thrownOut.length}</summary>
+          <ul>
+            {thrownOut.map((words, place) => (
+              <li key={place}>{words}</li>
+            ))}
+          </ul>
+        </details>
+      )}
+    </div>
   );
 }

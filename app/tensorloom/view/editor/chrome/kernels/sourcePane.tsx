@@ -5,6 +5,7 @@
 import { useEffect } from "react";
 import type { KernelShapeJson, KernelsJson } from "../../protocol.ts";
 import { store, useEditor } from "../../store.ts";
+import { CandidateLegend } from "./candidateLegend.tsx";
 import { whereItRan } from "./kernelFacts.ts";
 import { LoopTable } from "./loopTable.tsx";
 
@@ -28,8 +29,15 @@ export function SourcePane({ kernels, kernel, shape }: { kernels: KernelsJson; k
       ) : (
         <>
           <p className="tl-note">
-            {shown ? `${shown.candidate}. ${EXPLAINED[shown.language]}` : "Fetching the text."}
+            {shown ? (
+              <>
+                <b>{shown.candidate}</b>. {EXPLAINED[shown.language]}
+              </>
+            ) : (
+              "Fetching the text."
+            )}
           </p>
+          {shown && <CandidateLegend texts={[shown.candidate]} backend={shape.backend} />}
           {shown && (
             <pre className="tl-source" tabIndex={0} aria-label={`Text of the kernel ${shown.candidate}`}>
               {shown.text}

@@ -5,13 +5,16 @@
 import { useState } from "react";
 import type { CandidateJson, KernelShapeJson } from "../../protocol.ts";
 import { duration } from "../numbers.ts";
+import { CandidateLegend } from "./candidateLegend.tsx";
 import { STATE_WORDS } from "./kernelFacts.ts";
 import { linePath, Plot } from "./plot.tsx";
 
-type Timed = CandidateJson & { predictedMs: number; ms: number };
+type Timed = CandidateJson & { ms: number };
+type Predicted = Timed & { predictedMs: number };
 
 export function TuningCharts({ shape }: { shape: KernelShapeJson }) {
   const [pointed, setPointed] = useState<string | null>(null);
+  if (shape.candidates.length === 0) return <p className="tl-note">{shape.note || "No candidate of this kernel has been timed yet. That happens in quiet moments after a result."}</p>;
   return (
     <>
       <div className="tl-figures">
@@ -19,6 +22,7 @@ export function TuningCharts({ shape }: { shape: KernelShapeJson }) {
         <BestSoFar shape={shape} />
       </div>
       <CandidateTable shape={shape} pointed={pointed} onPoint={setPointed} />
+      <CandidateLegend texts={shape.candidates.map(({ text }) => text)} backend={shape.backend} />
     </>
   );
 }
@@ -30,35 +34,47 @@ interface Pointing {
 }
 
 function CandidateChart({ shape, pointed, onPoint }: Pointing) {
-  const timed = shape.candidates.filter((one): one is Timed => one.ms !== null && one.predictedMs !== null);
-  if (timed.length === 0) return <p className="tl-note">No candidate of this kernel has been timed yet. That happens in quiet moments after a result.</p>;
-  const both = timed.flatMap(({ predictedMs, ms }) => [predictedMs, ms]);
+  const timed = shape.candidates.filter((one): one is Timed => one.ms !== null).sort((a, b) => a.ms - b.ms);
+  if (timed.length === 0) return null;
+  const predicted = timed.filter((one): one is Predicted => one.predictedMs !== null);
+  const both = predicted.flatMap(({ predictedMs, ms }) => [predictedMs, ms]);
+  // GPU kernels are ruled in or out, not predicted: there the order of speed is what can be shown.
+  const isPredicted = predicted.length > 0;
+  const dots = isPredicted ? predicted.map((one) => ({ one, at: one.predictedMs })) : timed.map((one, place) => ({ one, at: place + 1 }));
+  const x = isPredicted ? { words: "predicted time [ms]", values: both, log: true } : { words: "candidates, the fastest first", values: dots.map(({ at }) => at) };
   return (
     <figure>
       <h3>Candidates</h3>
-      <Plot label={`${timed.length} candidates by predicted and measured time`} x={{ words: "predicted time [ms]", values: both, log: true }} y={{ words: "measured time [ms]", values: both, log: true }}>
-        {(x, y) => (
+      <Plot
+        label={`${dots.length} candidates by ${isPredicted ? "predicted and " : ""}measured time`}
+        x={x}
+        y={{ words: "measured time [ms]", values: isPredicted ? both : timed.map(({ ms }) => ms), log: isPredicted }}
+      >
+        {(across, up) => (
           <>
-            <path className="tl-plot-guide" d={linePath([[Math.min(...both), Math.min(...both)], [Math.max(...both), Math.max(...both)]], x, y)} />
-            {timed.map((one) => (
+            {isPredicted && <path className="tl-plot-guide" d={linePath([[Math.min(...both), Math.min(...both)], [Math.max(...both), Math.max(...both)]], across, up)} />}
+            {dots.map(({ one, at }) => (
               <circle
                 key={one.text}
                 className="tl-plot-dot"
                 data-state={one.state}
                 data-pointed={one.text === pointed ? "" : undefined}
-                cx={x(one.predictedMs)}
-                cy={y(one.ms)}
+                cx={across(at)}
+                cy={up(one.ms)}
                 r={one.state === "best" ? 6 : 4.5}
                 onPointerEnter={() => onPoint(one.text)}
                 onPointerLeave={() => onPoint(null)}
               >
-                <title>{`${one.text}: ${duration(one.ms)}, predicted ${duration(one.predictedMs)}`}</title>
+                <title>{`${one.text}: ${duration(one.ms)}${one.predictedMs === null ? "" : `, predicted ${duration(one.predictedMs)}`}`}</title>
               </circle>
             ))}
           </>
         )}
       </Plot>
-      <figcaption>Each dot is one way to generate this kernel. On the line the prediction was right; below it the kernel was faster than predicted. The filled dot is in use.</figcaption>
+      <figcaption>
+        Each dot is one way to generate this kernel; the filled one is the fastest.
+        {isPredicted && " On the line the prediction was right; below it the kernel was faster than predicted."}
+      </figcaption>
     </figure>
   );
 }
@@ -86,30 +102,32 @@ const ORDER: readonly CandidateJson["state"][] = ["best", "measured", "waiting",
 function CandidateTable({ shape, pointed, onPoint }: Pointing) {
   const ordered = [...shape.candidates].sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || (a.ms ?? Infinity) - (b.ms ?? Infinity));
   return (
-    <table className="tl-candidates">
-      <thead>
-        <tr>
-          <th scope="col">candidate</th>
-          <th scope="col">predicted</th>
-          <th scope="col">measured</th>
-          <th scope="col">GFLOP/s</th>
-          <th scope="col">state</th>
-        </tr>
-      </thead>
-      <tbody>
-        {ordered.map((one) => (
-          <tr key={one.text} data-state={one.state} data-pointed={one.text === pointed ? "" : undefined} onPointerEnter={() => onPoint(one.text)} onPointerLeave={() => onPoint(null)}>
-            <th scope="row">{one.text}</th>
-            <td>{one.predictedMs === null ? "–" : duration(one.predictedMs)}</td>
-            <td>{one.ms === null ? "–" : duration(one.ms)}</td>
-            <td>{one.gflops === null ? "–" : one.gflops.toPrecision(3)}</td>
-            <td>
-              {one.text === shape.inUse && one.state !== "best" ? "in use" : STATE_WORDS[one.state]}
-              {one.reason && <small>{one.reason}</small>}
-            </td>
+    <div className="tl-wide">
+      <table className="tl-candidates">
+        <thead>
+          <tr>
+            <th scope="col">candidate</th>
+            <th scope="col">predicted</th>
+            <th scope="col">measured</th>
+            <th scope="col">GFLOP/s</th>
+            <th scope="col">state</th>
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {ordered.map((one) => (
+            <tr key={one.text} data-state={one.state} data-pointed={one.text === pointed ? "" : undefined} onPointerEnter={() => onPoint(one.text)} onPointerLeave={() => onPoint(null)}>
+              <th scope="row">{one.text}</th>
+              <td>{one.predictedMs === null ? "–" : duration(one.predictedMs)}</td>
+              <td>{one.ms === null ? "–" : duration(one.ms)}</td>
+              <td>{one.gflops === null ? "–" : one.gflops.toPrecision(3)}</td>
+              <td>
+                {one.text === shape.inUse && one.state !== "best" ? "in use" : STATE_WORDS[one.state]}
+                {one.reason && <small>{one.reason}</small>}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
