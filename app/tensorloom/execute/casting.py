@@ -5,6 +5,7 @@ A number beyond a narrower type's range moves into a carried exponent instead of
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,9 +103,16 @@ def cast_arrays(
                     values={"dtype": dtype},
                 )
             real = array.real
-        if real.dtype.kind in "fc" and np.finfo(real.dtype).max > np.finfo(dtype).max:
+        if real.dtype.kind in "fc" and _largest(real.dtype) > _largest(np.dtype(dtype)):
             shift = shift_for(absmax(real), dtype)
             real = scaled(real, -shift)
             exponent += shift
         found.append(np.ascontiguousarray(real, dtype).reshape(array.shape))
     return tuple(found), exponent
+
+
+@lru_cache
+def _largest(dtype: np.dtype[Any]) -> np.floating[Any]:
+    """The largest number of a type."""
+    largest: np.floating[Any] = np.finfo(dtype).max
+    return largest

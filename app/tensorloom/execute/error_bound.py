@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from tensorloom.execute.backend import RawResult
     from tensorloom.kernels.program import Program
+    from tensorloom.model.recipe import DType
     from tensorloom.plan.tree import ContractionTree
 
 __all__ = ["error_bound", "length_bound"]
@@ -40,6 +41,16 @@ BLOCK = 256
 """Terms that kernels add up one after another before they start a new sum; also in registers side
 by side. Beyond it, the roundings that one term meets grow with the number of blocks [terms]."""
 
+UNIT_ROUNDOFF: Mapping[DType, float] = {
+    "float32": 2.0**-24,
+    "complex64": 2.0**-24,
+    "float64": 2.0**-53,
+    "complex128": 2.0**-53,
+}
+
+_PLAIN = 1e-30
+"""A sum of squares between this and its inverse has lost nothing to any type's range."""
+
 COMPLEX_FACTOR = 2.0
 """A complex product has four real ones and two sums: at most 2 sqrt(2) roundings, 2 typically."""
 
@@ -48,9 +59,9 @@ def length_bound(program: Program) -> float:
     """Bound on the relative error where nothing cancels: roundings per step, times the roundoff."""
     n_inputs = sum(buffer.source is not None for buffer in program.buffers)
     roundings = n_inputs + program.n_slices - 1
-    for dispatch in program.dispatches:
-        roundings += _sum_length(program.kernels[dispatch.kernel].extents[3]) + 1
-    unit = float(np.finfo(program.dtype).eps) / 2
+    for terms, dispatches in program.sum_lengths.items():
+        roundings += dispatches * (_sum_length(terms) + 1)
+    unit = UNIT_ROUNDOFF[program.dtype]
     complex_factor = COMPLEX_FACTOR if program.dtype.startswith("complex") else 1.0
     return unit * complex_factor * roundings
 
@@ -75,7 +86,7 @@ def error_bound(
         raw: What a backend made of them.
     """
     if not program.dispatches:
-        return float(np.finfo(program.dtype).eps) / 2 if len(arrays) else 0.0
+        return UNIT_ROUNDOFF[program.dtype] if len(arrays) else 0.0
     largest = float(np.abs(raw.value).max())
     if not isfinite(largest):
         return 1.0
@@ -97,6 +108,11 @@ def _log_typical(tree: ContractionTree, arrays: Sequence[NDArray[Any]]) -> float
     total = log(summed) / 2
     for array in arrays:
         flat = array.reshape(-1)
+        if flat.dtype.kind in "fc":
+            square = float(np.vdot(flat, flat).real)
+            if _PLAIN < square < 1 / _PLAIN:
+                total += log(square / flat.size) / 2
+                continue
         largest = float(np.abs(flat).max())
         if largest == 0:
             return -float("inf")

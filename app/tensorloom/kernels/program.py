@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tensorloom.model.recipe import DType
 
 __all__ = ["Buffer", "Dispatch", "KernelSpec", "LoopAxis", "Program", "SliceAxis"]
@@ -171,3 +174,8 @@ class Program:
     def n_slices(self) -> int:
         """Number of slices, at least 1."""
         return prod(axis.size for axis in self.slices)
+
+    @cached_property
+    def sum_lengths(self) -> Mapping[int, int]:
+        """How many dispatches add up so many terms."""
+        return Counter(self.kernels[dispatch.kernel].extents[3] for dispatch in self.dispatches)
