@@ -23,6 +23,7 @@ KINDS = {
     "gradient": False,
     "circuits": False,
     "overhead": True,
+    "tuning": True,
     "peers": True,
 }
 """What ``all`` measures, in this order, and whether it is measured on the built site."""
