@@ -26,7 +26,7 @@ from tensorloom.plan.find import quick, with_path
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tensorloom.execute.backend import Result
+    from tensorloom.execute.backend import Result, SlicesDone
     from tensorloom.formats.opened import Opened
     from tensorloom.model.network import Network
     from tensorloom.plan.plan import Plan
@@ -161,14 +161,15 @@ class _Progress:
         self.mul_adds = mul_adds
         self.started = self.said = perf_counter()
 
-    async def __call__(self, done_mul_adds: int, /) -> None:
+    async def __call__(self, done_mul_adds: int, slices: SlicesDone | None = None, /) -> None:
         now = perf_counter()
         if now - self.said < PROGRESS_S or not sys.stderr.isatty() or done_mul_adds == 0:
             return
         self.said = now
         part = min(1.0, done_mul_adds / max(1, self.mul_adds))
         left_ms = 1e3 * (now - self.started) * (1 - part) / part
-        print(f"{part:.1%} done, about {duration_text(left_ms)} to go", file=sys.stderr)
+        pieces = f", {slices.done} of {slices.of} slices" if slices else ""
+        print(f"{part:.1%} done{pieces}, about {duration_text(left_ms)} to go", file=sys.stderr)
 
 
 def _opened(given: argparse.Namespace) -> Opened:

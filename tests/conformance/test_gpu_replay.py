@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from random_networks import (
@@ -20,7 +22,10 @@ from tensorloom.kernels.lower import lower
 from tensorloom.plan.tree import ContractionTree
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from tensorloom.execute.gpu.backend import WebGpuBackend
+    from tensorloom.model.recipe import DType
 
 pytestmark = pytest.mark.gpu
 
@@ -55,7 +60,7 @@ def test_many_runs_keep_one_plan_and_take_new_values(gpu: WebGpuBackend) -> None
     for seed in range(200):
         _run(gpu, seed)
     assert gpu.device.counts()["plans"] == 1
-    assert gpu.device.counts()["buffers"] == 5
+    assert gpu.device.counts()["buffers"] == 6
     gpu.release()
     assert [gpu.device.counts()[name] for name in ("plans", "buffers", "bytes")] == [0, 0, 0]
 
@@ -75,3 +80,36 @@ def test_a_lost_device_comes_back_with_the_right_number(gpu: WebGpuBackend) -> N
     gpu.device.lose()  # type: ignore[attr-defined]  # the native one
     _run(gpu, 2)
     assert gpu.device.counts()["plans"] == 1
+
+
+def cancelling(n: int) -> tuple[ContractionTree, list[NDArray[Any]]]:
+    """A sum of products over a sliced index: large ones that cancel, small ones between."""
+    tree = ContractionTree(
+        inputs=(("s", "i"), ("s", "i")),
+        output=("i",),
+        dimensions=(("s", n), ("i", 5)),
+        path=((0, 1),),
+        sliced=("s",),
+    )
+    generator = np.random.default_rng(3)
+    large, small = generator.uniform(2e7, 4e7, n // 3), generator.uniform(0.1, 0.9, n // 3)
+    column = np.stack([large, small, -large], axis=1).ravel()
+    weights = np.ones(5)
+    return tree, [
+        np.outer(column, weights).astype("float32"),
+        np.ones((n, 5), "float32"),
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_sums_of_slices_keep_what_rounding_takes(gpu: WebGpuBackend, dtype: DType) -> None:
+    tree, arrays = cancelling(60)
+    if dtype == "complex64":
+        arrays[1] = arrays[1] * np.complex64(1j)
+        arrays[0] = arrays[0].astype(dtype)
+    found = drive(gpu.run(lower(tree, dtype), arrays, no_pulse)).value
+    exact = math.fsum(arrays[0][:, 0].real.astype(float))
+    plain = np.add.accumulate(arrays[0][:, 0].real)[-1]
+    assert abs(plain - exact) > 0.1 * abs(exact) > 0
+    assert found.shape == (5,)
+    np.testing.assert_allclose(found / arrays[1][0, 0], exact, rtol=1e-6)

@@ -94,7 +94,7 @@ def test_what_is_kept_does_not_grow(make: Any) -> None:
 def test_cancelled_runs_leave_nothing_behind_in_the_engine() -> None:
     backend = _wasm()
 
-    async def stop(_done: int) -> None:
+    async def stop(_done: int, _slices: object = None) -> None:
         raise Cancelled("cancelled", "Stopped.")
 
     tree = ContractionTree(

@@ -75,7 +75,7 @@ _LANES = GpuLimits(subgroup=4, software=True, small_mul_adds=0)
 _FORCED = {
     "outer": ("outer 4x4/2x2", Use()),
     "lanes": ("lanes 3x1", Use(scaled=False)),
-    "lanes_scaled_sum": ("lanes 2x2", Use(accumulate=True)),
+    "lanes_scaled": ("lanes 2x2", Use()),
     "shared": ("shared 2x2/4x4 k8", Use(scaled=False, peaks=False)),
     "half": ("registers 2x2/4x4", Use(half=True)),
     "split_partial": ("registers 2x2/4x4 split 2", Use()),

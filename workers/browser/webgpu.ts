@@ -15,9 +15,8 @@ export interface PlanRecord {
   inputs: number;
   calls: { shader: number; left: number; right: number | null; out: number; groups: [number, number] }[];
   slots: number;
-  result: number;
-  resultBytes: number;
-  sumsSlices: boolean;
+  /** Buffers that begin a run at zero. */
+  cleared: number[];
 }
 
 interface Bound {
@@ -52,7 +51,8 @@ export interface GpuExecutor {
   repeat(handle: number, times: number): Promise<number>;
   /** The same by the device's clock where it has one: without what a submission costs. */
   timed(handle: number, times: number): Promise<number>;
-  read(handle: number, buffer: number, out: PyProxy, largest: PyProxy): Promise<void>;
+  /** Buffers, one after the other in `out`; `parts` is JSON of `[buffer, bytes][]`. */
+  read(handle: number, parts: string, out: PyProxy, largest: PyProxy): Promise<void>;
   unload(handle: number): void;
   /** Plans, buffers, bytes and pipelines alive, as JSON. */
   counts(): string;
@@ -192,9 +192,9 @@ class Executor implements GpuExecutor {
     const cleared = new Float32Array(plan.slots);
     cleared[0] = 1;
     device.queue.writeBuffer(largest, 0, cleared);
-    if (!plan.sumsSlices) return;
+    if (plan.cleared.length === 0) return;
     const encoder = device.createCommandEncoder();
-    encoder.clearBuffer(buffers[plan.result] as GPUBuffer);
+    for (const number of plan.cleared) encoder.clearBuffer(buffers[number] as GPUBuffer);
     device.queue.submit([encoder.finish()]);
   }
 
@@ -229,22 +229,21 @@ class Executor implements GpuExecutor {
     return this.caught((device) => withTimestamps(device, (writes) => submitCalls(device, this.at(handle).bound, times, writes)));
   }
 
-  async read(handle: number, buffer: number, out: PyProxy, largest: PyProxy): Promise<void> {
+  async read(handle: number, parts: string, out: PyProxy, largest: PyProxy): Promise<void> {
     // Arguments from Python live only until this call first waits, unless copied.
     const kept = [out.copy(), largest.copy()] as const;
     try {
-      await this.copyBack(this.at(handle), buffer, kept);
+      await this.copyBack(this.at(handle), JSON.parse(parts) as [number, number][], kept);
     } finally {
       for (const view of kept) view.destroy();
     }
   }
 
-  /** The buffer and the magnitudes through one mapping. */
-  private async copyBack(loaded: Loaded, number: number, [out, largest]: readonly [PyProxy, PyProxy]): Promise<void> {
+  /** Buffers and the magnitudes through one mapping. */
+  private async copyBack(loaded: Loaded, parts: [buffer: number, bytes: number][], [out, largest]: readonly [PyProxy, PyProxy]): Promise<void> {
     const device = this.alive();
-    const from = loaded.buffers[number] as GPUBuffer;
     const slotBytes = 4 * loaded.plan.slots;
-    const size = slotBytes + from.size;
+    const size = parts.reduce((total, [, bytes]) => total + padded(bytes), slotBytes);
     if (loaded.staging && loaded.staging.size < size) loaded.staging.destroy();
     if (!loaded.staging || loaded.staging.size < size) {
       loaded.staging = device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
@@ -252,14 +251,26 @@ class Executor implements GpuExecutor {
     const { staging } = loaded;
     const encoder = device.createCommandEncoder();
     encoder.copyBufferToBuffer(loaded.largest, 0, staging, 0, slotBytes);
-    encoder.copyBufferToBuffer(from, 0, staging, slotBytes, from.size);
+    let place = slotBytes;
+    for (const [number, bytes] of parts) {
+      encoder.copyBufferToBuffer(loaded.buffers[number] as GPUBuffer, 0, staging, place, padded(bytes));
+      place += padded(bytes);
+    }
     device.queue.submit([encoder.finish()]);
     await staging.mapAsync(GPUMapMode.READ, 0, size).catch((error: unknown) => {
       throw new Error(this.lost || `device-lost: ${String(error)}`);
     });
     const bytes = new Uint8Array(staging.getMappedRange(0, size));
     withBytes(largest, (view) => view.set(bytes.subarray(0, view.byteLength)));
-    withBytes(out, (view) => view.set(bytes.subarray(slotBytes, slotBytes + view.byteLength)));
+    withBytes(out, (view) => {
+      let from = slotBytes;
+      let to = 0;
+      for (const [, length] of parts) {
+        view.set(bytes.subarray(from, from + length), to);
+        from += padded(length);
+        to += length;
+      }
+    });
     staging.unmap();
     // After a loss mappings resolve to zeros.
     if (this.lost) throw new Error(this.lost);

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from tensorloom.kernels.program import Program
     from tensorloom.model.recipe import DType
 
-__all__ = ["Backend", "BackendName", "Pulse", "RawResult", "Result", "drive", "no_pulse"]
+__all__ = [
+    "Backend",
+    "BackendName",
+    "Pulse",
+    "RawResult",
+    "Result",
+    "SlicesDone",
+    "drive",
+    "no_pulse",
+]
 
 _T = TypeVar("_T")
 
@@ -28,11 +37,16 @@ BackendName = Literal["webgpu", "wasm", "numpy"]
 class Pulse(Protocol):
     """Called between pieces of at most about 50 ms of work: lets messages in, may cancel."""
 
-    async def __call__(self, done_mul_adds: int, /) -> None:
-        """Report work done so far in this run [multiply-adds]."""
+    async def __call__(self, done_mul_adds: int, slices: SlicesDone | None = None, /) -> None:
+        """Report work done so far in this run.
+
+        Args:
+            done_mul_adds: That work [multiply-adds].
+            slices: How far it is with its slices, if it has any.
+        """
 
 
-async def no_pulse(_done_mul_adds: int) -> None:
+async def no_pulse(_done_mul_adds: int, _slices: SlicesDone | None = None) -> None:
     """Nobody is listening."""
 
 
@@ -50,6 +64,22 @@ class RawResult:
     value: NDArray[Any]
     log10_scale: float = 0.0
     kept: tuple[RawResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicesDone:
+    """How far a sliced run has come; valid during the pulse that it is given to.
+
+    Args:
+        done: Slices added up.
+        of: All slices.
+        so_far: The sum of those done, in the shape of the whole; it costs a copy. ``None`` where
+            numbers have left the range on the way, and the run is going to start again.
+    """
+
+    done: int
+    of: int
+    so_far: Callable[[], Awaitable[RawResult | None]]
 
 
 class Backend(Protocol):
@@ -74,6 +104,9 @@ class Backend(Protocol):
     @property
     def limit_bytes(self) -> int:
         """Most bytes a program may hold alive [bytes]."""
+
+    def peak_bytes(self, program: Program) -> int:
+        """Most bytes that a run holds alive there at once [bytes]."""
 
     def predicted_ms(self, program: Program) -> float:
         """Expected duration from calibrated rates, upload and readback included [ms]."""

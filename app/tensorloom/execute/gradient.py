@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorloom.errors import NetworkError
-from tensorloom.execute.backend import RawResult, no_pulse
+from tensorloom.execute.backend import RawResult, SlicesDone, no_pulse
 from tensorloom.execute.casting import as_numbers, cast_arrays, plain_arrays
 from tensorloom.execute.run import first_able
 from tensorloom.execute.scaling import absmax, finished
@@ -138,7 +138,7 @@ async def run(
             backend=attempt.backend.name,
             ms=1e3 * (clock() - start),
             predicted_ms=attempt.predicted_ms * attempt.plan.tree.n_slices,
-            peak_bytes=attempt.program.peak_bytes,
+            peak_bytes=attempt.peak_bytes,
             mul_adds=attempt.program.mul_adds * attempt.plan.tree.n_slices,
             log10_scale=value.log10_scale,
             log10_scales=tuple(part.log10_scale for part in kept),
@@ -184,8 +184,14 @@ async def _summed(
     arrays, exponents = [array for (array,), _ in cast], [exponent for _, exponent in cast]
     done = 0
 
-    async def progress(done_mul_adds: int) -> None:
-        await pulse(done + done_mul_adds)
+    n_slices, summed = tree.n_slices, 0
+
+    async def so_far() -> RawResult | None:
+        return sums[0].so_far()
+
+    async def progress(done_mul_adds: int, _slices: SlicesDone | None = None) -> None:
+        slices = SlicesDone(done=summed, of=n_slices, so_far=so_far) if n_slices > 1 else None
+        await pulse(done + done_mul_adds, slices)
 
     everything = sum(exponents)
     for fixed in _slices(tree):
@@ -199,6 +205,7 @@ async def _summed(
             # The value knows nothing of the seed, an adjoint nothing of its own tensor.
             own = exponents[wrt[place - 1]] if place else exponents[-1]
             total.add(_moved(part, everything - own, dtype), fixed)
+        summed += 1
     return sums[0].result(), [total.result() for total in sums[1:]]
 
 
@@ -284,6 +291,10 @@ class _Sum:
             self.sum = RawResult(value=total, log10_scale=scale)
         place = _cut(total, self.indices, fixed)
         place += part * part.real.dtype.type(10.0 ** (scale - self.sum.log10_scale))
+
+    def so_far(self) -> RawResult | None:
+        """A copy of the sum; ``None`` before the first slice."""
+        return self.sum and replace(self.sum, value=self.sum.value.copy())
 
     def result(self) -> RawResult:
         """The sum."""

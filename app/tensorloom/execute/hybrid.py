@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tensorloom.execute.backend import Backend, Pulse
+    from tensorloom.execute.backend import Backend, Pulse, SlicesDone
 
 __all__ = ["Part", "one_step", "parts", "run_parts"]
 
@@ -143,8 +143,8 @@ async def run_parts(
     }
     before = 0
 
-    async def own_pulse(done: int) -> None:
-        await pulse(before + done)
+    async def own_pulse(done: int, slices: SlicesDone | None = None) -> None:
+        await pulse(before + done, slices)
 
     for part in cut:
         read = [_taken(live, operand, len(arrays)) for operand in part.operands]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorloom.errors import DeviceMemoryError
-from tensorloom.execute.backend import no_pulse
+from tensorloom.execute.backend import SlicesDone, no_pulse
 from tensorloom.execute.calibration import Rates, calibrate, predict
 from tensorloom.execute.quantities import bytes_text
 from tensorloom.execute.scaling import SliceSum, absmax, finished, scaled, shift_for
@@ -93,6 +93,10 @@ class NumpyBackend:
         self.limit_bytes = limit_bytes
         self.rates = rates or (PYODIDE_RATES if IN_BROWSER else NATIVE_RATES)
 
+    def peak_bytes(self, program: Program) -> int:
+        """What the program says [bytes]."""
+        return program.peak_bytes
+
     def predicted_ms(self, program: Program) -> float:
         """Expected duration [ms]."""
         return predict(program, self.rates)
@@ -140,6 +144,7 @@ class _Replay:
         # What every slice starts with.
         self.common = dict(enumerate(self.inputs))
         self.kept: list[RawResult] = []
+        self.slices: SlicesDone | None = None
         self.done = 0
         self.since_pulse = 0
 
@@ -152,10 +157,15 @@ class _Replay:
         total = SliceSum(program.shape, program.dtype)
         axes = result_axes(program)
         await self._replay(program.dispatches[: program.prologue], self.common, self.exponents)
-        for piece in slices_of(program):
+
+        async def so_far() -> RawResult:
+            return finished(total.value, total.exponent or 0, program.dtype)
+
+        for number, piece in enumerate(slices_of(program)):
+            self.slices = SlicesDone(done=number, of=program.n_slices, so_far=so_far)
             value, exponent = await self._slice(piece)
             total.add(piece.out, axes, value, exponent)
-        return finished(total.value, total.exponent or 0, program.dtype)
+        return finished(total.result(), total.exponent or 0, program.dtype)
 
     async def _slice(self, piece: Slice | None) -> tuple[NDArray[Any], int]:
         """The result of one slice and its exponent."""
@@ -199,7 +209,7 @@ class _Replay:
             self.since_pulse += mul_adds + self.call_mul_adds
             if self.since_pulse >= self.chunk:
                 self.since_pulse = 0
-                await self.pulse(self.done)
+                await self.pulse(self.done, self.slices)
         return out
 
 

@@ -105,6 +105,11 @@ class Attempt:
     predicted_ms: float
     factor: float = 1.0
 
+    @property
+    def peak_bytes(self) -> int:
+        """Most bytes alive there at once [bytes]."""
+        return self.backend.peak_bytes(self.program)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
@@ -157,7 +162,7 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
     if not attempts or (named and attempts[0].backend is not order[0]):
         candidate, program = refused[0] if named else max(refused, key=_limit)
         if not allow_slicing:
-            raise _does_not_fit(candidate, program.peak_bytes)
+            raise _does_not_fit(candidate, candidate.peak_bytes(program))
         attempts = [_sliced(candidate, plan, program, lowering)]
         n_slices = attempts[0].program.n_slices
         notes.append(f"Cut into {n_slices} slices to fit {bytes_text(candidate.limit_bytes)}.")
@@ -186,7 +191,7 @@ def _fitting(
         if own not in programs:
             programs[own] = lowering(plan, own)
         program = programs[own]
-        if program.peak_bytes <= candidate.limit_bytes:
+        if candidate.peak_bytes(program) <= candidate.limit_bytes:
             attempts.append(_attempt(candidate, plan, program))
         else:
             refused.append((candidate, program))
@@ -246,19 +251,20 @@ def _limit(refused: tuple[Backend, Program]) -> int:
 def _sliced(backend: Backend, plan: Plan, program: Program, lowering: Lowering) -> Attempt:
     # Slices only add work, and looking for them takes long where they would not help.
     if backend.predicted_ms(program) > LONGEST_MS:
-        raise _does_not_fit(backend, program.peak_bytes)
+        raise _does_not_fit(backend, backend.peak_bytes(program))
     most = backend.limit_bytes // ITEM_BYTES[program.dtype]
     for _ in range(_TRIES):
         try:
             smaller = sliced_to_fit(plan, most)
         except PlanError as error:
-            raise _does_not_fit(backend, program.peak_bytes) from error
+            raise _does_not_fit(backend, backend.peak_bytes(program)) from error
         made = lowering(smaller, program.dtype)
-        if made.peak_bytes <= backend.limit_bytes:
+        needed = backend.peak_bytes(made)
+        if needed <= backend.limit_bytes:
             return _attempt(backend, smaller, made)
         # Planning counts what is alive; the arena's gaps come on top.
-        most = most * backend.limit_bytes // made.peak_bytes
-    raise _does_not_fit(backend, made.peak_bytes)
+        most = most * backend.limit_bytes // needed
+    raise _does_not_fit(backend, needed)
 
 
 _TRIES = 3
@@ -358,7 +364,7 @@ async def _run_on(
         backend=attempt.backend.name,
         ms=ms,
         predicted_ms=attempt.predicted_ms,
-        peak_bytes=program.peak_bytes,
+        peak_bytes=attempt.peak_bytes,
         mul_adds=program.mul_adds,
         error_bound=bound,
         log10_scale=raw.log10_scale,

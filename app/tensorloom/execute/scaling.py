@@ -92,14 +92,27 @@ def _parts(array: NDArray[Any]) -> NDArray[Any]:
 class SliceSum:
     """The full result while slices are added up, with one exponent for all of it.
 
-    What an addition rounds away goes into the next one (Kahan), so a million slices lose no more
-    than two.
+    What additions round away is added up beside it, so a million slices lose no more than two, and
+    large ones that cancel do not take the small ones with them.
+
+    Source: T. Ogita, S. Rump, S. Oishi, Accurate sum and dot product, SIAM J. Sci. Comput. 26
+    (2005), algorithm 4.4 (Sum2); TwoSum is Knuth's.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: DType) -> None:
-        self.value = np.zeros(shape, dtype)
         self.exponent: int | None = None
+        self._total = np.zeros(shape, dtype)
         self._excess = np.zeros(shape, dtype)
+
+    @property
+    def value(self) -> NDArray[Any]:
+        """The sum so far, without its exponent; a copy."""
+        return np.asarray(self._total + self._excess)
+
+    def result(self) -> NDArray[Any]:
+        """The sum, without its exponent, in place: nothing is added afterwards."""
+        self._total += self._excess
+        return self._total
 
     def add(
         self, start: int, axes: Sequence[tuple[int, int]], part: NDArray[Any], exponent: int
@@ -115,15 +128,16 @@ class SliceSum:
         if self.exponent is None:
             self.exponent = exponent
         if exponent > self.exponent and absmax(part) > 0:
-            for array in (self.value, self._excess):
+            for array in (self._total, self._excess):
                 array[...] = scaled(array, self.exponent - exponent)
             self.exponent = exponent
-        total, excess = (_view(array, start, axes) for array in (self.value, self._excess))
+        total, excess = (_view(array, start, axes) for array in (self._total, self._excess))
         # Beyond the range sums are infinite and stay so; nothing is left over of them.
         with np.errstate(over="ignore", invalid="ignore"):
-            part = scaled(part.reshape(total.shape), exponent - self.exponent) - excess
+            part = scaled(part.reshape(total.shape), exponent - self.exponent)
             grown = total + part
-            excess[...] = (grown - total) - part
+            moved = grown - total
+            excess += (total - (grown - moved)) + (part - moved)
         total[...] = grown
         for half in (excess.real, excess.imag) if excess.dtype.kind == "c" else (excess,):
             half[~np.isfinite(half)] = 0

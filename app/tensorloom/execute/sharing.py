@@ -58,6 +58,10 @@ class SharedBackend:
         counts = Counter(self.placement.devices)
         return tuple((self.backends[number].name, counts[number]) for number in (0, 1))
 
+    def peak_bytes(self, program: Program) -> int:
+        """What the program says: no backend holds more than all of it [bytes]."""
+        return program.peak_bytes
+
     def predicted_ms(self, _program: Program) -> float:
         """Expected duration, transfers included [ms]."""
         return self.placement.ms

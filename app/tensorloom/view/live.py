@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tensorloom.execute.arrays import ArrayStore
-    from tensorloom.execute.backend import Backend, BackendName, Pulse, Result
+    from tensorloom.execute.backend import Backend, BackendName, Pulse, Result, SlicesDone
     from tensorloom.execute.backends import Available
     from tensorloom.execute.run import BackendChoice, Choice
     from tensorloom.model.document import Document
@@ -62,6 +62,11 @@ WORTH_SEARCHING_MUL_ADDS = 2 * 10**7
 SEARCH_SECONDS = 30.0
 
 Notice = dict[str, object]
+
+
+def slices_words(done: int, of: int) -> str:
+    """How far a sliced run is: ``7 of 64 slices``."""
+    return f"{done:,} of {of:,} slices"
 
 
 class LiveValue:
@@ -427,7 +432,7 @@ class LiveValue:
         start = perf_counter()
         said = start
 
-        async def pulse(done: int) -> None:
+        async def pulse(done: int, slices: SlicesDone | None = None) -> None:
             nonlocal said
             now = perf_counter()
             elapsed = 1e3 * (now - start)
@@ -435,9 +440,8 @@ class LiveValue:
                 said = now
                 share = min(1.0, done / total)
                 eta = elapsed * (1 - share) / share if share > 0 else None
-                self._notify(
-                    {"kind": "progress", "done": share, "etaMs": eta, "message": "Contracting"}
-                )
+                words = "Contracting" if slices is None else slices_words(slices.done, slices.of)
+                self._notify({"kind": "progress", "done": share, "etaMs": eta, "message": words})
             await asyncio.sleep(0)
             if self._stopped == generation:
                 raise Cancelled("cancelled", "Stopped. The value is that of an earlier drawing.")

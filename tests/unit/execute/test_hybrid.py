@@ -94,7 +94,7 @@ def test_progress_counts_all_parts_and_cancels_between_them() -> None:
     slow = NumpyBackend(rates=replace(NATIVE_RATES, mul_adds_per_ms=(("float32", "matrix", 1.0),)))
     heard: list[int] = []
 
-    async def pulse(done: int) -> None:
+    async def pulse(done: int, _slices: object = None) -> None:
         heard.append(done)
         if done > program.mul_adds // 2:
             raise Cancelled("cancelled", "Stopped.")

@@ -69,8 +69,8 @@ def taken(kernels: WasmKernels, program: Program, arrays: list[NDArray[Any]]) ->
     kept = settle(known, kernels)
     before = host.asked
     drive(Replay(known, kept, kernels, arrays).result(no_pulse))
-    # Slices are added up in an array of numpy's own.
-    whole = prod(program.shape) * ITEM_BYTES[program.dtype] if program.slices else 0
+    # Slices are added up in arrays of numpy's own: sums, and what they have rounded away.
+    whole = 2 * prod(program.shape) * ITEM_BYTES[program.dtype] if program.slices else 0
     return host.asked - before + whole
 
 

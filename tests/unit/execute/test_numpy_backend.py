@@ -103,7 +103,7 @@ def test_a_long_kernel_pulses_and_reports_what_is_done() -> None:
     tree, arrays = matrices(64)
     reports: list[int] = []
 
-    async def pulse(done: int) -> None:
+    async def pulse(done: int, _slices: object = None) -> None:
         reports.append(done)
 
     found = drive(NumpyBackend(rates=SLOW).run(lower(tree, "float64"), arrays, pulse))
@@ -116,7 +116,7 @@ def test_a_long_kernel_pulses_and_reports_what_is_done() -> None:
 def test_a_pulse_can_cancel() -> None:
     tree, arrays = matrices(64)
 
-    async def pulse(_done: int) -> None:
+    async def pulse(_done: int, _slices: object = None) -> None:
         raise Cancelled("cancelled", "You stopped it.")
 
     with pytest.raises(Cancelled):

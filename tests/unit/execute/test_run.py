@@ -45,6 +45,9 @@ class Pretender:
     failure: TensorloomError | None = None
     asked: list[str] = field(default_factory=list)
 
+    def peak_bytes(self, program: Program) -> int:
+        return program.peak_bytes
+
     def predicted_ms(self, _program: Program) -> float:
         return self.ms
 

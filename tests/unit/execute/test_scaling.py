@@ -99,9 +99,16 @@ def test_many_slices_lose_no_more_than_two() -> None:
     plain = np.add.accumulate(np.array(parts, np.float32))[-1]
     assert abs(float(plain) - exact) > 100 * 2.0**-24 * exact
     # The page's own runtime has the same bits: tests/ts/engine.test.ts.
-    assert float(found.value).hex() == "0x1.ca55560000000p+9"
+    assert float(found.value).hex() == "0x1.ca55580000000p+9"
     mixed = summed([1.0, 0.1, 0.1, -0.7], "float64", [0, -50, 1, 0])
     assert float(mixed.value).hex() == "0x1.0000000000001p-2"
+
+
+def test_large_slices_that_cancel_do_not_take_small_ones_with_them() -> None:
+    parts = [3e7, 1.0, -1e7, 0.25, -2e7, 0.5]
+    assert float(np.add.accumulate(np.array(parts, np.float32))[-1]) == 0.5
+    total = summed(parts, "float32")
+    assert float(total.value) == float(total.result()) == 1.75
 
 
 def test_infinite_sums_stay_infinite() -> None:
@@ -110,6 +117,7 @@ def test_infinite_sums_stay_infinite() -> None:
     total = SliceSum((1,), "complex64")
     for part in (1 + 1j, complex(math.inf, 2), 3 + 0.5j):
         total.add(0, [(1, 1)], np.array([part], np.complex64), 0)
+    assert total.value.shape == (1,)
     assert (total.value[0].real, total.value[0].imag) == (math.inf, 3.5)
 
 

@@ -78,7 +78,7 @@ def test_big_programs_are_loaded_once_and_few_are_kept() -> None:
 def test_progress_is_told_between_parts() -> None:
     told: list[int] = []
 
-    async def pulse(done: int) -> None:
+    async def pulse(done: int, _slices: object = None) -> None:
         told.append(done)
 
     threads = ThreadedRuns(cast("PageEngine", FakeEngine()), WasmFeatures())

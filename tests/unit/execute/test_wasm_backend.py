@@ -123,7 +123,7 @@ def test_a_long_run_pauses_and_tells_how_far_it_has_come(backend: WasmBackend) -
     program = chain(4, 150, "float64")
     seen: list[int] = []
 
-    async def pulse(done: int) -> None:
+    async def pulse(done: int, _slices: object = None) -> None:
         seen.append(done)
 
     drive(backend.run(program, matrices(4, 150, "float64"), pulse))
@@ -135,7 +135,7 @@ def test_a_long_run_pauses_and_tells_how_far_it_has_come(backend: WasmBackend) -
 def test_small_slices_do_not_pause_each(backend: WasmBackend) -> None:
     calls = count()
 
-    async def pulse(_done: int) -> None:
+    async def pulse(_done: int, _slices: object = None) -> None:
         next(calls)
 
     drive(backend.run(chain(3, 8, "float64", ("i1", "i2")), matrices(3, 8, "float64"), pulse))
@@ -146,7 +146,7 @@ def test_small_slices_do_not_pause_each(backend: WasmBackend) -> None:
 def test_cancelling_leaves_the_backend_usable(backend: WasmBackend) -> None:
     program, arrays = chain(4, 150, "float32"), matrices(4, 150, "float32")
 
-    async def pulse(_done: int) -> None:
+    async def pulse(_done: int, _slices: object = None) -> None:
         raise Cancelled("cancelled", "Stopped.")
 
     with pytest.raises(Cancelled):
@@ -163,7 +163,7 @@ def test_two_runs_of_one_program_at_once(backend: WasmBackend) -> None:
     first, second = matrices(4, 150, "float32"), matrices(4, 150, "float32")[::-1]
     inner: list[NDArray[Any]] = []
 
-    async def pulse(_done: int) -> None:
+    async def pulse(_done: int, _slices: object = None) -> None:
         if not inner:
             inner.append(np.empty(0))
             inner[0] = (await backend.run(program, second, no_pulse)).value

@@ -26,8 +26,8 @@ def _chain(n: int) -> ContractionTree:
 
 def test_a_chain_needs_two_buffers_beside_its_inputs() -> None:
     plan = gpu_plan(lower(_chain(6), "float32"), templates(), GpuLimits())
-    assert plan.n_inputs == 6
-    assert plan.buffer_bytes == (256,) * 8
+    assert plan.places.n_inputs == 6
+    assert plan.places.buffer_bytes == (256,) * 8
     assert all(call.out not in (call.left, call.right) for call in plan.calls)
 
 
@@ -76,12 +76,13 @@ def _sliced() -> ContractionTree:
 
 def test_slices_are_added_up_in_a_buffer_of_their_own() -> None:
     plan = gpu_plan(lower(_sliced(), "float32"), templates(), GpuLimits())
-    assert plan.sums_slices
+    assert plan.cleared == (plan.places.result, plan.places.excess)
     adding, checking = plan.calls[-2:]
     assert adding.whole
-    assert adding.out == plan.result
-    assert adding.left != plan.result
-    assert plan.result_bytes == 3 * 4 * 4
+    assert adding.out == plan.places.result
+    assert adding.right == plan.places.excess
+    assert adding.left not in plan.cleared
+    assert plan.places.reads[0] == (plan.places.result, 3 * 4 * 4)
     assert plan.shaders[checking.shader].bindings == (3,)
     # The adding call alone is told where this slice's part starts.
     packed = plan.constants([(0, 0)], whole_start=8)
@@ -100,5 +101,5 @@ def test_a_cut_sum_is_two_calls_with_a_buffer_between() -> None:
     plan = gpu_plan(lower(tree, "float32"), templates(), GpuLimits(), choose=lambda _: cut)
     partial, adding = plan.calls
     assert partial.out == adding.left
-    assert adding.out == plan.result
-    assert plan.buffer_bytes[partial.out] == 16 * 64 * 4
+    assert adding.out == plan.places.result
+    assert plan.places.buffer_bytes[partial.out] == 16 * 64 * 4

@@ -121,6 +121,7 @@ export class LoadedProgram {
       done += perSlice;
       yield done;
     }
+    sum.finish(scalarsOf(dtype, this.engine.memory.bytes(this.total, this.resultBytes)));
     this.exponent = sum.exponent ?? 0;
   }
 

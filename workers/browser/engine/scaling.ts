@@ -133,7 +133,7 @@ function quotient(numerator: bigint, denominator: bigint): number {
 
 /**
  * The full result while slices are added up, with one exponent for all of it.
- * What an addition rounds away goes into the next one (Kahan).
+ * What additions round away is added up beside it (Sum2), and joins it at the end.
  */
 export class SliceSum {
   exponent: number | null = null;
@@ -158,13 +158,19 @@ export class SliceSum {
     this.addAxis(total, start * this.width, part, 0, 0);
   }
 
+  /** Adds what was rounded away; nothing is added afterwards. */
+  finish(total: Scalars): void {
+    for (const [place, left] of (this.excess ?? []).entries()) total[place] = (total[place] as number) + left;
+  }
+
   private addOne(total: Scalars, place: number, part: number): void {
     const excess = this.excess as Scalars;
     const round = total instanceof Float32Array ? Math.fround : (value: number) => value;
     const before = total[place] as number;
-    const added = round(part - (excess[place] as number));
-    const after = round(before + added);
-    const left = round(round(after - before) - added);
+    const after = round(before + part);
+    const moved = round(after - before);
+    const lost = round(before - round(after - moved)) + round(part - moved);
+    const left = (excess[place] as number) + round(lost);
     total[place] = after;
     // Sums beyond the range are infinite and stay so; nothing is left over of them.
     excess[place] = Number.isFinite(left) ? left : 0;

@@ -8,6 +8,7 @@ run again with exponents taken out, slice by slice.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +16,26 @@ import numpy as np
 
 from tensorloom.assets import templates
 from tensorloom.errors import DeviceLost, UnsupportedKernel
-from tensorloom.execute.backend import RawResult, no_pulse
+from tensorloom.execute.backend import RawResult, SlicesDone, no_pulse
 from tensorloom.execute.calibration import Rates, calibrate, predict
 from tensorloom.execute.gpu.device import GpuDevice
 from tensorloom.execute.gpu.loaded import LoadedPlans
 from tensorloom.execute.gpu.trial import Trial, try_kernel
-from tensorloom.execute.scaling import SliceSum, absmax, finished, scaled, shift_for
-from tensorloom.kernels.gpu.plan import gpu_plan
+from tensorloom.execute.scaling import (
+    SliceSum,
+    absmax,
+    exponents_of,
+    finished,
+    scaled,
+    shift_for,
+)
+from tensorloom.kernels.gpu.plan import gpu_plan, planned_bytes
 from tensorloom.kernels.gpu.wgsl import SAFE_EXPONENT
 from tensorloom.kernels.slices import result_axes, slices_of
+from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -103,6 +112,10 @@ class WebGpuBackend:
         """Whether the adapter computes on the CPU."""
         return self.device.is_software
 
+    def peak_bytes(self, program: Program) -> int:
+        """All buffers of its plan, and the one that results come back through [bytes]."""
+        return planned_bytes(program, self.device.limits, self.choose)
+
     def predicted_ms(self, program: Program) -> float:
         """Expected duration, upload and readback included [ms]."""
         return predict(program, self.rates)
@@ -145,10 +158,6 @@ class WebGpuBackend:
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
     ) -> RawResult:
         """The contracted network; see ``Backend.run``."""
-        if program.kept:
-            raise UnsupportedKernel(
-                "gpu-one-result", "Gradients are several results; the GPU gives one back."
-            )
         try:
             return await self._run(program, arrays, pulse)
         except DeviceLost:
@@ -191,7 +200,7 @@ class WebGpuBackend:
         return loaded
 
     def _check_sizes(self, plan: GpuPlan) -> None:
-        largest = max(plan.buffer_bytes)
+        largest = max(plan.places.buffer_bytes)
         if largest > self.device.max_buffer_bytes:
             raise UnsupportedKernel(
                 "gpu-buffer-too-big",
@@ -210,23 +219,27 @@ class WebGpuBackend:
     ) -> RawResult | None:
         """The result, slices added up on the device; ``None`` if a number left the safe range."""
         loaded = await self._ready(program, arrays, scaled=False)
-        plan, handle = loaded.plan, loaded.handle
-        self.device.begin(handle)
+        self.device.begin(loaded.handle)
         work = _Work(self, program, pulse)
+        exponents = exponents_of(program, dict(enumerate(shifts)))
+
+        async def so_far() -> RawResult | None:
+            outs, largest = await self._read(loaded, program)
+            if largest[-1] or any(_taken(int(bits)) for bits in largest[1:-1]):
+                return None
+            return _result(program, outs, exponents)
+
         if program.slices:
-            once = _calls_once(plan, program)
+            once = _calls_once(loaded.plan, program)
             for number, piece in enumerate(slices_of(program)):
-                self.device.constants(handle, plan.constants(_starts(program, piece), piece.out))
+                packed = loaded.plan.constants(_starts(program, piece), piece.out)
+                self.device.constants(loaded.handle, packed)
+                work.slices = SlicesDone(done=number, of=program.n_slices, so_far=so_far)
                 last_one = number == program.n_slices - 1
                 await work.submit(loaded, last_one=last_one, first=once if number else 0)
         else:
             await work.submit(loaded, last_one=True)
-        n_elements = int(np.prod(program.shape)) if program.slices else None
-        out = np.empty(n_elements or program.buffers[program.result].elements, program.dtype)
-        largest = await self.device.read(handle, plan.result, out)
-        if largest[-1] or any(_taken(int(bits)) for bits in largest[1:-1]):
-            return None
-        return finished(out.reshape(program.shape), sum(shifts), program.dtype)
+        return await so_far()
 
     async def _carried(
         self,
@@ -240,19 +253,51 @@ class WebGpuBackend:
         total = SliceSum(program.shape, program.dtype)
         axes = result_axes(program)
         work = _Work(self, program, pulse)
-        for piece in slices_of(program):
+
+        async def so_far() -> RawResult:
+            return finished(total.value, total.exponent or 0, program.dtype)
+
+        for number, piece in enumerate(slices_of(program)):
             if program.slices:
                 packed = loaded.plan.constants(_starts(program, piece))
                 self.device.constants(loaded.handle, packed)
+                work.slices = SlicesDone(done=number, of=program.n_slices, so_far=so_far)
             self.device.begin(loaded.handle)
             await work.submit(loaded, last_one=True)
-            out = np.empty(program.buffers[program.result].elements, program.dtype)
-            largest = await self.device.read(loaded.handle, loaded.plan.result, out)
-            exponent = _exponent(program, shifts, largest)
+            outs, largest = await self._read(loaded, program)
+            exponents = _exponents(program, shifts, largest)
             if not program.slices:
-                return finished(out.reshape(program.shape), exponent, program.dtype)
-            total.add(piece.out, axes, out, exponent)
-        return finished(total.value, total.exponent or 0, program.dtype)
+                return _result(program, outs, exponents)
+            total.add(piece.out, axes, outs[0], exponents[program.result])
+        return finished(total.result(), total.exponent or 0, program.dtype)
+
+    async def _read(
+        self, loaded: Loaded, program: Program
+    ) -> tuple[list[NDArray[Any]], NDArray[np.uint32]]:
+        """What the plan gives back, flat, and the largest magnitudes."""
+        item = ITEM_BYTES[program.dtype]
+        reads = loaded.plan.places.reads
+        outs = [np.empty(size // item, program.dtype) for _, size in reads]
+        wanted = [(buffer, out) for (buffer, _), out in zip(reads, outs, strict=True)]
+        largest = await self.device.read(loaded.handle, wanted)
+        if loaded.plan.places.excess is None:
+            return outs, largest
+        whole, excess = outs
+        # Beyond the range sums are infinite, and nothing is left over of them.
+        return [np.where(np.isfinite(excess), whole + excess, whole)], largest
+
+
+def _result(
+    program: Program, outs: Sequence[NDArray[Any]], exponents: Mapping[int, int]
+) -> RawResult:
+    """The value and what is kept beside it, each with an exponent of its own."""
+    value, *kept = outs
+    raw = finished(value.reshape(program.shape), exponents[program.result], program.dtype)
+    found = [
+        finished(array, exponents[number], program.dtype)
+        for number, array in zip(program.kept, kept, strict=True)
+    ]
+    return replace(raw, kept=tuple(found))
 
 
 class _Work:
@@ -266,6 +311,7 @@ class _Work:
         self.overhead = rates.dispatch_ms * rates.rate(program.dtype, "matrix")
         self.pending = 0.0
         self.done = 0
+        self.slices: SlicesDone | None = None
 
     async def submit(self, loaded: Loaded, *, last_one: bool, first: int = 0) -> None:
         """The calls of a slice, from ``first`` on; reading waits for the last one's end."""
@@ -280,11 +326,14 @@ class _Work:
                 wait = full and not (at_end and last_one)
                 await self.device.submit(loaded.handle, first, number + 1, wait=wait)
                 first = number + 1
+            if at_end and loaded.plan.places.excess is not None and self.slices is not None:
+                # The device has added this slice to the others already.
+                self.slices = replace(self.slices, done=self.slices.done + 1)
             if full:
                 self.pending = 0.0
-                await self.pulse(self.done)
+                await self.pulse(self.done, self.slices)
         if last_one and self.pending:
-            await self.pulse(self.done)
+            await self.pulse(self.done, self.slices)
 
 
 def _calls_once(plan: GpuPlan, program: Program) -> int:
@@ -305,15 +354,17 @@ def _starts(program: Program, piece: Slice) -> list[tuple[int, int]]:
     ]
 
 
-def _exponent(program: Program, shifts: Sequence[int], largest: NDArray[np.uint32]) -> int:
-    """Exponent of the result: what every reader on the way took out of its operands."""
+def _exponents(
+    program: Program, shifts: Sequence[int], largest: NDArray[np.uint32]
+) -> Mapping[int, int]:
+    """Exponent of each buffer: what every reader on the way took out of its operands."""
     exponents = dict(enumerate(shifts))
     taken = dict.fromkeys(exponents, 0)
     for number, dispatch in enumerate(program.dispatches):
         operands = [dispatch.left] if dispatch.right is None else [dispatch.left, dispatch.right]
         exponents[dispatch.out] = sum(exponents[name] + taken[name] for name in operands)
         taken[dispatch.out] = _taken(int(largest[number + 1]))
-    return exponents[program.result]
+    return exponents
 
 
 def _taken(bits: int) -> int:

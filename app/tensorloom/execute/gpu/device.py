@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tensorloom.kernels.gpu.limits import GpuLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -57,13 +57,15 @@ class GpuDevice(Protocol):
         """Say where operands start, for the submissions that follow."""
 
     def begin(self, handle: int) -> None:
-        """Clear the magnitudes, and the result if slices are added up in it."""
+        """Clear the magnitudes, and what slices are added up in."""
 
     async def submit(self, handle: int, first: int, last: int, *, wait: bool) -> None:
         """Run the calls from ``first`` up to ``last``; to the end if asked to wait."""
 
-    async def read(self, handle: int, number: int, out: NDArray[Any]) -> NDArray[np.uint32]:
-        """Fill ``out`` from a physical buffer; give the largest magnitudes as float bits."""
+    async def read(
+        self, handle: int, wanted: Sequence[tuple[int, NDArray[Any]]]
+    ) -> NDArray[np.uint32]:
+        """Fill arrays from physical buffers; give the largest magnitudes as float bits."""
 
     async def repeat(self, handle: int, times: int) -> float:
         """Run all calls a number of times in one submission; duration of all [ms]."""

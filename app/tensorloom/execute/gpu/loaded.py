@@ -69,7 +69,7 @@ class LoadedPlans:
     @property
     def total_bytes(self) -> int:
         """Bytes of their buffers [bytes]."""
-        return sum(loaded.plan.total_bytes for loaded in self._plans.values())
+        return sum(loaded.plan.places.total_bytes for loaded in self._plans.values())
 
     def get(self, key: object) -> Loaded | None:
         """The plan of this key, now the most recently used."""
@@ -80,7 +80,7 @@ class LoadedPlans:
 
     async def add(self, device: GpuDevice, key: object, plan: GpuPlan) -> Loaded:
         """Loads a plan; others make room first."""
-        self.make_room(device, plan.total_bytes)
+        self.make_room(device, plan.places.total_bytes)
         loaded = Loaded(handle=await device.load(plan), plan=plan)
         self._plans[key] = loaded
         return loaded

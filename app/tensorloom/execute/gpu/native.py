@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from itertools import count
+from itertools import accumulate, count
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from tensorloom.execute.gpu.device import limits_for
 from tensorloom.kernels.gpu.plan import CALL_BYTES, GpuPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -64,6 +64,13 @@ class _OnDevice:
     magnitudes: Any
     constants: Any
     bound: list[tuple[Any, Any, tuple[int, int]]]
+    staging: Any = None
+
+    @property
+    def all_buffers(self) -> list[Any]:
+        """Everything that it takes on the device."""
+        staging = [] if self.staging is None else [self.staging]
+        return [*self.buffers, self.magnitudes, self.constants, *staging]
 
 
 class NativeGpu:
@@ -160,8 +167,8 @@ class NativeGpu:
             pipelines = [self._pipeline(shader) for shader in plan.shaders]
             on_device = _OnDevice(
                 plan=plan,
-                buffers=[buffer(size, storage) for size in plan.buffer_bytes],
-                magnitudes=buffer(4 * plan.n_slots, storage),
+                buffers=[buffer(size, storage) for size in plan.places.buffer_bytes],
+                magnitudes=buffer(4 * plan.places.n_slots, storage),
                 constants=buffer(
                     CALL_BYTES * max(1, len(plan.calls)), usage.UNIFORM | usage.COPY_DST
                 ),
@@ -229,14 +236,15 @@ class NativeGpu:
         self._alive().queue.write_buffer(self._loaded[handle].constants, 0, packed)
 
     def begin(self, handle: int) -> None:
-        """Clear the magnitudes, and a result that is added up."""
+        """Clear the magnitudes, and what slices are added up in."""
         device, loaded = self._alive(), self._loaded[handle]
-        cleared = np.zeros(loaded.plan.n_slots, np.float32)
+        cleared = np.zeros(loaded.plan.places.n_slots, np.float32)
         cleared[0] = 1.0
         device.queue.write_buffer(loaded.magnitudes, 0, cleared)
-        if loaded.plan.sums_slices:
+        if loaded.plan.cleared:
             encoder = device.create_command_encoder()
-            encoder.clear_buffer(loaded.buffers[loaded.plan.result])
+            for number in loaded.plan.cleared:
+                encoder.clear_buffer(loaded.buffers[number])
             device.queue.submit([encoder.finish()])
 
     async def submit(self, handle: int, first: int, last: int, *, wait: bool) -> None:
@@ -272,26 +280,51 @@ class NativeGpu:
         """As ``repeat``: the package does not say how long a tick of the device's clock is."""
         return await self.repeat(handle, times)
 
-    async def read(self, handle: int, number: int, out: NDArray[Any]) -> NDArray[np.uint32]:
-        """A buffer and the magnitudes."""
-        queue, loaded = self._alive().queue, self._loaded[handle]
-        data = queue.read_buffer(loaded.buffers[number], 0, _padded(out.nbytes))
-        out.reshape(-1)[...] = np.frombuffer(data, np.uint8)[: out.nbytes].view(out.dtype)
-        return np.frombuffer(queue.read_buffer(loaded.magnitudes), np.uint32)
+    async def read(
+        self, handle: int, wanted: Sequence[tuple[int, NDArray[Any]]]
+    ) -> NDArray[np.uint32]:
+        """Buffers and the magnitudes, through one mapping."""
+        device, loaded = self._alive(), self._loaded[handle]
+        parts = [(loaded.magnitudes, loaded.magnitudes.size)]
+        parts += [(loaded.buffers[number], _padded(out.nbytes)) for number, out in wanted]
+        staging = self._staging(loaded, sum(size for _, size in parts))
+        encoder = device.create_command_encoder()
+        places = list(accumulate((size for _, size in parts), initial=0))
+        for (buffer, size), place in zip(parts, places, strict=False):
+            encoder.copy_buffer_to_buffer(buffer, 0, staging, place, size)
+        device.queue.submit([encoder.finish()])
+        staging.map_sync("READ", 0, places[-1])
+        data = np.frombuffer(staging.read_mapped(0, places[-1]), np.uint8)
+        staging.unmap()
+        for (_, out), place in zip(wanted, places[1:], strict=False):
+            out.reshape(-1)[...] = data[place : place + out.nbytes].view(out.dtype)
+        return data[: places[1]].view(np.uint32)
+
+    def _staging(self, loaded: _OnDevice, size: int) -> Any:  # noqa: ANN401  # wgpu has no types
+        """Where results are mapped; kept, as making one costs more than a small run."""
+        import wgpu  # noqa: PLC0415  # as above
+
+        if loaded.staging is None or loaded.staging.size < size:
+            if loaded.staging is not None:
+                loaded.staging.destroy()
+            usage = wgpu.BufferUsage.MAP_READ | wgpu.BufferUsage.COPY_DST
+            loaded.staging = self._device.create_buffer(size=size, usage=usage)
+        return loaded.staging
 
     def unload(self, handle: int) -> None:
         """Free a plan's buffers."""
         loaded = self._loaded.pop(handle, None)
         if loaded is not None:
-            for buffer in (*loaded.buffers, loaded.magnitudes, loaded.constants):
+            for buffer in loaded.all_buffers:
                 buffer.destroy()
 
     def counts(self) -> Mapping[str, int]:
         """What is alive."""
+        alive = [buffer for loaded in self._loaded.values() for buffer in loaded.all_buffers]
         return {
             "plans": len(self._loaded),
-            "buffers": sum(len(loaded.buffers) + 2 for loaded in self._loaded.values()),
-            "bytes": sum(loaded.plan.total_bytes for loaded in self._loaded.values()),
+            "buffers": len(alive),
+            "bytes": sum(buffer.size for buffer in alive),
             "pipelines": len(self._pipelines),
         }
 

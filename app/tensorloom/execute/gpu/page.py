@@ -7,6 +7,7 @@ the GPU is awaited, and older views then have no bytes.
 from __future__ import annotations
 
 import json
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from tensorloom.execute.gpu.device import limits_for
 from tensorloom.kernels.gpu.limits import GpuLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -75,7 +76,7 @@ class BrowserGpu:
     async def load(self, plan: GpuPlan) -> int:
         """Make buffers, pipelines and bind groups."""
         handle = int(await _said(self._executor.load(json.dumps(plan.to_json()))))
-        self._n_slots[handle] = plan.n_slots
+        self._n_slots[handle] = plan.places.n_slots
         return handle
 
     def upload(self, handle: int, number: int, array: NDArray[Any]) -> None:
@@ -88,7 +89,7 @@ class BrowserGpu:
         _at_once(self._executor.constants, handle, np.frombuffer(packed, np.uint8))
 
     def begin(self, handle: int) -> None:
-        """Clear the magnitudes, and a result that is added up."""
+        """Clear the magnitudes, and what slices are added up in."""
         _at_once(self._executor.begin, handle)
 
     async def submit(self, handle: int, first: int, last: int, *, wait: bool) -> None:
@@ -106,11 +107,19 @@ class BrowserGpu:
         """The same by timestamps of the device, where it offers them."""
         return float(await _said(self._executor.timed(handle, times)))
 
-    async def read(self, handle: int, number: int, out: NDArray[Any]) -> NDArray[np.uint32]:
-        """A buffer and the magnitudes."""
+    async def read(
+        self, handle: int, wanted: Sequence[tuple[int, NDArray[Any]]]
+    ) -> NDArray[np.uint32]:
+        """Buffers and the magnitudes."""
         largest = np.empty(self._n_slots[handle], np.uint32)
-        flat = out.reshape(-1).view(np.uint8)
-        await _said(self._executor.read(handle, number, flat, largest.view(np.uint8)))
+        views = [out.reshape(-1).view(np.uint8) for _, out in wanted]
+        # One array crosses, however many are read.
+        joint = views[0] if len(views) == 1 else np.empty(sum(map(len, views)), np.uint8)
+        parts = json.dumps([[number, out.nbytes] for number, out in wanted])
+        await _said(self._executor.read(handle, parts, joint, largest.view(np.uint8)))
+        if len(views) > 1:
+            for view, end in zip(views, accumulate(map(len, views)), strict=True):
+                view[...] = joint[end - len(view) : end]
         return largest
 
     def unload(self, handle: int) -> None:

@@ -109,7 +109,7 @@ async def try_kernel(
         ms = await _steady_ms(device, handle)
         out = np.zeros(program.buffers[program.result].elements, spec.dtype)
         read = _halved(out) if half else out
-        await device.read(handle, plan.result, read)
+        await device.read(handle, [(plan.places.result, read)])
         if half:
             numbers = out.view(np.float32)
             numbers[...] = read[: numbers.size]

@@ -142,6 +142,10 @@ class WasmBackend:
             "bytes": sum(array.nbytes for array in arrays) + sum(one.nbytes for one in bound),
         }
 
+    def peak_bytes(self, program: Program) -> int:
+        """What the program says [bytes]."""
+        return program.peak_bytes
+
     def predicted_ms(self, program: Program) -> float:
         """Expected duration [ms]."""
         return self.rates.predict(program, self._known(program).prepared.sheet)

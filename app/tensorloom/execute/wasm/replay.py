@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorloom.execute.backend import RawResult
+from tensorloom.execute.backend import RawResult, SlicesDone
 from tensorloom.execute.scaling import (
     SAFE_LOG2,
     SliceSum,
@@ -159,6 +159,7 @@ class Replay:
         self.addresses = self._addresses()
         self.done = 0
         self.since_pulse = 0.0
+        self.slices: SlicesDone | None = None
 
     async def result(self, pulse: Pulse) -> RawResult:
         """All slices, added up."""
@@ -173,10 +174,15 @@ class Replay:
         once = self.prepared.sheet.once
         common = self.input_exponent
         common += await self._pieces(range(once), self.addresses, pulse)
-        for piece in slices_of(program):
+
+        async def so_far() -> RawResult:
+            return _result(total.value, total.exponent or 0, program.dtype)
+
+        for number, piece in enumerate(slices_of(program)):
+            self.slices = SlicesDone(done=number, of=program.n_slices, so_far=so_far)
             value, exponent = await self._slice(piece, pulse, common)
             total.add(piece.out, axes, value, exponent)
-        return _result(total.value, total.exponent or 0, program.dtype)
+        return _result(total.result(), total.exponent or 0, program.dtype)
 
     def _with_kept(self, value: NDArray[Any]) -> RawResult:
         """The result and what is kept beside it, each with an exponent of its own."""
@@ -244,7 +250,7 @@ class Replay:
             self.since_pulse += min(sheet.cycles, PIECE_CYCLES)
             if self.since_pulse >= PIECE_CYCLES:
                 self.since_pulse = 0.0
-                await pulse(self.done)
+                await pulse(self.done, self.slices)
                 # Another run of this program may have used the records meanwhile.
                 self._address(words)
         return exponent

@@ -6,19 +6,30 @@ JSON but for the arrays. Buffers are numbered: inputs first, then pooled ones.
 A plain plan assumes that no intermediate leaves the safe range of magnitudes; it records the
 largest of each that is read later, so that the host knows whether that was so. A scaled plan takes
 carried exponents out while reading, for the rare network that needs it. A plain plan of a sliced
-program adds slices up on the device: after the calls of a slice, one adds its result to the whole
-and one checks the magnitudes and clears them.
+program adds slices up on the device: after the calls of a slice, one adds its result to the whole,
+keeping what that rounds away beside it, and one checks the magnitudes and clears them.
 """
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import cache
+from math import ceil
 from typing import TYPE_CHECKING
 
+from tensorloom.kernels.gpu.families import THREADS
+from tensorloom.kernels.gpu.pool import CALL_BYTES, GpuPlaces, places
 from tensorloom.kernels.gpu.shader import fill
-from tensorloom.kernels.gpu.wgsl import SAFE_EXPONENT, Shader, Use, render
-from tensorloom.kernels.program import KernelSpec, LoopAxis
+from tensorloom.kernels.gpu.wgsl import (
+    MAX_GROUPS_PER_ROW,
+    SAFE_EXPONENT,
+    Shader,
+    Use,
+    candidate_of,
+    partial_elements,
+    render,
+)
 from tensorloom.kernels.slices import result_axes
 from tensorloom.model.stored_array import ITEM_BYTES
 
@@ -27,16 +38,11 @@ if TYPE_CHECKING:
 
     from tensorloom.kernels.gpu.candidate import GpuCandidate
     from tensorloom.kernels.gpu.wgsl import GpuLimits, Templates
-    from tensorloom.kernels.program import Program
+    from tensorloom.kernels.program import KernelSpec, Program
 
     Chooser = Callable[[KernelSpec], GpuCandidate | None]
 
-__all__ = ["CALL_BYTES", "GpuCall", "GpuPlan", "gpu_plan"]
-
-CALL_BYTES = 512
-"""Room for one call's constants; a multiple of WebGPU's offset alignment, 256."""
-
-MIN_BUFFER_BYTES = 16
+__all__ = ["CALL_BYTES", "GpuCall", "GpuPlan", "gpu_plan", "planned_bytes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,28 +76,16 @@ class GpuPlan:
 
     Args:
         shaders: Each once.
-        buffer_bytes: Size of each physical buffer; the first ``n_inputs`` hold the inputs.
-        n_inputs: Number of inputs.
+        places: Physical buffers and what lies in them. Magnitude slot 0 is 1, slot ``i + 1`` is
+            dispatch ``i``'s result, the last one counts slices in which one left the safe range.
         calls: In order.
-        n_slots: Magnitudes: slot 0 is 1, slot ``i + 1`` is dispatch ``i``'s result, the last one
-            counts slices in which a magnitude left the safe range.
-        result: Physical buffer of the result: of a slice, or of the whole if ``sums_slices``.
-        result_bytes: Its length.
-        kept: Physical buffers returned besides, and their lengths.
         scaled: Whether carried exponents are taken out.
-        sums_slices: Whether the device adds slices up.
     """
 
     shaders: tuple[Shader, ...]
-    buffer_bytes: tuple[int, ...]
-    n_inputs: int
+    places: GpuPlaces
     calls: tuple[GpuCall, ...]
-    n_slots: int
-    result: int
-    result_bytes: int
-    kept: tuple[tuple[int, int], ...] = ()
     scaled: bool = False
-    sums_slices: bool = False
 
     def constants(self, starts: Sequence[tuple[int, int]], whole_start: int = 0) -> bytes:
         """The uniform buffer of one slice.
@@ -109,9 +103,9 @@ class GpuPlan:
         return bytes(packed)
 
     @property
-    def total_bytes(self) -> int:
-        """Bytes of all buffers on the device [bytes]."""
-        return sum(self.buffer_bytes) + 4 * self.n_slots + CALL_BYTES * max(1, len(self.calls))
+    def cleared(self) -> tuple[int, ...]:
+        """Physical buffers that begin a run at zero: where slices are added up."""
+        return () if self.places.excess is None else (self.places.result, self.places.excess)
 
     def to_json(self) -> dict[str, object]:
         """The record that ``workers/browser/webgpu.ts`` replays; each text is in it once."""
@@ -122,8 +116,8 @@ class GpuPlan:
                 {"name": s.name, "text": s.text, "bindings": list(s.bindings)}
                 for s in texts.values()
             ],
-            "bufferBytes": list(self.buffer_bytes),
-            "inputs": self.n_inputs,
+            "bufferBytes": list(self.places.buffer_bytes),
+            "inputs": self.places.n_inputs,
             "calls": [
                 {
                     "shader": number_of[self.shaders[call.shader].name],
@@ -134,10 +128,8 @@ class GpuPlan:
                 }
                 for call in self.calls
             ],
-            "slots": self.n_slots,
-            "result": self.result,
-            "resultBytes": self.result_bytes,
-            "sumsSlices": self.sums_slices,
+            "slots": self.places.n_slots,
+            "cleared": list(self.cleared),
         }
 
 
@@ -167,6 +159,26 @@ def gpu_plan(
     return _Planning(program, templates, limits, choose=choose, scaled=scaled, half=half).plan()
 
 
+def planned_bytes(program: Program, limits: GpuLimits, choose: Chooser | None = None) -> int:
+    """What the plan of a program takes on a device, without making it [bytes].
+
+    Args:
+        program: What to replay.
+        limits: Of the device.
+        choose: The candidate of each kernel; ``None`` where the default is meant.
+    """
+
+    def partial(kernel: int) -> int:
+        spec = program.kernels[kernel]
+        chosen = choose(spec) if choose else None
+        return partial_elements(spec, candidate_of(spec, limits, chosen))
+
+    found = places(
+        program, ITEM_BYTES[program.dtype], cache(partial), sums_slices=bool(program.slices)
+    )
+    return found.total_bytes
+
+
 class _Planning:
     """The state of one planning; lives for one call of ``gpu_plan``."""
 
@@ -183,14 +195,18 @@ class _Planning:
         self.program = program
         self.templates = templates
         self.limits = limits
-        self.choose = choose
         self.scaled = scaled
         self.half = half
-        self.item = ITEM_BYTES[program.dtype] // (2 if half else 1)
-        self.pool = _Pool(
-            [buffer.elements * self.item for buffer in program.buffers if buffer.source is not None]
+        self.candidates = [
+            candidate_of(spec, limits, choose(spec) if choose else None, half=half)
+            for spec in program.kernels
+        ]
+        self.places = places(
+            program,
+            ITEM_BYTES[program.dtype] // (2 if half else 1),
+            lambda kernel: partial_elements(program.kernels[kernel], self.candidates[kernel]),
+            sums_slices=bool(program.slices) and not scaled,
         )
-        self.place = {number: number for number in range(self.pool.n_inputs)}
         self.slot_of: dict[int, int] = {}
         self.shaders: dict[Shader, int] = {}
         self.rendered: dict[tuple[int, Use], Shader] = {}
@@ -204,33 +220,17 @@ class _Planning:
         } - {None}
         for number, dispatch in enumerate(program.dispatches):
             self._dispatch(number, peaks=dispatch.out in read_later)
-            for buffer in dispatch.frees:
-                self.pool.give(self.place[buffer])
-        result = self.place[program.result]
-        result_bytes = program.buffers[program.result].elements * self.item
-        n_slots = len(program.dispatches) + 2
-        sums_slices = bool(program.slices) and not self.scaled
-        if sums_slices:
-            result = self._add_up(result)
-            result_bytes = self.pool.sizes[result]
+        if self.places.excess is not None:
+            self._add_up(self.places.excess)
         return GpuPlan(
             shaders=tuple(self.shaders),
-            buffer_bytes=tuple(self.pool.sizes),
-            n_inputs=self.pool.n_inputs,
+            places=self.places,
             calls=tuple(self.calls),
-            n_slots=n_slots,
-            result=result,
-            result_bytes=result_bytes,
-            kept=tuple(
-                (self.place[number], program.buffers[number].elements * self.item)
-                for number in program.kept
-            ),
             scaled=self.scaled,
-            sums_slices=sums_slices,
         )
 
     def _dispatch(self, number: int, *, peaks: bool) -> None:
-        program, slot_of = self.program, self.slot_of
+        program, slot_of, place = self.program, self.slot_of, self.places.of
         dispatch = program.dispatches[number]
         spec = program.kernels[dispatch.kernel]
         operands = [dispatch.left] if dispatch.right is None else [dispatch.left, dispatch.right]
@@ -242,131 +242,86 @@ class _Planning:
             0 if dispatch.right is None else slot_of.get(dispatch.right, 0),
             number + 1,
         )
-        out = self.pool.take(program.buffers[dispatch.out].elements * self.item)
-        first = GpuCall(
+        out = place[dispatch.out]
+        between = self.places.between.get(number)
+        call = GpuCall(
             shader=self._number(shader),
-            left=self.place[dispatch.left],
-            right=None if dispatch.right is None else self.place[dispatch.right],
-            out=out,
+            left=place[dispatch.left],
+            right=None if dispatch.right is None else place[dispatch.right],
+            out=out if between is None else between,
             mul_adds=spec.mul_adds,
             slots=slots,
             dispatch=number,
         )
-        self._call(first, shader)
-        self.place[dispatch.out] = out
+        self.calls.append(call)
+        if between is not None:
+            assert shader.then is not None, "a cut sum has a second shader"
+            adding = GpuCall(
+                shader=self._number(shader.then),
+                left=between,
+                right=None,
+                out=out,
+                mul_adds=partial_elements(spec, self.candidates[dispatch.kernel]),
+                slots=(0, 0, number + 1),
+            )
+            self.calls.append(adding)
         self.slot_of[dispatch.out] = number + 1
 
     def _shader(self, kernel: int, use: Use) -> Shader:
         """The shader of one of the program's kernels; a circuit calls the same one many times."""
         known = self.rendered.get((kernel, use))
         if known is None:
-            spec = self.program.kernels[kernel]
             known = self.rendered[kernel, use] = render(
-                spec,
+                self.program.kernels[kernel],
                 self.templates,
                 self.limits,
                 fixed=not self.program.slices,
-                candidate=self.choose(spec) if self.choose else None,
+                candidate=self.candidates[kernel],
                 use=use,
             )
         return known
 
-    def _call(self, call: GpuCall, shader: Shader) -> None:
-        """The call, or two where the sum is cut."""
-        if shader.then is None:
-            self.calls.append(call)
-            return
-        between = self.pool.take(shader.partial_elements * self.item)
-        self.calls += [
-            GpuCall(
-                shader=call.shader,
-                left=call.left,
-                right=call.right,
-                out=between,
-                mul_adds=call.mul_adds,
-                slots=call.slots,
-                dispatch=call.dispatch,
-            ),
-            GpuCall(
-                shader=self._number(shader.then),
-                left=between,
-                right=None,
-                out=call.out,
-                mul_adds=shader.partial_elements,
-                slots=(0, 0, call.slots[2]),
-                whole=call.whole,
-            ),
-        ]
-        self.pool.give(between)
-
     def _number(self, shader: Shader) -> int:
         return self.shaders.setdefault(shader, len(self.shaders))
 
-    def _add_up(self, part: int) -> int:
+    def _add_up(self, excess: int) -> None:
         """Calls that add a slice's result to the whole one and check magnitudes."""
-        program = self.program
-        whole_elements = 1
-        for size in program.shape:
-            whole_elements *= size
-        self.pool.close()
-        whole = self.pool.take(whole_elements * self.item)
-        dense, below = [], 1
-        for size, stride in reversed(result_axes(program)):
-            dense.append(LoopAxis(size=size, left=below, right=0, out=stride))
-            below *= size
-        spec = KernelSpec(dtype=program.dtype, rows=tuple(reversed(dense)), unary=True)
-        shader = render(
-            spec,
-            self.templates,
-            self.limits,
-            fixed=False,
-            use=Use(scaled=False, peaks=False, accumulate=True, half=self.half),
-        )
+        program, found = self.program, self.places
+        part, elements = found.of[program.result], program.buffers[program.result].elements
         adding = GpuCall(
-            shader=self._number(shader),
+            shader=self._number(self._adding(elements)),
             left=part,
-            right=None,
-            out=whole,
-            mul_adds=spec.mul_adds,
+            right=excess,
+            out=found.result,
+            mul_adds=elements,
             whole=True,
         )
-        self.calls.append(adding)
-        n_slots = len(program.dispatches) + 2
         text, name = fill(
-            self.templates, "check.wgsl.j2", {"safe": SAFE_EXPONENT, "n_slots": n_slots}
+            self.templates, "check.wgsl.j2", {"safe": SAFE_EXPONENT, "n_slots": found.n_slots}
         )
         check = Shader(name=name, text=text, groups=(1, 1), unary=True, bindings=(3,))
-        checking = GpuCall(shader=self._number(check), left=part, right=None, out=whole, mul_adds=0)
-        self.calls.append(checking)
-        return whole
+        checking = GpuCall(
+            shader=self._number(check), left=part, right=None, out=found.result, mul_adds=0
+        )
+        self.calls += [adding, checking]
 
-
-class _Pool:
-    """Physical buffers: a freed one is taken again by what it fits closest, grown if it must."""
-
-    def __init__(self, inputs: Sequence[int]) -> None:
-        self.n_inputs = len(inputs)
-        self.sizes = [max(MIN_BUFFER_BYTES, size) for size in inputs]
-        self._free: list[int] = []
-
-    def take(self, size: int) -> int:
-        size = max(MIN_BUFFER_BYTES, size)
-        if not self._free:
-            self.sizes.append(size)
-            return len(self.sizes) - 1
-        fitting = [number for number in self._free if self.sizes[number] >= size]
-        if fitting:
-            best = min(fitting, key=self.sizes.__getitem__)
-        else:
-            best = max(self._free, key=self.sizes.__getitem__)
-            self.sizes[best] = size
-        self._free.remove(best)
-        return best
-
-    def give(self, number: int) -> None:
-        if number >= self.n_inputs:
-            self._free.append(number)
-
-    def close(self) -> None:
-        """What is taken from here on is nobody else's."""
-        self._free.clear()
+    def _adding(self, elements: int) -> Shader:
+        groups = ceil(elements / THREADS)
+        per_row = min(groups, MAX_GROUPS_PER_ROW)
+        is_complex = self.program.dtype == "complex64"
+        values = {
+            "element": "vec2<f32>" if is_complex else "f32",
+            "bits": "vec2<u32>" if is_complex else "u32",
+            "elements": elements,
+            "axes": tuple(reversed(result_axes(self.program))),
+            "groups_per_row": per_row,
+            "threads": THREADS,
+        }
+        text, name = fill(self.templates, "add_slice.wgsl.j2", values)
+        return Shader(
+            name=name,
+            text=text,
+            groups=(per_row, ceil(groups / per_row)),
+            unary=False,
+            bindings=(0, 1, 2, 4),
+        )

@@ -30,7 +30,6 @@ class Shader:
         axes: What a shared text needs with each call: ``kept_axes``, ``all_axes``, ``outputs``,
             ``products``, then four numbers per axis; empty where all that is in the text.
         bindings: Of group 0, those that the text uses.
-        partial_elements: Size of what this shader leaves for ``then``; 0 without one [elements].
         then: Adds up the parts of a sum that was cut.
     """
 
@@ -40,7 +39,6 @@ class Shader:
     unary: bool
     axes: tuple[int, ...] = ()
     bindings: tuple[int, ...] = (0, 1, 2, 3, 4)
-    partial_elements: int = 0
     then: Shader | None = None
 
 

@@ -29,7 +29,17 @@ if TYPE_CHECKING:
     from tensorloom.kernels.gpu.candidate import GpuCandidate
     from tensorloom.model.recipe import DType
 
-__all__ = ["SAFE_EXPONENT", "GpuLimits", "Shader", "Templates", "Use", "render"]
+__all__ = [
+    "MAX_GROUPS_PER_ROW",
+    "SAFE_EXPONENT",
+    "GpuLimits",
+    "Shader",
+    "Templates",
+    "Use",
+    "candidate_of",
+    "partial_elements",
+    "render",
+]
 
 SAFE_EXPONENT = 40
 """Largest magnitudes between 2^-40 and 2^40 keep their exponent: two of them cannot overflow."""
@@ -45,13 +55,11 @@ class Use:
     Args:
         scaled: Take carried exponents out of the operands while reading them.
         peaks: Leave the largest magnitude of the result.
-        accumulate: Add to what the result holds, from ``out_start`` on.
         half: Arrays hold 16-bit numbers; sums are made in 32 bits.
     """
 
     scaled: bool = True
     peaks: bool = True
-    accumulate: bool = False
     half: bool = False
 
 
@@ -83,9 +91,7 @@ def render(
             ``gpu-candidate`` for one that this device cannot run.
     """
     _check(spec, limits)
-    # Lanes hand on 32-bit numbers, so no default may be one of theirs.
-    able = replace(limits, subgroup=0) if use.half else limits
-    chosen = candidate or default_candidate(spec, able)
+    chosen = candidate_of(spec, limits, candidate, half=use.half)
     if reason := why_not(spec, chosen, limits, half=use.half):
         raise UnsupportedKernel(
             "gpu-candidate", f"This device cannot run '{chosen}' here: {reason}."
@@ -95,6 +101,21 @@ def render(
     if chosen.splits > 1:
         return _in_parts(spec, chosen, templates, limits, fixed=fixed, use=use)
     return _whole(spec, chosen, templates, limits, fixed=fixed, use=use)
+
+
+def candidate_of(
+    spec: KernelSpec, limits: GpuLimits, chosen: GpuCandidate | None, *, half: bool = False
+) -> GpuCandidate:
+    """The chosen candidate, or else the default."""
+    if chosen is not None:
+        return chosen
+    # Lanes hand on 32-bit numbers, so no default may be one of theirs.
+    return default_candidate(spec, replace(limits, subgroup=0) if half else limits)
+
+
+def partial_elements(spec: KernelSpec, candidate: GpuCandidate) -> int:
+    """Size of what a first shader leaves for a second one; 0 if one is enough [elements]."""
+    return candidate.splits * prod(spec.extents[:3]) if candidate.splits > 1 else 0
 
 
 def _whole(  # noqa: PLR0913  # as render
@@ -138,9 +159,8 @@ def _in_parts(  # as render
     use: Use,
 ) -> Shader:
     """Two shaders: parts of the sum, then their sum."""
-    outputs = prod(spec.extents[:3])
     partial, final = _partial(spec, candidate.splits)
-    first_use = replace(use, peaks=False, accumulate=False)
+    first_use = replace(use, peaks=False)
     final_use = replace(use, scaled=False)
     first = _whole(
         partial,
@@ -153,7 +173,7 @@ def _in_parts(  # as render
     )
     adding = replace(limits, small_mul_adds=0)
     then = render(final, templates, adding, fixed=fixed, use=final_use)
-    return replace(first, partial_elements=candidate.splits * outputs, then=then)
+    return replace(first, then=then)
 
 
 def _partial(spec: KernelSpec, parts: int) -> tuple[KernelSpec, KernelSpec]:
@@ -216,7 +236,6 @@ def _common(
     is_complex = spec.dtype == "complex64"
     as_numbers = doubled and is_complex
     element = "vec2<f32>" if is_complex and not doubled else "f32"
-    starts = not fixed or use.accumulate
     return {
         "element": element,
         "stored": element.replace("f32", "f16") if use.half else element,
@@ -225,19 +244,17 @@ def _common(
         "unary": spec.unary,
         "scaled": use.scaled,
         "peaks": use.peaks,
-        "accumulate": use.accumulate,
         "subgroups": doubled,
         "matrices": False,
         "safe": SAFE_EXPONENT,
         "uses_largest": use.scaled or use.peaks,
-        "uses_call": use.scaled or use.peaks or starts,
+        "uses_call": use.scaled or use.peaks or not fixed,
         "left_start": "" if fixed else "call.left_start + ",
         "right_start": "" if fixed else "call.right_start + ",
-        "out_start": "call.out_start + " if use.accumulate else "",
         "most_axes": 0,
         **{
             f"{side}_length": f", {lengths[side] * (2 if as_numbers else 1)}"
-            if side in lengths and not (use.accumulate and side == "out")
+            if side in lengths
             else ""
             for side in SIDES
         },

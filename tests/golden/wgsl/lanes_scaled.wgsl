@@ -1,4 +1,4 @@
-// f4cb0ac3547a566a: out[batch, row, column] = sum over contracted of left * right, lanes hand numbers on.
+// 1103d33b9c0fef13: out[batch, row, column] = sum over contracted of left * right, lanes hand numbers on.
 enable subgroups;
 alias Element = f32;
 alias Stored = f32;
@@ -14,7 +14,7 @@ struct Call {
 
 @group(0) @binding(0) var<storage, read> left: array<Stored, 35>;
 @group(0) @binding(1) var<storage, read> right: array<Stored, 77>;
-@group(0) @binding(2) var<storage, read_write> out: array<Stored>;
+@group(0) @binding(2) var<storage, read_write> out: array<Stored, 55>;
 @group(0) @binding(3) var<storage, read_write> largest: array<atomic<u32>>;
 @group(0) @binding(4) var<uniform> call: Call;
 
@@ -49,7 +49,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let right_scale = unscale(atomicLoad(&largest[call.right_slot]));
   let left_base = 0u;
   let right_base = 0u;
-  let out_base = call.out_start + 0u;
+  let out_base = 0u;
 
   let left_0_row = min(row_first + 0u, 4u);
   let left_0 = (left_base + left_0_row * 7u) + lane;
@@ -135,11 +135,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row_0 = row_first + 0u;
     let out_0 = out_base + row_0 * 11u;
     if (column_first + 0u < 11u) {
-      out[out_0 + column_0] += sum_0_0;
+      out[out_0 + column_0] = sum_0_0;
       peak = max(peak, abs(sum_0_0));
     }
     if (column_first + 4u < 11u) {
-      out[out_0 + column_1] += sum_0_1;
+      out[out_0 + column_1] = sum_0_1;
       peak = max(peak, abs(sum_0_1));
     }
   }
@@ -147,11 +147,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row_1 = row_first + 1u;
     let out_1 = out_base + row_1 * 11u;
     if (column_first + 0u < 11u) {
-      out[out_1 + column_0] += sum_1_0;
+      out[out_1 + column_0] = sum_1_0;
       peak = max(peak, abs(sum_1_0));
     }
     if (column_first + 4u < 11u) {
-      out[out_1 + column_1] += sum_1_1;
+      out[out_1 + column_1] = sum_1_1;
       peak = max(peak, abs(sum_1_1));
     }
   }
