@@ -115,6 +115,7 @@ class Tuner:
         self._kernels = kernels
         self._gpu = gpu
         self._gpu_left_ms = GPU_NETWORK_MS
+        self._gpu_pace = 1.0
         self._store = store
         self._engine = engine
         self._clock = clock
@@ -367,9 +368,13 @@ class Tuner:
             search = Search(trials.options, budget_ms=BUDGET_MS, known=known)
         else:
             assert self._gpu is not None
-            budget = min(GPU_BUDGET_MS, self._gpu_left_ms)
+            # Every shape gets its share, and what others left.
+            others = sum(place == "webgpu" for place, _ in self._waiting)
+            budget = min(GPU_BUDGET_MS, self._gpu_left_ms / (1 + others))
             trials = GpuTrials(spec, self._gpu, self._clock)
-            search = Search(trials.options, budget_ms=budget, known=known, seeds=SEEDS)
+            search = Search(
+                trials.options, budget_ms=budget, known=known, seeds=SEEDS, pace=self._gpu_pace
+            )
         self._current = _Current(backend=backend, spec=spec, trials=trials, search=search)
 
     async def _go_on(self, pause: Pause) -> None:
@@ -383,6 +388,7 @@ class Tuner:
             self.spent_ms += spent
             if current.backend == "webgpu":
                 self._gpu_left_ms -= spent
+                self._gpu_pace = search.pace
         if search.request is None:
             self._current = None
             await self._finish(current.seen())

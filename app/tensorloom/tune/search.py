@@ -40,7 +40,7 @@ AGREEMENT = 0.03
 """Windows that differ by less agree; gains that are smaller are none."""
 
 AGREEING = 3
-MOST_WINDOWS = 12
+MOST_WINDOWS = 8
 """Where others work on the machine, windows may never agree; the fastest then counts."""
 
 PATIENCE = 4
@@ -61,6 +61,7 @@ class Option:
             are tried after a good one.
         family: Its kind; distances count within one.
         cut: Why it need not be measured, or nothing.
+        cost_ms: What trying it should take, compiling included [ms].
     """
 
     text: str
@@ -68,6 +69,7 @@ class Option:
     place: tuple[float, ...] = ()
     family: str = ""
     cut: str = ""
+    cost_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,10 +163,12 @@ class Search:
 
     Args:
         options: Candidates, the most promising first.
-        budget_ms: After this no other candidate is begun [ms].
+        budget_ms: No candidate is begun that would exceed it, save the cheapest one where none has
+            been tried [ms].
         known: A candidate that was best before; it is tried first.
         seeds: How many are taken in the given order before neighbours of the best come first.
         patience: Candidates without a gain after which it ends.
+        pace: What trying took here so far, as a multiple of what it should.
 
     Attributes:
         request: What to do next; ``None`` when the search has ended.
@@ -181,6 +185,7 @@ class Search:
         known: str | None = None,
         seeds: int = 1 << 30,
         patience: int = PATIENCE,
+        pace: float = 1.0,
     ) -> None:
         self._trials = {
             option.text: Trial(
@@ -192,6 +197,8 @@ class Search:
         self._known = known
         self._seeds = seeds
         self._patience = patience
+        self._pace = pace
+        self._expected_ms = 0.0
         self._best: str | None = None
         self.spent_ms = 0.0
         self.history: list[tuple[float, float]] = []
@@ -208,6 +215,13 @@ class Search:
     def best(self) -> Trial | None:
         """The fastest one that passed its check."""
         return None if self._best is None else self._trials[self._best]
+
+    @property
+    def pace(self) -> float:
+        """What trying takes here, as a multiple of what it should."""
+        if not self.spent_ms or not self._expected_ms:
+            return self._pace
+        return self.spent_ms / self._expected_ms
 
     def take(self, answer: Answer) -> None:
         """Goes on with an answer to ``request``."""
@@ -231,6 +245,8 @@ class Search:
             text = self._next()
             if text is None:
                 self.message = "All candidates were tried."
+                if self._is_waiting:
+                    self.message = "The time for this shape is used up."
                 return
             before = self.best
             yield from self._try(text)
@@ -240,13 +256,14 @@ class Search:
             if idle >= self._patience:
                 self.message = f"The last {idle} candidates brought nothing."
                 return
-            if self.spent_ms >= self._budget_ms:
-                self.message = "The time for this shape is used up."
-                return
 
     def _next(self) -> str | None:
         """The next candidate: the known one, then seeds in order, then neighbours of the best."""
-        waiting = [text for text, trial in self._trials.items() if trial.state == "waiting"]
+        open_ = [text for text, trial in self._trials.items() if trial.state == "waiting"]
+        waiting = [text for text in open_ if self._fits(text)]
+        if open_ and not waiting and not self.spent_ms:
+            # Something must be tried, or the shape never would be.
+            return min(open_, key=lambda text: self._trials[text].option.cost_ms)
         if not waiting:
             return None
         if self._known in waiting:
@@ -257,9 +274,19 @@ class Search:
         best = self._trials[self._best].option
         return min(waiting, key=lambda text: _distance(self._trials[text].option, best))
 
+    def _fits(self, text: str) -> bool:
+        """Whether the time that is left should do for a candidate."""
+        cost = self.pace * self._trials[text].option.cost_ms
+        return self.spent_ms < self._budget_ms and self.spent_ms + cost <= self._budget_ms
+
+    @property
+    def _is_waiting(self) -> bool:
+        return any(trial.state == "waiting" for trial in self._trials.values())
+
     def _try(self, text: str) -> Generator[Request, Answer, None]:
         times: list[float] = []
         note = ""
+        self._expected_ms += self._trials[text].option.cost_ms
         while not _agree(times):
             answer = yield Window(text=text, first=not times)
             if not isinstance(answer, Sample):

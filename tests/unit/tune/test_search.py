@@ -165,6 +165,38 @@ def test_the_budget_ends_it_between_candidates() -> None:
     assert best(search) == "a"
 
 
+def costing(**costs: float) -> list[Option]:
+    return [Option(text=text, cost_ms=cost) for text, cost in costs.items()]
+
+
+def test_what_takes_too_long_to_try_is_passed_over() -> None:
+    device = Device(dict.fromkeys("abc", 1.0))
+    search = run(Search(costing(a=10, b=900, c=10), budget_ms=200), device)
+    assert device.tried() == ["a", "c"]
+    assert state_of(search, "b") == "waiting"
+    assert search.message == "The time for this shape is used up."
+
+
+def test_the_cheapest_is_tried_where_nothing_fits() -> None:
+    device = Device(dict.fromkeys("abc", 1.0))
+    search = run(Search(costing(a=300, b=200, c=500), budget_ms=60), device)
+    assert device.tried() == ["b"]
+    assert best(search) == "b"
+
+
+def test_costs_are_taken_at_the_pace_of_this_machine() -> None:
+    device = Device(dict.fromkeys("ab", 1.0))
+    search = Search(costing(a=10, b=60), budget_ms=200)
+    assert search.pace == 1
+    run(search, device)
+    # The first took three times what it should; the second would no longer fit.
+    assert search.pace > 2
+    assert device.tried() == ["a"]
+    slow = Device(dict.fromkeys("ab", 1.0))
+    run(Search(costing(a=100, b=60), budget_ms=200, pace=3.0), slow)
+    assert slow.tried()[0] == "b"
+
+
 def test_hopeless_candidates_are_left_early() -> None:
     device = Device({"a": 1.0, "b": 9.0}, slow_windows=20)
     search = Search(options("a", "b"), budget_ms=1e9)

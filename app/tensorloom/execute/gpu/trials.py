@@ -15,6 +15,7 @@ from tensorloom.errors import DeviceLost, TensorloomError
 from tensorloom.execute.gpu.trial import lone_program, try_kernel
 from tensorloom.execute.oracle import GUARD, filled, largest_error, rounding_bound
 from tensorloom.kernels.gpu.candidate import GpuCandidate
+from tensorloom.kernels.gpu.model import trial_ms
 from tensorloom.kernels.gpu.space import survey
 from tensorloom.tune.search import Check, Failure, Option, Sample, Verdict
 
@@ -58,6 +59,7 @@ class GpuTrials:
                 place=_place(verdict.candidate),
                 family=verdict.candidate.family,
                 cut=verdict.cut,
+                cost_ms=trial_ms(spec, verdict.candidate, device.limits),
             )
             for verdict in survey(spec, device.limits)
         )

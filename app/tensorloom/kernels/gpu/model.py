@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tensorloom.kernels.gpu.limits import GpuLimits
     from tensorloom.kernels.program import KernelSpec, LoopAxis
 
-__all__ = ["modelled_ms"]
+__all__ = ["modelled_ms", "trial_ms"]
 
 WIDTH = 4
 CYCLES_PER_MS = 3.5e6
@@ -42,16 +42,33 @@ def modelled_ms(
         limits: Of the device.
         with_compile: Whether to count compiling it once.
     """
-    sums = candidate.rows * candidate.columns
     if not limits.software:
         # There compiling takes about as long whatever the tile.
         return _hardware_ms(spec, candidate, limits)
     ms = _simulated_ms(spec, candidate, limits)
-    if not with_compile:
-        return ms
+    return ms + _compile_ms(spec, candidate, limits) / ANSWERS if with_compile else ms
+
+
+def _compile_ms(spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits) -> float:
+    """From text to pipeline on a simulated GPU [ms]."""
     along = candidate.family == "lanes" and hands_along_sum(spec, limits.subgroup)
     per_sum = COMPILE_MS_PER_SUM if along else 0.7 * COMPILE_MS_PER_SUM
-    return ms + (COMPILE_MS + per_sum * sums) / ANSWERS
+    return COMPILE_MS + per_sum * candidate.rows * candidate.columns
+
+
+TRIAL_RUNS, TRIAL_MS = 5, 25.0
+"""Runs of a trial, and what arrays, waiting and the check take beside them."""
+
+
+def trial_ms(spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits) -> float:
+    """What trying a candidate should take, compiling included [ms]."""
+    ms = modelled_ms(spec, candidate, limits)
+    if not limits.software:
+        return TRIAL_MS + HARDWARE_COMPILE_MS + TRIAL_RUNS * ms
+    return TRIAL_MS + _compile_ms(spec, candidate, limits) + TRIAL_RUNS * ms
+
+
+HARDWARE_COMPILE_MS = 20.0
 
 
 ANSWERS = 4
