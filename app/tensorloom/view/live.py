@@ -7,7 +7,6 @@ gesture is in the air only what should take less than 50 ms is computed, the res
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from tensorloom.errors import Cancelled, TensorloomError
@@ -22,6 +21,7 @@ from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.execute.wasm.rates import TYPICAL_RATES
 from tensorloom.plan.find import quick, recosted, with_path
 from tensorloom.view.kernels import KernelDesk
+from tensorloom.view.progress import RunProgress
 from tensorloom.view.records import error_json, plan_json, result_json
 from tensorloom.view.searching import PathSearch
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tensorloom.execute.arrays import ArrayStore
-    from tensorloom.execute.backend import Backend, BackendName, Pulse, Result, SlicesDone
+    from tensorloom.execute.backend import Backend, BackendName, Result
     from tensorloom.execute.backends import Available
     from tensorloom.execute.run import BackendChoice, Choice
     from tensorloom.model.document import Document
@@ -42,16 +42,11 @@ __all__ = ["LiveValue"]
 DRAG_MS = 50.0
 """Longest predicted run while a gesture is in the air [ms]."""
 
-QUIET_MS = 200.0
-"""Runs longer than this show progress and can be cancelled [ms]."""
-
 ASK_MS = 20_000.0
 """Runs predicted to take longer wait until they are asked for [ms]."""
 
 AGAIN_MS = 100.0
 """Runs up to this long are repeated once if they took much longer than predicted [ms]."""
-
-PROGRESS_INTERVAL_MS = 80.0
 
 MOST_CHOICES = 4
 """Where plans ran last; asked for again, they find their program and all that belongs to it."""
@@ -62,11 +57,6 @@ WORTH_SEARCHING_MUL_ADDS = 2 * 10**7
 SEARCH_SECONDS = 30.0
 
 Notice = dict[str, object]
-
-
-def slices_words(done: int, of: int) -> str:
-    """How far a sliced run is: ``7 of 64 slices``."""
-    return f"{done:,} of {of:,} slices"
 
 
 class LiveValue:
@@ -95,6 +85,7 @@ class LiveValue:
         self._answered = 0
         self._asked = 0
         self._stopped = 0
+        self._progress: RunProgress | None = None
         self._task: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
         self._backend: BackendChoice = "auto"
@@ -333,7 +324,11 @@ class LiveValue:
     def _wait(self, message: str) -> None:
         self._stale = True
         self._answered = self._working
-        self._notify({"kind": "stale", "message": message, "behind": self.behind})
+        partial = self._progress.partial if self._progress else None
+        self._progress = None
+        self._notify(
+            {"kind": "stale", "message": message, "behind": self.behind, "partial": partial}
+        )
 
     def _say_prepared(self, document: Document, plan: Plan) -> Choice | None:
         try:
@@ -377,7 +372,7 @@ class LiveValue:
             return
         dtype = self._dtype or document.dtype
         arrays = arrays_of(document.network, dtype, self._store)
-        pulse = self._pulse(generation, max(1, choice.attempts[0].program.mul_adds))
+        pulse = self._progress = self._pulse(generation, choice.attempts[0].program.mul_adds)
         result = await run(choice, arrays, pulse=pulse)
         if result.ms < AGAIN_MS and result.ms > 2 * result.predicted_ms:
             # The first run compiled its kernels; what a drag will feel is the second.
@@ -422,30 +417,20 @@ class LiveValue:
 
     def _take(self, result: Result, document: Document) -> None:
         self._stale = False
+        self._progress = None
         self._answered = self._working
         self.result, self.result_indices = result, document.network.output
         shown = result_json(result, self.result_indices)
         self._notify({"kind": "result", "result": shown, "behind": self.behind})
 
-    def _pulse(self, generation: int, total: int) -> Pulse:
+    def _pulse(self, generation: int, total: int) -> RunProgress:
         """Progress for the page; lets its messages in and stops for a newer document."""
-        start = perf_counter()
-        said = start
 
-        async def pulse(done: int, slices: SlicesDone | None = None) -> None:
-            nonlocal said
-            now = perf_counter()
-            elapsed = 1e3 * (now - start)
-            if elapsed > QUIET_MS and 1e3 * (now - said) > PROGRESS_INTERVAL_MS:
-                said = now
-                share = min(1.0, done / total)
-                eta = elapsed * (1 - share) / share if share > 0 else None
-                words = "Contracting" if slices is None else slices_words(slices.done, slices.of)
-                self._notify({"kind": "progress", "done": share, "etaMs": eta, "message": words})
-            await asyncio.sleep(0)
+        def stopped() -> Cancelled | None:
             if self._stopped == generation:
-                raise Cancelled("cancelled", "Stopped. The value is that of an earlier drawing.")
+                return Cancelled("cancelled", "Stopped. The value is that of an earlier drawing.")
             if self._generation != generation:
-                raise Cancelled("superseded", "A newer drawing took over.")
+                return Cancelled("superseded", "A newer drawing took over.")
+            return None
 
-        return pulse
+        return RunProgress(total, self._notify, stopped)

@@ -15,14 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from tensorloom.errors import TensorloomError
-    from tensorloom.execute.backend import BackendName, Result
+    from tensorloom.execute.backend import BackendName, RawResult, Result, SlicesDone
     from tensorloom.execute.backends import Available
     from tensorloom.model.equation import EquationSpan
     from tensorloom.model.network import Network
     from tensorloom.model.recipe import DType
     from tensorloom.plan.plan import Plan
 
-__all__ = ["device_json", "error_json", "finite", "plan_json", "result_json", "spans_json"]
+__all__ = [
+    "device_json",
+    "error_json",
+    "finite",
+    "partial_json",
+    "plan_json",
+    "result_json",
+    "spans_json",
+]
 
 LARGEST = 1.7e308
 LAST_SINGLE_UNIT = 0xFFFF
@@ -125,19 +133,9 @@ def plan_json(
 
 def result_json(result: Result, indices: Sequence[str]) -> Notice:
     """``ResultJson``: everything about the number, and the number itself where it is one."""
-    value: np.ndarray[Any, Any] = result.value
-    scalar: list[float] | None = None
-    if value.ndim == 0:
-        number = complex(value)
-        # Bokeh carries NaN and infinities as they are.
-        scalar = [number.real, number.imag]
-    with np.errstate(over="ignore", invalid="ignore"):
-        norm = float(np.linalg.norm(value.astype(np.complex128).ravel()))
     return {
-        "scalar": scalar,
-        "shape": list(value.shape),
+        **_numbers(result.value),
         "indices": list(indices),
-        "norm": norm,
         "dtype": result.dtype,
         "backend": result.backend,
         "ms": result.ms,
@@ -148,3 +146,26 @@ def result_json(result: Result, indices: Sequence[str]) -> Notice:
         "log10Scale": result.log10_scale,
         "notes": list(result.notes),
     }
+
+
+def partial_json(slices: SlicesDone, sum_so_far: RawResult) -> Notice:
+    """``PartialJson``: the sum of some slices, which is not the value."""
+    return {
+        "done": str(slices.done),
+        "of": str(slices.of),
+        **_numbers(sum_so_far.value),
+        "dtype": sum_so_far.value.dtype.name,
+        "log10Scale": sum_so_far.log10_scale,
+    }
+
+
+def _numbers(value: np.ndarray[Any, Any]) -> Notice:
+    """The number itself where it is one, and shape and norm where it is not."""
+    scalar: list[float] | None = None
+    if value.ndim == 0:
+        number = complex(value)
+        # Bokeh carries NaN and infinities as they are.
+        scalar = [number.real, number.imag]
+    with np.errstate(over="ignore", invalid="ignore"):
+        norm = float(np.linalg.norm(value.astype(np.complex128).ravel()))
+    return {"scalar": scalar, "shape": list(value.shape), "norm": norm}

@@ -326,8 +326,8 @@ class _Work:
                 wait = full and not (at_end and last_one)
                 await self.device.submit(loaded.handle, first, number + 1, wait=wait)
                 first = number + 1
-            if at_end and loaded.plan.places.excess is not None and self.slices is not None:
-                # The device has added this slice to the others already.
+            if call.whole and self.slices is not None:
+                # This call adds the slice to the others.
                 self.slices = replace(self.slices, done=self.slices.done + 1)
             if full:
                 self.pending = 0.0

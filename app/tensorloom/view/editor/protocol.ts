@@ -138,6 +138,17 @@ export interface ResultJson {
   notes: string[];
 }
 
+/** The sum of the slices done so far: not the value. */
+export interface PartialJson {
+  done: BigDecimal;
+  of: BigDecimal;
+  scalar: [number, number] | null;
+  shape: number[];
+  norm: number;
+  dtype: DType;
+  log10Scale: number;
+}
+
 /** One drawn piece of the equation text; `index` and `tensors` link it to the diagram. */
 export interface EquationSpan {
   start: number;
@@ -158,7 +169,10 @@ export type Notice =
   | { kind: "search"; running: boolean; trials: number; elapsedMs: number; bestMulAdds: BigDecimal; message: string }
   | { kind: "progress"; done: number; etaMs: number | null; message: string }
   | { kind: "result"; result: ResultJson; behind: boolean }
-  | { kind: "stale"; message: string; behind: boolean }
+  /** Some slices of the run in progress added up. */
+  | { kind: "partial"; partial: PartialJson }
+  /** `partial`: what a run had added up when it was stopped. */
+  | { kind: "stale"; message: string; behind: boolean; partial: PartialJson | null }
   | { kind: "inspection"; tensor: string | null; title: string; shape: number[]; indices: string[]; fixed: Record<string, number>; rows: string[]; columns: string[]; note: string }
   | { kind: "error"; seq: number | null; error: ErrorJson }
   | { kind: "need-blobs"; hashes: string[] }

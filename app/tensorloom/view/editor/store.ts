@@ -10,7 +10,7 @@ import { useSyncExternalStore } from "react";
 import { type Drafts, noDrafts } from "./drafts.ts";
 import { amend, cancel, commit, type History, live, newHistory, redo, undo } from "./model/history.ts";
 import { applyAll, CommandError } from "./model/reducer.ts";
-import type { Backend, Command, DeviceJson, DocumentJson, EquationSpan, ErrorJson, KernelsJson, MarkShape, Notice, PlanJson, Request, ResultJson } from "./protocol.ts";
+import type { Backend, Command, DeviceJson, DocumentJson, EquationSpan, ErrorJson, KernelsJson, MarkShape, Notice, PartialJson, PlanJson, Request, ResultJson } from "./protocol.ts";
 
 export interface Selection {
   tensors: ReadonlySet<string>;
@@ -40,6 +40,8 @@ export interface EditorState {
   stale: string | null;
   /** Whether, of the drawings that Python has answered, the value is not that of the last: it is on its way. */
   behind: boolean;
+  /** What the run in progress, or the one that was stopped, has added up. */
+  partial: PartialJson | null;
   progress: { done: number; etaMs: number | null; message: string } | null;
   search: Extract<Notice, { kind: "search" }> | null;
   inspection: Extract<Notice, { kind: "inspection" }> | null;
@@ -98,7 +100,7 @@ export class EditorStore {
   constructor() {
     this.state = {
       document: EMPTY, canUndo: false, canRedo: false, selection: NOTHING, hover: null, equation: null, plan: null, planStep: null,
-      result: null, stale: null, behind: false, progress: null, search: null, inspection: null, device: null, kernels: null, kernelSource: null, kernelDatabase: null, ready: false,
+      result: null, stale: null, behind: false, partial: null, progress: null, search: null, inspection: null, device: null, kernels: null, kernelSource: null, kernelDatabase: null, ready: false,
       boot: { message: "Starting", fraction: 0, failed: false }, toasts: [], held: false, lastGesture: null, draftWaiting: false,
       theme: "system", dialog: null, backend: "auto", tool: null, blamed: null, sheet: null, planFolded: false,
     };
@@ -247,19 +249,22 @@ export class EditorStore {
         this.set({ equation: { text: notice.text, spans: notice.spans, named: notice.named, error: notice.error } });
         break;
       case "plan":
-        this.set({ plan: notice.plan, planStep: this.state.planStep === null ? null : Math.min(this.state.planStep, notice.plan.steps.length) });
+        this.set({ plan: notice.plan, partial: null, planStep: this.state.planStep === null ? null : Math.min(this.state.planStep, notice.plan.steps.length) });
         break;
       case "search":
         this.set({ search: notice });
+        break;
+      case "partial":
+        this.set({ partial: notice.partial });
         break;
       case "progress":
         this.set({ progress: notice });
         break;
       case "result":
-        this.set({ result: notice.result, stale: null, behind: notice.behind, progress: null, toasts: this.state.toasts.filter(({ passing }) => !passing) });
+        this.set({ result: notice.result, stale: null, behind: notice.behind, partial: null, progress: null, toasts: this.state.toasts.filter(({ passing }) => !passing) });
         break;
       case "stale":
-        this.set({ stale: notice.message, behind: notice.behind, progress: null });
+        this.set({ stale: notice.message, behind: notice.behind, partial: notice.partial ?? null, progress: null });
         break;
       case "inspection":
         this.set({ inspection: notice });

@@ -13,7 +13,7 @@ import { DTYPE_WORDS, place } from "./deviceWords.ts";
 import { bigCount, bytes, duration } from "./numbers.ts";
 import { Refusal } from "./refusal.tsx";
 import { remaining, sentence, STATE_WORDS, type ValueState, valueState } from "./valueState.ts";
-import { durationBar, headline, norm, operations } from "./valueText.ts";
+import { durationBar, headline, norm, operations, partialText, slicesWords } from "./valueText.ts";
 
 export function useValueState(): ValueState {
   return useEditor(valueState);
@@ -124,6 +124,7 @@ function Number({ text, bound }: { text: string; bound: string }) {
 
 function Progress() {
   const progress = useEditor((now) => now.progress);
+  const partial = useEditor((now) => now.partial);
   if (!progress) return null;
   const part = Math.min(1, Math.max(0, progress.done));
   return (
@@ -133,12 +134,17 @@ function Progress() {
       </div>
       <div className="tl-ends">
         <span>
-          {Math.floor(100 * part)}&#8201;%, {remaining(progress.etaMs, duration)}
+          {partial ? slicesWords(partial) : `${Math.floor(100 * part)}\u2009%`}, {remaining(progress.etaMs, duration)}
         </span>
         <button type="button" className="tl-button" onClick={() => store.request({ kind: "cancel" })}>
           Cancel
         </button>
       </div>
+      {partial && (
+        <p className="tl-note" role="status">
+          Their sum so far, not yet the value: <b>{partialText(partial)}</b>
+        </p>
+      )}
     </>
   );
 }
@@ -146,6 +152,7 @@ function Progress() {
 /** Why there is no newer value, and the way to one. */
 function Stale() {
   const stale = useEditor((now) => now.stale);
+  const partial = useEditor((now) => now.partial);
   return (
     <>
       <div className="tl-bar" aria-hidden="true" />
@@ -155,6 +162,11 @@ function Stale() {
           Compute now
         </button>
       </div>
+      {partial && (
+        <p className="tl-note">
+          {slicesWords(partial)} had been added up; their sum, which is not the value: <b>{partialText(partial)}</b>
+        </p>
+      )}
     </>
   );
 }

@@ -2,7 +2,7 @@
  * The value as words: no digit that its bound does not support, scales as powers of ten. Pure.
  */
 
-import type { ResultJson } from "../protocol.ts";
+import type { PartialJson, ResultJson } from "../protocol.ts";
 import { bigCount, grouped, measured, plusMinus, superscript } from "./numbers.ts";
 
 export interface Headline {
@@ -21,6 +21,20 @@ export function headline(result: Pick<ResultJson, "scalar" | "shape" | "norm" | 
   if (!result.dtype.startsWith("complex")) return { text: scaled(re, size * errorBound, log10Scale), bound };
   const parts = complexText(re, im, size * errorBound);
   return { text: log10Scale === 0 ? parts : `(${parts})·10${superscript(Math.round(log10Scale))}`, bound };
+}
+
+/** Digits of sums that are going to change. */
+const PARTIAL_BOUND = 1e-4;
+
+/** `7 of 64 slices`. */
+export function slicesWords({ done, of }: Pick<PartialJson, "done" | "of">): string {
+  return `${grouped(done)} of ${grouped(of)} slices`;
+}
+
+/** The sum so far: the number, or of an array its norm. */
+export function partialText(partial: PartialJson): string {
+  if (partial.scalar) return headline({ ...partial, errorBound: PARTIAL_BOUND }).text;
+  return `an array of norm ${norm({ ...partial, errorBound: PARTIAL_BOUND })}`;
 }
 
 /** `0.12 − 0.88 i`; both parts share one absolute bound. */
