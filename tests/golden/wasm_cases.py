@@ -48,6 +48,7 @@ GENERATED: dict[str, tuple[str, DType, str]] = {
     "right": ("ik,jk->ij", "float64", "right 5x4"),
     "packed": ("dbea,abcd->ec", "float32", "packed 4x8 k32"),
     "stream": ("ik,kj->ij", "complex64", "stream 3x4 k8"),
+    "dot": ("ik,jk->ij", "complex64", "dot 2x2"),
 }
 """A small kernel of each family that is generated for its shape."""
 

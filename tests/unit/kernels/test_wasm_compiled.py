@@ -168,6 +168,20 @@ def test_magnitudes_of_long_calls_are_looked_at_in_the_end() -> None:
     assert not checks[: last.first].any()
 
 
+def test_items_that_share_cache_lines_stay_together() -> None:
+    tree = ContractionTree(
+        inputs=(("i", "k", "b"), ("k", "j", "b")),
+        output=("i", "j", "b"),
+        dimensions=(("b", 520), ("i", 16), ("j", 16), ("k", 40)),
+        path=((0, 1),),
+    )
+    program = lower(tree, "float32")
+    shares = shared_out(record_sheet(program, relaxed=False), program, 2)
+    starts = shares.words[:, RECORD_FIELDS["batch_start"] // 4]
+    assert len(set(starts.tolist())) > 1
+    assert not (starts % 16).any()
+
+
 def test_small_calls_are_not_shared() -> None:
     program = product(1, 64, 64, 64)
     sheet = record_sheet(program, relaxed=False)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from tensorloom.execute.backend import RawResult
 from tensorloom.execute.wasm.page_engine import PageEngine
 from tensorloom.kernels.wasm.compiled import compiled
-from tensorloom.kernels.wasm.shares import FLOP_PER_THREAD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ThreadedRuns"]
 
-_WORTH_FLOP = 4 * FLOP_PER_THREAD
+_WORTH_FLOP = 16_000_000
 """The heaviest step's work from which threads bring more than the copies cost."""
 
 _KEPT = 2

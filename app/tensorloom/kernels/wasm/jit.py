@@ -17,8 +17,11 @@ from tensorloom.kernels.wasm.jit_shape import shape_of
 from tensorloom.kernels.wasm.schedule import Kernel, Schedule, exchanged
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tensorloom.kernels.program import KernelSpec
     from tensorloom.kernels.wasm.jit_shape import Shape
+    from tensorloom.model.recipe import DType
 
 __all__ = ["MOST_CANDIDATES", "Candidate", "WasmDevice", "jit_candidates", "jit_schedule"]
 
@@ -94,6 +97,11 @@ def _space(seen: tuple[KernelSpec, KernelSpec], device: WasmDevice) -> list[tupl
         ]
         if m <= _FEW_ROWS and k > _DEPTH // 2:
             families.append(("stream", _STREAM_DEPTH))
+        if min(m, n) <= _FEW_ROWS and _along_both(seen[is_turned], 2 * lanes):
+            dots = dict.fromkeys((min(rows, m), min(columns, n)) for rows, columns in _DOTS[dtype])
+            for place, (rows, columns) in enumerate(dots):
+                dot = Candidate(family="dot", rows=rows, columns=columns, turned=is_turned)
+                made.append((dot, place))
         for place, (rows, columns) in enumerate(tiles):
             for family, depth in families:
                 candidate = Candidate(
@@ -104,3 +112,17 @@ def _space(seen: tuple[KernelSpec, KernelSpec], device: WasmDevice) -> list[tupl
 
 
 _FEW_ROWS = 8
+
+_REAL_DOTS, _COMPLEX_DOTS = ((3, 3), (2, 4), (4, 2)), ((2, 2), (1, 1))
+_DOTS: Mapping[DType, tuple[tuple[int, int], ...]] = {
+    "float32": _REAL_DOTS,
+    "float64": _REAL_DOTS,
+    "complex64": _COMPLEX_DOTS,
+    "complex128": _COMPLEX_DOTS,
+}
+"""Tiles of dot products whose sums and columns fit 15 registers."""
+
+
+def _along_both(spec: KernelSpec, least: int) -> bool:
+    """Whether a summed axis is contiguous in both operands."""
+    return any(axis.left == axis.right == 1 and axis.size >= least for axis in spec.contracted)

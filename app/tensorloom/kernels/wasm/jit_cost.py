@@ -54,12 +54,14 @@ def cost(shape: Shape, spec: KernelSpec, candidate: Candidate, device: WasmDevic
     # Sums of several blocks are read and written again; a stream's stay in the nearest cache.
     rewritten = 1 if blocks == 1 else blocks if candidate.family == "stream" else 2 * blocks
     sides = [_kinds(cut, element.bytes) for cut in (shape.rows, shape.columns)]
+
+    def tile(row: _Kind, column: _Kind) -> float:
+        if candidate.family == "dot":
+            return _dots(element, row.size, column.size, shape)
+        return _tile(element, row.size, column, (k, rewritten), packed=packed[1])
+
     total = sum(
-        row.tiles
-        * column.tiles
-        * _tile(element, row.size, column, (k, rewritten), packed=packed[1])
-        for row in sides[0]
-        for column in sides[1]
+        row.tiles * column.tiles * tile(row, column) for row in sides[0] for column in sides[1]
     )
     total += _overhead(shape, blocks)
     for side in (0, 1):
@@ -124,6 +126,18 @@ def _tile(
     # Sums wait for themselves, but the next tile starts meanwhile.
     waited = max(k * work, k * _LATENCY - _OVERLAP)
     return 5 + 0.15 * k + waited + rewritten * height * column.writes
+
+
+def _dots(element: Element, rows: int, columns: int, shape: Shape) -> float:
+    """Cycles of a tile of dot products: vectors, what is left of them, sums across them."""
+    lanes = _VECTOR_BYTES // element.bytes
+    parts = 2 if element.complex else 1
+    (count, *_), *outer = shape.levels
+    vectors, rest = divmod(count, lanes)
+    products = rows * columns * parts
+    step = max(products if element.relaxed else 2 * products, rows + columns * parts) / 2
+    turns = prod(level[0] for level in outer)
+    return 10 + turns * (vectors * (step + 0.2) + 1.5 * rest * step) + 5 * products
 
 
 _LATENCY, _OVERLAP = 4.15, 40

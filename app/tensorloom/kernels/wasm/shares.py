@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 __all__ = ["FLOP_PER_THREAD", "Group", "Shares", "alone", "shared_out"]
 
-FLOP_PER_THREAD = 4_000_000
-"""Work below which one more thread costs more than it brings."""
+FLOP_PER_THREAD = 1_000_000
+"""Work below which one more thread costs more than it brings: about 20 us."""
 
 _WORDS = RECORD_BYTES // 4
 _COLUMN = {name: offset // 4 for name, offset in RECORD_FIELDS.items()}
 _RANGES = slice(_COLUMN["batch_start"], _COLUMN["column_stop"] + 1)
 
-_GRAINS = (1, 12, 16)
-"""Cuts fall on multiples of these: whole tiles of nearly every kernel."""
+_GRAINS = (12, 16)
+"""Cuts through rows and columns fall on multiples of these: whole tiles of nearly every kernel."""
 
 _PACKING = 6
 """Packing one element costs about as much as so many multiply-adds."""
@@ -48,6 +48,8 @@ _TASK = 4_000
 """Taking a record costs about as much as so many multiply-adds."""
 
 _NEARLY = 1.03
+
+_LINE_BYTES = 64
 
 _PIECE_FLOP = 16 * PIECE_CYCLES
 """A part that takes longer would hold up messages."""
@@ -170,11 +172,13 @@ class _Call(NamedTuple):
     def of(cls, spec: KernelSpec, way: Kernel | FusedKernel, sizes: Sequence[int]) -> _Call:
         _, m, n, k = spec.extents
         candidate = getattr(way, "candidate", None)
+        items = _items_per_line(spec)
         if candidate is None:
-            return cls(sizes, (1.0, 1.0, 1.0), _GRAINS, k)
+            return cls(sizes, (1.0, 1.0, 1.0), (items, *_GRAINS), k)
         # Kernels generated for a shape count whole tiles.
         rows, columns = (n, m) if candidate.turned else (m, n)
-        return cls(sizes, (1.0, rows / sizes[1], columns / sizes[2]), (1, 1, 1), k)
+        units = 1.0, rows / sizes[1], columns / sizes[2]
+        return cls(sizes, units, (items, 1, 1), k)
 
     def cost(self, cuts: Sequence[int], hands: int) -> float:
         """What the busiest thread does, in multiply-adds."""
@@ -187,6 +191,12 @@ class _Call(NamedTuple):
         turns = ceil(cuts[0] * cuts[1] * cuts[2] / hands)
         work = batch * self.depth * (rows * columns + _PACKING * (rows + columns))
         return turns * (work + _TASK)
+
+
+def _items_per_line(spec: KernelSpec) -> int:
+    """Items of the batch whose results share cache lines: threads would fight for those."""
+    stride = ITEM_BYTES[spec.dtype] * spec.batch[-1].out if spec.batch else _LINE_BYTES
+    return max(1, _LINE_BYTES // stride)
 
 
 def _cuts(call: _Call, flop: int, hands: int) -> tuple[int, int, int]:
