@@ -111,11 +111,14 @@ class Backend(Protocol):
     def predicted_ms(self, program: Program) -> float:
         """Expected duration from calibrated rates, upload and readback included [ms]."""
 
-    async def measure(self, clock: Callable[[], float] = ...) -> None:
-        """Replace typical rates by measured ones, in about 150 ms.
+    async def measure(
+        self, clock: Callable[[], float] = ..., pause: Callable[[], Awaitable[None]] = ...
+    ) -> None:
+        """Replace typical rates by measured ones, in about 300 ms.
 
         Args:
             clock: Seconds.
+            pause: Called between pieces of it; what it raises ends the measurement.
         """
 
     async def run(

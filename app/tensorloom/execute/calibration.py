@@ -3,6 +3,9 @@
     duration = run_ms + bytes in and out / bytes_per_ms
                + per slice and kernel call: dispatch_ms + multiply-adds / rate of its class
 
+A run is all that a user waits for, Python's part included. A kernel that was tuned brings its
+measured time instead of its class's rate.
+
 Kernels fall in three classes, as what limits them differs: matrices (arithmetic), thin ones
 (strides and loads), streams (memory alone).
 """
@@ -11,37 +14,58 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tensorloom.execute.backend import no_pulse
+from tensorloom.execute.casting import cast_arrays
 from tensorloom.kernels.lower import lower
 from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.plan.tree import ContractionTree
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from tensorloom.execute.backend import Backend, RawResult
     from tensorloom.kernels.program import KernelSpec, Program
     from tensorloom.model.recipe import DType
 
     Clock = Callable[[], float]
-    Replay = Callable[[Program, list[NDArray[Any]]], Awaitable[object]]
+    Replay = Callable[[Program, Sequence[NDArray[Any]]], Awaitable[object]]
+    Pause = Callable[[], Awaitable[None]]
+    KnownMs = Callable[[KernelSpec], float | None]
 
-__all__ = ["Rates", "SizeClass", "calibrate", "matrix_chain", "predict", "size_class"]
+__all__ = [
+    "Rates",
+    "SizeClass",
+    "calibrate",
+    "matrix_chain",
+    "no_pause",
+    "predict",
+    "size_class",
+    "step_times",
+    "whole_run",
+]
 
 SizeClass = Literal["matrix", "thin", "stream"]
 
 MATRIX_SIDE = 8
 """Rows, columns and contraction length from which a kernel counts as a matrix product."""
 
-BUDGET_MS = 140.0
-"""Time after which nothing more is measured; the rest is estimated [ms]."""
+BUDGET_MS = 300.0
+"""Time after which only the first type is measured, compiling apart; the rest is estimated [ms]."""
 
 SIGNIFICANT_MS = 1.0
-"""Samples grow until they take this long: browsers round clocks to 0.1 ms [ms]."""
+"""Samples grow until they take this long, and as long as an empty run: what is left of the
+difference of two runs must be more than their noise [ms]."""
+
+WINDOW_MS, WINDOWS = 1.5, 3
+"""A window is at least so long, as browsers round clocks to 0.1 ms; the best of a few counts [ms].
+"""
 
 CHAIN = 33
 """Matrices in the sample that counts kernel calls."""
@@ -88,33 +112,70 @@ def size_class(spec: KernelSpec) -> SizeClass:
     return "matrix" if min(m, n, k) >= MATRIX_SIDE else "thin"
 
 
-def predict(program: Program, rates: Rates) -> float:
-    """Expected duration of a program [ms]."""
-    times = [
-        rates.dispatch_ms + spec.mul_adds / rates.rate(program.dtype, size_class(spec))
-        for spec in program.kernels
-    ]
-    steps = [times[dispatch.kernel] for dispatch in program.dispatches]
+def step_times(
+    program: Program, rates: Rates, known_ms: KnownMs = lambda _spec: None
+) -> list[float]:
+    """Expected duration of each dispatch, without the start of a run and transfers [ms].
+
+    Args:
+        program: What runs.
+        rates: How fast.
+        known_ms: One call of a kernel where it was measured, within a row of others.
+    """
+
+    def of(spec: KernelSpec) -> float:
+        known = known_ms(spec)
+        work = spec.mul_adds / rates.rate(program.dtype, size_class(spec))
+        return rates.dispatch_ms + work if known is None else max(known, rates.dispatch_ms)
+
+    times = [of(spec) for spec in program.kernels]
+    return [times[dispatch.kernel] for dispatch in program.dispatches]
+
+
+def predict(program: Program, rates: Rates, known_ms: KnownMs = lambda _spec: None) -> float:
+    """Expected duration of a program [ms]; arguments as for ``step_times``."""
+    steps = step_times(program, rates, known_ms)
     once, one_slice = sum(steps[: program.prologue]), sum(steps[program.prologue :])
     moved_ms = _moved_bytes(program) / rates.bytes_per_ms
     return rates.run_ms + moved_ms + once + program.n_slices * one_slice
 
 
-async def calibrate(replay: Replay, dtypes: tuple[DType, ...], clock: Clock) -> Rates:
-    """Rates measured by running small programs, within about 150 ms.
+async def no_pause() -> None:
+    """Nobody else wants a turn."""
+
+
+def whole_run(backend: Backend) -> Replay:
+    """Runs programs as ``execute.run`` does: what it spends on the arrays is a part of a run."""
+
+    async def replay(program: Program, arrays: Sequence[NDArray[Any]]) -> RawResult:
+        cast, _ = cast_arrays(arrays, program.dtype)
+        return await backend.run(program, cast, no_pulse)
+
+    return replay
+
+
+async def calibrate(
+    replay: Replay, dtypes: tuple[DType, ...], clock: Clock, pause: Pause = no_pause
+) -> Rates:
+    """Rates measured by running small programs, within about half a second.
 
     Args:
         replay: Runs a program with its arrays, as ``Backend.run`` does.
         dtypes: Element types to measure, the most important one first.
         clock: Seconds.
+        pause: Lets others have their turn; called before each program.
     """
-    bench = _Bench(replay, clock)
+    bench = _Bench(replay, clock, pause)
     first = dtypes[0]
     short = await bench.best_ms(matrix_chain(2), first)
     long = await bench.best_ms(matrix_chain(CHAIN), first)
-    moving = await bench.best_ms(_diagonal(512), first) - short
+    side = 512
+    moving = await bench.best_ms(_diagonal(side), first) - short
+    if moving < max(SIGNIFICANT_MS, short):
+        side = 1024
+        moving = await bench.best_ms(_diagonal(side), first) - short
     dispatch_ms = max(1e-4, (long - short) / (CHAIN - 2))
-    bytes_per_ms = _moved_bytes(lower(_diagonal(512), first)) / max(1e-3, moving)
+    bytes_per_ms = _moved_bytes(lower(_diagonal(side), first)) / max(1e-3, moving)
     rates = [
         (dtype, size, await bench.rate(size, dtype, short, bytes_per_ms))
         for dtype in dtypes
@@ -132,23 +193,32 @@ async def calibrate(replay: Replay, dtypes: tuple[DType, ...], clock: Clock) -> 
 class _Bench:
     """Times programs and keeps account of the time that took."""
 
-    def __init__(self, replay: Replay, clock: Clock) -> None:
+    def __init__(self, replay: Replay, clock: Clock, pause: Pause) -> None:
         self.replay = replay
         self.clock = clock
+        self.pause = pause
         self.spent_ms = 0.0
 
-    async def best_ms(self, tree: ContractionTree, dtype: DType, times: int = 3) -> float:
-        """The shortest of a few runs; the first one may compile and is not counted."""
+    async def best_ms(self, tree: ContractionTree, dtype: DType) -> float:
+        """One run in the best of a few windows; what the first ones compile is not counted."""
         sizes = dict(tree.dimensions)
         arrays = [np.ones([sizes[name] for name in names], dtype) for names in tree.inputs]
         program = lower(tree, dtype)
-        found = []
-        for _ in range(times + 1):
-            start = self.clock()
+        await self.pause()
+        await self.replay(program, arrays)
+        each = await self._window(program, arrays, 1)
+        repeats = min(_MOST_REPEATS, ceil(WINDOW_MS / max(each, 1e-3)))
+        return min([await self._window(program, arrays, repeats) for _ in range(WINDOWS)])
+
+    async def _window(
+        self, program: Program, arrays: Sequence[NDArray[Any]], repeats: int
+    ) -> float:
+        start = self.clock()
+        for _ in range(repeats):
             await self.replay(program, arrays)
-            found.append(1e3 * (self.clock() - start))
-        self.spent_ms += sum(found)
-        return min(found[1:])
+        spent = 1e3 * (self.clock() - start)
+        self.spent_ms += spent
+        return spent / repeats
 
     async def rate(
         self, size: SizeClass, dtype: DType, base_ms: float, bytes_per_ms: float
@@ -159,10 +229,13 @@ class _Bench:
             tree = make(side)
             program = lower(tree, dtype)
             apart = base_ms + _moved_bytes(program) / bytes_per_ms
-            elapsed = await self.best_ms(tree, dtype, times=2) - apart
-            if elapsed >= SIGNIFICANT_MS or side >= most or self.spent_ms > BUDGET_MS:
+            elapsed = await self.best_ms(tree, dtype) - apart
+            if elapsed >= max(SIGNIFICANT_MS, base_ms) or side >= most:
                 return program.mul_adds / max(0.02, elapsed)
             side *= 2
+
+
+_MOST_REPEATS = 64
 
 
 def _moved_bytes(program: Program) -> int:
@@ -172,14 +245,14 @@ def _moved_bytes(program: Program) -> int:
     return moved * ITEM_BYTES[program.dtype]
 
 
-def matrix_chain(n: int) -> ContractionTree:
-    """``n`` matrices of 2 x 2 from left to right: nothing but kernel calls."""
+def matrix_chain(n: int, side: int = 2) -> ContractionTree:
+    """``n`` square matrices from left to right: nothing but kernel calls if they are small."""
     names = [f"i{number}" for number in range(n + 1)]
     path = [(0, 1), *((n + step - 1, step + 1) for step in range(1, n - 1))]
     return ContractionTree(
         inputs=tuple(pairwise(names)),
         output=(names[0], names[-1]),
-        dimensions=tuple((name, 2) for name in names),
+        dimensions=tuple((name, side) for name in names),
         path=tuple(path),
     )
 

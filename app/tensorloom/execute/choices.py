@@ -1,12 +1,17 @@
 """Where plans run, remembered: who contracts in a loop plans, lowers and chooses once.
 
+What was measured or tuned meanwhile changes predictions, and with them the order of backends; the
+programs stay.
+
 Programs are compared by identity in every backend, so the same program also finds its kernels, its
 records and its place in memory again.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tensorloom.execute.run import predicted_anew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -16,8 +21,6 @@ if TYPE_CHECKING:
     from tensorloom.plan.plan import Plan
 
 __all__ = ["Choices"]
-
-Stamp = tuple[tuple["Backend", Any], ...]
 
 
 class Choices:
@@ -29,7 +32,7 @@ class Choices:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._kept: dict[Hashable, tuple[Plan, Stamp, Choice]] = {}
+        self._kept: dict[Hashable, tuple[Plan, tuple[Backend, ...], object, Choice]] = {}
 
     def get(
         self,
@@ -38,7 +41,7 @@ class Choices:
         backends: Mapping[BackendName, Backend],
         make: Callable[[], Choice],
     ) -> Choice:
-        """The choice for this very plan, made anew if it is new or a backend's rates are.
+        """The choice for this very plan, made anew if it is new or the backends are.
 
         Args:
             plan: It is kept alive, so that an equal ``id`` is the same plan.
@@ -47,10 +50,15 @@ class Choices:
             make: Makes it.
         """
         key = (id(plan), asked)
-        stamp = tuple((one, getattr(one, "rates", None)) for one in backends.values())
+        here = tuple(backends.values())
         known = self._kept.pop(key, None)
-        choice = make() if known is None or known[1] != stamp else known[2]
-        self._kept[key] = (plan, stamp, choice)
+        if known is None or known[1] != here:
+            choice = make()
+        elif known[2] != known[3].revision:
+            choice = predicted_anew(known[3])
+        else:
+            choice = known[3]
+        self._kept[key] = (plan, here, choice.revision, choice)
         if len(self._kept) > self.most:
             del self._kept[next(iter(self._kept))]
         return choice

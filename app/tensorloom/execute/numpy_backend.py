@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorloom.errors import DeviceMemoryError
-from tensorloom.execute.backend import SlicesDone, no_pulse
-from tensorloom.execute.calibration import Rates, calibrate, predict
+from tensorloom.execute.backend import SlicesDone
+from tensorloom.execute.calibration import Rates, calibrate, no_pause, predict, whole_run
 from tensorloom.execute.quantities import bytes_text
 from tensorloom.execute.scaling import SliceSum, absmax, finished, scaled, shift_for
 from tensorloom.kernels.slices import Slice, result_axes, slices_of
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorloom.execute.backend import BackendName, Pulse, RawResult
+    from tensorloom.execute.calibration import Pause
     from tensorloom.kernels.program import Dispatch, KernelSpec, LoopAxis, Program
     from tensorloom.model.recipe import DType
 
@@ -52,7 +53,7 @@ FEW_PRODUCTS = 64
 """Matrices with fewer multiply-adds each go to einsum: matmul's loop over batches is slower."""
 
 PYODIDE_RATES = Rates(
-    run_ms=0.05,
+    run_ms=0.2,
     dispatch_ms=0.1,
     bytes_per_ms=2e5,
     mul_adds_per_ms=(
@@ -64,7 +65,7 @@ PYODIDE_RATES = Rates(
 """numpy 2.4 in Pyodide 314, no BLAS: a 512^3 product in 0.16 s."""
 
 NATIVE_RATES = Rates(
-    run_ms=0.04,
+    run_ms=0.07,
     dispatch_ms=0.03,
     bytes_per_ms=5e5,
     mul_adds_per_ms=(
@@ -101,13 +102,11 @@ class NumpyBackend:
         """Expected duration [ms]."""
         return predict(program, self.rates)
 
-    async def measure(self, clock: Callable[[], float] = perf_counter) -> None:
-        """Replace the typical rates by measured ones, in about 150 ms."""
-
-        async def replay(program: Program, arrays: list[NDArray[Any]]) -> RawResult:
-            return await self.run(program, arrays, no_pulse)
-
-        self.rates = await calibrate(replay, self.dtypes, clock)
+    async def measure(
+        self, clock: Callable[[], float] = perf_counter, pause: Pause = no_pause
+    ) -> None:
+        """Replace the typical rates by measured ones, in about 300 ms."""
+        self.rates = await calibrate(whole_run(self), self.dtypes, clock, pause)
 
     async def run(
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse

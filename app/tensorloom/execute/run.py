@@ -27,7 +27,6 @@ from tensorloom.execute.sharing import SharedBackend, shared
 from tensorloom.kernels.lower import lower
 from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.plan.slicing import sliced_to_fit
-from tensorloom.platform import IN_BROWSER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -42,7 +41,16 @@ if TYPE_CHECKING:
 
     Lowering = Callable[[Plan, DType], Program]
 
-__all__ = ["LONGEST_MS", "Attempt", "BackendChoice", "Choice", "first_able", "prepare", "run"]
+__all__ = [
+    "LONGEST_MS",
+    "Attempt",
+    "BackendChoice",
+    "Choice",
+    "first_able",
+    "predicted_anew",
+    "prepare",
+    "run",
+]
 
 _T = TypeVar("_T")
 
@@ -82,10 +90,6 @@ SHARED_GAIN = 0.8
 MUCH_LOST = 30.0
 """Digits lost to cancellation from which it does: a factor in the error."""
 
-HOST_MS, HOST_MS_PER_TENSOR = (0.2, 0.01) if IN_BROWSER else (0.03, 0.001)
-"""What a run costs around the backend: casting arrays, bounding the error (Pyodide 314, 3 to 282
-tensors) [ms]."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
@@ -119,11 +123,22 @@ class Choice:
         attempts: At least one.
         notes: In words.
         feedback: Hears how long runs take.
+        named: Whether the first was asked for by name.
     """
 
     attempts: tuple[Attempt, ...]
     notes: tuple[str, ...] = ()
     feedback: Feedback | None = None
+    named: bool = False
+
+    @property
+    def revision(self) -> object:
+        """Changes whenever its predictions may have."""
+        known = [
+            (getattr(one.backend, "rates", None), getattr(one.backend, "revision", None))
+            for one in self.attempts
+        ]
+        return known, self.feedback.revision if self.feedback else 0
 
 
 def prepare(  # noqa: PLR0913  # the last is for programs of gradients
@@ -166,10 +181,7 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
         attempts = [_sliced(candidate, plan, program, lowering)]
         n_slices = attempts[0].program.n_slices
         notes.append(f"Cut into {n_slices} slices to fit {bytes_text(candidate.limit_bytes)}.")
-    if feedback is not None:
-        attempts = [_corrected(attempt, feedback) for attempt in attempts]
-    first, others = (attempts[:1], attempts[1:]) if named else ([], attempts)
-    attempts = first + sorted(others, key=lambda attempt: max(attempt.predicted_ms, CLOCK_MS))
+    attempts = _ordered(attempts, feedback, named=named)
     if not named:
         attempts = _shared(attempts) + attempts
     if isinstance(attempts[0].backend, SharedBackend):
@@ -177,7 +189,24 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
     if attempts[0].program.dtype != dtype:
         label = LABELS[attempts[0].backend.name]
         notes.append(f"{label} computes in {attempts[0].program.dtype}, not {dtype}.")
-    return Choice(attempts=tuple(attempts), notes=tuple(notes), feedback=feedback)
+    return Choice(attempts=tuple(attempts), notes=tuple(notes), feedback=feedback, named=named)
+
+
+def predicted_anew(choice: Choice) -> Choice:
+    """The same programs with what is known by now of how long they take."""
+    attempts = [
+        replace(one, predicted_ms=one.backend.predicted_ms(one.program), factor=1.0)
+        for one in choice.attempts
+    ]
+    return replace(choice, attempts=tuple(_ordered(attempts, choice.feedback, named=choice.named)))
+
+
+def _ordered(attempts: list[Attempt], feedback: Feedback | None, *, named: bool) -> list[Attempt]:
+    """The named one first, then the fastest; predictions corrected by what past runs say."""
+    if feedback is not None:
+        attempts = [_corrected(attempt, feedback) for attempt in attempts]
+    first, others = (attempts[:1], attempts[1:]) if named else ([], attempts)
+    return first + sorted(others, key=lambda attempt: max(attempt.predicted_ms, CLOCK_MS))
 
 
 def _fitting(
@@ -210,12 +239,11 @@ def _candidates(
 
 
 def _attempt(backend: Backend, plan: Plan, program: Program) -> Attempt:
-    around = HOST_MS + HOST_MS_PER_TENSOR * len(plan.tree.inputs)
     return Attempt(
         backend=backend,
         plan=plan,
         program=program,
-        predicted_ms=around + backend.predicted_ms(program),
+        predicted_ms=backend.predicted_ms(program),
     )
 
 
@@ -238,9 +266,14 @@ def _shared_note(backend: SharedBackend) -> str:
 
 
 def _corrected(attempt: Attempt, feedback: Feedback) -> Attempt:
-    # Below what clocks can tell, what was learned from longer runs of the kind says nothing.
-    short = attempt.predicted_ms <= CLOCK_MS
-    factor = 1.0 if short else feedback.factor(attempt.backend.name, attempt.program)
+    # Below what clocks can tell, what was learned from longer runs of the kind says nothing; and
+    # nothing is learned of runs on two backends.
+    short = attempt.predicted_ms <= CLOCK_MS or isinstance(attempt.backend, SharedBackend)
+    factor = (
+        1.0
+        if short
+        else feedback.factor(attempt.backend.name, attempt.program, attempt.predicted_ms)
+    )
     return replace(attempt, predicted_ms=factor * attempt.predicted_ms, factor=factor)
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from tensorloom.execute.calibration import Rates, size_class
+from tensorloom.execute.calibration import Rates, no_pause, step_times
 from tensorloom.execute.hybrid import one_step, parts, run_parts
 from tensorloom.execute.placement import placed
 from tensorloom.kernels.program import Buffer, Dispatch, KernelSpec, Program
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorloom.execute.backend import Backend, BackendName, Pulse, RawResult
+    from tensorloom.execute.calibration import Pause
     from tensorloom.execute.placement import Placement
     from tensorloom.model.recipe import DType
 
@@ -66,7 +67,9 @@ class SharedBackend:
         """Expected duration, transfers included [ms]."""
         return self.placement.ms
 
-    async def measure(self, clock: Callable[[], float] = perf_counter) -> None:
+    async def measure(
+        self, clock: Callable[[], float] = perf_counter, pause: Pause = no_pause
+    ) -> None:
         """Nothing: its backends measure themselves."""
 
     async def run(
@@ -102,17 +105,13 @@ def _step_ms(program: Program, backend: Backend) -> list[float]:
     """What each step takes by itself, transfers and the start of a run left out."""
     rates = getattr(backend, "rates", None)
     if isinstance(rates, Rates):
-        times = [
-            rates.dispatch_ms + spec.mul_adds / rates.rate(program.dtype, size_class(spec))
-            for spec in program.kernels
-        ]
-    else:
-        least = backend.predicted_ms(_nothing(program.dtype))
-        first = {dispatch.kernel: dispatch for dispatch in reversed(program.dispatches)}
-        times = [
-            max(0.0, backend.predicted_ms(one_step(program, first[number])) - least)
-            for number in range(len(program.kernels))
-        ]
+        return step_times(program, rates, getattr(backend, "known_ms", lambda _spec: None))
+    least = backend.predicted_ms(_nothing(program.dtype))
+    first = {dispatch.kernel: dispatch for dispatch in reversed(program.dispatches)}
+    times = [
+        max(0.0, backend.predicted_ms(one_step(program, first[number])) - least)
+        for number in range(len(program.kernels))
+    ]
     return [times[dispatch.kernel] for dispatch in program.dispatches]
 
 

@@ -7,6 +7,7 @@ gesture is in the air only what should take less than 50 ms is computed, the res
 from __future__ import annotations
 
 import asyncio
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from tensorloom.errors import Cancelled, TensorloomError
@@ -15,10 +16,10 @@ from tensorloom.execute.backend import drive
 from tensorloom.execute.backends import available
 from tensorloom.execute.choices import Choices
 from tensorloom.execute.feedback import Feedback
+from tensorloom.execute.microbench import clock_tick_ms
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
-from tensorloom.execute.wasm.backend import WasmBackend
-from tensorloom.execute.wasm.rates import TYPICAL_RATES
+from tensorloom.execute.wasm.rates import COARSE_TICK_MS
 from tensorloom.plan.find import quick, recosted, with_path
 from tensorloom.view.kernels import KernelDesk
 from tensorloom.view.progress import RunProgress
@@ -47,6 +48,9 @@ ASK_MS = 20_000.0
 
 AGAIN_MS = 100.0
 """Runs up to this long are repeated once if they took much longer than predicted [ms]."""
+
+WORTH_A_GPU_MS = 5.0
+"""Runs from which a GPU may be faster: sending work there and back takes some milliseconds [ms]."""
 
 MOST_CHOICES = 4
 """Where plans ran last; asked for again, they find their program and all that belongs to it."""
@@ -100,6 +104,7 @@ class LiveValue:
         self.kernels = KernelDesk(notify)
         self._tuning: asyncio.Task[None] | None = None
         self._tuned_last: tuple[Choice, Result] | None = None
+        self._measured: set[BackendName] = set()
         self._busy = False
         self._calls = 0
         self._search_line: Notice = {}
@@ -152,26 +157,31 @@ class LiveValue:
         self._calls += 1
         try:
             async with self._lock:
-                plan = self._planned(document.network)
-                wanted = dtype or document.dtype
-
-                def make() -> Choice:
-                    return prepare(
-                        plan,
-                        backends=self._backends,
-                        backend=backend,
-                        dtype=wanted,
-                        allow_slicing=True,
-                    )
-
-                choice = self._choices.get(plan, ("now", backend, wanted), self._backends, make)
-                result = await run(choice, arrays_of(document.network, wanted, self._store))
+                choice, result = await self._run_now(document, backend, dtype or document.dtype)
         finally:
             self._calls -= 1
             self._go_on_tuning()
         self._take(result, document)
         self._tune_after(choice, result)
         return result
+
+    async def _run_now(
+        self, document: Document, backend: BackendChoice, dtype: DType
+    ) -> tuple[Choice, Result]:
+        plan = self._planned(document.network)
+
+        def make() -> Choice:
+            return prepare(
+                plan,
+                backends=self._backends,
+                backend=backend,
+                dtype=dtype,
+                allow_slicing=True,
+                feedback=self._feedback,
+            )
+
+        choice = self._choices.get(plan, ("now", backend, dtype), self._backends, make)
+        return choice, await run(choice, arrays_of(document.network, dtype, self._store))
 
     def compute_at_once(self, document: Document) -> None:
         """Plan and value by numpy, without an event loop; for building the page."""
@@ -391,21 +401,40 @@ class LiveValue:
             self._tuning = asyncio.ensure_future(self._use_idle_time())
 
     async def _use_idle_time(self) -> None:
-        """Measures the engine once, then tunes; until then predictions use typical rates."""
+        """Measures backends once, then tunes; until then predictions use typical rates."""
 
         async def pause() -> None:
             await asyncio.sleep(0)
             if not self._idle():
                 raise Cancelled("superseded", "Somebody wants something.")
 
-        wasm = self._backends.get("wasm")
-        if isinstance(wasm, WasmBackend) and wasm.rates is TYPICAL_RATES:
+        for name in self._to_measure():
             try:
                 async with self._lock:
-                    await wasm.measure(pause=pause)
+                    await self._backends[name].measure(pause=pause)
             except Cancelled:
                 return
+            except TensorloomError:
+                # A device that cannot now says so when somebody wants it; typical rates stay.
+                pass
+            self._measured.add(name)
         await self.kernels.tune(self._lock, self._idle)
+
+    def _to_measure(self) -> list[BackendName]:
+        """Backends whose rates matter after a result: where it ran, and what might be faster.
+
+        The page's own engine counts always, a GPU only beside runs long enough to send it any:
+        compiling its samples takes a second where it is simulated.
+        """
+        result = self.result
+        if result is None or clock_tick_ms(perf_counter) > COARSE_TICK_MS:
+            return []
+        wanted: list[BackendName] = ["wasm", result.backend]
+        gpu = self._backends.get("webgpu")
+        if gpu is not None and result.ms >= WORTH_A_GPU_MS and result.dtype in gpu.dtypes:
+            wanted.append("webgpu")
+        here = [name for name in dict.fromkeys(wanted) if name in self._backends]
+        return [name for name in here if name not in self._measured]
 
     def _idle(self) -> bool:
         return not self._busy and not self._calls and not self._dragging

@@ -75,7 +75,7 @@ def test_auto_takes_the_one_predicted_to_be_fastest() -> None:
     backends = here(Pretender("webgpu", 5.0), Pretender("wasm", 2.0), Pretender("numpy", 9.0))
     choice = prepare(product(), backends=backends)
     assert [attempt.backend.name for attempt in choice.attempts] == ["wasm", "webgpu", "numpy"]
-    assert choice.attempts[0].predicted_ms == pytest.approx(2.032)
+    assert choice.attempts[0].predicted_ms == 2.0
     assert choice.notes == ()
 
 
@@ -193,8 +193,7 @@ def test_time_is_measured_by_the_given_clock() -> None:
     choice = prepare(product(), backends=here(Pretender("numpy", 7.0)))
     result = drive(run(choice, ARRAYS, clock=lambda: next(ticks)))
     assert result.ms == 250.0
-    # The backend said 7 ms; a run of two tensors costs 0.032 ms around it.
-    assert result.predicted_ms == pytest.approx(7.032)
+    assert result.predicted_ms == 7.0
     assert (result.mul_adds, result.peak_bytes) == (64, 384)
 
 

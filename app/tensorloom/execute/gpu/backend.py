@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from tensorloom.assets import templates
 from tensorloom.errors import DeviceLost, UnsupportedKernel
-from tensorloom.execute.backend import RawResult, SlicesDone, no_pulse
-from tensorloom.execute.calibration import Rates, calibrate, predict
+from tensorloom.execute.backend import RawResult, SlicesDone
+from tensorloom.execute.calibration import Rates, calibrate, no_pause, predict, whole_run
 from tensorloom.execute.gpu.device import GpuDevice
 from tensorloom.execute.gpu.loaded import LoadedPlans
 from tensorloom.execute.gpu.trial import Trial, try_kernel
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorloom.execute.backend import BackendName, Pulse
-    from tensorloom.execute.calibration import SizeClass
+    from tensorloom.execute.calibration import Pause, SizeClass
     from tensorloom.execute.gpu.loaded import Loaded
     from tensorloom.kernels.gpu.candidate import GpuCandidate
     from tensorloom.kernels.gpu.plan import GpuPlan
@@ -76,6 +76,17 @@ def _classes(speed: dict[str, float]) -> tuple[tuple[SizeClass, float], ...]:
     return ("matrix", speed["matrix"]), ("thin", speed["thin"]), ("stream", speed["stream"])
 
 
+class Measured(Protocol):
+    """Knows how long kernels take."""
+
+    @property
+    def revision(self) -> int:
+        """Grows whenever the answers may change."""
+
+    def known_ms(self, spec: KernelSpec, backend: Literal["webgpu"], /) -> float | None:
+        """One call of a kernel's best candidate; ``None`` where none was measured [ms]."""
+
+
 class WebGpuBackend:
     """Replays programs in float32 and complex64.
 
@@ -83,6 +94,9 @@ class WebGpuBackend:
         device: Where.
         rates: What predicts durations there.
         choose: The candidate for a kernel, from a tuner; ``None`` where the default is meant.
+
+    Attributes:
+        tuner: Who measured kernels here; ``execute.tuning.Tuner`` does.
     """
 
     name: BackendName = "webgpu"
@@ -97,9 +111,19 @@ class WebGpuBackend:
         self.device = device
         self.rates = rates
         self.choose = choose
+        self.tuner: Measured | None = None
         self.limit_bytes = device.limit_bytes
         self.loaded = LoadedPlans(device.limit_bytes // 2)
         self._out_of_range: set[Program] = set()
+
+    @property
+    def revision(self) -> object:
+        """Changes whenever kernels may be others than before."""
+        return None if self.tuner is None else self.tuner.revision
+
+    def known_ms(self, spec: KernelSpec) -> float | None:
+        """One call of a kernel's best candidate, where it was measured [ms]."""
+        return None if self.tuner is None else self.tuner.known_ms(spec, "webgpu")
 
     @property
     def detail(self) -> str:
@@ -118,15 +142,13 @@ class WebGpuBackend:
 
     def predicted_ms(self, program: Program) -> float:
         """Expected duration, upload and readback included [ms]."""
-        return predict(program, self.rates)
+        return predict(program, self.rates, self.known_ms)
 
-    async def measure(self, clock: Callable[[], float] = perf_counter) -> None:
+    async def measure(
+        self, clock: Callable[[], float] = perf_counter, pause: Pause = no_pause
+    ) -> None:
         """Replace the assumed rates by measured ones; compiles and runs a few small programs."""
-
-        async def replay(program: Program, arrays: list[NDArray[Any]]) -> RawResult:
-            return await self.run(program, arrays, no_pulse)
-
-        self.rates = await calibrate(replay, self.dtypes, clock)
+        self.rates = await calibrate(whole_run(self), self.dtypes, clock, pause)
 
     async def try_kernel(
         self,

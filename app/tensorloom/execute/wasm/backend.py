@@ -11,12 +11,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tensorloom.errors import DeviceMemoryError, UnsupportedKernel
-from tensorloom.execute.backend import no_pulse
+from tensorloom.execute.calibration import no_pause, whole_run
 from tensorloom.execute.quantities import bytes_text
 from tensorloom.execute.wasm.bound import Bound, can_bind
 from tensorloom.execute.wasm.host import BrowserHost
 from tensorloom.execute.wasm.kernels import WasmKernels
-from tensorloom.execute.wasm.rates import TYPICAL_RATES, WasmRates, measured_rates, no_pause
+from tensorloom.execute.wasm.rates import TYPICAL_RATES, WasmRates, measured_rates
 from tensorloom.execute.wasm.replay import Prepared, Replay, Settled, prepared, settle
 from tensorloom.execute.wasm.threads import ThreadedRuns
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorloom.execute.backend import BackendName, Pulse, RawResult
+    from tensorloom.execute.calibration import Pause
     from tensorloom.execute.wasm.host import WasmHost
-    from tensorloom.execute.wasm.rates import Pause
     from tensorloom.kernels.program import Program
     from tensorloom.kernels.wasm.records import RecordSheet
     from tensorloom.kernels.wasm.schedule import Schedule
@@ -118,6 +118,12 @@ class WasmBackend:
         self.chooser: Chooser | None = None
         self.threads: ThreadedRuns | None = None
         self._kept: dict[int, _Kept] = {}
+        self._fusings = 0
+
+    @property
+    def revision(self) -> tuple[int, int]:
+        """Changes whenever programs may run otherwise than they did."""
+        return self._fusings, -1 if self.chooser is None else self.chooser.revision
 
     @property
     def detail(self) -> str:
@@ -148,7 +154,8 @@ class WasmBackend:
 
     def predicted_ms(self, program: Program) -> float:
         """Expected duration [ms]."""
-        return self.rates.predict(program, self._known(program).prepared.sheet)
+        known = self._known(program).prepared
+        return self.rates.predict(program, known.sheet, bound=can_bind(known))
 
     async def measure(
         self, clock: Callable[[], float] = perf_counter, pause: Pause = no_pause
@@ -160,13 +167,10 @@ class WasmBackend:
             pause: Called about every 20 ms; what it raises ends the measurement.
         """
 
-        async def replay(program: Program, arrays: list[NDArray[Any]]) -> RawResult:
-            return await self.run(program, arrays, no_pulse)
-
         def sheet_of(program: Program) -> RecordSheet:
             return self._known(program).prepared.sheet
 
-        self.rates = await measured_rates(replay, sheet_of, clock, pause)
+        self.rates = await measured_rates(whole_run(self), sheet_of, clock, pause)
 
     async def run(
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
@@ -239,6 +243,7 @@ class WasmBackend:
             if fused.steps:
                 self._forget(known)
                 known.prepared = fused
+                self._fusings += 1
         if known.settled is None:
             known.settled = self._settled(known)
             if can_bind(known.prepared):

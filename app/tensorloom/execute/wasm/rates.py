@@ -1,7 +1,9 @@
 """How long WASM takes here: the schedules' model of cycles, scaled by measured rates.
 
-    duration = run_ms + input_ms * inputs + cycles of each kernel / rate of its form and type
+    duration = run and inputs + bytes of inputs / looked_bytes_per_ms
+               + cycles of each kernel / rate of its form and type
 
+A run is all that a user waits for, Python's part included; every input's magnitudes are looked at.
 The model knows each kernel's form and what it moves; how fast a form runs in this engine is
 measured, in a moment when nobody waits. A kernel that was tuned brings its measured time instead.
 """
@@ -11,31 +13,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tensorloom.execute.calibration import matrix_chain
+from tensorloom.execute.calibration import matrix_chain, no_pause
 from tensorloom.execute.microbench import clock_tick_ms
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm.schedule import Kernel
+from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.plan.tree import ContractionTree
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from numpy.typing import NDArray
-
+    from tensorloom.execute.calibration import Pause, Replay
     from tensorloom.kernels.program import Program
     from tensorloom.kernels.wasm.fused import FusedKernel
     from tensorloom.kernels.wasm.records import RecordSheet
     from tensorloom.kernels.wasm.schedule import Form
     from tensorloom.model.recipe import DType
 
-    Replay = Callable[[Program, list[NDArray[Any]]], Awaitable[object]]
-    Pause = Callable[[], Awaitable[None]]
-
-__all__ = ["CYCLES_PER_MS", "TYPICAL_RATES", "WasmRates", "measured_rates", "no_pause"]
+__all__ = ["CYCLES_PER_MS", "TYPICAL_RATES", "WasmRates", "measured_rates"]
 
 CYCLES_PER_MS = 3e6
 """What the model's cycles are nominally: a tuned kernel's are its time times this."""
@@ -48,13 +47,19 @@ class WasmRates:
     Args:
         run_ms: Every run [ms].
         input_ms: Every array given to a run [ms].
+        bound_run_ms: A run of a program that is a single call, see ``bound`` [ms].
+        bound_input_ms: An array given to such a run [ms].
         cycles_per_ms: Cycles of the model per millisecond, of kernels that were not measured.
-        measured: The same for forms of kernels and types that were.
+        looked_bytes_per_ms: Bytes of inputs whose magnitudes are looked at [bytes/ms].
+        measured: The same as ``cycles_per_ms`` for forms of kernels and types that were.
     """
 
     run_ms: float
     input_ms: float
     cycles_per_ms: float
+    bound_run_ms: float = 0.03
+    bound_input_ms: float = 0.006
+    looked_bytes_per_ms: float = 2e7
     measured: tuple[tuple[Form, DType, float], ...] = ()
 
     def rate(self, kernel: Kernel | FusedKernel) -> float:
@@ -66,19 +71,28 @@ class WasmRates:
         form = {dtype: rate for name, dtype, rate in self.measured if name == kernel.form}
         return form.get(kernel.dtype) or (median(form.values()) if form else self.cycles_per_ms)
 
-    def predict(self, program: Program, sheet: RecordSheet) -> float:
-        """Expected duration of a program [ms]."""
-        inputs = sum(buffer.source is not None for buffer in program.buffers)
+    def predict(self, program: Program, sheet: RecordSheet, *, bound: bool = False) -> float:
+        """Expected duration of a program [ms].
+
+        Args:
+            program: What runs.
+            sheet: Its records.
+            bound: Whether it is a single call.
+        """
+        inputs = [buffer.elements for buffer in program.buffers if buffer.source is not None]
+        looked_ms = sum(inputs) * ITEM_BYTES[program.dtype] / self.looked_bytes_per_ms
         one_slice = sum(
             cycles / self.rate(kernel)
             for kernel, cycles in zip(sheet.kernels, sheet.kernel_cycles, strict=True)
         )
         once = sheet.cycles_once / max(1.0, sheet.cycles)
         slices = program.n_slices - (program.n_slices - 1) * once
-        return self.run_ms + inputs * self.input_ms + slices * one_slice
+        run_ms = self.bound_run_ms if bound else self.run_ms
+        input_ms = self.bound_input_ms if bound else self.input_ms
+        return run_ms + len(inputs) * input_ms + looked_ms + slices * one_slice
 
 
-TYPICAL_RATES = WasmRates(run_ms=0.01, input_ms=0.003, cycles_per_ms=2.8e6)
+TYPICAL_RATES = WasmRates(run_ms=0.15, input_ms=0.015, cycles_per_ms=2.8e6)
 """One core: Zen 4, Chromium 156."""
 
 WARM_MS = 8.0
@@ -91,9 +105,25 @@ COARSE_TICK_MS = 0.5
 """Clocks that tick slower (Firefox, WebKit: 1 ms) made runs of 10 us look like 1 ms, and numpy like
 the faster backend; there the typical rates are the better guess [ms]."""
 
-WINDOWS = 3
+WINDOWS = 5
+"""Others work on this machine too: the best of so many counts, with a pause before each."""
+
+TRUSTED = 2.0
+"""Forms and types differ from their median by at most this factor; what is beyond was disturbed."""
 
 _LONG = 34
+
+_NOT_FUSED = 26
+"""Side of matrices whose product is no small step (``kernels.arena``): they run one by one."""
+
+_LEAST_MS = 5e-4
+
+_SIDE = 1024
+
+_DIAGONAL = ContractionTree(
+    inputs=(("i", "i"),), output=("i",), dimensions=(("i", _SIDE),), path=()
+)
+"""Much to look at, little to do."""
 
 _Sample = tuple["Form", "DType", str, tuple[int, ...]]
 
@@ -109,8 +139,23 @@ _SAMPLES: tuple[_Sample, ...] = (
 """Form, type, and a product that takes this form, small enough for the caches."""
 
 
-async def no_pause() -> None:
-    """Nobody else wants a turn."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Around:
+    """What surrounds kernels: two arrays and one step, and what one more of each adds."""
+
+    short_ms: float
+    each_ms: float
+    short_cycles: float
+    each_cycles: float
+
+    def input_ms(self, cycles_per_ms: float) -> float:
+        """An array given to a run [ms]."""
+        return max(_LEAST_MS, self.each_ms - self.each_cycles / cycles_per_ms)
+
+    def run_ms(self, cycles_per_ms: float) -> float:
+        """A run without any [ms]."""
+        work_ms = self.short_cycles / cycles_per_ms
+        return max(_LEAST_MS, self.short_ms - 2 * self.input_ms(cycles_per_ms) - work_ms)
 
 
 async def measured_rates(
@@ -133,34 +178,56 @@ async def measured_rates(
 
     async def best_ms(program: Program, shapes: list[tuple[int, ...]]) -> float:
         arrays = [np.ones(shape, program.dtype) for shape in shapes]
-        await pause()
-        return await _best_ms(lambda: replay(program, arrays), clock, tick_ms)
+        return await _best_ms(lambda: replay(program, arrays), clock, tick_ms, pause)
 
-    short = await best_ms(lower(matrix_chain(2), "float64"), [(2, 2)] * 2)
-    chain = lower(matrix_chain(_LONG), "float64")
-    long = await best_ms(chain, [(2, 2)] * _LONG)
+    async def around(side: int) -> _Around:
+        short = lower(matrix_chain(2, side), "float64")
+        chain = lower(matrix_chain(_LONG, side), "float64")
+        short_ms = await best_ms(short, [(side, side)] * 2)
+        long_ms = await best_ms(chain, [(side, side)] * _LONG)
+        return _Around(
+            short_ms=short_ms,
+            each_ms=(long_ms - short_ms) / (_LONG - 2),
+            short_cycles=sheet_of(short).cycles,
+            each_cycles=(sheet_of(chain).cycles - sheet_of(short).cycles) / (_LONG - 2),
+        )
+
+    bound, alone = await around(2), await around(_NOT_FUSED)
     rates: list[tuple[Form, DType, float]] = []
     for form, dtype, text, sizes in _SAMPLES:
         program, shapes = _product(text, sizes, dtype)
-        work_ms = await best_ms(program, shapes) - short
+        work_ms = await best_ms(program, shapes) - alone.short_ms
         sheet = sheet_of(program)
         # Another engine may have chosen another form here: then the sample says nothing.
         if work_ms > 0 and {k.form for k in sheet.kernels if isinstance(k, Kernel)} == {form}:
-            rates.append((form, dtype, sheet.cycles / work_ms))
+            rates.append((form, dtype, (sheet.cycles - alone.short_cycles) / work_ms))
     overall = median(rate for _, _, rate in rates) if rates else TYPICAL_RATES.cycles_per_ms
-    input_ms = (long - short) / (_LONG - 2) - sheet_of(chain).cycles / _LONG / overall
+    diagonal = lower(_DIAGONAL, "float32")
+    looked_ms = await best_ms(diagonal, [(_SIDE, _SIDE)]) - alone.run_ms(overall)
+    looked_ms -= sheet_of(diagonal).cycles / overall
+    looked = 4 * _SIDE**2 / looked_ms if looked_ms > 0 else TYPICAL_RATES.looked_bytes_per_ms
     return WasmRates(
-        run_ms=short,
-        input_ms=max(5e-4, input_ms),
+        run_ms=alone.run_ms(overall),
+        input_ms=alone.input_ms(overall),
+        bound_run_ms=bound.run_ms(overall),
+        bound_input_ms=bound.input_ms(overall),
         cycles_per_ms=overall,
-        measured=tuple(rates),
+        looked_bytes_per_ms=looked,
+        measured=tuple(
+            (form, dtype, min(max(rate, overall / TRUSTED), overall * TRUSTED))
+            for form, dtype, rate in rates
+        ),
     )
 
 
 async def _best_ms(
-    work: Callable[[], Awaitable[object]], clock: Callable[[], float], tick_ms: float
+    work: Callable[[], Awaitable[object]],
+    clock: Callable[[], float],
+    tick_ms: float,
+    pause: Pause,
 ) -> float:
     """One call once the engine is warm: the best window of a few [ms]."""
+    await pause()
     start = clock()
     calls = 0
     warm_ms = 0.0
@@ -172,6 +239,7 @@ async def _best_ms(
     repeats = ceil(window_ms * calls / warm_ms)
     times = []
     for _ in range(WINDOWS):
+        await pause()
         start = clock()
         for _ in range(repeats):
             await work()
