@@ -1,5 +1,5 @@
 /**
- * Export: the document as a file, the einsum as text with and without sizes.
+ * Export: the document as a file, the einsum as text with and without sizes, a frame for another page.
  */
 
 import { useState } from "react";
@@ -7,6 +7,7 @@ import { canonicalText } from "../model/link.ts";
 import { store, useEditor } from "../store.ts";
 import { copyText, fileName, saveFile } from "./clipboard.ts";
 import { Dialog } from "./dialog.tsx";
+import { EmbedRow } from "./embedRow.tsx";
 
 export function saveDocument(): void {
   const { document } = store.get();
@@ -46,33 +47,6 @@ export function ExportDialog() {
         <EmbedRow />
       </ul>
     </Dialog>
-  );
-}
-
-/** The page's own API; not there under `panel serve`, whose pages have no engine of their own. */
-const page = globalThis as { tensorloom?: { embed(): Promise<{ link?: string; file: ArrayBuffer }> } };
-
-function EmbedRow() {
-  const title = useEditor((state) => state.document.title);
-  const [said, setSaid] = useState("Copy the link");
-  const api = page.tensorloom;
-  if (!api) return null;
-  const embed = async () => {
-    const { link, file } = await api.embed();
-    if (link === undefined) saveFile(`${fileName(title).replace(/\.[^.]*$/, "")}.tlprog`, file, "application/octet-stream");
-    const copied = link !== undefined && (await copyText(link));
-    setSaid(link === undefined ? "Saved as a file" : copied ? "Copied" : "Not allowed here");
-  };
-  return (
-    <li>
-      <div>
-        <b>Embed</b>
-        <small>An address that shows drawing and value at once, for a frame in another page</small>
-      </div>
-      <button type="button" className="tl-button" onClick={() => void embed().catch((error: { message?: string }) => setSaid(error.message ?? "Not possible"))}>
-        <span role="status">{said}</span>
-      </button>
-    </li>
   );
 }
 
