@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
 
+from gauges import python
 from workbench import ready
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
+
+    from workbench import Workbench
 
 PRODUCT = {
     "format": "einsum",
@@ -38,6 +41,85 @@ def page(browser: Browser, site_url: str) -> Iterator[Page]:
 def _run(page: Page) -> None:
     page.evaluate("document => tensorloom.open(document)", PRODUCT)
     page.evaluate("() => tensorloom.run({backend: 'wasm', dtype: 'float32'})")
+
+
+TRIED = """
+import json
+from tensorloom.execute.backends import opened
+tuner = opened().backends["wasm"].chooser
+json.dumps({
+    "running": tuner.running or tuner.record is None,
+    "report": tuner.report,
+    "shapes": [
+        {
+            "name": shape.spec.name,
+            "best": shape.best.option.text if shape.best else None,
+            "spent": shape.spent_ms,
+            "measured": sum(trial.ms is not None for trial in shape.trials),
+        }
+        for (place, _), shape in tuner._shapes.items() if place == "webgpu"
+    ],
+})
+"""
+
+
+def _on_gpu(page: Page) -> list[float]:
+    found = page.evaluate("() => tensorloom.run({backend: 'webgpu', dtype: 'float32'})")
+    assert (found["backend"], found["notes"]) == ("webgpu", [])
+    value: list[float] = found["value"]
+    return value
+
+
+def _tried(page: Page, known: int = 0) -> dict[str, Any]:
+    """What the page's tuner knows once it has nothing to do, beyond what it knew before."""
+    for _ in range(120):
+        told: dict[str, Any] = python(page, TRIED)
+        told["shapes"] = told["shapes"][known:]
+        if not told["running"] and told["shapes"]:
+            return told
+        page.wait_for_timeout(250)
+    raise AssertionError(told)
+
+
+def _n_tried(page: Page) -> int:
+    return len(python(page, TRIED)["shapes"])
+
+
+def _network(length: int) -> dict[str, Any]:
+    """Three products of different shapes; other lengths are of other classes."""
+    return {
+        "format": "einsum",
+        "text": "ab,bc,cde,ea->d",
+        "sizes": {"a": length, "b": 64, "c": 48, "d": 6, "e": 40},
+        "seed": 2,
+        "dtype": "float32",
+    }
+
+
+def test_a_network_is_tuned_on_the_gpu(bench: Workbench) -> None:
+    page = bench.page
+    known = _n_tried(page)
+    page.evaluate("document => tensorloom.open(document)", _network(57))
+    before = _on_gpu(page)
+    told = _tried(page, known)
+    assert len(told["shapes"]) >= 2
+    assert all(shape["best"] and shape["measured"] for shape in told["shapes"])
+    # Three seconds are the goal (bench tuning); a candidate on a busy machine may take longer.
+    assert sum(shape["spent"] for shape in told["shapes"]) < 9000
+    assert _on_gpu(page) == pytest.approx(before, rel=1e-3, abs=1e-2)
+
+
+def test_a_gpu_that_goes_away_while_it_is_tuned_is_asked_for_again(bench: Workbench) -> None:
+    page = bench.page
+    known = _n_tried(page)
+    page.evaluate("document => tensorloom.open(document)", _network(150))
+    before = _on_gpu(page)
+    page.wait_for_timeout(300)
+    python(page, "import tensorloom_page; tensorloom_page.gpu.lose(); '0'")
+    told = _tried(page, known)
+    assert all("went away" in words for words in told["report"])
+    assert any(shape["best"] for shape in told["shapes"])
+    assert _on_gpu(page) == pytest.approx(before, rel=1e-3, abs=1e-2)
 
 
 def test_a_result_is_followed_by_better_kernels_that_stay(page: Page, pictures: Path) -> None:

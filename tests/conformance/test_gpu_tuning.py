@@ -1,0 +1,161 @@
+"""Trials on the native adapter: shapes are settled, mistakes thrown out, lost devices survived."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from tensorloom.errors import UnsupportedKernel
+from tensorloom.execute.backend import drive, no_pulse
+from tensorloom.execute.gpu import trials as gpu_trials
+from tensorloom.execute.kernel_store import NoStore
+from tensorloom.execute.tuning import GPU_NETWORK_MS, Tuner
+from tensorloom.execute.wasm.kernels import WasmKernels
+from tensorloom.kernels.lower import lower
+from tensorloom.plan.find import plan_for
+from tensorloom.tune.device import DeviceRecord
+from wasmtime_host import WasmtimeHost
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tensorloom.execute.gpu.backend import WebGpuBackend
+    from tensorloom.execute.gpu.trial import Trial
+    from tensorloom.execute.tuning import Shape
+    from tensorloom.kernels.gpu.candidate import GpuCandidate
+    from tensorloom.kernels.program import Program
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture(scope="module")
+def gpu() -> WebGpuBackend:
+    native = pytest.importorskip("tensorloom.execute.gpu.native")
+    pytest.importorskip("wgpu", reason="the package wgpu is not installed")
+    try:
+        return drive(native.make())
+    except UnsupportedKernel as error:
+        pytest.skip(error.message)
+
+
+def network() -> tuple[Program, list[np.ndarray[Any, Any]]]:
+    """Three products of different shapes, and their operands."""
+    sizes = {"a": 37, "b": 64, "c": 48, "d": 5, "e": 29}
+    inputs = (("a", "b"), ("b", "c"), ("c", "d", "e"), ("e", "a"))
+    plan = plan_for(inputs, ("d",), tuple(sizes.items()))
+    draw = np.random.default_rng(3)
+    shapes = [[sizes[name] for name in names] for names in inputs]
+    arrays = [draw.standard_normal(shape).astype(np.float32) for shape in shapes]
+    return lower(plan, "float32"), arrays
+
+
+def tuner_for(gpu: WebGpuBackend) -> Tuner:
+    kernels = WasmKernels(WasmtimeHost(pages=1 << 10))
+    tuner = Tuner(kernels, store=NoStore(), engine="x 1", clock=perf_counter, gpu=gpu.device)
+    tuner.record, tuner._loaded = DeviceRecord(name="unknown"), True
+    return tuner
+
+
+async def no_pause() -> None:
+    """Nothing else wants the thread."""
+
+
+def settled(tuner: Tuner, program: Program) -> list[Shape]:
+    """Every shape that is worth tuning, tuned."""
+    tuner.observe(program, "webgpu")
+    waiting = [spec for _, spec in tuner._waiting]
+    assert len(waiting) >= 2
+    while drive(tuner.step(no_pause)):
+        pass
+    found = [tuner.shape(spec, "webgpu") for spec in waiting]
+    return [shape for shape in found if shape is not None]
+
+
+def states(shape: Shape) -> dict[str, str]:
+    return {trial.option.text: trial.state for trial in shape.trials}
+
+
+def test_all_shapes_of_a_network_are_settled_in_time(gpu: WebGpuBackend) -> None:
+    program, arrays = network()
+    tuner = tuner_for(gpu)
+    shapes = settled(tuner, program)
+    assert all(shape.best is not None for shape in shapes)
+    assert not tuner.report
+    # One candidate may take longer than it should, not all of them.
+    assert sum(shape.spent_ms for shape in shapes) < 4 * GPU_NETWORK_MS
+    before = drive(gpu.run(program, arrays, no_pulse)).value
+    gpu.choose = tuner.candidate_for
+    try:
+        after = drive(gpu.run(program, arrays, no_pulse)).value
+    finally:
+        gpu.choose = None
+    np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-2)
+
+
+def test_what_takes_too_long_to_compile_is_left(gpu: WebGpuBackend) -> None:
+    tuner = tuner_for(gpu)
+    # As if this machine took a hundred times as long.
+    tuner._gpu_pace = 100.0
+    tuner._gpu_left_ms = 1.0
+    program, _ = network()
+    spec = max(program.kernels, key=lambda kernel: kernel.mul_adds)
+    shape = drive(tuner.best(spec, no_pause, "webgpu"))
+    costs = {t.option.text: t.option.cost_ms for t in shape.trials if not t.option.cut}
+    tried = [text for text, state in states(shape).items() if state not in ("waiting", "cut")]
+    assert tried == [min(costs, key=lambda text: costs[text])]
+    assert max(costs.values()) > min(costs.values())
+    assert shape.message == "The time for this shape is used up."
+
+
+def test_a_kernel_with_wrong_numbers_is_thrown_out(
+    gpu: WebGpuBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = gpu_trials.try_kernel
+    first: list[str] = []
+
+    async def wrong(
+        device: Any, spec: Any, candidate: GpuCandidate, *rest: Any, **more: Any
+    ) -> Trial:
+        trial = await right(device, spec, candidate, *rest, **more)
+        first[:] = first or [candidate.text]
+        if candidate.text != first[0]:
+            return trial
+        # The fastest by far, had it not lost a number at its edge.
+        trial.out[-1] += 1
+        return replace(trial, ms=1e-6)
+
+    monkeypatch.setattr(gpu_trials, "try_kernel", wrong)
+    tuner = tuner_for(gpu)
+    program, _ = network()
+    spec = max(program.kernels, key=lambda kernel: kernel.mul_adds)
+    shape = drive(tuner.best(spec, no_pause, "webgpu"))
+    assert states(shape)[first[0]] == "failed"
+    assert shape.best is not None
+    assert shape.best.option.text != first[0]
+    assert "differs from the reference" in tuner.report[0]
+
+
+def test_a_device_that_goes_away_over_a_candidate_is_asked_for_again(
+    gpu: WebGpuBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, loads = gpu.device.load, 0
+
+    async def losing(plan: Any) -> int:
+        nonlocal loads
+        loads += 1
+        if loads == 1:
+            gpu.device.lose()  # type: ignore[attr-defined]  # the native device can
+        return await load(plan)
+
+    monkeypatch.setattr(gpu.device, "load", losing)
+    program, _ = network()
+    spec = max(program.kernels, key=lambda kernel: kernel.mul_adds)
+    shape = drive(tuner_for(gpu).best(spec, no_pause, "webgpu"))
+    failed = [trial for trial in shape.trials if trial.state == "failed"]
+    assert [trial.reason for trial in failed] == ["the device went away over it"]
+    assert shape.best is not None
+    assert loads > 1
