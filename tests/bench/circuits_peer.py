@@ -14,6 +14,8 @@ import numpy as np
 import opt_einsum
 
 from tensorloom.execute.backend import drive, no_pulse
+from tensorloom.execute.kernel_store import NoStore
+from tensorloom.execute.tuning import Tuner
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.tree import ContractionTree
 
@@ -26,9 +28,16 @@ _backend: Any = None
 
 
 def set_backend(backend: Any) -> None:
-    """What runs our programs."""
+    """What runs our programs; its kernels are tuned as the page does while it idles."""
     global _backend  # noqa: PLW0603 - one engine per process
     _backend = backend
+    backend.chooser = Tuner(
+        backend.kernels, store=NoStore(), engine="bench", clock=time.perf_counter
+    )
+
+
+async def _go_on() -> None:
+    """Nobody waits for the tuner here."""
 
 
 class Contest:
@@ -88,6 +97,13 @@ class Contest:
             found = np.asarray(self.ways[way]())
             largest = max(largest, float(np.abs(found - wanted).max() / np.abs(wanted).max()))
         return largest
+
+    def tune(self) -> None:
+        """Finds the best kernels for our heavy steps."""
+        tuner = _backend.chooser
+        tuner.observe(self.program)
+        while drive(tuner.step(_go_on)):
+            pass
 
     def window(self, way: str, ms: float) -> float:
         """Milliseconds per call in a window of about so many."""
