@@ -135,10 +135,22 @@ FIGURES = (
     _least("circuits / numpy in Pyodide, least case", "circuits: least pyodide", 30),
     _least("circuits / native numpy, mean", "circuits: native", 1),
     _least("circuits / native numpy, least case", "circuits: least native", 1),
-    _least("cases predicted within 1.5x, numpy", "prediction: share", 90, " %", 100),
+    _least("cases predicted within 1.5x, WASM", "prediction: wasm cases", 90, " %", 100),
+    _least("networks predicted within 1.5x, WASM", "prediction: wasm networks", 90, " %", 100),
+    _least("cases predicted within 1.5x, SwiftShader", "prediction: webgpu cases", 90, " %", 100),
+    _least(
+        "networks predicted within 1.5x, SwiftShader", "prediction: webgpu networks", 90, " %", 100
+    ),
+    _most("choice / better of WASM and WebGPU, worst network", "prediction: placement", 1.2, "x"),
     _most("error bounds that are not true", "accuracy: untrue", 0),
     _most("bound / error, largest median of a set", "accuracy: median", 1000),
     _most("all gradients / value, worst network", "gradient: worst", 3.5, "x"),
+    _most("a WASM kernel generated and compiled", "tuning: kernel", 5, " ms"),
+    _most("a shape tuned on WASM, slowest", "tuning: shape", 0.3, " s"),
+    _most("a network tuned on SwiftShader, slowest", "tuning: network", 3, " s"),
+    _most("an encoder layer tuned while it runs", "tuning: layer", 30, " s"),
+    _least("chosen / best of the space, least shape", "tuning: share", 0.9),
+    _least("chosen / best of the space, SwiftShader", "tuning: gpu share", 0.9),
     _most("3 tensors, run again from Python", "overhead: backend.run", 0.2, " ms"),
     _most("3 tensors, contract_network in Python", "overhead: contract_network", 0.2, " ms"),
     _most("3 tensors, from JavaScript", "overhead: engine", 50, " us", 1000),
@@ -148,8 +160,6 @@ FIGURES = (
 ELSEWHERE = """
 - Predicted peak bytes, leaks, faults, a chain of 10,000 matrices: asserted by tests/conformance and
   tests/browser.
-- A kernel generated and compiled in 5 ms, tuning a network on a GPU, an exhaustive search of the
-  space: `bench tuning`.
 - The first number of an embedded network: tests/browser/test_embed.py, with slack for load.
 - The choice between CPU and GPU within 1.2x of the better: not measured.
 - Small operations on WebGPU below 0.2 ms each: not measured here.

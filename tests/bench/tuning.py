@@ -29,6 +29,8 @@ from tensorloom.kernels.wasm.jit import WasmDevice  # noqa: E402
 from tensorloom.kernels.wasm.modules import WasmFeatures  # noqa: E402
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from playwright.sync_api import Page
 
 ROOT = HERE.parents[1]
@@ -81,7 +83,12 @@ def main() -> int:
     """The exit status: wrong numbers fail, goals that are missed are reported."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--quick", action="store_true", help="few measurements, no writing")
-    is_quick: bool = options.parse_args().quick
+    options.add_argument("--only", help="some measurements by name, printed as they are")
+    asked = options.parse_args()
+    is_quick: bool = asked.quick
+    if asked.only:
+        _in_page(quick=False, only={"record", *asked.only.split(",")})
+        return 0
     found = {"native": _native(), **_in_page(quick=is_quick)}
     sections = rows.sections(found)
     print(sections)
@@ -107,8 +114,8 @@ def _native() -> float:
     return median(ms for case in shapes.SHAPES for ms in shapes.emitted(case, device, features))
 
 
-def _in_page(*, quick: bool) -> dict[str, Any]:
-    """Everything that is measured on the built site."""
+def _in_page(*, quick: bool, only: Collection[str] = ()) -> dict[str, Any]:
+    """Everything that is measured on the built site, or only some of it."""
     with sync_playwright() as playwright, serve.background(ROOT / "dist") as address:
         browser = playwright.chromium.launch(
             executable_path=browsers.find(ROOT).chromium, args=ARGUMENTS
@@ -135,10 +142,14 @@ def _in_page(*, quick: bool) -> dict[str, Any]:
                 steps["compiling"] = "await tuning_gpu.compiling(gpu)"
                 steps["space"] = f"await tuning_gpu.whole_space(bench, gpu, {GPU_SECONDS})"
         for name, expression in steps.items():
+            if only and name not in only:
+                continue
             found[name] = python(page, f"json.dumps({expression})")
             print(f"{name}: {found[name]}", flush=True)
         found.setdefault("space", {})
-        found["visits"] = _visits(browser.new_context().new_page(), address)
+        if not only or "visits" in only:
+            found["visits"] = _visits(browser.new_context().new_page(), address)
+            print(f"visits: {found['visits']}", flush=True)
         browser.close()
     return found
 

@@ -73,7 +73,8 @@ def _e2(found: Mapping[str, Any]) -> list[list[str]]:
     if compiling:
         said = (
             f"{compiling['cold']:.0f} ms cold, {compiling['warm']:.1f} ms again; "
-            f"{compiling['count']} candidates of a cube, the slowest {compiling['most']:.0f} ms"
+            f"{compiling['count']} candidates of a cube, "
+            f"`{compiling['slowest']}` {compiling['most']:.0f} ms"
         )
         met = compiling["cold"] <= 100  # ms, of the test
         lines.append(["E2", "a WGSL candidate", "<= 100 ms", said, _state(met)])

@@ -50,6 +50,9 @@ BUDGET_MS = 300.0
 GPU_BUDGET_MS, GPU_NETWORK_MS = 1000.0, 3000.0
 """The same for a GPU, and for all shapes of a network there [ms]."""
 
+LEAST_TRIED = 3
+"""Of a shape's candidates on the CPU."""
+
 LEAST_MUL_ADDS = 4096
 """Smaller kernels cost what a call costs, whatever they are."""
 
@@ -365,7 +368,7 @@ class Tuner:
         trials: WasmTrials | GpuTrials
         if backend == "wasm":
             trials = WasmTrials(spec, self._kernels, self.device, self._clock)
-            search = Search(trials.options, budget_ms=BUDGET_MS, known=known)
+            search = Search(trials.options, budget_ms=BUDGET_MS, known=known, least=LEAST_TRIED)
         else:
             assert self._gpu is not None
             # Every shape gets its share, and what others left.

@@ -169,6 +169,8 @@ class Search:
         seeds: How many are taken in the given order before neighbours of the best come first.
         patience: Candidates without a gain after which it ends.
         pace: What trying took here so far, as a multiple of what it should.
+        least: Candidates that are tried whatever time they take: choosing the better of two by
+            noise is worse than being late on a busy machine.
 
     Attributes:
         request: What to do next; ``None`` when the search has ended.
@@ -177,7 +179,7 @@ class Search:
         message: Why it ended.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all by keyword, most with defaults
         self,
         options: Sequence[Option],
         *,
@@ -186,6 +188,7 @@ class Search:
         seeds: int = 1 << 30,
         patience: int = PATIENCE,
         pace: float = 1.0,
+        least: int = 0,
     ) -> None:
         self._trials = {
             option.text: Trial(
@@ -198,6 +201,7 @@ class Search:
         self._seeds = seeds
         self._patience = patience
         self._pace = pace
+        self._least = least
         self._expected_ms = 0.0
         self._best: str | None = None
         self.spent_ms = 0.0
@@ -268,16 +272,21 @@ class Search:
             return None
         if self._known in waiting:
             return self._known
-        begun = sum(trial.state not in ("waiting", "cut") for trial in self._trials.values())
-        if begun < self._seeds or self._best is None:
+        if self._begun < self._seeds or self._best is None:
             return waiting[0]
         best = self._trials[self._best].option
         return min(waiting, key=lambda text: _distance(self._trials[text].option, best))
 
     def _fits(self, text: str) -> bool:
         """Whether the time that is left should do for a candidate."""
+        if self._begun < self._least:
+            return True
         cost = self.pace * self._trials[text].option.cost_ms
         return self.spent_ms < self._budget_ms and self.spent_ms + cost <= self._budget_ms
+
+    @property
+    def _begun(self) -> int:
+        return sum(trial.state not in ("waiting", "cut") for trial in self._trials.values())
 
     @property
     def _is_waiting(self) -> bool:

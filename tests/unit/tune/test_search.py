@@ -197,6 +197,13 @@ def test_costs_are_taken_at_the_pace_of_this_machine() -> None:
     assert slow.tried()[0] == "b"
 
 
+def test_some_are_tried_however_busy_the_machine_is() -> None:
+    device = Device(dict.fromkeys("abcdefgh", 1.0))
+    search = run(Search(options(*"abcdefgh"), budget_ms=1, least=3), device)
+    assert device.tried() == ["a", "b", "c"]
+    assert search.message == "The time for this shape is used up."
+
+
 def test_hopeless_candidates_are_left_early() -> None:
     device = Device({"a": 1.0, "b": 9.0}, slow_windows=20)
     search = Search(options("a", "b"), budget_ms=1e9)
