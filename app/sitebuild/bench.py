@@ -19,7 +19,7 @@ KINDS = {
     "kernels": True,
     "trees": False,
     "accuracy": False,
-    "prediction": False,
+    "prediction": True,
     "gradient": False,
     "circuits": False,
     "overhead": True,

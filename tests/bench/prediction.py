@@ -22,6 +22,7 @@ from playwright.sync_api import sync_playwright
 from report import MACHINE, keep, table, write_section
 
 from sitebuild import browsers, serve
+from tensorloom.view.live import MEASUREMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +112,7 @@ def _calibrate(page: Page) -> None:
     """First answers, and the idle time after each in which the page measures where it ran."""
     product = {"format": "einsum", "text": "ij,jk->ik", "sizes": {"i": 8, "j": 8, "k": 8}}
     page.evaluate("(options) => tensorloom.open(options)", {**product, "dtype": "float32"})
-    for backend in ("wasm", "webgpu", "numpy"):
+    for backend in BACKENDS * MEASUREMENTS:
         page.evaluate(RUN, [backend, "float32", 1, 1])
         page.wait_for_timeout(CALIBRATION_MS)
 

@@ -15,7 +15,14 @@ import numpy as np
 
 from tensorloom.errors import DeviceMemoryError
 from tensorloom.execute.backend import SlicesDone
-from tensorloom.execute.calibration import Rates, calibrate, no_pause, predict, whole_run
+from tensorloom.execute.calibration import (
+    Rates,
+    calibrate,
+    least_disturbed,
+    no_pause,
+    predict,
+    whole_run,
+)
 from tensorloom.execute.quantities import bytes_text
 from tensorloom.execute.scaling import SliceSum, absmax, finished, scaled, shift_for
 from tensorloom.kernels.slices import Slice, result_axes, slices_of
@@ -93,6 +100,7 @@ class NumpyBackend:
     def __init__(self, *, limit_bytes: int = 2 << 30, rates: Rates | None = None) -> None:
         self.limit_bytes = limit_bytes
         self.rates = rates or (PYODIDE_RATES if IN_BROWSER else NATIVE_RATES)
+        self._measured = False
 
     def peak_bytes(self, program: Program) -> int:
         """What the program says [bytes]."""
@@ -106,7 +114,9 @@ class NumpyBackend:
         self, clock: Callable[[], float] = perf_counter, pause: Pause = no_pause
     ) -> None:
         """Replace the typical rates by measured ones, in about 300 ms."""
-        self.rates = await calibrate(whole_run(self), self.dtypes, clock, pause)
+        found = await calibrate(whole_run(self), self.dtypes, clock, pause)
+        self.rates = least_disturbed(self.rates, found) if self._measured else found
+        self._measured = True
 
     async def run(
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse

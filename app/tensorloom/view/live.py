@@ -7,6 +7,7 @@ gesture is in the air only what should take less than 50 ms is computed, the res
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,9 @@ ASK_MS = 20_000.0
 
 AGAIN_MS = 100.0
 """Runs up to this long are repeated once if they took much longer than predicted [ms]."""
+
+MEASUREMENTS = 3
+"""A backend is measured after so many results: others on the machine disturb some of them."""
 
 WORTH_A_GPU_MS = 5.0
 """Runs from which a GPU may be faster: sending work there and back takes some milliseconds [ms]."""
@@ -104,7 +108,7 @@ class LiveValue:
         self.kernels = KernelDesk(notify)
         self._tuning: asyncio.Task[None] | None = None
         self._tuned_last: tuple[Choice, Result] | None = None
-        self._measured: set[BackendName] = set()
+        self._measured: Counter[BackendName] = Counter()
         self._busy = False
         self._calls = 0
         self._search_line: Notice = {}
@@ -401,7 +405,7 @@ class LiveValue:
             self._tuning = asyncio.ensure_future(self._use_idle_time())
 
     async def _use_idle_time(self) -> None:
-        """Measures backends once, then tunes; until then predictions use typical rates."""
+        """Measures backends, then tunes; until then predictions use typical rates."""
 
         async def pause() -> None:
             await asyncio.sleep(0)
@@ -412,12 +416,12 @@ class LiveValue:
             try:
                 async with self._lock:
                     await self._backends[name].measure(pause=pause)
+                self._measured[name] += 1
             except Cancelled:
                 return
             except TensorloomError:
                 # A device that cannot now says so when somebody wants it; typical rates stay.
-                pass
-            self._measured.add(name)
+                self._measured[name] = MEASUREMENTS
         await self.kernels.tune(self._lock, self._idle)
 
     def _to_measure(self) -> list[BackendName]:
@@ -434,7 +438,7 @@ class LiveValue:
         if gpu is not None and result.ms >= WORTH_A_GPU_MS and result.dtype in gpu.dtypes:
             wanted.append("webgpu")
         here = [name for name in dict.fromkeys(wanted) if name in self._backends]
-        return [name for name in here if name not in self._measured]
+        return [name for name in here if self._measured[name] < MEASUREMENTS]
 
     def _idle(self) -> bool:
         return not self._busy and not self._calls and not self._dragging
