@@ -283,6 +283,21 @@ def test_candidates_are_few_ranked_and_named_apart() -> None:
         assert all(spec.name in way.kernel.name for way in ways)
 
 
+def test_columns_a_page_apart_cost_more_to_pack() -> None:
+    def cycles(between: int) -> float:
+        # Columns ``k * a`` elements apart, of which ``a`` lie between summed positions.
+        tree = ContractionTree(
+            inputs=(("i", "k"), ("j", "k", "a")),
+            output=("a", "i", "j"),
+            dimensions=(("a", between), ("i", 48), ("j", 48), ("k", 32)),
+            path=((0, 1),),
+        )
+        (spec,) = lower(tree, "float32").kernels
+        return jit_schedule(spec, Candidate.parse("right 6x8"), FUSED).cycles / between
+
+    assert cycles(32) > 1.1 * cycles(33)
+
+
 def test_unary_specs_have_no_generated_kernel() -> None:
     tree = ContractionTree(
         inputs=(("i", "j"),), output=("j", "i"), dimensions=(("i", 3), ("j", 4)), path=()

@@ -35,6 +35,7 @@ class _Kind(NamedTuple):
         apart: Those whose elements do not lie side by side in the operand.
         writes: Cycles to store a row of the result.
         packing: Cycles to pack one summed position.
+        fought: Those more where the next position is on other cache lines.
     """
 
     tiles: int
@@ -43,6 +44,7 @@ class _Kind(NamedTuple):
     apart: int
     writes: float
     packing: float
+    fought: float
 
 
 def cost(shape: Shape, spec: KernelSpec, candidate: Candidate, device: WasmDevice) -> float:
@@ -66,7 +68,11 @@ def cost(shape: Shape, spec: KernelSpec, candidate: Candidate, device: WasmDevic
     total += _overhead(shape, blocks)
     for side in (0, 1):
         if packed[side]:
-            total += sum(kind.tiles * (8 + k * (1 + kind.packing)) for kind in sides[side])
+            apart = shape.levels[0][1 + side] >= _LINE_BYTES
+            total += sum(
+                kind.tiles * (8 + k * (1 + kind.packing + apart * kind.fought))
+                for kind in sides[side]
+            )
     return 150 + len(shape.batch) * (total + _traffic(shape, element, candidate, device, k))
 
 
@@ -87,9 +93,16 @@ def _kinds(cut: Cut, size: int) -> tuple[_Kind, ...]:
                 apart=len(apart),
                 writes=sum(stored),
                 packing=2 * (len(read) - len(apart)) + sum(apart),
+                fought=_fought(kind.operand),
             )
         )
     return tuple(made)
+
+
+def _fought(offsets: tuple[int, ...]) -> float:
+    """Cycles lost by elements that all want the same few places of the nearest cache."""
+    alike = sum((offset - offsets[0]) % _PAGE_BYTES == 0 for offset in offsets)
+    return _FOUGHT * alike if alike >= _WAYS else 0.0
 
 
 def _groups(offsets: tuple[int, ...], lanes: int) -> list[tuple[int, ...]]:
@@ -184,7 +197,7 @@ def _far(shape: Shape, side: int, k: int) -> float:
     Powers of two are worst: few places in the nearest cache are all there is for them.
     """
     stride = shape.levels[0][1 + side]
-    if stride % 4096 == 0 and stride and k > _WAYS:
+    if stride % _PAGE_BYTES == 0 and stride and k > _WAYS:
         return 5.0
     if stride % 1024 == 0 and stride and k > _WAYS:
         return 0.8
@@ -193,3 +206,7 @@ def _far(shape: Shape, side: int, k: int) -> float:
 
 _WAYS = 8
 """Lines of the nearest cache for addresses that differ by a power of two."""
+
+_PAGE_BYTES = 4096
+_FOUGHT = 2.5
+"""Cycles until the second cache has delivered a line, beside others under way."""
