@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,11 @@ from tensorloom.errors import NetworkError
 from tensorloom.execute.backend import RawResult, SlicesDone, no_pulse
 from tensorloom.execute.casting import as_numbers, cast_arrays, plain_arrays
 from tensorloom.execute.run import first_able
-from tensorloom.execute.scaling import absmax, finished
+from tensorloom.execute.scaling import absmax, add_exactly, finished
 from tensorloom.execute.value import replayed
 from tensorloom.kernels.gradient import gradient_indices, lower_gradient
 from tensorloom.kernels.lower import lower
+from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -76,11 +78,17 @@ class Gradient:
 
 
 def lowering(wrt: tuple[int, ...]) -> Callable[[Plan | ContractionTree, DType], Program]:
-    """How a plan becomes a program for these gradients; one slice of it, if it is sliced."""
+    """How a plan becomes a program for these gradients; one slice of it, if it is sliced.
+
+    Its memory is that of the whole run: beside one slice lie all arrays, and what is added up.
+    """
 
     def lowered(plan: Plan | ContractionTree, dtype: DType) -> Program:
-        tree = _one_slice(plan.tree if isinstance(plan, Plan) else plan)
-        return lower_gradient(tree, dtype, wrt) if tree.path and wrt else lower(tree, dtype)
+        whole = plan.tree if isinstance(plan, Plan) else plan
+        tree = _one_slice(whole)
+        made = lower_gradient(tree, dtype, wrt) if tree.path and wrt else lower(tree, dtype)
+        beside = _beside(whole, wrt) * ITEM_BYTES[dtype] if whole.sliced else 0
+        return replace(made, peak_bytes=made.peak_bytes + beside)
 
     return lowered
 
@@ -88,6 +96,20 @@ def lowering(wrt: tuple[int, ...]) -> Callable[[Plan | ContractionTree, DType], 
 def _one_slice(tree: ContractionTree) -> ContractionTree:
     sizes = tuple(tree.size_of.items())
     return replace(tree, dimensions=sizes, sliced=()) if tree.sliced else tree
+
+
+def _beside(tree: ContractionTree, wrt: tuple[int, ...]) -> int:
+    """What a sliced run holds outside its slices: arrays and seed, results and their excess."""
+    full = dict(tree.dimensions)
+    names = gradient_indices(tree)
+    results = (tree.output, *(names[number] for number in wrt))
+    held = (*tree.inputs, tree.output, *results, *(n for n in results if _adds_up(tree, n)))
+    return sum(prod(full[name] for name in indices) for indices in held)
+
+
+def _adds_up(tree: ContractionTree, indices: Sequence[str]) -> bool:
+    """Whether an element of an array with these indices gets something from several slices."""
+    return not set(tree.sliced).issubset(indices)
 
 
 async def run(
@@ -126,8 +148,9 @@ async def run(
             _spread(part, full, tree.inputs[number], names[number])
             for part, number in zip(kept, wrt, strict=True)
         ]
+        # Of a real tensor in a complex network only the real part is asked for.
         gradients = [
-            array.real.copy() if given[number].dtype.kind != "c" else array
+            array.real.copy() if array.dtype.kind == "c" != given[number].dtype.kind else array
             for array, number in zip(spread, wrt, strict=True)
         ]
         return Gradient(
@@ -250,6 +273,9 @@ def _cut(array: NDArray[Any], indices: Sequence[str], fixed: Mapping[str, int]) 
 class _Sum:
     """An array that slices are added into, with one power of ten beside it.
 
+    What additions round away is added up in a second one, as in ``scaling.SliceSum``, unless each
+    element comes from one slice.
+
     Args:
         tree: What is sliced.
         indices: The array's.
@@ -268,10 +294,12 @@ class _Sum:
         full = dict(tree.dimensions)
         self.constant = set(tensor).difference(indices)
         self.indices = indices
+        self.adds_up = _adds_up(tree, indices)
         self.dtype = dtype
         self.whole = tuple(full[name] for name in indices)
         self.part = tuple(tree.size_of[name] for name in indices)
         self.sum: RawResult | None = None
+        self.excess: NDArray[Any] | None = None
 
     def add(self, raw: RawResult, fixed: Mapping[str, int]) -> None:
         """Adds one slice where it belongs."""
@@ -283,22 +311,37 @@ class _Sum:
             return
         if self.sum is None:
             self.sum = RawResult(value=np.zeros(self.whole, self.dtype))
+            self.excess = np.zeros(self.whole, self.dtype) if self.adds_up else None
         total, scale = self.sum.value, raw.log10_scale
-        if absmax(total) == 0:
+        if absmax(total) == 0 and (self.excess is None or absmax(self.excess) == 0):
             self.sum = RawResult(value=total, log10_scale=scale)
         elif scale > self.sum.log10_scale:
-            total *= total.real.dtype.type(10.0 ** (self.sum.log10_scale - scale))
+            smaller = total.real.dtype.type(10.0 ** (self.sum.log10_scale - scale))
+            total *= smaller
+            if self.excess is not None:
+                self.excess *= smaller
             self.sum = RawResult(value=total, log10_scale=scale)
+        part = part * part.real.dtype.type(10.0 ** (scale - self.sum.log10_scale))
         place = _cut(total, self.indices, fixed)
-        place += part * part.real.dtype.type(10.0 ** (scale - self.sum.log10_scale))
+        if self.excess is None:
+            place += part
+        else:
+            add_exactly(place, _cut(self.excess, self.indices, fixed), part)
 
     def so_far(self) -> RawResult | None:
         """A copy of the sum; ``None`` before the first slice."""
-        return self.sum and replace(self.sum, value=self.sum.value.copy())
+        if self.sum is None:
+            return None
+        excess = 0 if self.excess is None else self.excess
+        return replace(self.sum, value=np.asarray(self.sum.value + excess))
 
     def result(self) -> RawResult:
-        """The sum."""
+        """The sum; nothing is added afterwards."""
         assert self.sum is not None, "there is at least one slice"
+        if self.excess is not None:
+            total = self.sum.value
+            total += self.excess
+            self.excess = None
         return self.sum
 
 

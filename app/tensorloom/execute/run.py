@@ -26,6 +26,7 @@ from tensorloom.execute.second_opinion import CAUTION, largest_difference
 from tensorloom.execute.sharing import SharedBackend, shared
 from tensorloom.kernels.lower import lower
 from tensorloom.model.stored_array import ITEM_BYTES
+from tensorloom.plan.cost import input_elements
 from tensorloom.plan.slicing import sliced_to_fit
 
 if TYPE_CHECKING:
@@ -295,12 +296,14 @@ def _sliced(backend: Backend, plan: Plan, program: Program, lowering: Lowering) 
         needed = backend.peak_bytes(made)
         if needed <= backend.limit_bytes:
             return _attempt(backend, smaller, made)
-        # Planning counts what is alive; the arena's gaps come on top.
-        most = most * backend.limit_bytes // needed
+        # Planning counts what a value needs. Gaps come on top, and all that gradients read again.
+        held = input_elements(smaller.tree) + plan.tree.elements(plan.tree.output)
+        room = smaller.cost.peak_elements - held
+        most = held + min(room * backend.limit_bytes // needed, room * 3 // 4)
     raise _does_not_fit(backend, needed)
 
 
-_TRIES = 3
+_TRIES = 12
 
 
 def _does_not_fit(backend: Backend, needed: int) -> DeviceMemoryError:

@@ -29,7 +29,16 @@ if TYPE_CHECKING:
     from tensorloom.kernels.program import Program
     from tensorloom.model.recipe import DType
 
-__all__ = ["SAFE_LOG2", "SliceSum", "absmax", "exponents_of", "finished", "scaled", "shift_for"]
+__all__ = [
+    "SAFE_LOG2",
+    "SliceSum",
+    "absmax",
+    "add_exactly",
+    "exponents_of",
+    "finished",
+    "scaled",
+    "shift_for",
+]
 
 
 def absmax(array: NDArray[Any]) -> float:
@@ -132,15 +141,19 @@ class SliceSum:
                 array[...] = scaled(array, self.exponent - exponent)
             self.exponent = exponent
         total, excess = (_view(array, start, axes) for array in (self._total, self._excess))
-        # Beyond the range sums are infinite and stay so; nothing is left over of them.
-        with np.errstate(over="ignore", invalid="ignore"):
-            part = scaled(part.reshape(total.shape), exponent - self.exponent)
-            grown = total + part
-            moved = grown - total
-            excess += (total - (grown - moved)) + (part - moved)
-        total[...] = grown
-        for half in (excess.real, excess.imag) if excess.dtype.kind == "c" else (excess,):
-            half[~np.isfinite(half)] = 0
+        add_exactly(total, excess, scaled(part.reshape(total.shape), exponent - self.exponent))
+
+
+def add_exactly(total: NDArray[Any], excess: NDArray[Any], part: NDArray[Any]) -> None:
+    """Adds a part to a total, and what that rounds away to the excess; in place (TwoSum)."""
+    # Beyond the range sums are infinite and stay so; nothing is left over of them.
+    with np.errstate(over="ignore", invalid="ignore"):
+        grown = total + part
+        moved = grown - total
+        excess += (total - (grown - moved)) + (part - moved)
+    total[...] = grown
+    for half in (excess.real, excess.imag) if excess.dtype.kind == "c" else (excess,):
+        half[~np.isfinite(half)] = 0
 
 
 def _view(array: NDArray[Any], start: int, axes: Sequence[tuple[int, int]]) -> NDArray[Any]:

@@ -265,10 +265,10 @@ class Lowering:
         return strides
 
     def _peak_bytes(self, program: Program) -> int:
-        """Inputs, results, and the arena; the full result apart where slices are added up."""
+        """Inputs, the result, and the arena; the full result apart where slices are added up."""
         elements = sum(self.elements[: self.n_inputs])
         if program.dispatches:
-            elements += sum(self.elements[buffer] for buffer in (program.result, *program.kept))
+            elements += self.elements[program.result]
         if program.slices or not program.dispatches:
             # Beside sums of slices lies what additions have rounded away.
             elements += prod(program.shape) * (2 if program.slices else 1)

@@ -149,8 +149,8 @@ class Program:
             taken out.
         shape: Shape of the full result.
         mul_adds: Total multiply-adds over all slices.
-        peak_bytes: Memory for inputs, results and the arena of all else (``kernels.arena``), which
-            is what the WASM engine takes.
+        peak_bytes: Memory for inputs, the result and the arena of all else (``kernels.arena``),
+            which is what the WASM engine takes.
         kept: Buffers that are results too, given back in this order (gradients). Each is dense,
             made by a dispatch, never freed and not ``result``; other dispatches may read it, and
             buffers here may be read by several. Nothing is sliced then.

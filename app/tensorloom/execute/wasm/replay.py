@@ -185,12 +185,14 @@ class Replay:
         return _result(total.result(), total.exponent or 0, program.dtype)
 
     def _with_kept(self, value: NDArray[Any]) -> RawResult:
-        """The result and what is kept beside it, each with an exponent of its own."""
+        """The result and what is kept beside it, each with an exponent of its own.
+
+        What is kept stays in the arena, which is this run's own: at its end there is little else.
+        """
         program = self.program
         exponents = exponents_of(program, self.taken)
         kept = [
-            _result(self._made(number).copy(), exponents[number], program.dtype)
-            for number in program.kept
+            _result(self._made(number), exponents[number], program.dtype) for number in program.kept
         ]
         raw = _result(value, exponents[program.result], program.dtype)
         return replace(raw, kept=tuple(kept))
