@@ -244,6 +244,11 @@ class Tuner:
         return entry is None or not entry.trusted
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether the shape at work is tuned on the GPU."""
+        return self._current is not None and self._current.backend == "webgpu"
+
+    @property
     def running(self) -> bool:
         """Whether there is anything left to do."""
         return bool(self._waiting or self._current or (self._loaded and self.record is None))

@@ -54,6 +54,9 @@ MOST_SHAPES, MOST_CALLS = 200, 2000
 NOTICE_SECONDS = 0.2
 """The page hears of progress at most five times a second [s]."""
 
+LOOK_SECONDS = 0.02
+"""How often to look whether somebody wants something while a GPU compiles [s]."""
+
 _NO_TUNER = "Nothing is tuned without WebAssembly SIMD"
 
 Notice = dict[str, object]
@@ -70,6 +73,7 @@ class KernelDesk:
         self._notify = notify
         self._found: Available | None = None
         self._tuner: Tuner | None = None
+        self._under_way: asyncio.Future[bool] | None = None
         self._watched = False
         self._said = 0.0
         self._ran: tuple[Program, BackendName, float] | None = None
@@ -114,25 +118,41 @@ class KernelDesk:
             lock: Whoever computes holds it.
             idle: Whether that is still so.
         """
-
-        async def pause() -> None:
-            await asyncio.sleep(0)
-            if not idle():
-                raise Cancelled("superseded", "Somebody wants something.")
-
         tuner = self._tuner
         while tuner is not None and idle():
-            try:
-                async with lock:
-                    more = await tuner.step(pause)
-            except Cancelled:
-                # The piece of work is begun again after the next result.
+            async with lock:
+                more = await self._step(tuner, idle)
+            if more is None:
                 return
             if perf_counter() - self._said > NOTICE_SECONDS or not more:
                 self._say()
             if not more:
                 return
             await asyncio.sleep(0)
+
+    async def _step(self, tuner: Tuner, idle: Callable[[], bool]) -> bool | None:
+        """One piece of work; ``None`` if somebody came meanwhile.
+
+        What was under way on the CPU is begun again after the next result. A GPU may compile for
+        seconds: it goes on alone, and the piece is finished at the next turn.
+        """
+
+        async def pause() -> None:
+            await asyncio.sleep(0)
+            if not idle():
+                raise Cancelled("superseded", "Somebody wants something.")
+
+        task = self._under_way or asyncio.ensure_future(tuner.step(pause))
+        self._under_way = task
+        while not task.done():
+            await asyncio.wait({task}, timeout=LOOK_SECONDS)
+            if not task.done() and tuner.on_gpu and not idle():
+                return None
+        self._under_way = None
+        try:
+            return task.result()
+        except Cancelled:
+            return None
 
     # --- what the page asks -------------------------------------------------------------------
 

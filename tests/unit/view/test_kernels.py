@@ -15,6 +15,7 @@ from tensorloom.execute.backends import Available
 from tensorloom.execute.kernel_store import NoStore
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
+from tensorloom.execute.tuning import Tuner
 from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.plan.find import plan_for
 from tensorloom.tune.device import NAMED, Curve
@@ -165,21 +166,58 @@ def test_tuning_lets_go_within_a_piece_and_takes_it_up_again(desk: KernelDesk) -
     lock, looks = asyncio.Lock(), 0
 
     def idle() -> bool:
-        # Somebody comes at every twentieth look, within trials and between them.
+        # Somebody comes more and more seldom, within trials and between them.
         nonlocal looks
         looks += 1
-        return looks % 20 > 0
+        return looks.bit_count() > 1
 
     rounds = 0
-    while desk.tuner.running and rounds < 5000:
+    while desk.tuner.running:
         asyncio.run(desk.tune(lock, idle))
         assert not lock.locked()
         rounds += 1
-    assert rounds > 5
+    assert rounds > 3
     shapes: Any = desk.json()["shapes"]
     states = [one["state"] for one in shapes[0]["candidates"]]
     assert states.count("best") == 1
     assert "failed" not in states
+
+
+def test_nobody_waits_for_a_gpu_that_compiles(
+    desk: KernelDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contracted(desk)
+    compiled, steps = 0, 0
+    ready = asyncio.Event()
+
+    class Compiling(Tuner):
+        on_gpu = True
+
+        async def step(self, _pause: Any) -> bool:
+            nonlocal compiled, steps
+            steps += 1
+            await ready.wait()
+            compiled += 1
+            return False
+
+    monkeypatch.setattr(desk, "_tuner", Compiling.__new__(Compiling))
+    monkeypatch.setattr(desk, "_say", lambda: None)
+
+    async def story() -> None:
+        lock, wanted = asyncio.Lock(), False
+        first = asyncio.ensure_future(desk.tune(lock, lambda: not wanted))
+        await asyncio.sleep(0.1)
+        assert lock.locked()
+        wanted = True
+        await asyncio.wait_for(first, 5)
+        assert not lock.locked()
+        assert compiled == 0
+        ready.set()
+        await asyncio.wait_for(desk.tune(lock, lambda: True), 5)
+
+    asyncio.run(story())
+    # The same piece of work, finished later.
+    assert (steps, compiled) == (1, 1)
 
 
 def test_without_wasm_nothing_is_tuned(said: list[dict[str, Any]]) -> None:
