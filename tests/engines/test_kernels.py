@@ -140,7 +140,7 @@ def _job(name: str, text: str, dtype: DType, *, relaxed: bool) -> tuple[dict[str
     assert dispatch.right is not None
     given_as = [program.buffers[number].source or 0 for number in (dispatch.left, dispatch.right)]
     left, right = (arrays[number] for number in given_as[:: -1 if way.swapped else 1])
-    parts = (left, right, np.array(way.descriptor, np.int64).astype(np.uint32))
+    parts = (left, right, np.frombuffer(way.descriptor, "<u4").astype(np.uint32))
     module = module_for(way.kernel, WasmFeatures(relaxed_simd=relaxed))
     job = {
         "module": b64encode(module).decode(),

@@ -87,7 +87,7 @@ def _schedules(equation: str, dtype: DType) -> dict[str, str]:
     """The ways to run an equation: extents, expected cycles and descriptor, by kernel."""
     return {
         f"{way.kernel.name}{' exchanged' if way.swapped else ''}": f"{way.extents} "
-        f"{way.cycles:.0f} cycles: {' '.join(str(word) for word in way.descriptor)}"
+        f"{way.cycles:.0f} cycles: {' '.join(map(str, memoryview(way.descriptor).cast('I')))}"
         for way in schedules(_spec(equation, dtype), relaxed=True)
     }
 

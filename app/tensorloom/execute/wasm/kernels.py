@@ -155,7 +155,7 @@ class WasmKernels:
         left, right, out = (host.empty(n * dtype.itemsize).view(dtype) for n in sizes)
         device = WasmDevice.typical(relaxed_simd=self.relaxed)
         words = jit_schedule(spec, candidate, device).descriptor
-        descriptor = host.placed(np.array(words, np.int64).astype(np.uint32))
+        descriptor = host.placed(np.frombuffer(words, "<u4").astype(np.uint32))
         record = host.placed(np.zeros((1, RECORD_BYTES // 4), np.uint32))
         given = {"slot": self._slots[kernel], "descriptor": place(descriptor)}
         given |= {"workspace": place(self.workspace)}

@@ -57,10 +57,10 @@ def columns_inner(candidate: Candidate, shape: Shape) -> bool:
     return candidate.family == "stream" or shape.depth <= _SHALLOW
 
 
-def tables(shape: Shape) -> tuple[int, ...]:
-    """The descriptor of a kernel as words: one table after the other."""
+def tables(shape: Shape) -> bytes:
+    """The descriptor of a kernel: one table after the other."""
     parts = (shape.batch, shape.blocks, shape.rows.table, shape.columns.table)
-    return tuple(np.concatenate([table.ravel() for table in parts]).tolist())
+    return np.concatenate([table.ravel() for table in parts]).astype("<u4").tobytes()
 
 
 def _starts(shape: Shape) -> tuple[int, int, int]:

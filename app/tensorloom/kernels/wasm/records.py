@@ -119,15 +119,15 @@ def record_sheet(
     if plans is None:
         plans = [_schedule(spec, relaxed=relaxed) for spec in program.kernels]
     starts: list[int] = []
-    words: list[int] = []
+    descriptors = bytearray()
     for plan in plans:
-        starts.append(4 * len(words))
-        words += plan.descriptor
+        starts.append(len(descriptors))
+        descriptors += plan.descriptor
     table = None
     if groups:
-        words += [0] * (len(words) % 2)
-        table = len(words)
-        words += [0] * (STATUS_BYTES // 4 + len(program.buffers))
+        descriptors += bytes(len(descriptors) % 8)
+        table = len(descriptors) // 4
+        descriptors += bytes(STATUS_BYTES + 4 * len(program.buffers))
     every: list[Kernel | FusedKernel] = [
         *(plan.kernel for plan in plans),
         *(group.kernel for group in groups),
@@ -148,7 +148,7 @@ def record_sheet(
         operands=np.array([record.operands for record in records], np.intp).reshape(-1, 3),
         dispatches=tuple(record.dispatch for record in records),
         kernels=kernels,
-        descriptors=np.array(words, np.int64).astype(np.uint32),
+        descriptors=np.frombuffer(descriptors, "<u4").astype(np.uint32),
         pieces=pieces,
         done=done,
         cycles=sum(record.cycles for record in records[: pieces[-1][1] if pieces else 0]),

@@ -7,6 +7,7 @@ cheapest by a small model of cycles, fitted to measurements on one core (Zen 4, 
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -60,7 +61,7 @@ class Schedule:
 
     Args:
         kernel: The compiled kernel.
-        descriptor: Words of its descriptor.
+        descriptor: 32-bit words, little-endian.
         extents: Positions of batch, rows and columns over which records can be split.
         swapped: Whether left and right change places; the sum does not care.
         cycles: What the model expects.
@@ -70,7 +71,7 @@ class Schedule:
     """
 
     kernel: Kernel
-    descriptor: tuple[int, ...]
+    descriptor: bytes
     extents: tuple[int, int, int]
     swapped: bool
     cycles: float
@@ -279,7 +280,7 @@ def _stepped(axis: LoopAxis, size: int, step: int) -> LoopAxis:
     return LoopAxis(size=size, left=step * axis.left, right=step * axis.right, out=step * axis.out)
 
 
-def _descriptor(spec: KernelSpec, element: Element, header: tuple[int, ...]) -> tuple[int, ...]:
+def _descriptor(spec: KernelSpec, element: Element, header: tuple[int, ...]) -> bytes:
     size = element.bytes
     groups: list[int] = []
     words: list[int] = []
@@ -289,7 +290,8 @@ def _descriptor(spec: KernelSpec, element: Element, header: tuple[int, ...]) -> 
         for axis in reversed(_ordered(name, axes)):
             words += [axis.size, size * axis.left, size * axis.right, size * axis.out]
     filler = [0] * (DESCRIPTOR_BYTES // 4 - len(header) - len(groups))
-    return (*header, *groups, *filler, *words)
+    every = (*header, *groups, *filler, *words)
+    return struct.pack(f"<{len(every)}I", *(word & 0xFFFFFFFF for word in every))
 
 
 def _ordered(name: str, axes: tuple[LoopAxis, ...]) -> tuple[LoopAxis, ...]:
