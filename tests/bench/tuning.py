@@ -19,6 +19,7 @@ sys.path.insert(0, str(HERE.parent))
 import tuning_rows as rows  # noqa: E402  # the line above finds the tests' own modules
 import tuning_shapes as shapes  # noqa: E402
 from arena import ARGUMENTS  # noqa: E402
+from load import Load  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 from report import MACHINE, keep, write_section  # noqa: E402
 
@@ -89,7 +90,9 @@ def main() -> int:
     if asked.only:
         _in_page(quick=False, only={"record", *asked.only.split(",")})
         return 0
+    load = Load()
     found = {"native": _native(), **_in_page(quick=is_quick)}
+    found["foreign"] = load.foreign()
     sections = rows.sections(found)
     print(sections)
     if not is_quick:
@@ -103,8 +106,18 @@ def _words(found: dict[str, Any]) -> str:
         "The tests of the method that the engine follows (nn-JIT.web), made by "
         f"`python3 build.py bench tuning` in headless Chromium on {MACHINE}; the page is not "
         f"isolated, one thread; WebGPU: {found['gpu'] or 'none'}. Candidates that are compared "
-        "take turns; figures are medians."
+        f"take turns; figures are medians.{_busy(found['foreign'])}"
     )
+
+
+def _busy(foreign: float | None) -> str:
+    """A sentence where others used the processors meanwhile."""
+    if foreign is None or foreign < _SHARE:
+        return ""
+    return f" Other work took {foreign:.0%} of the processors meanwhile: compare ratios."
+
+
+_SHARE = 0.1
 
 
 def _native() -> float:

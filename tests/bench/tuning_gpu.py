@@ -50,7 +50,8 @@ async def networks(bench: Bench, gpu: GpuDevice) -> list[dict[str, Any]]:
                 "name": name,
                 "seconds": perf_counter() - start,
                 "shapes": len(waiting),
-                "settled": sum(shape is not None and shape.best is not None for shape in found),
+                # Tried itself, or of the class of one that was.
+                "settled": sum(tuner.candidate_for(spec) is not None for spec in waiting),
                 "tried": sum(
                     trial.state in ("measured", "best", "failed")
                     for shape in found
