@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
+from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -66,9 +67,12 @@ SIGNIFICANT_MS = 1.0
 """Samples grow until they take this long, and as long as an empty run: what is left of the
 difference of two runs must be more than their noise [ms]."""
 
+FILLED_MS = 8.0
+"""The same for kernels in a row: small ones leave most of a GPU idle, five times slower [ms]."""
+
 WINDOW_MS, WINDOWS = 1.5, 3
-"""A window is at least so long, as browsers round clocks to 0.1 ms; the best of a few counts [ms].
-"""
+"""A window is at least so long, as browsers round clocks to 0.1 ms; of a few the best counts, of
+runs that are short beside the clock's tick the middle one [ms]."""
 
 APART = 12
 """Short runs in a window, each after a pause: whoever waits for one has done something else before,
@@ -218,7 +222,7 @@ async def calibrate(
 
 
 _ELSEWHERE = 1 << 19
-"""Numbers that are looked at before a run: more than the second cache holds."""
+"""Numbers that are looked at before a run: half of them are more than the second cache holds."""
 
 
 async def apart_ms(
@@ -227,9 +231,10 @@ async def apart_ms(
     """Mean of some runs, each after a pause and a look at something else [ms]."""
     spent = 0.0
     elsewhere = np.ones(_ELSEWHERE)
-    for _ in range(times):
+    for number in range(times):
         await pause()
-        elsewhere.sum()
+        # Of ever more: timers end with a tick of the clock, and all runs would begin with one.
+        elsewhere[: _ELSEWHERE // 2 + _ELSEWHERE * number // (2 * times)].sum()
         start = clock()
         await work()
         spent += clock() - start
@@ -254,7 +259,9 @@ class _Bench:
         await self.replay(program, arrays)
         each = await self._window(program, arrays, 1)
         repeats = min(APART, ceil(WINDOW_MS / max(each, 1e-3)))
-        return min([await self._window(program, arrays, repeats) for _ in range(WINDOWS)])
+        found = [await self._window(program, arrays, repeats) for _ in range(WINDOWS)]
+        # The least of means of a few ticks would mostly be luck.
+        return min(found) if repeats == 1 else median(found)
 
     async def _window(
         self, program: Program, arrays: Sequence[NDArray[Any]], repeats: int
@@ -286,7 +293,7 @@ class _Bench:
             program = lower(tree, dtype)
             if self.in_a_row is not None:
                 elapsed = await self._work_ms(tree, program, self.in_a_row)
-                if elapsed >= SIGNIFICANT_MS or side >= most:
+                if elapsed >= FILLED_MS or side >= most:
                     return program.mul_adds / max(1e-3, elapsed)
                 side *= 2
                 continue
@@ -348,7 +355,7 @@ def _pair(left: str, right: str, out: str, sizes: dict[str, int]) -> Contraction
 
 
 _SAMPLES: Mapping[SizeClass, tuple[Callable[[int], ContractionTree], int, int]] = {
-    "matrix": (_matrices, 64, 512),
+    "matrix": (_matrices, 64, 1024),
     "thin": (_vector, 256, 1024),
     "stream": (_outer, 256, 1024),
 }

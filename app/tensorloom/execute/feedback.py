@@ -4,7 +4,7 @@ The kind is the heaviest kernel and the number of steps. Rates are measured on a
 device has more sides than those. Runs take longer than they should for many reasons (compiling,
 others on the machine), and shorter for none: the least of the last few counts, the first one of a
 program left out. What was learned of a prediction ends with it: a kernel that was tuned meanwhile
-is another one. Runs too short for the browser's clock say nothing.
+is another one. Nothing is learned of programs too short for the browser's clock.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Feedback"]
 
 TELLING_MS = 3.0
-"""Shortest run that says something: three ticks of the coarsest clock (Firefox, WebKit) [ms]."""
+"""Programs that take less, by both prediction and clock, say nothing: three ticks of the coarsest
+clock (Firefox, WebKit). Leaving out single short runs instead would leave the disturbed ones [ms].
+"""
 
 LAST, LEAST = 4, 2
 """So many runs are remembered, and needed."""
@@ -58,7 +60,7 @@ class Feedback:
     """Factors by which predictions were wrong, of one device.
 
     Attributes:
-        revision: Grows with every run that says something.
+        revision: Grows whenever a factor may have changed.
     """
 
     def __init__(self) -> None:
@@ -71,7 +73,10 @@ class Feedback:
         seen = self._seen.get(_kind(backend, program))
         if seen is None or len(seen.times) < LEAST or not seen.of(predicted_ms):
             return 1.0
-        return max(1 / MOST, min(MOST, min(seen.times) / predicted_ms))
+        least = min(seen.times)
+        if max(least, predicted_ms) < TELLING_MS:
+            return 1.0
+        return max(1 / MOST, min(MOST, least / predicted_ms))
 
     def note(
         self, backend: BackendName, program: Program, *, ms: float, predicted_ms: float
@@ -86,7 +91,7 @@ class Feedback:
         """
         last, self._last = self._last, (backend, program)
         repeated = last is not None and last[0] == backend and last[1] is program
-        if not repeated or ms < TELLING_MS or predicted_ms <= 0:
+        if not repeated or predicted_ms <= 0:
             return
         if len(self._seen) >= _MOST_KINDS:
             self._seen.clear()
@@ -94,8 +99,9 @@ class Feedback:
         seen = self._seen.get(kind)
         if seen is None or not seen.of(predicted_ms):
             seen = self._seen[kind] = _Seen(predicted_ms=predicted_ms)
+        before = min(seen.times, default=None)
         seen.times.append(ms)
-        self.revision += 1
+        self.revision += before != min(seen.times) or len(seen.times) == LEAST
 
 
 def _kind(backend: BackendName, program: Program) -> Kind:

@@ -408,7 +408,8 @@ class LiveValue:
         """Measures backends, then tunes; until then predictions use typical rates."""
 
         async def pause() -> None:
-            await asyncio.sleep(0)
+            # Whoever waits for a result finds a worker that has slept; so does what is measured.
+            await asyncio.sleep(0.001)
             if not self._idle():
                 raise Cancelled("superseded", "Somebody wants something.")
 

@@ -28,7 +28,18 @@ def noted(program: Program, *times: float) -> Feedback:
 def test_the_first_run_compiles_and_one_more_is_too_few() -> None:
     feedback = noted(product(64), 40.0, 40.0)
     assert feedback.factor("wasm", product(64), 10.0) == 1.0
-    assert feedback.revision == 1
+
+
+def test_the_revision_grows_with_what_is_known() -> None:
+    feedback, one = noted(product(64), 40.0, 40.0, 40.0), product(64)
+    for _ in range(2):
+        feedback.note("wasm", one, ms=50.0, predicted_ms=10.0)
+    known = feedback.revision
+    assert known > 0
+    feedback.note("wasm", one, ms=60.0, predicted_ms=10.0)
+    assert feedback.revision == known
+    feedback.note("wasm", one, ms=30.0, predicted_ms=10.0)
+    assert feedback.revision == known + 1
 
 
 def test_the_least_of_the_last_runs_counts() -> None:
@@ -57,7 +68,10 @@ def test_a_new_prediction_knows_nothing_of_runs_of_the_old_one() -> None:
 
 
 def test_what_a_coarse_clock_measures_and_what_cannot_be_is_ignored() -> None:
-    assert noted(product(64), *[2.0] * 4).factor("wasm", product(64), 10.0) == 1.0
+    feedback, one = Feedback(), product(64)
+    for ms in (2.0, 1.0, 90.0, 2.0):
+        feedback.note("wasm", one, ms=ms, predicted_ms=2.5)
+    assert feedback.factor("wasm", one, 2.5) == 1.0
     assert noted(product(64), *[1e9] * 4).factor("wasm", product(64), 10.0) == MOST
 
 
