@@ -4,7 +4,7 @@ A *record* is one call of a kernel: which one, on which addresses, for which ran
 and columns. A *descriptor* is what a kernel must know of a ``KernelSpec``: sizes and strides of its
 axes. Both are rows of 32-bit words, so a whole program is one array, and the driver replays it in
 one call. Big kernels become several records with smaller ranges; that is how they are paused,
-cancelled and, one day, shared among threads.
+cancelled and shared among threads.
 """
 
 from __future__ import annotations
