@@ -123,6 +123,7 @@ class WasmBackend:
         self.chooser: Chooser | None = None
         self.threads: ThreadedRuns | None = None
         self._kept: dict[int, _Kept] = {}
+        self._latest: _Kept | None = None
         self._fusings = 0
 
     @property
@@ -205,6 +206,10 @@ class WasmBackend:
 
     def _known(self, program: Program) -> _Kept:
         """What is kept of a program, which is now the one used last."""
+        latest = self._latest
+        if latest is not None and latest.prepared.program is program:
+            self._choose(latest)
+            return latest
         known = self._kept.pop(id(program), None)
         if known is None:
             known = _Kept(prepared=self._prepared(program, None))
@@ -212,6 +217,7 @@ class WasmBackend:
         self._choose(known)
         if len(self._kept) > _KEPT_PROGRAMS:
             self._forget(self._kept.pop(next(iter(self._kept))))
+        self._latest = known
         return known
 
     def _prepared(
