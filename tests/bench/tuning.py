@@ -106,7 +106,8 @@ def _words(found: dict[str, Any]) -> str:
         "The tests of the method that the engine follows (nn-JIT.web), made by "
         f"`python3 build.py bench tuning` in headless Chromium on {MACHINE}; the page is not "
         f"isolated, one thread; WebGPU: {found['gpu'] or 'none'}. Candidates that are compared "
-        f"take turns; figures are medians.{_busy(found['foreign'])}"
+        f"take turns, and their best windows count; costs and whole runs are medians."
+        f"{_busy(found['foreign'])}"
     )
 
 
