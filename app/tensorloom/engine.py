@@ -10,6 +10,7 @@ is not named after its function: importing it would hide ``tensorloom.contract``
 from __future__ import annotations
 
 import types
+from copy import copy
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from tensorloom.execute.backend import Pulse, Result
+    from tensorloom.execute.backend import Backend, BackendName, Pulse, Result
     from tensorloom.execute.run import BackendChoice, Choice, Lowering
     from tensorloom.model.network import Network
     from tensorloom.model.recipe import DType
@@ -269,12 +270,27 @@ def _at_hand(wanted: BackendChoice) -> Available:
         return replace(here, backends={"numpy": here.backends["numpy"]})
     if _can_wait():
         return completed(available())
-    # A GPU makes its caller wait, which this one cannot.
+    # A GPU makes its caller wait, and so do threads, which this one cannot.
     here = completed(available(["wasm"]))
-    backends = dict(here.backends)
-    backends.pop("webgpu", None)
+    backends: dict[BackendName, Backend] = {
+        name: _without_threads(backend)  # type: ignore[arg-type]  # hashed by identity
+        for name, backend in here.backends.items()
+        if name != "webgpu"
+    }
     reason = "A GPU has to be waited for: call this from code that runs asynchronously."
     return replace(here, backends=backends, missing={**here.missing, "webgpu": reason})
+
+
+@lru_cache(maxsize=4)
+def _without_threads(backend: Backend) -> Backend:
+    """The same engine, kernels and rates, all on the caller's thread."""
+    from tensorloom.execute.wasm.backend import WasmBackend  # noqa: PLC0415  # in browsers only
+
+    if not isinstance(backend, WasmBackend) or backend.threads is None:
+        return backend
+    alone = copy(backend)
+    alone.threads = None
+    return alone
 
 
 def completed(coroutine: Coroutine[Any, Any, _T]) -> _T:
