@@ -8,6 +8,7 @@ import { hintFor } from "../../app/tensorloom/view/editor/canvas/hints.ts";
 import { hitTest } from "../../app/tensorloom/view/editor/canvas/hit.ts";
 import { codes, targetsOf } from "../../app/tensorloom/view/editor/canvas/letters.ts";
 import { blended } from "../../app/tensorloom/view/editor/canvas/motion.ts";
+import type { Command, DocumentJson } from "../../app/tensorloom/view/editor/protocol.ts";
 import { moved, stepped } from "../../app/tensorloom/view/editor/canvas/moves.ts";
 import { freeIndexName, nextIndexName, nextTensorId, nextTensorName } from "../../app/tensorloom/view/editor/canvas/naming.ts";
 import { zone } from "../../app/tensorloom/view/editor/canvas/outlines.ts";
@@ -55,6 +56,15 @@ test("moved tensors take their own ends along, shared dots stay", () => {
   assert.deepEqual(moved(alone, new Map([["t1", { x: 7.4, y: -3 }]])), { kind: "move", positions: { t1: [7, -3] }, anchors: { i: [7, 87] } });
   assert.deepEqual(moved(document, new Map([["t1", { x: 10, y: 0 }]])), { kind: "move", positions: { t1: [10, 0] }, anchors: {} });
   assert.deepEqual(stepped(alone, new Set(), new Set(["i"]), { x: 10, y: 0 }), { kind: "move", positions: {}, anchors: { i: [10, 90] } });
+});
+
+test("anchors go along whatever their index is called", () => {
+  const plain = { ...rowOf("i,j->ij"), anchors: { i: [0, 90] } };
+  const document = JSON.parse(JSON.stringify(plain).replaceAll('"i"', '"__proto__"')) as DocumentJson;
+  const { anchors } = moved(document, new Map([["t1", { x: 7, y: -3 }]])) as Extract<Command, { kind: "move" }>;
+  assert.deepEqual(Object.entries(anchors), [["__proto__", [7, 87]]]);
+  const step = stepped(document, new Set(), new Set(["__proto__"]), { x: 10, y: 0 }) as Extract<Command, { kind: "move" }>;
+  assert.deepEqual(Object.entries(step.anchors), [["__proto__", [10, 90]]]);
 });
 
 test("moving snaps to the nearest row or column within six pixels of the screen", () => {

@@ -25,7 +25,8 @@ export function linesOf(drawn: Drawn): { from: Point; to: Point; name: string }[
   return [...holders].flatMap(([name, ends]) => {
     const [first, second] = ends;
     if (ends.length === 2 && first && second && !drawn.output.includes(name)) return [{ from: first, to: second, name }];
-    const middle = drawn.anchors[name] ?? (ends.length === 1 && first ? freeEnd(first, drawn, name) : mean(ends));
+    const placed = Object.hasOwn(drawn.anchors, name) ? drawn.anchors[name] : undefined;
+    const middle = placed ?? (ends.length === 1 && first ? freeEnd(first, drawn, name) : mean(ends));
     return ends.map((from) => ({ from, to: middle, name }));
   });
 }
@@ -59,20 +60,25 @@ export function drawing(drawn: Drawn, choose: (number: number) => void): SVGElem
     svg.append(line);
   }
   const circles = drawn.tensors.map((tensor, number) => {
-    const circle = element("circle", { cx: tensor.at[0], cy: tensor.at[1], r: RADIUS, tabindex: 0, role: "button", "aria-label": `Tensor ${tensor.name}`, "aria-pressed": "false" });
+    const circle = element("circle", { cx: tensor.at[0], cy: tensor.at[1], r: RADIUS, tabindex: 0, role: "button", "data-colour": tensor.colour, "aria-label": `Tensor ${tensor.name}`, "aria-pressed": "false" });
     const chosen = () => {
       for (const other of circles) other.setAttribute("aria-pressed", String(other === circle));
       choose(number);
     };
     circle.addEventListener("click", chosen);
     circle.addEventListener("keydown", (event) => {
-      if ((event as KeyboardEvent).key === "Enter" || (event as KeyboardEvent).key === " ") chosen();
+      if (!["Enter", " "].includes((event as KeyboardEvent).key)) return;
+      event.preventDefault();
+      chosen();
     });
     return circle;
   });
   drawn.tensors.forEach((tensor, number) => {
     const text = element("text", { x: tensor.at[0], y: tensor.at[1] });
-    text.textContent = tensor.name.replace(/_.*$/, "");
+    const [name = "", ...below] = tensor.name.split("_");
+    const subscript = element("tspan", { dy: 5, "font-size": 10 });
+    subscript.textContent = below.join("_");
+    text.append(name, subscript);
     svg.append(circles[number] as SVGElement, text);
   });
   return svg;

@@ -14,13 +14,13 @@ export function moved(document: DocumentJson, centres: ReadonlyMap<string, Diagr
     positions[id] = [Math.round(x), Math.round(y)];
     shifts.set(id, { x: Math.round(x) - mark.x, y: Math.round(y) - mark.y });
   }
-  const anchors: Record<string, [number, number] | null> = {};
-  for (const [name, [x, y]] of Object.entries(document.anchors)) {
+  const anchors = Object.entries(document.anchors).flatMap(([name, [x, y]]): [string, [number, number]][] => {
     const holders = document.tensors.filter((tensor) => tensor.indices.includes(name));
     const shift = holders[0] && shifts.get(holders[0].id);
-    if (shift && holders.every(({ id }) => shifts.has(id))) anchors[name] = [x + shift.x, y + shift.y];
-  }
-  return { kind: "move", positions, anchors };
+    return shift && holders.every(({ id }) => shifts.has(id)) ? [[name, [x + shift.x, y + shift.y]]] : [];
+  });
+  // From entries: an assignment to the name `__proto__` would make no key.
+  return { kind: "move", positions, anchors: Object.fromEntries(anchors) };
 }
 
 /** All chosen tensors and the anchors of chosen indices by the same step. */
@@ -31,10 +31,9 @@ export function stepped(document: DocumentJson, tensors: ReadonlySet<string>, in
   }));
   const command = moved(document, centres);
   if (command.kind !== "move") return command;
-  const anchors = { ...command.anchors };
-  for (const name of indices) {
+  const others = [...indices].flatMap((name): [string, [number, number]][] => {
     const at = own(document.anchors, name);
-    if (at && !own(anchors, name)) anchors[name] = [at[0] + step.x, at[1] + step.y];
-  }
-  return { ...command, anchors };
+    return at && !own(command.anchors, name) ? [[name, [at[0] + step.x, at[1] + step.y]]] : [];
+  });
+  return { ...command, anchors: { ...command.anchors, ...Object.fromEntries(others) } };
 }
