@@ -50,8 +50,8 @@ def read(
 
     Raises:
         EquationError: The equation cannot be read.
-        FileFormatError: ``bad-size``, ``unknown-size``, ``bad-seed``, ``wrong-number-of-arrays``.
-        NetworkError: ``dimension-mismatch``, ``wrong-number-of-axes``.
+        FileFormatError: ``bad-size``, ``unknown-size``, ``bad-seed``, ``wrong-arrays``.
+        NetworkError: ``dimension-mismatch``, ``wrong-axes``.
     """
     equation, written = split_sizes(text)
     parsed = parse(equation)
@@ -158,14 +158,14 @@ def _sizes_of_arrays(
     """Add the dimensions that the arrays' shapes give, which must not contradict the others."""
     if len(arrays) != len(operands):
         raise _error(
-            "wrong-number-of-arrays",
+            "wrong-arrays",
             f"The equation has {len(operands)} operands, but there are {len(arrays)} arrays.",
             "Give one array per operand.",
         )
     for place, (indices, array) in enumerate(zip(operands, arrays, strict=True)):
         if len(indices) != len(array.shape):
             raise NetworkError(
-                "wrong-number-of-axes",
+                "wrong-axes",
                 f"Operand {place + 1} has {len(indices)} indices, but its array has "
                 f"{len(array.shape)} axes.",
                 "Name every axis once.",

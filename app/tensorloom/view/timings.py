@@ -99,7 +99,7 @@ async def timed_on(
         min_ms: How long all windows last together [ms].
 
     Raises:
-        UnsupportedKernel: ``no-webgpu``, or what the backend refuses.
+        UnsupportedKernel: ``no-gpu``, or what the backend refuses.
     """
     if name == "numpy":
         return await _on_numpy(program, operands, min_ms)
@@ -109,7 +109,7 @@ async def timed_on(
     found = here.backends.get("webgpu")
     if not isinstance(found, WebGpuBackend):
         why = here.missing.get("webgpu", "This page has no GPU.")
-        raise UnsupportedKernel("no-webgpu", why, "Ask for another backend.")
+        raise UnsupportedKernel("no-gpu", why, "Ask for another backend.")
     return await _on_gpu(program, operands, found, min_ms)
 
 
