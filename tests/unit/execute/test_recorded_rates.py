@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 WASM = WasmRates(
     run_ms=0.1,
     input_ms=0.01,
-    bound_run_ms=0.05,
     bound_input_ms=0.006,
     cycles_per_ms=3.0e6,
     looked_bytes_per_ms=1.5e7,

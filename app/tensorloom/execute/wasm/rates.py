@@ -47,8 +47,7 @@ class WasmRates:
     Args:
         run_ms: Every run [ms].
         input_ms: Every array given to a run [ms].
-        bound_run_ms: A run of a program that is a single call, see ``bound`` [ms].
-        bound_input_ms: An array given to such a run [ms].
+        bound_input_ms: An array given to a program that is a single call, see ``bound`` [ms].
         cycles_per_ms: Cycles of the model per millisecond, of kernels that were not measured.
         looked_bytes_per_ms: Bytes of inputs whose magnitudes are looked at [bytes/ms].
         measured: The same as ``cycles_per_ms`` for forms of kernels and types that were.
@@ -57,7 +56,6 @@ class WasmRates:
     run_ms: float
     input_ms: float
     cycles_per_ms: float
-    bound_run_ms: float = 0.03
     bound_input_ms: float = 0.006
     looked_bytes_per_ms: float = 2e7
     measured: tuple[tuple[Form, DType, float], ...] = ()
@@ -87,9 +85,8 @@ class WasmRates:
         )
         once = sheet.cycles_once / max(1.0, sheet.cycles)
         slices = program.n_slices - (program.n_slices - 1) * once
-        run_ms = self.bound_run_ms if bound else self.run_ms
         input_ms = self.bound_input_ms if bound else self.input_ms
-        return run_ms + len(inputs) * input_ms + looked_ms + slices * one_slice
+        return self.run_ms + len(inputs) * input_ms + looked_ms + slices * one_slice
 
 
 def least_disturbed(one: WasmRates, other: WasmRates) -> WasmRates:
@@ -100,7 +97,6 @@ def least_disturbed(one: WasmRates, other: WasmRates) -> WasmRates:
     return WasmRates(
         run_ms=min(one.run_ms, other.run_ms),
         input_ms=min(one.input_ms, other.input_ms),
-        bound_run_ms=min(one.bound_run_ms, other.bound_run_ms),
         bound_input_ms=min(one.bound_input_ms, other.bound_input_ms),
         cycles_per_ms=max(one.cycles_per_ms, other.cycles_per_ms),
         looked_bytes_per_ms=max(one.looked_bytes_per_ms, other.looked_bytes_per_ms),
@@ -239,7 +235,6 @@ async def measured_rates(
     return WasmRates(
         run_ms=alone.run_ms(overall),
         input_ms=alone.input_ms(overall),
-        bound_run_ms=bound.run_ms(overall),
         bound_input_ms=bound.input_ms(overall),
         cycles_per_ms=overall,
         looked_bytes_per_ms=looked,
