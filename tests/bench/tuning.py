@@ -90,9 +90,7 @@ def main() -> int:
     if asked.only:
         _in_page(quick=False, only={"record", *asked.only.split(",")})
         return 0
-    load = Load()
     found = {"native": _native(), **_in_page(quick=is_quick)}
-    found["foreign"] = load.foreign()
     sections = rows.sections(found)
     print(sections)
     if not is_quick:
@@ -130,6 +128,7 @@ def _native() -> float:
 
 def _in_page(*, quick: bool, only: Collection[str] = ()) -> dict[str, Any]:
     """Everything that is measured on the built site, or only some of it."""
+    load = Load()
     with sync_playwright() as playwright, serve.background(ROOT / "dist") as address:
         browser = playwright.chromium.launch(
             executable_path=browsers.find(ROOT).chromium, args=ARGUMENTS
@@ -164,6 +163,8 @@ def _in_page(*, quick: bool, only: Collection[str] = ()) -> dict[str, Any]:
         if not only or "visits" in only:
             found["visits"] = _visits(browser.new_context().new_page(), address)
             print(f"visits: {found['visits']}", flush=True)
+        # Work of processes that have ended would count as that of others.
+        found["foreign"] = load.foreign()
         browser.close()
     return found
 
