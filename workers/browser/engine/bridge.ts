@@ -18,6 +18,7 @@ export interface EngineBridge {
   readonly mostThreads: number;
   /** Loads the first program of a compiled file; for more than one thread its helpers start. */
   open(file: PyProxy | Uint8Array): Promise<number>;
+  /** Gives an input its numbers; a run that is under way by steps ends. */
   write(program: number, input: number, bytes: PyProxy | Uint8Array): void;
   run(program: number): void;
   /** Runs the next part; the multiply-adds done so far, or -1 after the last. */
@@ -69,7 +70,11 @@ export function engineBridge(base: string, build: BuildRecord): EngineBridge {
       programs.set(next, engine.load(compiled));
       return next++;
     },
-    write: (program, input, bytes) => seen(bytes, (view) => loaded(program).write(input, view)),
+    write(program, input, bytes) {
+      // New numbers begin a new run: one that was given up half way must not go on with them.
+      stepping.delete(program);
+      seen(bytes, (view) => loaded(program).write(input, view));
+    },
     run: (program) => loaded(program).run(),
     step(program) {
       let steps = stepping.get(program);

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { engineBridge } from "../../workers/browser/engine/bridge.ts";
+import { type Compiled, readCompiled } from "../../workers/browser/engine/compiledFile.ts";
+import type { PyProxy } from "../../workers/browser/pyodide.d.ts";
+
+const FILE = Uint8Array.from(Buffer.from(readFileSync("tests/golden/compiled/sliced.b64", "utf8"), "base64"));
+const BUILD = { build: "", app: "", python: "", sizes: {}, snapshot: false };
+
+/** Bytes as Python lends them. */
+function lent(data: Uint8Array): PyProxy {
+  return { getBuffer: () => ({ data, release: () => undefined }) } as unknown as PyProxy;
+}
+
+test("a run that was given up half way leaves nothing to the next one", async () => {
+  const { programs, parts } = readCompiled(FILE);
+  const { inputs } = programs[0] as Compiled;
+  const engine = engineBridge("", BUILD);
+  const program = await engine.open(FILE);
+  const numbers = Array.from({ length: inputs }, (_, number) => parts.get(`input ${number}`) as Uint8Array);
+  const wanted = parts.get("value") as Uint8Array;
+  numbers.forEach((bytes, number) => engine.write(program, number, new Uint8Array(bytes.length)));
+  for (let part = 0; part < 3; part += 1) assert.ok(engine.step(program) > 0);
+  numbers.forEach((bytes, number) => engine.write(program, number, bytes));
+  let count = 0;
+  while (engine.step(program) >= 0) count += 1;
+  assert.equal(count, 20);
+  const out = new Uint8Array(wanted.length);
+  engine.read(program, lent(out));
+  assert.deepEqual(out, wanted.slice());
+});
