@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from tensorloom.errors import UnsupportedKernel
 from tensorloom.execute.backend import drive, no_pulse
+from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.execute.wasm.threads import ThreadedRuns
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm.element import WasmFeatures
 from tensorloom.plan.tree import ContractionTree
+from wasmtime_host import WasmtimeHost
 
 if TYPE_CHECKING:
     from tensorloom.execute.wasm.page_engine import PageEngine
@@ -91,3 +94,16 @@ def test_small_programs_stay_in_place() -> None:
     threads = ThreadedRuns(cast("PageEngine", FakeEngine()), WasmFeatures())
     assert [threads.worth(product(size)) for size in (64, 128, 256)] == [False, False, True]
     assert threads.count == 2
+
+
+def test_without_room_for_threads_a_program_runs_in_place() -> None:
+    class Full(FakeEngine):
+        async def load(self, compiled: Compiled) -> FakeProgram:
+            assert compiled.threads == self.most_threads
+            raise UnsupportedKernel("wasm-refused", "RangeError: Maximum memory size exceeded")
+
+    backend = WasmBackend(WasmtimeHost())
+    backend.threads = ThreadedRuns(cast("PageEngine", Full()), WasmFeatures())
+    arrays = [np.ones((256, 256), np.float32)] * 2
+    assert backend.threads.worth(product(256))
+    assert (drive(backend.run(product(256), arrays, no_pulse)).value == 256).all()

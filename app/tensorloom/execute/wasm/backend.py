@@ -186,7 +186,11 @@ class WasmBackend:
         """The contracted network; see ``Backend.run``."""
         known = self._known(program)
         if self.threads is not None and self.threads.worth(program):
-            return await self.threads.run(program, known.plans, arrays, pulse)
+            try:
+                return await self.threads.run(program, known.plans, arrays, pulse)
+            except UnsupportedKernel:
+                # No helpers, or no room for a second set of arrays: here is need of neither.
+                pass
         if known.bound is not None:
             found = known.bound.run(arrays)
             if found is not None:

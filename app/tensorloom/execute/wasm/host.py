@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from tensorloom.errors import UnsupportedKernel
 from tensorloom.kernels.wasm.modules import WasmFeatures
 
 if TYPE_CHECKING:
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["BrowserHost", "Driver", "WasmHost"]
+__all__ = ["BrowserHost", "Driver", "WasmHost", "refused"]
+
+
+def refused(error: Exception) -> UnsupportedKernel:
+    """What an engine's own error means, which in browsers is one of JavaScript's."""
+    words = (str(error).splitlines() or ["no reason given"])[0]
+    return UnsupportedKernel(
+        "wasm-refused",
+        f"This browser engine refused a kernel: {words[:160]}",
+        "Tensorloom computes in another way instead.",
+    )
 
 
 class Driver(Protocol):
@@ -42,13 +53,21 @@ class WasmHost(Protocol):
         """What it can do."""
 
     def start(self, driver: bytes) -> Driver:
-        """Instantiates the driver, once, before any kernel."""
+        """Instantiates the driver, once, before any kernel.
+
+        Raises:
+            UnsupportedKernel: ``wasm-refused``.
+        """
 
     def bound(self, driver: Driver, arguments: tuple[float, ...]) -> Callable[[], int]:
         """The driver's ``run`` with arguments that stay the same."""
 
     def load(self, slot: int, module: bytes) -> None:
-        """Instantiates a kernel's module and puts its ``kernel`` into the driver's table."""
+        """Instantiates a kernel's module and puts its ``kernel`` into the driver's table.
+
+        Raises:
+            UnsupportedKernel: ``wasm-refused``.
+        """
 
     def empty(self, n_bytes: int) -> NDArray[np.uint8]:
         """Memory that kernels can address; freed with the array."""
@@ -80,7 +99,7 @@ class BrowserHost:
 
     def start(self, driver: bytes) -> Driver:
         """Instantiates the driver."""
-        exports = self._page.instantiate(self._to_js(driver), self._imports).exports
+        exports = self._instantiated(driver).exports
         self._table = exports.kernels
         started: Driver = exports
         return started
@@ -93,8 +112,14 @@ class BrowserHost:
 
     def load(self, slot: int, module: bytes) -> None:
         """Adds a kernel to the driver's table."""
-        made = self._page.instantiate(self._to_js(module), self._imports)
+        made = self._instantiated(module)
         self._table.set(slot, made.exports.kernel)
+
+    def _instantiated(self, module: bytes) -> Any:  # noqa: ANN401  # a JavaScript object
+        try:
+            return self._page.instantiate(self._to_js(module), self._imports)
+        except Exception as error:
+            raise refused(error) from error
 
     def empty(self, n_bytes: int) -> NDArray[np.uint8]:
         """A new array."""

@@ -88,8 +88,13 @@ class WasmKernels:
         """
         if kernel not in self._slots:
             assert self.driver is not None  # its table must exist before a kernel enters it
+            module = module_for(kernel, self.host.features)
             slot = self._free.pop() if self._free else len(self._slots)
-            self.host.load(slot, module_for(kernel, self.host.features))
+            try:
+                self.host.load(slot, module)
+            except UnsupportedKernel:
+                self._free.append(slot)
+                raise
             self._slots[kernel] = slot
             if not isinstance(kernel, FusedKernel):
                 self._test(kernel)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tensorloom.execute.wasm.host import refused
 from tensorloom.kernels.wasm.compiled import encode
 
 if TYPE_CHECKING:
@@ -56,10 +57,16 @@ class PageEngine:
         return int(self._engine.mostThreads)
 
     async def load(self, compiled: Compiled) -> LoadedProgram:
-        """The program in the engine's memory; its helpers are started."""
-        return LoadedProgram(
-            self._engine, int(await self._engine.open(encode([compiled]))), compiled
-        )
+        """The program in the engine's memory; its helpers are started.
+
+        Raises:
+            UnsupportedKernel: ``wasm-refused``: no room, no helpers, or a kernel that is refused.
+        """
+        try:
+            number = int(await self._engine.open(encode([compiled])))
+        except Exception as error:
+            raise refused(error) from error
+        return LoadedProgram(self._engine, number, compiled)
 
     def measure(self, compiled: Compiled, *, min_ms: float, warmup_ms: float) -> Measured:
         """How long a program for one thread takes, on made-up numbers."""
