@@ -115,6 +115,16 @@ class Attempt:
         """Most bytes alive there at once [bytes]."""
         return self.backend.peak_bytes(self.program)
 
+    @property
+    def placement(self) -> tuple[tuple[BackendName, int], ...]:
+        """How many steps each backend runs; nothing where one runs all of them."""
+        return self.backend.steps if isinstance(self.backend, SharedBackend) else ()
+
+    @property
+    def places(self) -> tuple[BackendName, ...]:
+        """The backends that run it."""
+        return tuple(name for name, _ in self.placement) or (self.backend.name,)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
@@ -389,9 +399,7 @@ async def _run_on(
     if exponent:
         raw = finished(raw.value, exponent, program.dtype, log10_scale=raw.log10_scale)
     ms = 1e3 * (clock() - start)
-    backend = attempt.backend
-    placement = backend.steps if isinstance(backend, SharedBackend) else ()
-    bound = error_bound(attempt.plan.tree, program, given, raw)
+    bound = error_bound(attempt.plan.tree, program, given, raw, attempt.places)
     if _work(program) <= SECOND_OPINION_WORK:
         bound = await _measured(bound, attempt, given, raw)
     return Result(
@@ -404,7 +412,7 @@ async def _run_on(
         mul_adds=program.mul_adds,
         error_bound=bound,
         log10_scale=raw.log10_scale,
-        placement=placement,
+        placement=attempt.placement,
     )
 
 
@@ -420,7 +428,7 @@ async def _measured(
 ) -> float:
     """The error bound, by repetition where the one from averages says that much is lost."""
     program = attempt.program
-    least = SAFETY * length_bound(program)
+    least = SAFETY * length_bound(program, attempt.places)
     if bound <= MUCH_LOST * least or not program.dispatches:
         return bound
 

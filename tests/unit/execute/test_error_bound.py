@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,11 @@ from tensorloom.execute.error_bound import SAFETY, error_bound, length_bound
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.tree import ContractionTree
 
+if TYPE_CHECKING:
+    from tensorloom.execute.backend import BackendName
+
 U32, U64 = 2.0**-24, 2.0**-53
+HERE: tuple[BackendName, ...] = ("numpy",)
 
 
 def dot(n: int) -> ContractionTree:
@@ -22,18 +28,24 @@ def dot(n: int) -> ContractionTree:
 def bound(left: list[float], right: list[float], dtype: str = "float64") -> float:
     arrays = [np.array(left), np.array(right)]
     raw = RawResult(value=np.asarray(arrays[0] @ arrays[1], dtype))
-    return error_bound(dot(len(left)), lower(dot(len(left)), dtype), arrays, raw)
+    return error_bound(dot(len(left)), lower(dot(len(left)), dtype), arrays, raw, HERE)
 
 
 def test_lengths_add_up() -> None:
     # Two inputs, one step of 5 terms and its product.
-    assert length_bound(lower(dot(5), "float64")) == U64 * (2 + 5 + 1)
-    assert length_bound(lower(dot(5), "complex64")) == 2 * U32 * (2 + 5 + 1)
+    assert length_bound(lower(dot(5), "float64"), HERE) == U64 * (2 + 5 + 1)
+    assert length_bound(lower(dot(5), "complex64"), HERE) == 2 * U32 * (2 + 5 + 1)
 
 
-def test_long_sums_are_made_in_blocks() -> None:
-    lengths = length_bound(lower(dot(256 + 64), "float64")) / U64
-    assert lengths == 2 + 256 + 64 // 32 + 1
+@pytest.mark.parametrize(
+    ("places", "beyond"),
+    [(["numpy"], 2), (["wasm"], 4), (["webgpu"], 16), (["wasm", "webgpu"], 16)],
+)
+def test_long_sums_are_made_in_parts_by_some_backends(
+    places: list[BackendName], beyond: int
+) -> None:
+    lengths = length_bound(lower(dot(256 + 64), "float64"), places) / U64
+    assert lengths == 2 + 256 + beyond + 1
 
 
 def test_nothing_is_lost_without_negative_numbers() -> None:
@@ -61,5 +73,5 @@ def test_infinity_has_no_certain_digit() -> None:
 def test_carried_exponents_count() -> None:
     arrays = [np.array([-1e300]), np.array([1e300])]
     raw = RawResult(value=np.asarray(-1.0), log10_scale=600.0)
-    found = error_bound(dot(1), lower(dot(1), "float64"), arrays, raw)
+    found = error_bound(dot(1), lower(dot(1), "float64"), arrays, raw, HERE)
     assert found == pytest.approx(SAFETY * U64 * 4)
