@@ -373,3 +373,17 @@ def test_generated_code_can_be_read() -> None:
     text = listing(module_for(way.kernel, WasmFeatures()))
     assert "f32x4.relaxed_madd" in text
     assert "v128.load32_splat" in text
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_long_sums_are_not_taken_for_wrong_ones(kernels: WasmKernels, dtype: DType) -> None:
+    tree = ContractionTree(
+        inputs=(("k",), ("k",)), output=(), dimensions=(("k", 600_000),), path=((0, 1),)
+    )
+    (spec,) = lower(tree, dtype).kernels
+    ways = jit_candidates(spec, WasmDevice.typical(relaxed_simd=kernels.relaxed))
+    assert len(ways) > 2
+    for way in ways:
+        # A kernel that fails its probe is refused.
+        assert kernels.slot(way.kernel) >= 0
+        kernels.release([way.kernel])

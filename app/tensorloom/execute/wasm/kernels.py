@@ -170,7 +170,7 @@ class WasmKernels:
             for name, value in values.items():
                 record[0, RECORD_FIELDS[name] // 4] = value
             left[tile.left] = _eighths(tile.left.shape, kernel.dtype)
-            right[tile.right] = _eighths(tile.right.shape, kernel.dtype)
+            right[tile.right] = _eighths(tile.right.shape, kernel.dtype, _OTHER_PERIOD)
             out[tile.out] = np.nan
             self.run(place(record), 0, 1, 0.0, float("inf"))
             if not np.array_equal(out[tile.out], left[tile.left] @ right[tile.right].T):
@@ -210,10 +210,15 @@ class WasmKernels:
         return self.driver.scan(places, first, last, check_of(dtype), 1 / limit, limit)
 
 
-def _eighths(shape: Sequence[int], dtype: DType) -> NDArray[Any]:
-    """Numbers whose products and short sums are exact in every type."""
+_PERIOD, _OTHER_PERIOD = 23, 19
+"""Primes: over both, products of numbers with these periods add up to nothing, so that no sum grows
+with its length beyond what single precision holds exactly."""
+
+
+def _eighths(shape: Sequence[int], dtype: DType, period: int = _PERIOD) -> NDArray[Any]:
+    """Numbers whose products and sums are exact in every type."""
     count = prod(shape)
-    numbers = (np.arange(2 * count) * 37 % 23 - 11) / 8
+    numbers = (np.arange(2 * count) * 37 % period - period // 2) / 8
     if dtype.startswith("complex"):
         numbers = numbers[:count] + 1j * numbers[count:]
     return numbers[:count].reshape(shape).astype(dtype)
