@@ -1,7 +1,9 @@
-r"""Which kernel runs best on this device: records, rules, search and memory. All pure.
+r"""Which kernel runs best on this device: records, search and memory. All pure.
 
-measured curves --device--> DeviceRecord --rules--> survivors of a space --search--> best candidate
-                                                                       \-> database, for next time
+measured curves --device--> DeviceRecord --kernels--> candidates --search--> best candidate
+                                                                      \-> database, for next time
 
+Candidates come from ``kernels.wasm.jit`` and ``kernels.gpu.space``, which know the shape. ``space``
+and ``rules`` are those of the method that this follows, as published: benchmarks compare with them.
 Effects (clocks, engines, storage) are in ``execute``: ``tuning``, ``microbench``, ``kernel_store``.
 """

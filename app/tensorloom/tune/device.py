@@ -189,8 +189,8 @@ NAMED: Mapping[str, DeviceRecord] = {
         ),
     )
 }
-"""Records of the paper's devices, for comparing and as a fall-back; sizes that its code does not
-give are those of public data sheets (Alder Lake's 48 KiB, Turing's registers and shared memory)."""
+"""Records of the paper's devices, for comparing; sizes that its code does not give are those of
+public data sheets (Alder Lake's 48 KiB, Turing's registers and shared memory)."""
 
 
 # --- codec ------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """The spaces that kernels are chosen from, after nn-JIT.web: how large they are, and the lite one.
 
 The default space is what a general tuner would search; it is counted and sampled, never listed. The
-lite space is small enough to list, and ``rules`` cut it to dozens. Tensorloom's own spaces
-(``kernels.wasm.jit``, ``kernels.gpu.candidates``) are cut further, as they know the shape.
+lite space is small enough to list, and ``rules`` cut it to dozens. The engine does not choose from
+it but from its own spaces (``kernels.wasm.jit``, ``kernels.gpu.space``), which know the shape.
 
 Source: Jia et al., "Empowering In-Browser Deep Learning Inference on Edge Devices with Just-in-Time
 Kernel Optimizations", arXiv 2309.08978; sizes as in its published code.
