@@ -96,6 +96,19 @@ def test_a_gpu_that_went_away_is_asked_for_again(bench: Workbench) -> None:
     assert (after["backend"], after["notes"]) == ("webgpu", [])
 
 
+def test_a_gpu_that_others_asked_for_again_loads_again_what_it_had(bench: Workbench) -> None:
+    opened(bench)
+    before = bench.run(**GPU)
+    # As the tuner does, when a candidate has cost it the device.
+    renew = "from tensorloom.execute.backends import opened\n"
+    renew += "import tensorloom_page\ntensorloom_page.gpu.lose()\n"
+    renew += "await opened().backends['webgpu'].device.renew()\n'0'"
+    python(bench.page, renew)
+    after = bench.run(**GPU)
+    assert value(after) == value(before)
+    assert (after["backend"], after["notes"]) == ("webgpu", [])
+
+
 def test_a_gpu_without_memory_hands_over(bench: Workbench) -> None:
     opened(bench)
     bench.page.evaluate("() => tensorloom.run({ backend: 'wasm' })")

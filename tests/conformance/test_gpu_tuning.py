@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tensorloom.errors import UnsupportedKernel
+from tensorloom.errors import DeviceLost, UnsupportedKernel
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.gpu import trials as gpu_trials
 from tensorloom.execute.kernel_store import NoStore
@@ -159,3 +159,31 @@ def test_a_device_that_goes_away_over_a_candidate_is_asked_for_again(
     assert [trial.reason for trial in failed] == ["the device went away over it"]
     assert shape.best is not None
     assert loads > 1
+
+
+def test_a_device_that_does_not_come_back_fails_its_candidates_alone(
+    gpu: WebGpuBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(*_given: object) -> Any:
+        raise DeviceLost("device-lost", "The GPU went away.")
+
+    async def none_left() -> None:
+        raise UnsupportedKernel("no-gpu", "WebGPU found no adapter here.")
+
+    monkeypatch.setattr(gpu.device, "load", gone)
+    monkeypatch.setattr(gpu.device, "renew", none_left)
+    program, _ = network()
+    spec = max(program.kernels, key=lambda kernel: kernel.mul_adds)
+    shape = drive(tuner_for(gpu).best(spec, no_pause, "webgpu"))
+    assert shape.best is None
+    failed = {trial.reason for trial in shape.trials if trial.state == "failed"}
+    assert failed == {"the device went away over it, for good: WebGPU found no adapter here."}
+
+
+def test_what_was_loaded_before_others_renewed_the_device_runs_again(gpu: WebGpuBackend) -> None:
+    program, arrays = network()
+    before = drive(gpu.run(program, arrays, no_pulse)).value
+    gpu.device.lose()  # type: ignore[attr-defined]  # the native device can
+    drive(gpu.device.renew())
+    after = drive(gpu.run(program, arrays, no_pulse)).value
+    np.testing.assert_array_equal(after, before)

@@ -117,7 +117,8 @@ class Executor implements GpuExecutor {
 
   private at(handle: number): Loaded {
     const found = this.loaded.get(handle);
-    if (!found) throw new Error(this.lost || `No plan has the number ${handle}.`);
+    // It went with its device, if that was renewed meanwhile.
+    if (!found) throw new Error(this.lost || `device-lost: no plan has the number ${handle}`);
     return found;
   }
 

@@ -147,8 +147,15 @@ class NativeGpu:
 
     def _alive(self) -> Any:  # noqa: ANN401  # wgpu has no types
         if self._lost:
-            raise DeviceLost("device-lost", "The GPU went away.", "Run again, or use the CPU.")
+            raise _gone()
         return self._device
+
+    def _at(self, handle: int) -> _OnDevice:
+        """A plan that was loaded; it went with the device if that was renewed meanwhile."""
+        found = self._loaded.get(handle)
+        if found is None:
+            raise _gone()
+        return found
 
     async def load(self, plan: GpuPlan) -> int:
         """Make buffers, pipelines and bind groups."""
@@ -229,15 +236,15 @@ class NativeGpu:
     def upload(self, handle: int, number: int, array: NDArray[Any]) -> None:
         """Fill an input."""
         flat = np.ascontiguousarray(array).reshape(-1)
-        self._alive().queue.write_buffer(self._loaded[handle].buffers[number], 0, flat)
+        self._alive().queue.write_buffer(self._at(handle).buffers[number], 0, flat)
 
     def constants(self, handle: int, packed: bytes) -> None:
         """Where operands start."""
-        self._alive().queue.write_buffer(self._loaded[handle].constants, 0, packed)
+        self._alive().queue.write_buffer(self._at(handle).constants, 0, packed)
 
     def begin(self, handle: int) -> None:
         """Clear the magnitudes, and what slices are added up in."""
-        device, loaded = self._alive(), self._loaded[handle]
+        device, loaded = self._alive(), self._at(handle)
         cleared = np.zeros(loaded.plan.places.n_slots, np.float32)
         cleared[0] = 1.0
         device.queue.write_buffer(loaded.magnitudes, 0, cleared)
@@ -249,7 +256,7 @@ class NativeGpu:
 
     async def submit(self, handle: int, first: int, last: int, *, wait: bool) -> None:
         """Run some calls."""
-        self._submit(self._loaded[handle].bound[first:last], 1)
+        self._submit(self._at(handle).bound[first:last], 1)
         if wait:
             self._wait(handle)
 
@@ -267,12 +274,12 @@ class NativeGpu:
 
     def _wait(self, handle: int) -> None:
         """Until all that was submitted is done: reading waits for it."""
-        self._alive().queue.read_buffer(self._loaded[handle].magnitudes, 0, 4)
+        self._alive().queue.read_buffer(self._at(handle).magnitudes, 0, 4)
 
     async def repeat(self, handle: int, times: int) -> float:
         """Many runs in one submission [ms]."""
         start = perf_counter()
-        self._submit(self._loaded[handle].bound, times)
+        self._submit(self._at(handle).bound, times)
         self._wait(handle)
         return 1e3 * (perf_counter() - start)
 
@@ -284,7 +291,7 @@ class NativeGpu:
         self, handle: int, wanted: Sequence[tuple[int, NDArray[Any]]]
     ) -> NDArray[np.uint32]:
         """Buffers and the magnitudes, through one mapping."""
-        device, loaded = self._alive(), self._loaded[handle]
+        device, loaded = self._alive(), self._at(handle)
         parts = [(loaded.magnitudes, loaded.magnitudes.size)]
         parts += [(loaded.buffers[number], _padded(out.nbytes)) for number, out in wanted]
         staging = self._staging(loaded, sum(size for _, size in parts))
@@ -327,6 +334,10 @@ class NativeGpu:
             "bytes": sum(buffer.size for buffer in alive),
             "pipelines": len(self._pipelines),
         }
+
+
+def _gone() -> DeviceLost:
+    return DeviceLost("device-lost", "The GPU went away.", "Run again, or use the CPU.")
 
 
 def _padded(size: int) -> int:

@@ -78,10 +78,17 @@ class GpuTrials:
                 return Verdict(error=error, bound=bound, spent_ms=spent())
             return Sample(ms=trial.ms, spent_ms=spent())
         except DeviceLost:
-            await self._device.renew()
-            return Failure(reason="the device went away over it", spent_ms=spent())
+            return Failure(reason=await self._renewed(), spent_ms=spent())
         except TensorloomError as error:
             return Failure(reason=error.message[:160], spent_ms=spent())
+
+    async def _renewed(self) -> str:
+        """What happened, once there is a device again or none to be had."""
+        try:
+            await self._device.renew()
+        except TensorloomError as error:
+            return f"the device went away over it, for good: {error.message[:120]}"
+        return "the device went away over it"
 
     async def _tried(self, text: str) -> Trial:
         if self._last is None or self._last[0] != text:
