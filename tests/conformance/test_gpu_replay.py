@@ -16,7 +16,7 @@ from random_networks import (
     reference,
     tolerance,
 )
-from tensorloom.errors import UnsupportedKernel
+from tensorloom.errors import Cancelled, UnsupportedKernel
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.tree import ContractionTree
@@ -73,6 +73,19 @@ def test_many_different_plans_stay_bounded(gpu: WebGpuBackend) -> None:
             drive(gpu.run(lower(tree, "float32"), arrays, no_pulse))
     assert gpu.device.counts()["plans"] <= 64
     assert gpu.loaded.total_bytes <= gpu.loaded.most_bytes
+
+
+def test_measuring_leaves_nothing_on_the_device(gpu: WebGpuBackend) -> None:
+    _run(gpu, 0)
+    before = gpu.loaded.keys()
+
+    async def once() -> None:
+        if len(gpu.loaded.keys() - before) > 1:
+            raise Cancelled("superseded", "Somebody wants something.")
+
+    with pytest.raises(Cancelled):
+        drive(gpu.measure(pause=once))
+    assert gpu.loaded.keys() == before
 
 
 def test_a_lost_device_comes_back_with_the_right_number(gpu: WebGpuBackend) -> None:

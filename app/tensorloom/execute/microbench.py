@@ -52,8 +52,10 @@ LATENCY_BYTES = tuple(KIB * size for size in LATENCY_KIB)
 COPY_BYTES = tuple(KIB * n for n in (64, 256, 1024, 4096, 16_384))
 LINE = 64
 
-FAR_BYTES = 128 << 20
-"""Four times the last cache of most processors: what is read in turn is not there any more."""
+FAR_BYTES = 64 << 20
+"""Twice the last cache of most processors: what is read in turn is not there any more.
+
+Not more, because a page's memory never shrinks."""
 
 FAR_PART_BYTES = 4 << 20
 """Read or copied at a time: a millisecond or less."""

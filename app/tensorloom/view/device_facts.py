@@ -81,7 +81,7 @@ def _cpu_facts(cpu: CpuFacts) -> list[Notice]:
         _fact(
             "Memory",
             None if cpu.bytes_per_ms is None else f"{cpu.bytes_per_ms / 1e6:.3g} GB/s",
-            "From reading and copying 128 MiB in parts, each out of every cache by its turn.",
+            "From reading and copying 64 MiB in parts, each out of every cache by its turn.",
         ),
         _fact(
             "Caches",

@@ -165,7 +165,13 @@ class WebGpuBackend:
             times = max(1, min(MOST_IN_A_ROW, round(IN_A_ROW_MS / max(once, 1e-3))))
             return await self.repeat(program, arrays, times)
 
-        found = await calibrate(whole_run(self), self.dtypes, clock, pause, in_a_row=in_a_row)
+        users = self.loaded.keys()
+        try:
+            found = await calibrate(whole_run(self), self.dtypes, clock, pause, in_a_row=in_a_row)
+        finally:
+            # Nobody runs these again; their buffers are megabytes.
+            for key in self.loaded.keys() - users:
+                self.loaded.drop(self.device, key)
         self.rates = least_disturbed(self.rates, found) if self._measured else found
         self._measured = True
 

@@ -99,6 +99,10 @@ class LoadedPlans:
         if loaded is not None:
             device.unload(loaded.handle)
 
+    def keys(self) -> frozenset[object]:
+        """Those of all plans that are here."""
+        return frozenset(self._plans)
+
     def clear(self, device: GpuDevice) -> None:
         """Unloads all of them."""
         self.make_room(device, self.most_bytes + 1)
