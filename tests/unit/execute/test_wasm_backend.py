@@ -174,6 +174,38 @@ def test_two_runs_of_one_program_at_once(backend: WasmBackend) -> None:
     assert np.array_equal(inner[0], alone[1])
 
 
+@pytest.mark.usefixtures("small_pieces")
+def test_a_run_that_waits_keeps_its_kernels_whatever_else_runs(backend: WasmBackend) -> None:
+    sizes = (3, 4, 5, 400, 400, 6, 5, 4)
+    tree = ContractionTree(
+        inputs=tuple(pairwise("abcdefgh")),
+        output=("a", "h"),
+        dimensions=tuple(zip("abcdefgh", sizes, strict=True)),
+        path=((0, 1), *((6 + step, step + 1) for step in range(1, 6))),
+    )
+    program = lower(tree, "float64")
+    draw = np.random.default_rng(4)
+    arrays = [draw.standard_normal(shape) for shape in pairwise(sizes)]
+    wanted = np.linalg.multi_dot(arrays)
+    for _ in range(3):
+        assert np.allclose(value(backend, program, arrays), wanted)
+    others = [chain(3, side, "float64") for side in range(2, 8)]
+
+    async def pulse(_done: int, _slices: object = None) -> None:
+        # Small ones that are fused take the places that others have left.
+        while others:
+            other = others.pop()
+            kept.append(other)
+            given = [np.eye(other.shape[0])] * 3
+            for _ in range(3):
+                assert (await backend.run(other, given, no_pulse)).value[0, 0] == 1
+
+    kept: list[Program] = []
+    found = drive(backend.run(program, arrays, pulse)).value
+    assert len(kept) == 6
+    assert np.allclose(found, wanted)
+
+
 def test_what_does_not_fit_says_so() -> None:
     backend = WasmBackend(WasmtimeHost(pages=160))
     with pytest.raises(DeviceMemoryError) as caught:

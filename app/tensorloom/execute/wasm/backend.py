@@ -60,6 +60,7 @@ class _Kept:
         settled: What it has in the engine's memory, once it has run.
         bound: What runs it again in one call, where that can be.
         runs: How often it has run without that.
+        under_way: Runs that wait within a pause: until they end, its kernels keep their places.
         plans: How its kernels run, where the chooser said.
         revision: Of the chooser when it was asked.
     """
@@ -68,6 +69,7 @@ class _Kept:
     settled: Settled | None = None
     bound: Bound | None = None
     runs: int = 0
+    under_way: int = 0
     plans: tuple[Schedule, ...] | None = None
     revision: int = -1
 
@@ -206,7 +208,11 @@ class WasmBackend:
                 "Slice an index, make a dimension smaller, or send it to a heavy worker.",
                 values={"neededBytes": str(program.peak_bytes)},
             ) from error
-        return await replay.result(pulse)
+        known.under_way += 1
+        try:
+            return await replay.result(pulse)
+        finally:
+            known.under_way -= 1
 
     def _known(self, program: Program) -> _Kept:
         """What is kept of a program, which is now the one used last."""
@@ -219,8 +225,7 @@ class WasmBackend:
             known = _Kept(prepared=self._prepared(program, None))
         self._kept[id(program)] = known
         self._choose(known)
-        if len(self._kept) > _KEPT_PROGRAMS:
-            self._forget(self._kept.pop(next(iter(self._kept))))
+        self._trim()
         self._latest = known
         return known
 
@@ -229,6 +234,16 @@ class WasmBackend:
     ) -> Prepared:
         return prepared(program, relaxed=self._kernels.relaxed, fused=fused, plans=plans)
 
+    def _trim(self) -> None:
+        """Forgets the programs used longest ago, but none that is under way."""
+        *others, _newest = self._kept.items()
+        for key, known in others:
+            if len(self._kept) <= _KEPT_PROGRAMS:
+                return
+            if not known.under_way:
+                del self._kept[key]
+                self._forget(known)
+
     def _forget(self, known: _Kept) -> None:
         if known.settled is not None:
             self._kernels.release(known.prepared.sheet.kernels)
@@ -236,7 +251,7 @@ class WasmBackend:
 
     def _choose(self, known: _Kept) -> None:
         """Takes better kernels where the chooser knows some by now."""
-        if self.chooser is None or known.revision == self.chooser.revision:
+        if self.chooser is None or known.revision == self.chooser.revision or known.under_way:
             return
         known.revision = self.chooser.revision
         plans = self.chooser.plans_for(known.prepared.program)
