@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -88,6 +89,20 @@ def test_progress_is_told_between_parts() -> None:
     arrays = [np.ones((256, 256), np.float32)] * 2
     assert drive(threads.run(product(256), None, arrays, pulse)).log10_scale == 0
     assert told == [5, 9]
+
+
+def test_runs_at_once_each_get_their_own_value() -> None:
+    threads = ThreadedRuns(cast("PageEngine", FakeEngine()), WasmFeatures())
+    program, one = product(256), np.ones((256, 256), np.float32)
+
+    async def pulse(_done: int, _slices: object = None) -> None:
+        await asyncio.sleep(0)
+
+    async def both() -> list[Any]:
+        runs = [threads.run(program, None, [one * k, one], pulse) for k in (1, 2)]
+        return [raw.value[0, 0] for raw in await asyncio.gather(*runs)]
+
+    assert asyncio.run(both()) == [256, 512]
 
 
 def test_small_programs_stay_in_place() -> None:

@@ -6,6 +6,7 @@ and the result out of it.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from tensorloom.execute.backend import RawResult
@@ -42,6 +43,8 @@ class ThreadedRuns:
     def __init__(self, engine: PageEngine, features: WasmFeatures) -> None:
         self._engine = engine
         self._features = features
+        # Programs have one set of arrays: who waits in a pause must find its own there afterwards.
+        self._turn = asyncio.Lock()
         self._loaded: dict[int, tuple[Program, Sequence[Schedule] | None, LoadedProgram]] = {}
 
     @classmethod
@@ -70,15 +73,16 @@ class ThreadedRuns:
         pulse: Pulse,
     ) -> RawResult:
         """The contracted network; see ``Backend.run``."""
-        loaded = await self._ready(program, plans)
-        for number, array in enumerate(arrays):
-            loaded.write(number, array)
-        done = loaded.step()
-        while done >= 0:
-            await pulse(done)
+        async with self._turn:
+            loaded = await self._ready(program, plans)
+            for number, array in enumerate(arrays):
+                loaded.write(number, array)
             done = loaded.step()
-        value, scale = loaded.read()
-        return RawResult(value=value, log10_scale=scale)
+            while done >= 0:
+                await pulse(done)
+                done = loaded.step()
+            value, scale = loaded.read()
+            return RawResult(value=value, log10_scale=scale)
 
     async def _ready(self, program: Program, plans: Sequence[Schedule] | None) -> LoadedProgram:
         known = self._loaded.get(id(program))
