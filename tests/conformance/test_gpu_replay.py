@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +20,14 @@ from random_networks import (
 )
 from tensorloom.errors import Cancelled, UnsupportedKernel
 from tensorloom.execute.backend import drive, no_pulse
+from tensorloom.execute.gpu import backend as gpu_backend
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.tree import ContractionTree
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tensorloom.execute.backend import RawResult
     from tensorloom.execute.gpu.backend import WebGpuBackend
     from tensorloom.model.recipe import DType
 
@@ -63,6 +67,31 @@ def test_many_runs_keep_one_plan_and_take_new_values(gpu: WebGpuBackend) -> None
     assert gpu.device.counts()["buffers"] == 6
     gpu.release()
     assert [gpu.device.counts()[name] for name in ("plans", "buffers", "bytes")] == [0, 0, 0]
+
+
+def test_runs_at_once_each_get_their_own_value(
+    gpu: WebGpuBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_backend, "SUBMIT_MS", 0.0)
+    names = "abcdef"
+    tree = ContractionTree(
+        inputs=tuple(pairwise(names)),
+        output=("a", "f"),
+        dimensions=tuple((name, 5) for name in names),
+        path=((0, 1), (5, 2), (6, 3), (7, 4)),
+    )
+    program = lower(tree, "float32")
+    given = [random_arrays(tree, "float32", seed) for seed in (1, 2)]
+
+    async def pulse(_done: int, _slices: object = None) -> None:
+        await asyncio.sleep(0)
+
+    async def both() -> list[RawResult]:
+        return await asyncio.gather(*(gpu.run(program, arrays, pulse) for arrays in given))
+
+    for arrays, found in zip(given, asyncio.run(both()), strict=True):
+        wanted = reference(equation(tree), arrays, "float32")
+        assert_close(found.value, wanted, tolerance(program, wanted))
 
 
 def test_many_different_plans_stay_bounded(gpu: WebGpuBackend) -> None:

@@ -8,6 +8,7 @@ run again with exponents taken out, slice by slice.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -126,6 +127,8 @@ class WebGpuBackend:
         self.limit_bytes = device.limit_bytes
         self.loaded = LoadedPlans(device.limit_bytes // 2)
         self._out_of_range: set[Program] = set()
+        # Plans have one set of buffers: who waits in a pause must find its own there afterwards.
+        self._turn = asyncio.Lock()
 
     @property
     def revision(self) -> object:
@@ -205,12 +208,13 @@ class WebGpuBackend:
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
     ) -> RawResult:
         """The contracted network; see ``Backend.run``."""
-        try:
-            return await self._run(program, arrays, pulse)
-        except DeviceLost:
-            self.loaded.forget()
-            await self.device.renew()
-            return await self._run(program, arrays, pulse)
+        async with self._turn:
+            try:
+                return await self._run(program, arrays, pulse)
+            except DeviceLost:
+                self.loaded.forget()
+                await self.device.renew()
+                return await self._run(program, arrays, pulse)
 
     async def _run(
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
