@@ -54,10 +54,15 @@ class SharedBackend:
         self._parts = parts(program, placement.devices)
 
     @property
+    def places(self) -> tuple[BackendName, ...]:
+        """Where each dispatch runs."""
+        return tuple(self.backends[number].name for number in self.placement.devices)
+
+    @property
     def steps(self) -> tuple[tuple[BackendName, int], ...]:
         """How many steps each backend runs."""
-        counts = Counter(self.placement.devices)
-        return tuple((self.backends[number].name, counts[number]) for number in (0, 1))
+        counts = Counter(self.places)
+        return tuple((backend.name, counts[backend.name]) for backend in self.backends)
 
     def peak_bytes(self, program: Program) -> int:
         """What the program says: no backend holds more than all of it [bytes]."""

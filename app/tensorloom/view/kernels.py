@@ -19,6 +19,7 @@ from tensorloom.errors import Cancelled
 from tensorloom.execute.gpu.backend import WebGpuBackend
 from tensorloom.execute.gpu.trial import lone_program
 from tensorloom.execute.kernel_store import kernel_store
+from tensorloom.execute.sharing import SharedBackend
 from tensorloom.execute.tuning import (
     BUDGET_MS,
     GPU_BUDGET_MS,
@@ -77,6 +78,7 @@ class KernelDesk:
         self._watched = False
         self._said = 0.0
         self._ran: tuple[Program, BackendName, float] | None = None
+        self._places: tuple[BackendName, ...] = ()
 
     def devices(self, found: Available) -> None:
         """The devices are known; tuning needs the WASM engine."""
@@ -107,6 +109,8 @@ class KernelDesk:
         own = (a for a in choice.attempts if a.backend.name == result.backend)
         attempt = next(own, choice.attempts[0])
         self._ran = attempt.program, result.backend, result.ms
+        shared = attempt.backend if result.placement else None
+        self._places = shared.places if isinstance(shared, SharedBackend) else ()
         if self._tuner is not None and result.backend != "numpy":
             self._tuner.observe(attempt.program, result.backend)
         self._say()
@@ -270,7 +274,7 @@ class KernelDesk:
             {
                 "step": step,
                 "kernel": known[spec.name],
-                "backend": backend,
+                "backend": self._places[step] if self._places else backend,
                 "ms": ms * spec.mul_adds / total,
             }
             for step, spec in enumerate(specs)

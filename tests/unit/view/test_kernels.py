@@ -7,17 +7,22 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from tensorloom.errors import DocumentError
 from tensorloom.execute.backend import drive
 from tensorloom.execute.backends import Available
+from tensorloom.execute.calibration import Rates
 from tensorloom.execute.kernel_store import NoStore
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
 from tensorloom.execute.tuning import Tuner
 from tensorloom.execute.wasm.backend import WasmBackend
+from tensorloom.plan.cost import cost_of
 from tensorloom.plan.find import plan_for
+from tensorloom.plan.plan import Plan
+from tensorloom.plan.tree import ContractionTree
 from tensorloom.tune.device import NAMED, Curve
 from tensorloom.view import kernels as view_kernels
 from tensorloom.view.device_facts import record_json
@@ -26,6 +31,7 @@ from wasmtime_host import WasmtimeHost
 
 if TYPE_CHECKING:
     from tensorloom.execute.backend import BackendName
+    from tensorloom.model.recipe import DType
 
 SIZES = {"i": 40, "k": 41, "j": 42, "l": 3}
 
@@ -112,6 +118,49 @@ def test_calls_share_the_time_of_the_run(desk: KernelDesk) -> None:
     assert sum(call["ms"] for call in record["calls"]) == pytest.approx(desk._ran[2])  # type: ignore[index]
     for call in record["calls"]:
         assert call["kernel"] < len(record["shapes"])
+
+
+class Gpu(NumpyBackend):
+    """Fast at matrices alone."""
+
+    name: BackendName = "webgpu"
+    dtypes: tuple[DType, ...] = ("float32",)
+
+
+def test_steps_that_two_backends_shared_are_told_apart(desk: KernelDesk) -> None:
+    def rates(matrix: float, others: float) -> Rates:
+        return Rates(
+            run_ms=0.1,
+            dispatch_ms=0.0,
+            bytes_per_ms=1e9,
+            mul_adds_per_ms=(
+                ("float32", "matrix", matrix),
+                ("float32", "thin", others),
+                ("float32", "stream", others),
+            ),
+        )
+
+    backends: Any = {
+        "webgpu": Gpu(rates=rates(1e6, 1.0)),
+        "numpy": NumpyBackend(rates=rates(1e3, 1e3)),
+    }
+    sizes = (("a", 64), ("b", 64), ("c", 2), ("d", 64))
+    tree = ContractionTree(
+        inputs=(("a", "b"), ("b", "d"), ("d", "c")),
+        output=("a", "c"),
+        dimensions=sizes,
+        path=((0, 1), (3, 2)),
+    )
+    plan = Plan(tree=tree, cost=cost_of(tree), finder="greedy")
+    choice = prepare(plan, backends=backends, dtype="float32")
+    of = dict(sizes)
+    arrays = [np.ones([of[name] for name in names], np.float32) for names in tree.inputs]
+    result = drive(run(choice, arrays))
+    assert len(result.placement) == 2
+    desk.ran(choice, result)
+    record: Any = desk.json()
+    heavy, thin = record["calls"]
+    assert (heavy["backend"], thin["backend"]) == ("webgpu", "numpy")
 
 
 def test_without_a_run_there_is_nothing_to_show(desk: KernelDesk) -> None:
