@@ -13,6 +13,8 @@ from tensorloom.errors import UnsupportedKernel
 from tensorloom.execute.wasm import kernels as kernels_module
 from tensorloom.execute.wasm.kernels import WasmKernels
 from tensorloom.kernels.lower import lower
+from tensorloom.kernels.program import KernelSpec, LoopAxis
+from tensorloom.kernels.wasm.compiled import lone_step
 from tensorloom.kernels.wasm.disassembly import listing
 from tensorloom.kernels.wasm.jit import (
     MOST_CANDIDATES,
@@ -387,3 +389,24 @@ def test_long_sums_are_not_taken_for_wrong_ones(kernels: WasmKernels, dtype: DTy
         # A kernel that fails its probe is refused.
         assert kernels.slot(way.kernel) >= 0
         kernels.release([way.kernel])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dot_products_run_beside_sums_of_one_operand(kernels: WasmKernels, dtype: DType) -> None:
+    spec = KernelSpec(
+        dtype=dtype,
+        rows=(LoopAxis(size=2, left=48, right=0, out=3),),
+        columns=(LoopAxis(size=3, left=0, right=16, out=1),),
+        contracted=(
+            LoopAxis(size=16, left=1, right=1, out=0),
+            LoopAxis(size=3, left=16, right=0, out=0),
+        ),
+    )
+    program = lone_step(spec)
+    left, right = operands_of(program)
+    wanted = left.reshape(2, 3, 16).sum(axis=1) @ right.reshape(3, 16).T
+    ways = jit_candidates(spec, WasmDevice.typical(relaxed_simd=kernels.relaxed))
+    dots = [way for way in ways if way.kernel.name.partition("-dot-")[1]]
+    assert dots
+    for way in dots:
+        assert np.array_equal(kernels.once(program, way, [left, right]), wanted.ravel())

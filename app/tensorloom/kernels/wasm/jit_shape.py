@@ -114,7 +114,7 @@ def shape_of(spec: KernelSpec, candidate: Candidate) -> Shape:
     size = element.bytes
     rows = [(axis.size, size * axis.left, size * axis.out) for axis in _row_order(spec, candidate)]
     columns = [(axis.size, size * axis.right, size * axis.out) for axis in reversed(spec.columns)]
-    levels, blocks = _blocks(_summed(spec, size), candidate.depth)
+    levels, blocks = _blocks(_summed(spec, size, candidate), candidate.depth)
     return Shape(
         rows=_cut(tuple(rows), candidate.rows, even=True),
         columns=_cut(tuple(columns), candidate.columns, even=False),
@@ -150,11 +150,16 @@ def _row_order(spec: KernelSpec, candidate: Candidate) -> list[LoopAxis]:
 _LONG = 16
 
 
-def _summed(spec: KernelSpec, size: int) -> tuple[Axis, ...]:
-    """The summed axes, innermost first: blocks read whole cache lines of both operands."""
+def _summed(spec: KernelSpec, size: int, candidate: Candidate) -> tuple[Axis, ...]:
+    """The summed axes, innermost first: blocks read whole cache lines of both operands.
 
-    def reach(axis: LoopAxis) -> tuple[int, int, int]:
-        return min(axis.left, axis.right), max(axis.left, axis.right), axis.left
+    The vectors of dot products run along the axis that is contiguous in both, also where another
+    one stands still in one of them.
+    """
+
+    def reach(axis: LoopAxis) -> tuple[bool, int, int, int]:
+        runs = candidate.family == "dot" and axis.left == axis.right == 1
+        return not runs, min(axis.left, axis.right), max(axis.left, axis.right), axis.left
 
     order = sorted(spec.contracted, key=reach)
     return tuple((axis.size, size * axis.left, size * axis.right) for axis in order)
