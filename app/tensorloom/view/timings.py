@@ -336,7 +336,10 @@ def _best(
     start = perf_counter()
     for way in (*jit_candidates(spec, device), ready):
         made = compiled(step, features, [way])
-        ms = engine.measure(made, min_ms=_TRY_MS, warmup_ms=_TRY_WARMUP_MS).best_ms
+        try:
+            ms = engine.measure(made, min_ms=_TRY_MS, warmup_ms=_TRY_WARMUP_MS).best_ms
+        except UnsupportedKernel:
+            continue
         if ms < best_ms:
             best, best_ms = way, ms
         if 1e3 * (perf_counter() - start) > _SHAPE_MS:

@@ -69,8 +69,16 @@ class PageEngine:
         return LoadedProgram(self._engine, number, compiled)
 
     def measure(self, compiled: Compiled, *, min_ms: float, warmup_ms: float) -> Measured:
-        """How long a program for one thread takes, on made-up numbers."""
-        return Measured.read(self._engine.measure(encode([compiled]), min_ms, warmup_ms))
+        """How long a program for one thread takes, on made-up numbers.
+
+        Raises:
+            UnsupportedKernel: ``wasm-refused``.
+        """
+        try:
+            told = self._engine.measure(encode([compiled]), min_ms, warmup_ms)
+        except Exception as error:
+            raise refused(error) from error
+        return Measured.read(told)
 
     def counters(self) -> dict[str, Any]:
         """Programs loaded, and bytes held."""
