@@ -21,6 +21,7 @@ KINDS = {
     "accuracy": False,
     "prediction": True,
     "gradient": False,
+    "roofline": False,
     "circuits": False,
     "overhead": True,
     "tuning": True,

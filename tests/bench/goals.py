@@ -199,7 +199,8 @@ ELSEWHERE = """
 - The first number of an embedded network: tests/browser/test_embed.py, with slack for load.
 - Small operations on WebGPU below 0.2 ms each: not measured here.
 - Firefox and WebKit: tests/engines asks for right numbers, not for speed.
-- A real GPU (60 % of its peak, 1.25x the best static tile): none is here; not measured.
+- A real GPU (60 % of its peak, 1.25x the best static tile): none is here; not measured. What three
+  could make of the cases at best: `bench roofline`.
 """
 """Goals of which no figure is in the table, and why."""
 
