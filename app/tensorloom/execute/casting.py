@@ -107,7 +107,9 @@ def cast_arrays(
             shift = shift_for(absmax(real), dtype)
             real = scaled(real, -shift)
             exponent += shift
-        found.append(np.ascontiguousarray(real, dtype).reshape(array.shape))
+        made = np.ascontiguousarray(real, dtype)
+        # A view would be another object each time; who keeps an array knows it again.
+        found.append(made if made.shape == array.shape else made.reshape(array.shape))
     return tuple(found), exponent
 
 

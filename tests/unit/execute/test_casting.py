@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from tensorloom.errors import NetworkError
 from tensorloom.execute.casting import as_numbers, cast_arrays, common_dtype
+
+if TYPE_CHECKING:
+    from tensorloom.model.recipe import DType
 
 
 @pytest.mark.parametrize(
@@ -58,3 +63,14 @@ def test_what_holds_no_numbers_is_refused() -> None:
             as_numbers(given, 3)
         assert caught.value.code == "bad-array"
         assert caught.value.message.startswith("Operand 3 holds no numbers")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex128"])
+def test_an_array_that_is_as_wanted_stays_the_same_object(dtype: DType) -> None:
+    given = np.ones((2, 3), dtype)
+    (found,), _ = cast_arrays([given], dtype)
+    # Programs that run again know their arrays by identity.
+    assert found is given
+    (turned,), _ = cast_arrays([given.T], dtype)
+    assert turned.flags.c_contiguous
+    assert turned.shape == (3, 2)
