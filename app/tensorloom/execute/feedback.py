@@ -1,16 +1,17 @@
 """What past runs say of predictions: a factor per backend and kind of program.
 
 The kind is the heaviest kernel and the number of steps. Rates are measured on a few samples; a
-device has more sides than those. Runs take longer than they should for many reasons (compiling,
-others on the machine), and shorter for none: the least of the last few counts, the first one of a
-program left out. What was learned of a prediction ends with it: a kernel that was tuned meanwhile
-is another one. Nothing is learned of programs too short for the browser's clock.
+device has more sides than those. The median of the last runs counts: a compilation or others on the
+machine make some of them longer, the tick of a clock some shorter. The first one of a program is
+left out. What was learned of a prediction ends with it: a kernel that was tuned meanwhile is
+another one. Nothing is learned of programs too short for the browser's clock.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,13 +23,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Feedback"]
 
-TELLING_MS = 3.0
-"""Programs that take less, by both prediction and clock, say nothing: three ticks of the coarsest
-clock (Firefox, WebKit). Leaving out single short runs instead would leave the disturbed ones [ms].
-"""
+TELLING_TICKS = 2
+"""Programs that take fewer ticks of the clock, by both prediction and clock, say nothing. Leaving
+out single short runs instead would leave the disturbed ones."""
 
-LAST, LEAST = 4, 2
+COARSEST_TICK_MS = 1.0
+"""Clocks of Firefox and WebKit in pages that are not isolated [ms]."""
+
+LAST, LEAST = 8, 3
 """So many runs are remembered, and needed."""
+
+TOLD = 0.1
+"""A factor that moves by less is not worth predicting everything again."""
 
 SAME = 0.02
 """Predictions that differ by this share are the same one."""
@@ -39,16 +45,18 @@ MOST = 20.0
 _MOST_KINDS = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Seen:
     """Runs of a kind.
 
     Args:
         predicted_ms: What the backend had predicted [ms].
         times: What the last ones took [ms].
+        factor: What was told of them; nothing yet while it is 1.
     """
 
     predicted_ms: float
+    factor: float = 1.0
     times: deque[float] = field(default_factory=lambda: deque(maxlen=LAST))
 
     def of(self, predicted_ms: float) -> bool:
@@ -59,11 +67,15 @@ class _Seen:
 class Feedback:
     """Factors by which predictions were wrong, of one device.
 
+    Args:
+        tick_ms: Smallest step of the clock that measures the runs [ms].
+
     Attributes:
-        revision: Grows whenever a factor may have changed.
+        revision: Grows whenever a factor has changed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tick_ms: float = COARSEST_TICK_MS) -> None:
+        self._telling_ms = TELLING_TICKS * tick_ms
         self._seen: dict[Kind, _Seen] = {}
         self._last: tuple[BackendName, Program] | None = None
         self.revision = 0
@@ -71,12 +83,7 @@ class Feedback:
     def factor(self, backend: BackendName, program: Program, predicted_ms: float) -> float:
         """By what to multiply a backend's prediction; 1 where nothing is known."""
         seen = self._seen.get(_kind(backend, program))
-        if seen is None or len(seen.times) < LEAST or not seen.of(predicted_ms):
-            return 1.0
-        least = min(seen.times)
-        if max(least, predicted_ms) < TELLING_MS:
-            return 1.0
-        return max(1 / MOST, min(MOST, least / predicted_ms))
+        return seen.factor if seen is not None and seen.of(predicted_ms) else 1.0
 
     def note(
         self, backend: BackendName, program: Program, *, ms: float, predicted_ms: float
@@ -99,9 +106,19 @@ class Feedback:
         seen = self._seen.get(kind)
         if seen is None or not seen.of(predicted_ms):
             seen = self._seen[kind] = _Seen(predicted_ms=predicted_ms)
-        before = min(seen.times, default=None)
         seen.times.append(ms)
-        self.revision += before != min(seen.times) or len(seen.times) == LEAST
+        found = self._found(seen)
+        if abs(found - seen.factor) > TOLD * seen.factor:
+            seen.factor = found
+            self.revision += 1
+
+    def _found(self, seen: _Seen) -> float:
+        """The factor that the last runs say."""
+        middle = median(seen.times)
+        telling = max(middle, seen.predicted_ms) >= self._telling_ms
+        if len(seen.times) < LEAST or not telling:
+            return 1.0
+        return max(1 / MOST, min(MOST, middle / seen.predicted_ms))
 
 
 def _kind(backend: BackendName, program: Program) -> Kind:

@@ -203,6 +203,7 @@ class LiveValue:
         """The devices, found when first asked for: a heap snapshot must not hold any."""
         if self._found is None:
             self._found = await available()
+            self._feedback = Feedback(tick_ms=clock_tick_ms(perf_counter))
             self.kernels.devices(self._found)
         return self._found
 
