@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tensorloom.kernels.program import KernelSpec, LoopAxis
 
-__all__ = ["GUARD", "filled", "largest_error", "rounding_bound", "span"]
+__all__ = ["GUARD", "filled", "largest_error", "rounding_bound"]
 
 GUARD = 16
 """NaN after each operand [elements]: what is read beyond the end shows in the result."""
@@ -31,12 +31,6 @@ _PERIOD = 65_521
 
 _PER_PRODUCT = 4e-7
 """Error per product in single precision: 3.4 times its rounding."""
-
-
-def span(spec: KernelSpec, side: str) -> int:
-    """Elements from an operand's first to its last."""
-    axes = (*spec.batch, *spec.rows, *spec.columns, *spec.contracted)
-    return 1 + sum((axis.size - 1) * int(getattr(axis, side)) for axis in axes)
 
 
 def filled(target: NDArray[Any], seed: int) -> None:

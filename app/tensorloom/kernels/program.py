@@ -18,14 +18,17 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tensorloom.model.recipe import DType
 
-__all__ = ["Buffer", "Dispatch", "KernelSpec", "LoopAxis", "Program", "SliceAxis"]
+__all__ = ["Buffer", "Dispatch", "KernelSpec", "LoopAxis", "Program", "Side", "SliceAxis"]
+
+Side = Literal["left", "right", "out"]
+"""The operands of a kernel and its result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,11 @@ class KernelSpec:
     def mul_adds(self) -> int:
         """Multiply-adds of one dispatch."""
         return prod(self.extents)
+
+    def reach(self, side: Side) -> int:
+        """Elements from the first to the last one that it touches of an operand or the result."""
+        axes = (*self.batch, *self.rows, *self.columns, *self.contracted)
+        return 1 + sum((axis.size - 1) * int(getattr(axis, side)) for axis in axes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, cast
 from tensorloom.assets import templates
 from tensorloom.errors import Cancelled
 from tensorloom.execute.gpu.backend import WebGpuBackend
-from tensorloom.execute.gpu.trial import lone_program
 from tensorloom.execute.kernel_store import kernel_store
 from tensorloom.execute.sharing import SharedBackend
 from tensorloom.execute.tuning import (
@@ -31,6 +30,7 @@ from tensorloom.execute.tuning import (
 from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.kernels.gpu.plan import gpu_plan
 from tensorloom.kernels.gpu.space import default_candidate
+from tensorloom.kernels.lone import lone_step
 from tensorloom.kernels.wasm.disassembly import listing
 from tensorloom.kernels.wasm.modules import module_for
 from tensorloom.kernels.wasm.schedule import schedule
@@ -359,7 +359,7 @@ class KernelDesk:
     def _shader_text(self, spec: KernelSpec) -> str:
         gpu = cast("WebGpuBackend", self._backends["webgpu"])
         choose = self._tuner.candidate_for if self._tuner else None
-        plan = gpu_plan(lone_program(spec), templates(), gpu.device.limits, choose=choose)
+        plan = gpu_plan(lone_step(spec), templates(), gpu.device.limits, choose=choose)
         return "\n".join(shader.text for shader in plan.shaders)
 
 

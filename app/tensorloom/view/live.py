@@ -16,7 +16,7 @@ from tensorloom.execute.arrays import arrays_of
 from tensorloom.execute.backend import drive
 from tensorloom.execute.backends import available
 from tensorloom.execute.choices import Choices
-from tensorloom.execute.feedback import Feedback
+from tensorloom.execute.feedback import COARSEST_TICK_MS, Feedback
 from tensorloom.execute.microbench import clock_tick_ms
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
@@ -99,6 +99,7 @@ class LiveValue:
         self._backend: BackendChoice = "auto"
         self._dtype: DType | None = None
         self._slicing = False
+        self._tick_ms = COARSEST_TICK_MS
         self._feedback = Feedback()
         self._choices = Choices(most=MOST_CHOICES)
         self.plan: Plan | None = None
@@ -203,7 +204,8 @@ class LiveValue:
         """The devices, found when first asked for: a heap snapshot must not hold any."""
         if self._found is None:
             self._found = await available()
-            self._feedback = Feedback(tick_ms=clock_tick_ms(perf_counter))
+            self._tick_ms = clock_tick_ms(perf_counter)
+            self._feedback = Feedback(tick_ms=self._tick_ms)
             self.kernels.devices(self._found)
         return self._found
 
@@ -433,7 +435,7 @@ class LiveValue:
         compiling its samples takes a second where it is simulated.
         """
         result = self.result
-        if result is None or clock_tick_ms(perf_counter) > COARSE_TICK_MS:
+        if result is None or self._tick_ms > COARSE_TICK_MS:
             return []
         wanted: list[BackendName] = ["wasm", result.backend]
         gpu = self._backends.get("webgpu")

@@ -24,7 +24,8 @@ from tensorloom.execute.wasm.host import BrowserHost
 from tensorloom.execute.wasm.page_engine import LoadedProgram, PageEngine
 from tensorloom.kernels.gpu.candidate import GpuCandidate
 from tensorloom.kernels.gpu.space import default_candidate
-from tensorloom.kernels.wasm.compiled import compiled, lone_step
+from tensorloom.kernels.lone import lone_step
+from tensorloom.kernels.wasm.compiled import compiled
 from tensorloom.kernels.wasm.jit import WasmDevice, jit_candidates
 from tensorloom.kernels.wasm.schedule import schedule
 from tensorloom.tune.search import Search

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tensorloom.execute.oracle import GUARD, filled, largest_error, rounding_bound, span
+from tensorloom.execute.oracle import GUARD, filled, largest_error, rounding_bound
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.tree import ContractionTree
 
@@ -90,4 +90,4 @@ def test_reading_beyond_the_end_gives_nan() -> None:
 
 
 def test_the_span_of_an_operand() -> None:
-    assert span(spec_of("bc,ce->be", "float32"), "right") == 31 * 40
+    assert spec_of("bc,ce->be", "float32").reach("right") == 31 * 40

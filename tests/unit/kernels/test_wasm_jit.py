@@ -12,9 +12,9 @@ import pytest
 from tensorloom.errors import UnsupportedKernel
 from tensorloom.execute.wasm import kernels as kernels_module
 from tensorloom.execute.wasm.kernels import WasmKernels
+from tensorloom.kernels.lone import lone_step
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.program import KernelSpec, LoopAxis
-from tensorloom.kernels.wasm.compiled import lone_step
 from tensorloom.kernels.wasm.disassembly import listing
 from tensorloom.kernels.wasm.jit import (
     MOST_CANDIDATES,

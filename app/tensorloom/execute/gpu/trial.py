@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,8 @@ import numpy as np
 
 from tensorloom.assets import templates
 from tensorloom.errors import UnsupportedKernel
-from tensorloom.kernels.gpu.addresses import spans
 from tensorloom.kernels.gpu.plan import gpu_plan
-from tensorloom.kernels.program import Buffer, Dispatch, Program
-from tensorloom.model.stored_array import ITEM_BYTES
+from tensorloom.kernels.lone import lone_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,9 +20,9 @@ if TYPE_CHECKING:
 
     from tensorloom.execute.gpu.device import GpuDevice
     from tensorloom.kernels.gpu.candidate import GpuCandidate
-    from tensorloom.kernels.program import KernelSpec
+    from tensorloom.kernels.program import KernelSpec, Program
 
-__all__ = ["Trial", "lone_program", "try_kernel"]
+__all__ = ["Trial", "try_kernel"]
 
 LEAST_MS = 4.0
 """A window this long drowns the latency of its submission."""
@@ -46,26 +43,6 @@ class Trial:
     ms: float
     compile_ms: float
     out: NDArray[Any]
-
-
-def lone_program(spec: KernelSpec) -> Program:
-    """A program of one kernel; its buffers are as long as the kernel reaches."""
-    reach = spans(spec)
-    elements = [reach["left"]] if spec.unary else [reach["left"], reach["right"]]
-    n_inputs = len(elements)
-    return Program(
-        dtype=spec.dtype,
-        buffers=(
-            *(Buffer(elements=size, source=number) for number, size in enumerate(elements)),
-            Buffer(elements=reach["out"]),
-        ),
-        kernels=(spec,),
-        dispatches=(Dispatch(kernel=0, left=0, right=None if spec.unary else 1, out=n_inputs),),
-        result=n_inputs,
-        shape=(reach["out"],),
-        mul_adds=prod(spec.extents),
-        peak_bytes=(sum(elements) + reach["out"]) * ITEM_BYTES[spec.dtype],
-    )
 
 
 async def try_kernel(
@@ -94,7 +71,7 @@ async def try_kernel(
     """
     if half and not device.limits.half:
         raise UnsupportedKernel("gpu-refused", "This GPU stores no 16-bit numbers.")
-    program = lone_program(spec)
+    program = lone_step(spec)
     given = arrays or _random(program)
     start = clock()
     plan = gpu_plan(program, templates(), device.limits, choose=lambda _: candidate, half=half)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorloom.errors import DeviceLost, TensorloomError
-from tensorloom.execute.gpu.trial import lone_program, try_kernel
+from tensorloom.execute.gpu.trial import try_kernel
 from tensorloom.execute.oracle import GUARD, filled, largest_error, rounding_bound
 from tensorloom.kernels.gpu.candidate import GpuCandidate
 from tensorloom.kernels.gpu.model import trial_ms
 from tensorloom.kernels.gpu.space import survey
+from tensorloom.kernels.lone import lone_step
 from tensorloom.tune.search import Check, Failure, Option, Sample, Verdict
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class GpuTrials:
 
     def _made(self) -> list[NDArray[Any]]:
         found = []
-        for seed, buffer in enumerate(lone_program(self._spec).buffers[:2], start=1):
+        for seed, buffer in enumerate(lone_step(self._spec).buffers[:2], start=1):
             array = np.empty(buffer.elements + GUARD, self._spec.dtype)
             filled(array, seed)
             found.append(array[:-GUARD])

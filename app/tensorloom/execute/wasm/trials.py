@@ -14,8 +14,8 @@ import numpy as np
 
 from tensorloom.errors import Cancelled, TensorloomError
 from tensorloom.execute.microbench import WARM_MS, clock_tick_ms
-from tensorloom.execute.oracle import GUARD, filled, largest_error, rounding_bound, span
-from tensorloom.kernels.program import Buffer, Dispatch, Program
+from tensorloom.execute.oracle import GUARD, filled, largest_error, rounding_bound
+from tensorloom.kernels.lone import lone_step
 from tensorloom.kernels.wasm.driver import TABLE_SIZE
 from tensorloom.kernels.wasm.jit import jit_candidates
 from tensorloom.kernels.wasm.layout import RECORD_FIELDS
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorloom.execute.wasm.kernels import WasmKernels
-    from tensorloom.kernels.program import KernelSpec
+    from tensorloom.kernels.program import KernelSpec, Program
     from tensorloom.kernels.wasm.jit import WasmDevice
     from tensorloom.kernels.wasm.schedule import Schedule
     from tensorloom.tune.search import Answer, Request
 
     Pause = Callable[[], Awaitable[None]]
 
-__all__ = ["MOST_OPERAND_BYTES", "TRIAL_SLOT", "WasmTrials", "step_program", "wasm_ways"]
+__all__ = ["MOST_OPERAND_BYTES", "TRIAL_SLOT", "WasmTrials", "wasm_ways"]
 
 TRIAL_SLOT = TABLE_SIZE - 2
 """Slot of the driver's table in which candidates take turns; kernels in use never get it."""
@@ -81,26 +81,6 @@ def wasm_ways(spec: KernelSpec, device: WasmDevice) -> dict[str, Schedule]:
     return dict([*ordered[:1], (f"generic {ready.kernel.form}", ready), *ordered[1:]])
 
 
-def step_program(spec: KernelSpec) -> Program:
-    """A program of this one kernel, its operands as long as the spec reaches."""
-    sides = ("left", "out") if spec.unary else ("left", "right", "out")
-    buffers = [
-        Buffer(elements=span(spec, side), source=None if side == "out" else number)
-        for number, side in enumerate(sides)
-    ]
-    last = len(buffers) - 1
-    return Program(
-        dtype=spec.dtype,
-        buffers=tuple(buffers),
-        kernels=(spec,),
-        dispatches=(Dispatch(kernel=0, left=0, right=None if spec.unary else 1, out=last),),
-        result=last,
-        shape=(buffers[last].elements,),
-        mul_adds=spec.mul_adds,
-        peak_bytes=sum(buffer.elements for buffer in buffers) * ITEM_BYTES[spec.dtype],
-    )
-
-
 class WasmTrials:
     """Answers the requests of a search for one shape.
 
@@ -125,7 +105,7 @@ class WasmTrials:
         self._kernels = kernels
         self._clock = clock
         self._ways = wasm_ways(spec, device)
-        self._program = step_program(spec)
+        self._program = lone_step(spec)
         self._operands: _Operands | None = None
         self._loaded: _Loaded | None = None
         self._tick_ms = clock_tick_ms(clock)

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tensorloom.kernels.program import KernelSpec, LoopAxis
+    from tensorloom.kernels.program import KernelSpec, LoopAxis, Side
 
 __all__ = ["SIDES", "loop_offset", "offset", "spans"]
 
-SIDES = ("left", "right", "out")
+SIDES: tuple[Side, ...] = ("left", "right", "out")
 
 
 def spans(spec: KernelSpec) -> Mapping[str, int]:
     """Elements from the first to the last one that each operand touches."""
-    axes = (*spec.batch, *spec.rows, *spec.columns, *spec.contracted)
-    return {side: 1 + sum((axis.size - 1) * getattr(axis, side) for axis in axes) for side in SIDES}
+    return {side: spec.reach(side) for side in SIDES}
 
 
 def offset(position: str, axes: Sequence[LoopAxis], side: str) -> str:

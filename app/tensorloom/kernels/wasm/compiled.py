@@ -18,7 +18,6 @@ import numpy as np
 
 from tensorloom.errors import DocumentError, UnsupportedKernel
 from tensorloom.kernels.arena import place_buffers
-from tensorloom.kernels.program import Buffer, Dispatch, Program
 from tensorloom.kernels.slices import result_axes
 from tensorloom.kernels.wasm.driver import driver_module
 from tensorloom.kernels.wasm.fused import fused_groups
@@ -31,13 +30,13 @@ from tensorloom.model.stored_array import ITEM_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tensorloom.kernels.program import KernelSpec
+    from tensorloom.kernels.program import Program
     from tensorloom.kernels.wasm.element import WasmFeatures
     from tensorloom.kernels.wasm.fused import FusedKernel
     from tensorloom.kernels.wasm.schedule import Kernel, Schedule
     from tensorloom.model.recipe import DType
 
-__all__ = ["VERSION", "Compiled", "CompiledFile", "compiled", "decode", "encode", "lone_step"]
+__all__ = ["VERSION", "Compiled", "CompiledFile", "compiled", "decode", "encode"]
 
 VERSION = 1
 
@@ -178,30 +177,6 @@ def compiled(
         mul_adds=program.mul_adds,
         fused=sheet.fused,
         table=sheet.table,
-    )
-
-
-def lone_step(spec: KernelSpec) -> Program:
-    """A program that is one kernel call, on operands just large enough; for measuring it."""
-    axes = (*spec.batch, *spec.rows, *spec.columns, *spec.contracted)
-    left, right, out = (
-        1 + sum((axis.size - 1) * getattr(axis, side) for axis in axes)
-        for side in ("left", "right", "out")
-    )
-    inputs = (left,) if spec.unary else (left, right)
-    buffers = [Buffer(elements=size, source=number) for number, size in enumerate(inputs)]
-    number = len(buffers)
-    call = Dispatch(kernel=0, left=0, right=None if spec.unary else 1, out=number)
-    total = sum(inputs) + out
-    return Program(
-        dtype=spec.dtype,
-        buffers=(*buffers, Buffer(elements=out)),
-        kernels=(spec,),
-        dispatches=(call,),
-        result=number,
-        shape=(out,),
-        mul_adds=spec.mul_adds,
-        peak_bytes=total * ITEM_BYTES[spec.dtype],
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,12 +21,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tensorloom.kernels.program import KernelSpec, LoopAxis
+    from tensorloom.kernels.program import KernelSpec, LoopAxis, Side
     from tensorloom.kernels.wasm.jit_candidate import Candidate
 
 __all__ = ["ProbeTile", "probe_tiles", "spans"]
-
-Side = Literal["left", "right", "out"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -49,12 +47,7 @@ class ProbeTile:
 def spans(spec: KernelSpec, candidate: Candidate) -> tuple[int, int, int]:
     """Elements that the kernel's left and right operand and its result reach over."""
     seen = exchanged(spec) if candidate.turned else spec
-    axes = (*seen.batch, *seen.rows, *seen.columns, *seen.contracted)
-    left, right, out = (
-        1 + sum((axis.size - 1) * getattr(axis, side) for axis in axes)
-        for side in ("left", "right", "out")
-    )
-    return left, right, out
+    return seen.reach("left"), seen.reach("right"), seen.reach("out")
 
 
 def probe_tiles(spec: KernelSpec, candidate: Candidate) -> Iterator[ProbeTile]:
