@@ -60,7 +60,8 @@ class Environment:
     def variables(self) -> dict[str, str]:
         """Environment for child processes: our tools first on the PATH."""
         path = os.pathsep.join([str(self.python.parent), str(self.node.parent), os.environ["PATH"]])
-        return {**os.environ, "PATH": path, "PYTHONPATH": str(self.root / "app")}
+        ours = os.pathsep.join([str(self.root / "app"), str(self.root / "workers")])
+        return {**os.environ, "PATH": path, "PYTHONPATH": ours}
 
 
 def run(
