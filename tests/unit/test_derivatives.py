@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import tensorloom
-from tensorloom.errors import EquationError, NetworkError
+from tensorloom.errors import EquationError, NetworkError, PlanError
+from tensorloom.execute import backends
+from tensorloom.execute.calibration import Rates
+from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.model.diagram import Diagram
 from tensorloom.model.document import Document, default_mark
 from tensorloom.model.index import Index
@@ -148,3 +152,34 @@ def test_sentences_name_both_shapes_and_numbers() -> None:
         tensorloom.gradient("i->i", [np.ones(2)], wrt=[5])
     with pytest.raises(EquationError):
         tensorloom.gradient("ij,", [np.ones(2)])
+
+
+def on_a_slow_machine(monkeypatch: pytest.MonkeyPatch, mul_adds_per_ms: float) -> None:
+    rates = Rates(
+        run_ms=0.0,
+        dispatch_ms=0.0,
+        bytes_per_ms=1e99,
+        mul_adds_per_ms=tuple(
+            ("float64", kind, mul_adds_per_ms) for kind in ("matrix", "thin", "stream")
+        ),
+    )
+    made = {"numpy": NumpyBackend(rates=rates), "webgpu": "None here."}
+    monkeypatch.setattr(backends, "_MADE", made)
+
+
+def test_what_takes_too_long_over_all_slices_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At this speed a slice takes ten days, and all ten of them a hundred."""
+    inputs = (("i", "j"), ("j", "k"), ("k", "i"))
+    network = network_of(inputs, dict.fromkeys("ijk", 10), ())
+    plan = plan_for(inputs, (), tuple((name, 10) for name in "ijk"))
+    sliced = replace(plan, tree=replace(plan.tree, sliced=("i",)))
+    on_a_slow_machine(monkeypatch, 1.0)
+    all_slices = tensorloom.gradient(network, plan=sliced, backend="numpy")
+    assert all_slices.predicted_ms == pytest.approx(all_slices.mul_adds)
+    day_ms = 24 * 3.6e6
+    on_a_slow_machine(monkeypatch, all_slices.mul_adds / (100 * day_ms))
+    with pytest.raises(PlanError) as caught:
+        tensorloom.gradient(network, plan=sliced, backend="numpy")
+    assert caught.value.code == "too-long"
+    assert caught.value.message == "This would take about 2.4e+03 h here."
+    assert caught.value.values["predictedMs"] == pytest.approx(100 * day_ms)

@@ -160,9 +160,9 @@ async def run(
             dtype=attempt.program.dtype,
             backend=attempt.backend.name,
             ms=1e3 * (clock() - start),
-            predicted_ms=attempt.predicted_ms * attempt.plan.tree.n_slices,
+            predicted_ms=attempt.predicted_ms,
             peak_bytes=attempt.peak_bytes,
-            mul_adds=attempt.program.mul_adds * attempt.plan.tree.n_slices,
+            mul_adds=attempt.program.mul_adds * attempt.n_runs,
             log10_scale=value.log10_scale,
             log10_scales=tuple(part.log10_scale for part in kept),
         )

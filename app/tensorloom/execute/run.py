@@ -100,7 +100,7 @@ class Attempt:
         backend: Where.
         plan: What, sliced if it would not fit otherwise.
         program: The same, lowered.
-        predicted_ms: How long it should take [ms].
+        predicted_ms: How long all of it should take [ms].
         factor: By what past runs have changed that.
     """
 
@@ -109,6 +109,11 @@ class Attempt:
     program: Program
     predicted_ms: float
     factor: float = 1.0
+
+    @property
+    def n_runs(self) -> int:
+        """How often the program runs: once, or for each slice where it is one slice alone."""
+        return _n_runs(self.plan, self.program)
 
     @property
     def peak_bytes(self) -> int:
@@ -206,7 +211,7 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
 def predicted_anew(choice: Choice) -> Choice:
     """The same programs with what is known by now of how long they take."""
     attempts = [
-        replace(one, predicted_ms=one.backend.predicted_ms(one.program), factor=1.0)
+        replace(one, predicted_ms=_predicted_ms(one.backend, one.plan, one.program), factor=1.0)
         for one in choice.attempts
     ]
     return replace(choice, attempts=tuple(_ordered(attempts, choice.feedback, named=choice.named)))
@@ -254,8 +259,17 @@ def _attempt(backend: Backend, plan: Plan, program: Program) -> Attempt:
         backend=backend,
         plan=plan,
         program=program,
-        predicted_ms=backend.predicted_ms(program),
+        predicted_ms=_predicted_ms(backend, plan, program),
     )
+
+
+def _n_runs(plan: Plan, program: Program) -> int:
+    return plan.tree.n_slices // program.n_slices
+
+
+def _predicted_ms(backend: Backend, plan: Plan, program: Program) -> float:
+    """Expected duration of the whole plan, all slices counted [ms]."""
+    return _n_runs(plan, program) * backend.predicted_ms(program)
 
 
 def _shared(attempts: list[Attempt]) -> list[Attempt]:
@@ -264,6 +278,8 @@ def _shared(attempts: list[Attempt]) -> list[Attempt]:
     cpu = next((attempt for attempt in attempts if attempt.backend.name != "webgpu"), None)
     least = attempts[0].predicted_ms
     if gpu is None or cpu is None or cpu.program is not gpu.program or least < WORTH_SHARING_MS:
+        return []
+    if cpu.n_runs > 1:
         return []
     backend = shared(cpu.program, cpu.backend, gpu.backend)
     if backend is None or backend.placement.ms > SHARED_GAIN * least:
@@ -294,7 +310,7 @@ def _limit(refused: tuple[Backend, Program]) -> int:
 
 def _sliced(backend: Backend, plan: Plan, program: Program, lowering: Lowering) -> Attempt:
     # Slices only add work, and looking for them takes long where they would not help.
-    if backend.predicted_ms(program) > LONGEST_MS:
+    if _predicted_ms(backend, plan, program) > LONGEST_MS:
         raise _does_not_fit(backend, backend.peak_bytes(program))
     most = backend.limit_bytes // ITEM_BYTES[program.dtype]
     for _ in range(_TRIES):

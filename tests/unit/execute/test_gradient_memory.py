@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,14 +27,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tensorloom.execute.calibration import Rates
     from tensorloom.execute.run import Choice
 
 
-def choice(tree: ContractionTree, limit: int, *, slicing: bool = False) -> Choice:
+def choice(
+    tree: ContractionTree, limit: int, *, slicing: bool = False, rates: Rates | None = None
+) -> Choice:
     """How all gradients of a tree are made by numpy with so much room [bytes]."""
     return prepare(
         Plan(tree=tree, cost=cost_of(tree), finder="greedy"),
-        backends={"numpy": NumpyBackend(limit_bytes=limit)},
+        backends={"numpy": NumpyBackend(limit_bytes=limit, rates=rates)},
         dtype="float64",
         allow_slicing=slicing,
         lowering=gradient.lowering(tuple(range(len(tree.inputs)))),
@@ -107,6 +111,25 @@ def test_gradients_are_sliced_by_the_memory_of_the_way_back() -> None:
     plain = drive(gradient.run(choice(tree, 1 << 30), arrays, None, wrt))
     for one, other in zip(sliced.gradients, plain.gradients, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12 * np.abs(other).max())
+
+
+def test_predictions_of_sliced_gradients_count_every_slice() -> None:
+    tree = wide(16)
+    sliced = replace(tree, sliced=("x",))
+    rates = replace(NumpyBackend().rates, run_ms=0.0, dispatch_ms=0.0, bytes_per_ms=1e99)
+    wrt = tuple(range(5))
+    attempt = choice(sliced, 1 << 30, rates=rates).attempts[0]
+    assert (attempt.n_runs, attempt.program.n_slices) == (16, 1)
+    one = attempt.backend.predicted_ms(attempt.program)
+    assert attempt.predicted_ms == pytest.approx(16 * one)
+    found = drive(
+        gradient.run(choice(sliced, 1 << 30, rates=rates), random_arrays(tree, "float64", 3),
+                     None, wrt)
+    )  # fmt: skip
+    assert found.predicted_ms == attempt.predicted_ms
+    assert found.mul_adds == 16 * attempt.program.mul_adds
+    # Slices only add work: never is the whole predicted to be shorter.
+    assert attempt.predicted_ms >= choice(tree, 1 << 30, rates=rates).attempts[0].predicted_ms
 
 
 def test_what_no_slicing_helps_is_refused() -> None:

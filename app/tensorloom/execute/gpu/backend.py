@@ -24,6 +24,7 @@ from tensorloom.execute.calibration import (
     least_disturbed,
     no_pause,
     predict,
+    step_times,
     whole_run,
 )
 from tensorloom.execute.gpu.device import GpuDevice
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.calibration import Pause, SizeClass
     from tensorloom.execute.gpu.loaded import Loaded
     from tensorloom.kernels.gpu.candidate import GpuCandidate
-    from tensorloom.kernels.gpu.plan import GpuPlan
+    from tensorloom.kernels.gpu.plan import GpuCall, GpuPlan
     from tensorloom.kernels.program import KernelSpec, Program
     from tensorloom.kernels.slices import Slice
     from tensorloom.model.recipe import DType
@@ -127,6 +128,8 @@ class WebGpuBackend:
         self.limit_bytes = device.limit_bytes
         self.loaded = LoadedPlans(device.limit_bytes // 2)
         self._out_of_range: set[Program] = set()
+        # Of the program that ran last; who drags a value runs the same one again and again.
+        self._step_ms: tuple[object, list[float]] | None = None
         # Plans have one set of buffers: who waits in a pause must find its own there afterwards.
         self._turn = asyncio.Lock()
 
@@ -157,6 +160,13 @@ class WebGpuBackend:
     def predicted_ms(self, program: Program) -> float:
         """Expected duration, upload and readback included [ms]."""
         return predict(program, self.rates, self.known_ms)
+
+    def step_ms(self, program: Program) -> list[float]:
+        """What each dispatch of a slice should take [ms]."""
+        known = program, self.rates, self.revision
+        if self._step_ms is None or self._step_ms[0] != known:
+            self._step_ms = known, step_times(program, self.rates, self.known_ms)
+        return self._step_ms[1]
 
     async def measure(
         self, clock: Callable[[], float] = perf_counter, pause: Pause = no_pause
@@ -355,12 +365,12 @@ class _Work:
     """Submissions of one run: cut where they get long, with a pulse after each wait."""
 
     def __init__(self, backend: WebGpuBackend, program: Program, pulse: Pulse) -> None:
-        rates = backend.rates
         self.device = backend.device
         self.pulse = pulse
-        self.budget = SUBMIT_MS * rates.rate(program.dtype, "matrix")
-        self.overhead = rates.dispatch_ms * rates.rate(program.dtype, "matrix")
-        self.pending = 0.0
+        self.rates = backend.rates
+        self.dtype = program.dtype
+        self.step_ms = backend.step_ms(program)
+        self.pending_ms = 0.0
         self.done = 0
         self.slices: SlicesDone | None = None
 
@@ -369,10 +379,10 @@ class _Work:
         calls = loaded.plan.calls
         for number in range(first, len(calls)):
             call = calls[number]
-            self.pending += call.mul_adds + self.overhead
+            self.pending_ms += self._ms(call)
             self.done += call.mul_adds if call.dispatch is not None else 0
             at_end = number == len(calls) - 1
-            full = self.pending >= self.budget
+            full = self.pending_ms >= SUBMIT_MS
             if full or at_end:
                 wait = full and not (at_end and last_one)
                 await self.device.submit(loaded.handle, first, number + 1, wait=wait)
@@ -381,10 +391,16 @@ class _Work:
                 # This call adds the slice to the others.
                 self.slices = replace(self.slices, done=self.slices.done + 1)
             if full:
-                self.pending = 0.0
+                self.pending_ms = 0.0
                 await self.pulse(self.done, self.slices)
-        if last_one and self.pending:
+        if last_one and self.pending_ms:
             await self.pulse(self.done, self.slices)
+
+    def _ms(self, call: GpuCall) -> float:
+        """What a call should take; those that the plan adds only move numbers [ms]."""
+        if call.dispatch is not None:
+            return self.step_ms[call.dispatch]
+        return self.rates.dispatch_ms + call.mul_adds / self.rates.rate(self.dtype, "stream")
 
 
 def _calls_once(plan: GpuPlan, program: Program) -> int:
