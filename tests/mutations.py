@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from published_rules import cpu_survivors
+from published_space import lite_space
 from tensorloom.kernels.wasm import jit_code, jit_pack, jit_tile
 from tensorloom.kernels.wasm.instructions import INSTRUCTIONS
-from tensorloom.tune.rules import cpu_survivors
-from tensorloom.tune.space import lite_space
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

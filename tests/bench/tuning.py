@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 
 ROOT = HERE.parents[1]
 HEADING = "Tuning"
-MODULES = ("mutations", "tuning_shapes", "tuning_page", "tuning_checks", "tuning_gpu")
+SHARED = ("published_space", "published_rules", "mutations")
+"""Modules of the tests, and below those of this benchmark."""
+
+MODULES = (*SHARED, "tuning_shapes", "tuning_page", "tuning_checks", "tuning_gpu")
 GPU_SECONDS = 30.0
 
 OPEN = """
@@ -171,8 +174,8 @@ def _in_page(*, quick: bool, only: Collection[str] = ()) -> dict[str, Any]:
 
 def _bench_opened(page: Page) -> str | None:
     """Puts the benchmark's modules into the worker; which GPU there is."""
-    places = {"mutations": HERE.parent / "mutations.py"}
-    texts = [(name, places.get(name, HERE / f"{name}.py").read_text()) for name in MODULES]
+    folders = dict.fromkeys(SHARED, HERE.parent)
+    texts = [(name, (folders.get(name, HERE) / f"{name}.py").read_text()) for name in MODULES]
     gpu: str | None = python(page, OPEN.replace("GIVEN", repr(texts)))
     return gpu
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from report import table
 
-from tensorloom.tune.device import NAMED, CpuFacts
-from tensorloom.tune.rules import cpu_survivors
-from tensorloom.tune.space import default_space_size, lite_space
+from published_devices import NAMED
+from published_rules import cpu_survivors
+from published_space import default_space_size, lite_space
+from tensorloom.tune.device import CpuFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

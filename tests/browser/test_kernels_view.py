@@ -171,7 +171,7 @@ def test_shows_how_the_kernel_was_found(page: Page, pictures: Path) -> None:
     page.screenshot(path=pictures / "kernels-tuning.png")
 
 
-def test_gpu_kernels_have_no_predictions_and_no_roofline(page: Page) -> None:
+def test_gpu_kernels_have_no_predictions_and_no_roofline_before_it_is_measured(page: Page) -> None:
     kernels = _kernels()
     tried = [("registers 4x4/8x8", "best", 2.0), ("dot 1x4/64", "measured", 3.0)]
     candidates = [{**_candidate(text, state, ms), "predictedMs": None} for text, state, ms in tried]
@@ -184,6 +184,15 @@ def test_gpu_kernels_have_no_predictions_and_no_roofline(page: Page) -> None:
     page.get_by_role("radio", name="What was measured of this device").check()
     expect(page.get_by_text("There is no roofline for what ran last")).to_be_visible()
     assert page.get_by_role("img", name="Roofline", exact=False).count() == 0
+    tuning = {**kernels["tuning"], "running": True, "message": "Measuring the GPU"}
+    waiting = {**kernels, "shapes": [shape], "device": device, "tuning": tuning}
+    _tell(page, {"kind": "kernels", "kernels": waiting})
+    expect(page.get_by_text("The GPU's roofline comes when its speed is measured")).to_be_visible()
+    device |= {"peakGflops": 11.5, "bytesPerMs": 4e6}
+    _tell(page, {"kind": "kernels", "kernels": {**kernels, "shapes": [shape], "device": device}})
+    expect(page.get_by_role("heading", name="Roofline of the GPU")).to_be_visible()
+    # 42.7 FLOP per byte and 4 GB/s would give more than the arithmetic does.
+    expect(page.get_by_text("The chosen kernel could reach 11.5 GFLOP/s here.")).to_be_visible()
 
 
 def test_says_what_was_thrown_out_and_why_nothing_is_tuned(page: Page) -> None:

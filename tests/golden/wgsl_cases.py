@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tensorloom.assets import templates
+from tensorloom.kernels.gpu import micro
 from tensorloom.kernels.gpu.candidate import GpuCandidate
 from tensorloom.kernels.gpu.wgsl import GpuLimits, Shader, Use, render
 from tensorloom.kernels.program import KernelSpec, LoopAxis
@@ -68,6 +69,10 @@ def texts() -> dict[str, str]:
         ),
     }
     cases.update(_forced(plain))
+    arithmetic = micro.arithmetic(templates(), chains=2, threads=64, groups=4)
+    moving = micro.copying(templates(), size := micro.GROUP_BYTES), micro.reading(templates(), size)
+    for name, plan in zip(("arithmetic", "copy", "read"), (arithmetic, *moving), strict=True):
+        cases[f"bench_{name}"] = plan.shaders[0]
     return {f"{name}.wgsl": shader.text for name, shader in cases.items()}
 
 

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tensorloom.kernels.wasm.jit import WasmDevice
-from tensorloom.tune.device import GpuFacts
+from tensorloom.tune.device import GPU_CURVES, GPU_MEASURED, GpuFacts
 
 if TYPE_CHECKING:
     from tensorloom.execute.gpu.device import GpuDevice
     from tensorloom.tune.device import DeviceRecord
 
-__all__ = ["gpu_facts", "wasm_device"]
+__all__ = ["gpu_facts", "is_measured", "wasm_device", "with_gpu"]
 
 _WARMEST = 0.9
 """Register tiles within this share of the fastest are proposed, the fastest first."""
 
 
-def gpu_facts(device: GpuDevice | None) -> GpuFacts | None:
+def gpu_facts(device: GpuDevice) -> GpuFacts:
     """What WebGPU tells of a device."""
-    if device is None:
-        return None
     return GpuFacts(
         adapter=device.description,
         software=device.is_software,
@@ -29,6 +27,25 @@ def gpu_facts(device: GpuDevice | None) -> GpuFacts | None:
         max_storage_bytes=device.limits.workgroup_bytes,
         subgroup_size=device.limits.subgroup or None,
     )
+
+
+def with_gpu(record: DeviceRecord, device: GpuDevice | None) -> DeviceRecord:
+    """The record with the GPU that is there now; what was measured stays if it is the same one."""
+    told = None if device is None else gpu_facts(device)
+    if told is not None and record.gpu is not None and _as_told(record.gpu) == told:
+        return record
+    curves = tuple(curve for curve in record.curves if curve.name not in GPU_CURVES)
+    return replace(record, gpu=told, curves=curves)
+
+
+def _as_told(facts: GpuFacts) -> GpuFacts:
+    unmeasured: dict[str, Any] = dict.fromkeys(GPU_MEASURED)
+    return replace(facts, **unmeasured)
+
+
+def is_measured(facts: GpuFacts | None) -> bool:
+    """Whether a GPU's own speeds are known."""
+    return facts is not None and any(getattr(facts, name) is not None for name in GPU_MEASURED)
 
 
 def wasm_device(record: DeviceRecord | None, *, relaxed: bool) -> WasmDevice:

@@ -15,9 +15,10 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from tensorloom.errors import InputError, UnsupportedKernel
+from tensorloom.errors import InputError, TensorloomError, UnsupportedKernel
+from tensorloom.execute.gpu.microbench import measured_gpu
 from tensorloom.execute.gpu.trials import SEEDS, GpuTrials
-from tensorloom.execute.known_device import gpu_facts, wasm_device
+from tensorloom.execute.known_device import is_measured, wasm_device, with_gpu
 from tensorloom.execute.microbench import measured_cpu
 from tensorloom.execute.wasm.rates import CYCLES_PER_MS
 from tensorloom.execute.wasm.trials import WasmTrials, wasm_ways
@@ -30,9 +31,10 @@ from tensorloom.tune.device import DeviceRecord, device_from_json, device_to_jso
 from tensorloom.tune.search import Search, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
     from tensorloom.execute.gpu.device import GpuDevice
+    from tensorloom.execute.gpu.microbench import Found as GpuFound
     from tensorloom.execute.kernel_store import KernelStore
     from tensorloom.execute.wasm.kernels import WasmKernels
     from tensorloom.kernels.program import KernelSpec, Program
@@ -132,6 +134,8 @@ class Tuner:
         self._waiting: list[tuple[Place, KernelSpec]] = []
         self._current: _Current | None = None
         self._measuring: Generator[None, None, tuple[CpuFacts, tuple[Curve, ...]]] | None = None
+        self._measuring_gpu: AsyncGenerator[GpuFound | None, None] | None = None
+        self._gpu_refused = False
         self._loaded = False
         self._known: dict[str, tuple[int, Schedule | None]] = {}
 
@@ -246,13 +250,23 @@ class Tuner:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the shape at work is tuned on the GPU."""
-        return self._current is not None and self._current.backend == "webgpu"
+        """Whether what is at work is on the GPU."""
+        if self._current is None:
+            return self._measuring_gpu is not None
+        return self._current.backend == "webgpu"
 
     @property
     def running(self) -> bool:
         """Whether there is anything left to do."""
-        return bool(self._waiting or self._current or (self._loaded and self.record is None))
+        unmeasured = self._loaded and (self.record is None or self._wants_gpu)
+        return bool(self._waiting or self._current or unmeasured)
+
+    @property
+    def _wants_gpu(self) -> bool:
+        """Whether the GPU's part of the record is missing and may be had."""
+        if self._gpu is None or self.record is None or self._gpu_refused:
+            return False
+        return not is_measured(self.record.gpu)
 
     async def step(self, pause: Pause) -> bool:
         """Does the next piece of work; whether there was any.
@@ -268,7 +282,7 @@ class Tuner:
             self._measure_on()
             return True
         if self._current is None and not self._begin():
-            return False
+            return await self._measure_gpu_on()
         await self._go_on(pause)
         return True
 
@@ -311,7 +325,9 @@ class Tuner:
             return f"Trying kernels for {extents}"
         if self.record is None and self._loaded:
             return "Measuring this device"
-        return f"{len(self._waiting)} shapes wait" if self._waiting else "All shapes are tuned"
+        if self._waiting:
+            return f"{len(self._waiting)} shapes wait"
+        return "Measuring the GPU" if self._wants_gpu else "All shapes are tuned"
 
     # --- the database ---------------------------------------------------------------------------
 
@@ -349,16 +365,36 @@ class Tuner:
             next(self._measuring)
         except StopIteration as done:
             facts, curves = done.value
-            self.record = DeviceRecord(
-                name="measured here",
-                origin="measured",
-                cpu=facts,
-                gpu=gpu_facts(self._gpu),
-                curves=curves,
-            )
+            record = DeviceRecord(name="measured here", origin="measured", cpu=facts, curves=curves)
+            self.record = with_gpu(record, self._gpu)
             self._measuring = None
             self._changed()
         self.spent_ms += 1e3 * (self._clock() - start)
+
+    async def _measure_gpu_on(self) -> bool:
+        """The next step of the GPU's part, last of all: nothing is chosen by it."""
+        if not self._wants_gpu:
+            return False
+        assert self._gpu is not None
+        assert self.record is not None
+        if self._measuring_gpu is None:
+            self._measuring_gpu = measured_gpu(self._gpu, self._clock)
+        start = self._clock()
+        try:
+            found = await anext(self._measuring_gpu)
+        except TensorloomError as error:
+            # What costs the device once is not tried again on this visit.
+            self._measuring_gpu, self._gpu_refused = None, True
+            self.report.append(f"The GPU was not measured: {error.message}")
+            return True
+        self.spent_ms += 1e3 * (self._clock() - start)
+        if found is not None:
+            facts, curves = found
+            self._measuring_gpu = None
+            self.record = replace(self.record, gpu=facts, curves=(*self.record.curves, *curves))
+            self._gpu_refused = not is_measured(facts)
+            await self._save()
+        return True
 
     def _begin(self) -> bool:
         while self._waiting:
@@ -445,8 +481,7 @@ class Tuner:
             kept: Any = json.loads(text) if text else {}
             # Another engine may keep other numbers in registers: all is measured anew.
             if isinstance(kept, dict) and kept.get("engine") == self._engine:
-                record = device_from_json(kept.get("device"))
-                self.record = replace(record, gpu=gpu_facts(self._gpu))
+                self.record = with_gpu(device_from_json(kept.get("device")), self._gpu)
                 self.database = Database(read_entries(json.dumps(kept.get("kernels"))))
         except (ValueError, InputError):
             self.record, self.database = None, Database()

@@ -1,21 +1,19 @@
-"""What is known of a device: measured curves and what they mean, or a named record to learn from.
+"""What is known of a device: measured curves and what they mean.
 
 Browsers tell neither caches nor registers, so they are read off curves (``inference``). A number
-that no curve gave is ``None``: rules that need it then say nothing.
+that no curve gave is ``None``: who needs it then does without.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, get_args
 
 from tensorloom.errors import DocumentError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 __all__ = [
-    "NAMED",
+    "GPU_CURVES",
+    "GPU_MEASURED",
     "CpuFacts",
     "Curve",
     "DeviceRecord",
@@ -24,8 +22,9 @@ __all__ = [
     "device_to_json",
 ]
 
-CurveName = Literal["registers", "latency", "bandwidth", "workgroup", "gpu-copy"]
-Origin = Literal["measured", "named", "edited"]
+CurveName = Literal["registers", "latency", "bandwidth", "workgroup", "gpu-load", "gpu-copy"]
+GPU_CURVES: tuple[CurveName, ...] = ("workgroup", "gpu-load", "gpu-copy")
+Origin = Literal["measured", "named"]
 
 KIB = 1024
 
@@ -80,7 +79,7 @@ class CpuFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuFacts:
-    """A GPU as WebGPU sees it, and what only its maker tells.
+    """A GPU as WebGPU sees it: what it tells, and below that what was measured.
 
     Args:
         adapter: Vendor and architecture in words.
@@ -88,15 +87,13 @@ class GpuFacts:
         max_invocations: Threads of a workgroup.
         max_storage_bytes: Shared memory of a workgroup [bytes].
         subgroup_size: Smallest size of a subgroup, where told.
-        bytes_per_ms: Copying, read and written bytes [bytes/ms].
+        peak_gflops: Multiply-adds in registers alone, float32 [GFLOP/s].
+        bytes_per_ms: What its memory gives: reading or copying, whichever is faster, what no cache
+            should hold; read and written bytes [bytes/ms].
         workgroup: Threads of a workgroup from which more bring nothing.
-        shared_bytes: Nearest cache or shared memory of a processor [bytes].
-        registers_per_thread: 32-bit registers.
-        registers_per_block: The same for a workgroup.
-        registers_per_processor: The same for a processor.
-        threads_per_processor: Threads that a processor holds.
-        blocks_per_processor: Workgroups that a processor holds.
-        simd: Whether a thread works on vectors (SIMD) or on one number (SIMT).
+        groups: Workgroups at once from which more bring nothing.
+        upload_bytes_per_ms: From the page to the GPU, waiting included [bytes/ms].
+        readback_bytes_per_ms: Back from it, waiting included [bytes/ms].
     """
 
     adapter: str = ""
@@ -104,15 +101,23 @@ class GpuFacts:
     max_invocations: int = 256
     max_storage_bytes: int = 16 * KIB
     subgroup_size: int | None = None
+    peak_gflops: float | None = None
     bytes_per_ms: float | None = None
     workgroup: int | None = None
-    shared_bytes: int | None = None
-    registers_per_thread: int | None = None
-    registers_per_block: int | None = None
-    registers_per_processor: int | None = None
-    threads_per_processor: int | None = None
-    blocks_per_processor: int | None = None
-    simd: bool | None = None
+    groups: int | None = None
+    upload_bytes_per_ms: float | None = None
+    readback_bytes_per_ms: float | None = None
+
+
+GPU_MEASURED = (
+    "peak_gflops",
+    "bytes_per_ms",
+    "workgroup",
+    "groups",
+    "upload_bytes_per_ms",
+    "readback_bytes_per_ms",
+)
+"""Fields of ``GpuFacts`` that WebGPU does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,54 +154,11 @@ class DeviceRecord:
         return f"gpu {self.gpu.adapter} {self.gpu.max_invocations} {self.gpu.max_storage_bytes}"
 
 
-def _pc(name: str, l1_kib: int) -> DeviceRecord:
-    facts = CpuFacts(vector_registers=16, l1_bytes=l1_kib * KIB, relaxed_simd=True)
-    return DeviceRecord(name=name, cpu=facts)
-
-
-def _phone(name: str) -> DeviceRecord:
-    # The published records of phones leave the cache rule off.
-    return DeviceRecord(name=name, cpu=CpuFacts(vector_registers=32, relaxed_simd=True))
-
-
-_RTX = GpuFacts(
-    adapter="nvidia (RTX class)",
-    subgroup_size=32,
-    shared_bytes=64 * KIB,
-    registers_per_thread=255,
-    registers_per_block=65_536,
-    registers_per_processor=65_536,
-    threads_per_processor=1024,
-    blocks_per_processor=16,
-    simd=False,
-)
-
-NAMED: Mapping[str, DeviceRecord] = {
-    record.name: record
-    for record in (
-        _pc("HP EliteDesk 800 G6", 32),
-        _pc("Honor MagicBook 16 (Intel)", 48),
-        _pc("Honor MagicBook 16 (AMD)", 32),
-        _pc("Surface Book", 32),
-        _phone("Pixel 4 XL"),
-        _phone("Vivo X30"),
-        _phone("Honor 70"),
-        _phone("Mate 20"),
-        DeviceRecord(
-            name="RTX-class GPU",
-            cpu=CpuFacts(vector_registers=16, l1_bytes=32 * KIB, relaxed_simd=True),
-            gpu=_RTX,
-        ),
-    )
-}
-"""Records of the paper's devices, for comparing; sizes that its code does not give are those of
-public data sheets (Alder Lake's 48 KiB, Turing's registers and shared memory)."""
-
-
 # --- codec ------------------------------------------------------------------------------------
 
-FORMAT = 2
-"""Before, ``bytes_per_ms`` was that of copies in a cache; such a record is measured anew."""
+FORMAT = 3
+"""A record of before is measured anew: 1 had the speed of copies in a cache as that of memory, 2
+had other facts of a GPU."""
 
 
 def device_to_json(record: DeviceRecord) -> dict[str, object]:
@@ -214,8 +176,8 @@ def device_from_json(data: object) -> DeviceRecord:
     for name, wanted in (("kind", "device"), ("version", FORMAT)):
         if read.get(name) != wanted:
             raise _bad(name, wanted)
-    if read.get("origin") not in ("measured", "named", "edited"):
-        raise _bad("origin", "measured, named or edited")
+    if read.get("origin") not in ("measured", "named"):
+        raise _bad("origin", "measured or named")
     curves = read.get("curves", [])
     if not isinstance(curves, (list, tuple)):
         raise _bad("curves", "a list")
@@ -249,7 +211,7 @@ def _curve(data: dict[str, Any], number: int) -> Curve:
     points = data.get("points")
     if not isinstance(points, (list, tuple)) or not all(_numbers(point, 2) for point in points):
         raise _bad(f"{where}.points", "a list of pairs of numbers")
-    if data.get("name") not in ("registers", "latency", "bandwidth", "workgroup", "gpu-copy"):
+    if data.get("name") not in get_args(CurveName):
         raise _bad(f"{where}.name", "the name of a micro-benchmark")
     knee, confidence = data.get("knee"), data.get("confidence", 0.0)
     if not _numbers((0 if knee is None else knee, confidence), 2):

@@ -239,11 +239,8 @@ class KernelDesk:
         record = self._tuner.record if self._tuner else None
         if record is None:
             return None
-        found = record_json(record, dtype)
-        if self._backend == "webgpu":
-            # The roofline is that of the place where the kernels ran.
-            found |= {"peakGflops": None, "bytesPerMs": record.gpu and record.gpu.bytes_per_ms}
-        return found
+        # The roofline is that of the place where the kernels ran.
+        return record_json(record, dtype, on_gpu=self._backend == "webgpu")
 
     @property
     def _backends(self) -> Mapping[BackendName, Any]:

@@ -23,7 +23,7 @@ from tensorloom.plan.cost import cost_of
 from tensorloom.plan.find import plan_for
 from tensorloom.plan.plan import Plan
 from tensorloom.plan.tree import ContractionTree
-from tensorloom.tune.device import NAMED, Curve
+from tensorloom.tune.device import CpuFacts, Curve, DeviceRecord, GpuFacts
 from tensorloom.view import kernels as view_kernels
 from tensorloom.view.device_facts import record_json
 from tensorloom.view.kernels import KernelDesk, named_engine
@@ -33,6 +33,26 @@ if TYPE_CHECKING:
     from tensorloom.execute.backend import BackendName
     from tensorloom.model.recipe import DType
 
+DESKTOP = DeviceRecord(
+    name="a desktop", cpu=CpuFacts(vector_registers=16, l1_bytes=32_768, relaxed_simd=True)
+)
+WITH_GPU = DeviceRecord(
+    name="with a GPU",
+    cpu=replace(DESKTOP.cpu, peak_gflops=58.0, bytes_per_ms=1e7),
+    gpu=GpuFacts(
+        adapter="x",
+        peak_gflops=900.0,
+        bytes_per_ms=2e8,
+        workgroup=64,
+        groups=32,
+        upload_bytes_per_ms=4e6,
+        readback_bytes_per_ms=3e6,
+    ),
+    curves=(
+        Curve(name="bandwidth", x="bytes", y="bytes/ms", points=((4096.0, 5e7),)),
+        Curve(name="gpu-load", x="workgroups", y="GFLOP/s", points=((1.0, 30.0),), knee=1.0),
+    ),
+)
 SIZES = {"i": 40, "k": 41, "j": 42, "l": 3}
 
 
@@ -49,7 +69,7 @@ def desk(said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> KernelD
     made.devices(Available(backends=backends, missing={}))
     assert made.tuner is not None
     # Measuring takes its time; a named record does as well here.
-    made.tuner.record = NAMED["Surface Book"]
+    made.tuner.record = DESKTOP
     made.tuner._loaded = True
     return made
 
@@ -282,15 +302,37 @@ def test_without_wasm_nothing_is_tuned(said: list[dict[str, Any]]) -> None:
     assert "without WebAssembly" in said[-1]["message"]
 
 
-@pytest.mark.parametrize("record", NAMED.values(), ids=lambda record: record.name)
+@pytest.mark.parametrize(
+    "record",
+    [DESKTOP, DeviceRecord(name="unknown", gpu=GpuFacts(adapter="x")), WITH_GPU],
+    ids=lambda record: record.name,
+)
 def test_every_fact_says_how_it_was_found(record: Any) -> None:
     facts: Any = record_json(record, "float64")["facts"]
     assert all(fact["how"].endswith(".") and fact["value"] for fact in facts)
 
 
+def test_the_roofline_is_that_of_the_place_where_it_ran() -> None:
+    on_cpu: Any = record_json(WITH_GPU, "complex128")
+    assert (on_cpu["peakGflops"], on_cpu["bytesPerMs"]) == (29.0, 1e7)
+    assert [curve["y"] for curve in on_cpu["curves"]] == ["GB/s", "GFLOP/s"]
+    assert on_cpu["facts"][0]["label"] == "Vector registers"
+    on_gpu: Any = record_json(WITH_GPU, "complex64", on_gpu=True)
+    assert (on_gpu["peakGflops"], on_gpu["bytesPerMs"]) == (900.0, 2e8)
+    assert [curve["y"] for curve in on_gpu["curves"]] == ["GFLOP/s", "GB/s"]
+    assert on_gpu["facts"][0]["label"] == "GPU"
+    shown = {fact["label"]: fact["value"] for fact in on_gpu["facts"]}
+    assert shown["Peak of the GPU, float32"] == "900 GFLOP/s"
+    assert shown["Memory of the GPU"] == "200 GB/s"
+    assert shown["Workgroups that fill it"] == "32"
+    assert (shown["To the GPU"], shown["From the GPU"]) == ("4 GB/s", "3 GB/s")
+    unmeasured: Any = record_json(DESKTOP, "float32", on_gpu=True)
+    assert unmeasured["peakGflops"] is unmeasured["bytesPerMs"] is None
+
+
 def test_copies_are_shown_in_gigabytes_a_second() -> None:
     curve = Curve(name="bandwidth", x="bytes", y="bytes/ms", points=((4096.0, 5e7),))
-    shown: Any = record_json(replace(NAMED["Surface Book"], curves=(curve,)), "float32")["curves"]
+    shown: Any = record_json(replace(DESKTOP, curves=(curve,)), "float32")["curves"]
     assert (shown[0]["y"], shown[0]["points"]) == ("GB/s", [[4096.0, 50.0]])
 
 

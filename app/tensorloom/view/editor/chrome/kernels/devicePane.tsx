@@ -35,7 +35,9 @@ export function DevicePane({ kernels, chosen }: { kernels: KernelsJson; chosen: 
 
 function Roofline({ device, kernels, chosen }: { device: DeviceRecordJson; kernels: KernelsJson; chosen: number }) {
   const { peakGflops, bytesPerMs } = device;
-  if (peakGflops === null || bytesPerMs === null) return <p className="tl-note">There is no roofline for what ran last: neither the arithmetic nor the memory of its place has been measured.</p>;
+  const onGpu = kernels.shapes[0]?.backend === "webgpu";
+  if (peakGflops === null || bytesPerMs === null)
+    return <p className="tl-note">{onGpu && kernels.tuning.running ? "The GPU's roofline comes when its speed is measured, once all kernels are chosen." : "There is no roofline for what ran last: arithmetic or memory of its place could not be measured."}</p>;
   const dots = kernels.shapes.flatMap((shape, kernel) => {
     const gflops = speed(shape, kernel, kernels.calls);
     return gflops === null ? [] : [{ kernel, shape, at: intensity(shape), gflops }];
@@ -48,7 +50,7 @@ function Roofline({ device, kernels, chosen }: { device: DeviceRecordJson; kerne
   const most = chosenShape ? roof(device, intensity(chosenShape)) : null;
   return (
     <figure>
-      <h3>Roofline</h3>
+      <h3>{onGpu ? "Roofline of the GPU" : "Roofline"}</h3>
       <Plot
         label="Roofline: speed against FLOP per byte"
         x={{ words: "FLOP per byte moved", values: ends, log: true }}

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from tensorloom.tune import rules
-from tensorloom.tune.device import NAMED, CpuFacts, DeviceRecord, GpuFacts
-from tensorloom.tune.rules import cpu_survivors, gpu_survivors
-from tensorloom.tune.space import LiteCandidate, lite_space
+import published_rules as rules
+from published_devices import NAMED, PublishedDevice, PublishedGpu
+from published_rules import cpu_survivors, gpu_survivors
+from published_space import LiteCandidate, lite_space
+from tensorloom.tune.device import CpuFacts
 
 DESKTOP = CpuFacts(vector_registers=16, l1_bytes=32_768)
 RTX = NAMED["RTX-class GPU"].gpu
@@ -29,7 +30,7 @@ def test_five_survive_on_a_desktop() -> None:
 
 
 @pytest.mark.parametrize("record", NAMED.values(), ids=lambda record: record.name)
-def test_every_named_record_leaves_few(record: DeviceRecord) -> None:
+def test_every_named_record_leaves_few(record: PublishedDevice) -> None:
     most = 200 if record.cpu.l1_bytes else 260
     assert 0 < len(cpu_survivors(record.cpu).kept) <= most
 
@@ -81,14 +82,14 @@ def test_what_breaks_a_limit_is_shown_as_cut_by_the_limit() -> None:
 
 def test_limits_cannot_be_switched_off() -> None:
     everything = {*rules.GPU_RULES}
-    kept = gpu_survivors(GpuFacts(), off=everything).kept
+    kept = gpu_survivors(PublishedGpu(), off=everything).kept
     assert all(candidate.invocations <= 256 for candidate in kept)
 
 
 def test_512_threads_are_cut_not_tried() -> None:
     candidate = LiteCandidate(mb=128, kb=8, nb=64, mr=4, nr=4)
     assert candidate.invocations == 512
-    assert rules.GPU_RULES["limits"](candidate, GpuFacts()) == (
+    assert rules.GPU_RULES["limits"](candidate, PublishedGpu()) == (
         "512 threads exceed the limit of 256"
     )
 

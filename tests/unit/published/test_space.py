@@ -7,7 +7,7 @@ from math import prod
 
 import pytest
 
-from tensorloom.tune.space import (
+from published_space import (
     BLOCK_SIZES,
     default_sample,
     default_space_size,

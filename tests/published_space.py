@@ -1,8 +1,9 @@
 """The spaces that kernels are chosen from, after nn-JIT.web: how large they are, and the lite one.
 
 The default space is what a general tuner would search; it is counted and sampled, never listed. The
-lite space is small enough to list, and ``rules`` cut it to dozens. The engine does not choose from
-it but from its own spaces (``kernels.wasm.jit``, ``kernels.gpu.space``), which know the shape.
+lite space is small enough to list, and ``published_rules`` cut it to dozens. Benchmarks compare
+with them; the engine chooses from spaces of its own that know the shape (``kernels.wasm.jit``,
+``kernels.gpu.space``).
 
 Source: Jia et al., "Empowering In-Browser Deep Learning Inference on Edge Devices with Just-in-Time
 Kernel Optimizations", arXiv 2309.08978; sizes as in its published code.
@@ -141,7 +142,7 @@ def default_sample(
         seed: Of the drawing.
     """
     m, n, k = extents
-    random = Random(seed)  # noqa: S311  # a search, not a secret
+    random = Random(seed)
     return tuple(
         DefaultCandidate(
             rows=_drawn(m, 3, random),

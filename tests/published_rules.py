@@ -4,7 +4,7 @@ Each rule can be switched off by itself, as each can be wrong about a device. A 
 where the record does not know the number it needs. The limits of WebGPU come last and cannot be
 argued with: what breaks one would not compile.
 
-Source: as in ``space``; register and cache rules of its published code.
+Source: as in ``published_space``; register and cache rules of its published code.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from tensorloom.tune.space import lite_space
+from published_space import lite_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from tensorloom.tune.device import CpuFacts, GpuFacts
-    from tensorloom.tune.space import LiteCandidate
+    from published_devices import PublishedGpu
+    from published_space import LiteCandidate
+    from tensorloom.tune.device import CpuFacts
 
     CpuRule = Callable[[LiteCandidate, CpuFacts], str]
-    GpuRule = Callable[[LiteCandidate, GpuFacts], str]
+    GpuRule = Callable[[LiteCandidate, PublishedGpu], str]
 
 __all__ = ["CPU_RULES", "GPU_RULES", "Survivors", "cpu_survivors", "gpu_survivors"]
 
@@ -56,7 +57,7 @@ def cpu_survivors(facts: CpuFacts, *, off: Collection[str] = ()) -> Survivors:
     return _survivors(lite_space(), CPU_RULES, facts, off)
 
 
-def gpu_survivors(facts: GpuFacts, *, off: Collection[str] = ()) -> Survivors:
+def gpu_survivors(facts: PublishedGpu, *, off: Collection[str] = ()) -> Survivors:
     """Candidates for a GPU; ``limits`` cannot be switched off."""
     return _survivors(lite_space(gpu=True), GPU_RULES, facts, set(off) - {"limits"})
 
@@ -93,17 +94,17 @@ def _cache(candidate: LiteCandidate, facts: CpuFacts) -> str:
     return f"its blocks take {candidate.block_bytes} of {have} bytes of the nearest cache"
 
 
-def _square(candidate: LiteCandidate, _facts: GpuFacts) -> str:
+def _square(candidate: LiteCandidate, _facts: PublishedGpu) -> str:
     return "" if candidate.mr == candidate.nr else "its register tile is not square"
 
 
-def _vectors(candidate: LiteCandidate, facts: GpuFacts) -> str:
+def _vectors(candidate: LiteCandidate, facts: PublishedGpu) -> str:
     if facts.simd is None or candidate.vector == facts.simd:
         return ""
     return "loads of vectors do not suit this way of executing"
 
 
-def _invocations(candidate: LiteCandidate, _facts: GpuFacts) -> str:
+def _invocations(candidate: LiteCandidate, _facts: PublishedGpu) -> str:
     sides = candidate.mb // candidate.mr, candidate.nb // candidate.nr
     return "" if min(sides) >= LEAST_INVOCATIONS else "fewer than 4 threads along a side"
 
@@ -112,7 +113,7 @@ def _thread_registers(candidate: LiteCandidate) -> int:
     return candidate.mr + candidate.nr + candidate.mr * candidate.nr
 
 
-def _gpu_registers(candidate: LiteCandidate, facts: GpuFacts) -> str:
+def _gpu_registers(candidate: LiteCandidate, facts: PublishedGpu) -> str:
     """Registers of a thread and of a workgroup."""
     each = _thread_registers(candidate)
     for need, most, whose in (
@@ -125,14 +126,14 @@ def _gpu_registers(candidate: LiteCandidate, facts: GpuFacts) -> str:
     return ""
 
 
-def _shared(candidate: LiteCandidate, facts: GpuFacts) -> str:
+def _shared(candidate: LiteCandidate, facts: PublishedGpu) -> str:
     have = facts.shared_bytes
     if have is None or candidate.block_bytes <= have:
         return ""
     return f"its blocks take {candidate.block_bytes} of {have} bytes of a processor"
 
 
-def _register_bound(candidate: LiteCandidate, facts: GpuFacts) -> str:
+def _register_bound(candidate: LiteCandidate, facts: PublishedGpu) -> str:
     """Registers must be what limits the workgroups at work, not cache, threads or slots.
 
     With ``active = min(blocks, by registers, by cache, by threads)``, ``active`` must not be less
@@ -153,7 +154,7 @@ def _register_bound(candidate: LiteCandidate, facts: GpuFacts) -> str:
     return "" if active >= by_registers else "bound by cache or threads before registers"
 
 
-def _limits(candidate: LiteCandidate, facts: GpuFacts) -> str:
+def _limits(candidate: LiteCandidate, facts: PublishedGpu) -> str:
     """What this device's WebGPU refuses."""
     if candidate.invocations > facts.max_invocations:
         return f"{candidate.invocations} threads exceed the limit of {facts.max_invocations}"

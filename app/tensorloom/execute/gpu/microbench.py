@@ -1,0 +1,264 @@
+"""The GPU's part of the device record, measured in small steps.
+
+    async for found in measured_gpu(device, clock):
+        ...                     # None after each step; facts and curves at the end
+
+A step is one shader compiled and timed for some 20 ms. What a device refuses, such as buffers of
+this size, leaves its number unknown; only a lost device ends it all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tensorloom.assets import templates
+from tensorloom.errors import UnsupportedKernel
+from tensorloom.execute.known_device import gpu_facts
+from tensorloom.kernels.gpu import micro
+from tensorloom.tune.device import Curve
+from tensorloom.tune.inference import saturation
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from tensorloom.execute.gpu.device import GpuDevice
+    from tensorloom.kernels.gpu.plan import GpuPlan
+    from tensorloom.tune.device import GpuFacts
+
+    Points = list[tuple[float, float]]
+    Found = tuple[GpuFacts, tuple[Curve, ...]]
+
+__all__ = ["measured_gpu"]
+
+CHAINS = (1, 2, 4, 8)
+"""Sums of four numbers side by side: few leave a GPU waiting for itself, many do not fit."""
+
+THREADS = (16, 32, 64, 128, 256, 512, 1024)
+USUAL_THREADS = 64
+
+INVOCATIONS = 1 << 14
+"""Of a dispatch while threads vary; enough to keep large GPUs at work, short on simulated ones."""
+
+MOST_GROUPS = 8192
+
+FIRST_TURNS, MOST_STEP = 8, 8
+DISPATCH_MS = 1.0
+"""A dispatch that takes this long hides what dispatching costs."""
+
+MIB = 1 << 20
+COPIED_BYTES = (MIB >> 4, MIB >> 2, MIB, 4 * MIB, 16 * MIB)
+FAR_BYTES, FAR_BYTES_SIMULATED = 128 * MIB, 32 * MIB
+"""Twice this is more than the caches of most; where a CPU simulates, its memory is the page's."""
+
+TRANSFER_BYTES = 8 * MIB
+TRANSFERS = 3
+
+WINDOW_MS, WINDOWS = 6.0, 4
+"""Long beside what a submission costs and the 0.1 ms that browsers round clocks to; others may
+work beside it, so the best counts."""
+
+MOST_TIMES, MOST_MORE, LEAST_MS = 4096, 16, 0.05
+
+NO_GAIN = 1.02
+"""Twice as many workgroups that bring less than this twice in a row: more will bring nothing."""
+
+
+async def measured_gpu(
+    device: GpuDevice, clock: Callable[[], float]
+) -> AsyncGenerator[Found | None, None]:
+    """``None`` after each step, at last facts and curves.
+
+    Args:
+        device: Where.
+        clock: Seconds.
+
+    Raises:
+        DeviceLost: It went away.
+    """
+    bench = _Bench(device, clock)
+    speeds: Points = []
+    for chains in CHAINS:
+        speeds.append((chains, await bench.gflops(_Form(chains=chains))))
+        yield None
+    chains = int(max(speeds, key=lambda point: point[1])[0])
+    threads: Points = []
+    for count in THREADS:
+        if count <= device.limits.workgroup_threads:
+            form = _Form(chains=chains, threads=count)
+            threads.append((count, await bench.gflops(form)))
+            yield None
+    groups: Points = []
+    count = 1
+    while count <= MOST_GROUPS and not _is_flat(groups):
+        form = _Form(chains=chains, invocations=USUAL_THREADS * count)
+        groups.append((count, await bench.gflops(form)))
+        count *= 2
+        yield None
+    copies: Points = []
+    far = FAR_BYTES_SIMULATED if device.is_software else FAR_BYTES
+    far = min(far, device.max_buffer_bytes // micro.GROUP_BYTES * micro.GROUP_BYTES)
+    for size in (*(size for size in COPIED_BYTES if size < far), far):
+        copies.append((size, await bench.copied(size)))
+        yield None
+    read = await bench.read(far)
+    yield None
+    up, down = await bench.transferred()
+    yield None
+    bytes_per_ms = max(read, copies[-1][1])
+    threads, groups, copies = _known(threads), _known(groups), _known(copies)
+    facts = replace(
+        gpu_facts(device),
+        peak_gflops=max(rate for _, rate in (*speeds, *threads, *groups)) or None,
+        bytes_per_ms=bytes_per_ms or None,
+        workgroup=_whole(saturation(threads).at),
+        groups=_whole(saturation(groups).at),
+        upload_bytes_per_ms=up or None,
+        readback_bytes_per_ms=down or None,
+    )
+    yield facts, _curves(threads, groups, copies)
+
+
+def _known(points: Points) -> Points:
+    """Without what the device refused."""
+    return [point for point in points if point[1]]
+
+
+def _is_flat(points: Points) -> bool:
+    rates = [rate for _, rate in points]
+    return len(rates) > _FEWEST and max(rates[-2:]) < NO_GAIN * max(rates[:-2])
+
+
+_FEWEST = 4
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _curves(threads: Points, groups: Points, copies: Points) -> tuple[Curve, ...]:
+    found = []
+    for name, x, y, points, bends in (
+        ("workgroup", "threads of a workgroup", "GFLOP/s", threads, True),
+        ("gpu-load", "workgroups at once", "GFLOP/s", groups, True),
+        ("gpu-copy", "bytes", "bytes/ms", copies, False),
+    ):
+        knee = saturation(points) if bends else None
+        if points:
+            found.append(
+                Curve(
+                    name=name,  # type: ignore[arg-type]  # a name from the table above
+                    x=x,
+                    y=y,
+                    points=tuple(points),
+                    knee=knee.at if knee else None,
+                    confidence=knee.confidence if knee else 0.0,
+                )
+            )
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Form:
+    """How the arithmetic is laid out."""
+
+    chains: int
+    threads: int = USUAL_THREADS
+    invocations: int = INVOCATIONS
+
+    @property
+    def groups(self) -> int:
+        return max(1, self.invocations // self.threads)
+
+
+class _Bench:
+    """Runs one micro-benchmark at a time; 0 stands for what the device refused."""
+
+    def __init__(self, device: GpuDevice, clock: Callable[[], float]) -> None:
+        self._device = device
+        self._clock = clock
+        self._turns = FIRST_TURNS
+
+    async def gflops(self, form: _Form) -> float:
+        """Speed of arithmetic in registers [GFLOP/s]."""
+        layout = {"chains": form.chains, "threads": form.threads, "groups": form.groups}
+        plan = micro.arithmetic(templates(), **layout)
+        try:
+            handle = await self._device.load(plan)
+        except UnsupportedKernel:
+            return 0.0
+        try:
+            # The sums stay near 1, far from numbers that are slow; no sum of them is below zero.
+            self._device.upload(handle, 0, np.array([0.5, 0.5, -1.0, 0.0], np.float32))
+            while True:
+                self._device.constants(handle, plan.constants([(self._turns, 0)]))
+                ms = await self._device.timed(handle, 1)
+                if ms >= DISPATCH_MS or self._turns >= micro.MOST_TURNS:
+                    break
+                more = min(MOST_STEP, max(2, int(1.5 * DISPATCH_MS / max(ms, 1e-3))))
+                self._turns = min(micro.MOST_TURNS, more * self._turns)
+            ms = await self._each_ms(handle)
+        finally:
+            self._device.unload(handle)
+        return micro.arithmetic_flop(**layout, turns=self._turns) / ms / 1e6
+
+    async def copied(self, size: int) -> float:
+        """Bytes read and written per ms."""
+        return 4 * size / await self._moved(micro.copying(templates(), size))
+
+    async def read(self, size: int) -> float:
+        """Bytes read per ms."""
+        return size / await self._moved(micro.reading(templates(), size))
+
+    async def _moved(self, plan: GpuPlan) -> float:
+        """Duration of one run; endless where the device refuses the buffers [ms]."""
+        try:
+            handle = await self._device.load(plan)
+        except UnsupportedKernel:
+            return float("inf")
+        try:
+            self._device.constants(handle, plan.constants([(0, 0)] * len(plan.calls)))
+            return await self._each_ms(handle)
+        finally:
+            self._device.unload(handle)
+
+    async def _each_ms(self, handle: int) -> float:
+        """Duration of one of many runs in one submission, at its best [ms]."""
+        times = 1
+        while True:
+            spent = await self._device.timed(handle, times)
+            if spent >= WINDOW_MS or times >= MOST_TIMES:
+                break
+            more = max(2, ceil(1.2 * WINDOW_MS / max(spent, LEAST_MS)))
+            times = min(MOST_TIMES, min(more, MOST_MORE) * times)
+        found = [spent] + [await self._device.timed(handle, times) for _ in range(WINDOWS - 1)]
+        return max(min(found), LEAST_MS) / times
+
+    async def transferred(self) -> tuple[float, float]:
+        """Bytes per ms to the device and back, with waiting for it."""
+        size = min(TRANSFER_BYTES, self._device.max_buffer_bytes)
+        size = size // micro.GROUP_BYTES * micro.GROUP_BYTES
+        plan = micro.copying(templates(), size)
+        array = np.zeros(size // 4, np.float32)
+        try:
+            handle = await self._device.load(plan)
+        except UnsupportedKernel:
+            return 0.0, 0.0
+        ups, downs = [], []
+        try:
+            self._device.constants(handle, plan.constants([(0, 0)] * len(plan.calls)))
+            await self._device.submit(handle, 0, 0, wait=True)
+            for _ in range(TRANSFERS):
+                start = self._clock()
+                self._device.upload(handle, 0, array)
+                await self._device.submit(handle, 0, 0, wait=True)
+                middle = self._clock()
+                await self._device.read(handle, [(1, array)])
+                ups.append(1e3 * (middle - start))
+                downs.append(1e3 * (self._clock() - middle))
+        finally:
+            self._device.unload(handle)
+        return size / max(min(ups), 1e-3), size / max(min(downs), 1e-3)
