@@ -15,12 +15,14 @@ from tensorloom.execute.wasm.kernels import WasmKernels
 from tensorloom.kernels.lone import lone_step
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.program import KernelSpec, LoopAxis
+from tensorloom.kernels.wasm import jit_shape
 from tensorloom.kernels.wasm.disassembly import listing
 from tensorloom.kernels.wasm.jit import (
     MOST_CANDIDATES,
     Candidate,
     WasmDevice,
     jit_candidates,
+    jit_ranking,
     jit_schedule,
 )
 from tensorloom.kernels.wasm.jit_shape import shape_of
@@ -314,7 +316,7 @@ def test_tiles_cover_every_position_once() -> None:
         shape = shape_of(spec, Candidate.parse("packed 6x8 k16"))
         places = [
             base + row_base + column_base + row + column
-            for base in shape.batch[:, 2]
+            for base in shape.item_table[:, 2]
             for i, row_kind in enumerate(shape.rows.kinds)
             for row_base in shape.rows.table[shape.rows.starts[i] : shape.rows.starts[i + 1], 1]
             for j, kind in enumerate(shape.columns.kinds)
@@ -325,8 +327,47 @@ def test_tiles_cover_every_position_once() -> None:
             for column in kind.out
         ]
         assert sorted(places) == list(range(0, 4 * prod(spec.extents[:3]), 4)), name
-        depth = sum(int(steps) * shape.inner for *_, steps in shape.blocks)
+        depth = sum(int(steps) * shape.inner for *_, steps in shape.blocks.table)
         assert depth == spec.extents[3]
+        # Counts are known without the tables, and agree with them.
+        assert shape.items == len(shape.item_table)
+        assert [len(cut.table) for cut in (shape.rows, shape.columns)] == [
+            cut.starts[-1] for cut in (shape.rows, shape.columns)
+        ]
+        assert shape.blocks.count == len(shape.blocks.table)
+        assert shape.inner * shape.blocks.steps == depth
+        assert shape.depth == shape.inner * shape.blocks.table[:, 2].max()
+        assert (shape.steps is not None) == (len({*shape.blocks.table[:, 2]}) == 1)
+
+
+RANKED = {
+    "matrices": ("right 6x8", "unpacked 6x8", "right 5x8"),
+    "batch": ("unpacked 5x8", "right 5x8", "right 4x8"),
+    "few rows": ("unpacked 4x8 k256", "stream 4x8 k8", "right 6x4 k256 turned"),
+    "permuted": ("unpacked 5x8", "right 5x8", "packed 5x8 k256"),
+    "six": ("right 6x8", "right 5x8", "right 4x8"),
+    "gate": ("unpacked 4x8", "unpacked 2x16", "unpacked 3x12"),
+    "operator": ("unpacked 6x8", "right 6x8", "right 2x16"),
+    "dot": ("dot 1x1", "dot 1x1 turned", "right 1x4"),
+    "deep": ("right 6x8 k256 turned", "right 5x8 k256 turned", "right 3x12 k256"),
+    "deep axes": ("right 6x8 k256 turned", "right 5x8 k256 turned", "right 3x12 k256"),
+}
+"""The first three of each ranking: a faster way to rank may not rank otherwise."""
+
+
+@pytest.mark.parametrize("name", RANKED)
+def test_rankings_stay_what_they_are_and_make_no_tables(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (spec,) = program_of(name, "float32").kernels
+    jit_shape._cut.cache_clear()
+    # Only tables hold arrays.
+    monkeypatch.delattr(jit_shape, "np")
+    ranked = jit_ranking(spec, FUSED)
+    assert tuple(candidate.text for candidate, _ in ranked[:3]) == RANKED[name]
+    monkeypatch.undo()
+    ways = jit_candidates(spec, FUSED)
+    assert [(way.kernel.candidate, way.cycles) for way in ways] == list(ranked)
 
 
 def test_a_wrong_generated_kernel_is_thrown_out(monkeypatch: pytest.MonkeyPatch) -> None:

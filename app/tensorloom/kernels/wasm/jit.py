@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tensorloom.kernels.wasm.element import Element
 from tensorloom.kernels.wasm.jit_candidate import Candidate, Family, WasmDevice
 from tensorloom.kernels.wasm.jit_cost import cost
 from tensorloom.kernels.wasm.jit_module import tables
 from tensorloom.kernels.wasm.jit_shape import shape_of
 from tensorloom.kernels.wasm.schedule import Kernel, Schedule, exchanged
+from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from tensorloom.kernels.wasm.jit_shape import Shape
     from tensorloom.model.recipe import DType
 
-__all__ = ["MOST_CANDIDATES", "Candidate", "WasmDevice", "jit_candidates", "jit_schedule"]
+__all__ = [
+    "MOST_CANDIDATES",
+    "Candidate",
+    "WasmDevice",
+    "jit_candidates",
+    "jit_kernel",
+    "jit_ranking",
+    "jit_schedule",
+]
 
 MOST_CANDIDATES = 6
 _ALIKE = 3
@@ -38,51 +46,69 @@ _MOST_TILES = 1 << 17
 """Tables beyond this are no longer small beside the work."""
 
 
-def jit_candidates(spec: KernelSpec, device: WasmDevice) -> tuple[Schedule, ...]:
-    """The ways worth a try, at most ``MOST_CANDIDATES``, the cheapest by the model first.
+def jit_ranking(spec: KernelSpec, device: WasmDevice) -> tuple[tuple[Candidate, float], ...]:
+    """The ways worth a try with their cycles, at most ``MOST_CANDIDATES``, the cheapest first.
 
-    Empty for unary specs, and where tables would be huge: the ready kernels serve those.
+    Empty for unary specs, and where tables would be huge: the ready kernels serve those. Numbers
+    only; ``jit_schedule`` makes the tables of those that are tried.
     """
     if spec.unary or max(spec.extents[0], spec.extents[1] // 4, spec.extents[2] // 8) > _MOST_TILES:
         return ()
     seen = spec, exchanged(spec)
-    made: list[tuple[float, Candidate, Shape]] = []
+    made: list[tuple[float, Candidate]] = []
     for candidate, place in _space(seen, device):
         shape = shape_of(seen[candidate.turned], candidate)
         cycles = (1 + _WORSE * place) * cost(shape, spec, candidate, device)
-        made.append((cycles, candidate, shape))
+        made.append((cycles, candidate))
     made.sort(key=lambda one: one[0])
     alike: Counter[str] = Counter()
-    kept: list[Schedule] = []
-    for cycles, candidate, shape in made:
+    kept: list[tuple[Candidate, float]] = []
+    for cycles, candidate in made:
         if alike[candidate.family] < _ALIKE and len(kept) < MOST_CANDIDATES:
             alike[candidate.family] += 1
-            kept.append(_schedule(spec, candidate, shape, cycles))
+            kept.append((candidate, cycles))
     return tuple(kept)
+
+
+def jit_candidates(spec: KernelSpec, device: WasmDevice) -> tuple[Schedule, ...]:
+    """The schedules of ``jit_ranking``, in its order."""
+    return tuple(
+        _schedule(spec, candidate, _shape(spec, candidate), cycles)
+        for candidate, cycles in jit_ranking(spec, device)
+    )
 
 
 def jit_schedule(spec: KernelSpec, candidate: Candidate, device: WasmDevice) -> Schedule:
     """The schedule of a candidate that is already chosen."""
-    shape = shape_of(exchanged(spec) if candidate.turned else spec, candidate)
+    shape = _shape(spec, candidate)
     return _schedule(spec, candidate, shape, cost(shape, spec, candidate, device))
+
+
+def _shape(spec: KernelSpec, candidate: Candidate) -> Shape:
+    return shape_of(exchanged(spec) if candidate.turned else spec, candidate)
+
+
+def jit_kernel(spec: KernelSpec, candidate: Candidate) -> Kernel:
+    """The kernel of a candidate."""
+    return Kernel(form="jit", dtype=spec.dtype, spec=spec, candidate=candidate)
 
 
 def _schedule(spec: KernelSpec, candidate: Candidate, shape: Shape, cycles: float) -> Schedule:
     return Schedule(
-        kernel=Kernel(form="jit", dtype=spec.dtype, spec=spec, candidate=candidate),
+        kernel=jit_kernel(spec, candidate),
         descriptor=tables(shape),
-        extents=(len(shape.batch), shape.rows.starts[-1], shape.columns.starts[-1]),
+        extents=(shape.items, shape.rows.starts[-1], shape.columns.starts[-1]),
         swapped=candidate.turned,
         cycles=cycles,
         grain=1,
-        keeps=len(shape.blocks) == 1,
+        keeps=shape.blocks.count == 1,
     )
 
 
 def _space(seen: tuple[KernelSpec, KernelSpec], device: WasmDevice) -> list[tuple[Candidate, int]]:
     """All candidates, of a spec as it is and turned, with the place of their tile."""
     dtype = seen[0].dtype
-    lanes = 16 // Element(dtype, relaxed=device.relaxed_simd).bytes
+    lanes = 16 // ITEM_BYTES[dtype]
     made = []
     for is_turned in (False, True):
         _, m, n, k = seen[is_turned].extents

@@ -6,8 +6,8 @@ from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
-from tensorloom.kernels.wasm.element import Element
 from tensorloom.kernels.wasm.jit_module import columns_inner, packs
+from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
     from tensorloom.kernels.program import KernelSpec
@@ -23,6 +23,22 @@ _CACHED_BYTES_PER_CYCLE, _FAR_BYTES_PER_CYCLE, _MEMORY_BYTES_PER_CYCLE = 48, 24,
 
 _FAR_BYTES = 8 << 20
 """Arrays beyond this come from memory: the last cache is shared with others."""
+
+
+class _Numbers(NamedTuple):
+    """What counts about the numbers that are multiplied.
+
+    Args:
+        size: Of an element [bytes].
+        lanes: Elements in a vector.
+        parts: Sums for each vector: two if complex.
+        fused: Whether products and sums are one instruction.
+    """
+
+    size: int
+    lanes: int
+    parts: int
+    fused: bool
 
 
 class _Kind(NamedTuple):
@@ -49,18 +65,20 @@ class _Kind(NamedTuple):
 
 def cost(shape: Shape, spec: KernelSpec, candidate: Candidate, device: WasmDevice) -> float:
     """Expected cycles."""
-    element = Element(spec.dtype, relaxed=device.relaxed_simd)
+    size = ITEM_BYTES[spec.dtype]
+    parts = 2 if spec.dtype.startswith("complex") else 1
+    numbers = _Numbers(size, _VECTOR_BYTES // size, parts, device.relaxed_simd)
     packed = packs(candidate)
-    k = shape.inner * sum(shape.blocks[:, 2].tolist())
-    blocks = len(shape.blocks)
+    k = shape.inner * shape.blocks.steps
+    blocks = shape.blocks.count
     # Sums of several blocks are read and written again; a stream's stay in the nearest cache.
     rewritten = 1 if blocks == 1 else blocks if candidate.family == "stream" else 2 * blocks
-    sides = [_kinds(cut, element.bytes) for cut in (shape.rows, shape.columns)]
+    sides = [_kinds(cut, size) for cut in (shape.rows, shape.columns)]
 
     def tile(row: _Kind, column: _Kind) -> float:
         if candidate.family == "dot":
-            return _dots(element, row.size, column.size, shape)
-        return _tile(element, row.size, column, (k, rewritten), packed=packed[1])
+            return _dots(numbers, row.size, column.size, shape)
+        return _tile(numbers, row.size, column, (k, rewritten), packed=packed[1])
 
     total = sum(
         row.tiles * column.tiles * tile(row, column) for row in sides[0] for column in sides[1]
@@ -73,7 +91,7 @@ def cost(shape: Shape, spec: KernelSpec, candidate: Candidate, device: WasmDevic
                 kind.tiles * (8 + k * (1 + kind.packing + apart * kind.fought))
                 for kind in sides[side]
             )
-    return 150 + len(shape.batch) * (total + _traffic(shape, element, candidate, device, k))
+    return 150 + shape.items * (total + _traffic(shape, size, candidate, device, k))
 
 
 @lru_cache(maxsize=512)
@@ -120,19 +138,17 @@ def _overhead(shape: Shape, blocks: int) -> float:
 
 
 def _tile(
-    element: Element, height: int, column: _Kind, depth: tuple[int, int], *, packed: bool
+    numbers: _Numbers, height: int, column: _Kind, depth: tuple[int, int], *, packed: bool
 ) -> float:
     """Cycles of a tile.
 
     Without relaxed SIMD an engine is taken for WebKit, where seven tiles are met within a tenth.
     """
     k, rewritten = depth
-    lanes = _VECTOR_BYTES // element.bytes
-    parts = 2 if element.complex else 1
-    products = height * column.vectors * parts
-    gathered = 0 if packed else column.apart * (3 * lanes - 1)
-    splats = height * parts
-    if element.relaxed:
+    products = height * column.vectors * numbers.parts
+    gathered = 0 if packed else column.apart * (3 * numbers.lanes - 1)
+    splats = height * numbers.parts
+    if numbers.fused:
         work = max(products, splats + column.vectors + gathered) / 2
     else:
         work = products / 2 + splats + gathered / 2
@@ -141,14 +157,12 @@ def _tile(
     return 5 + 0.15 * k + waited + rewritten * height * column.writes
 
 
-def _dots(element: Element, rows: int, columns: int, shape: Shape) -> float:
+def _dots(numbers: _Numbers, rows: int, columns: int, shape: Shape) -> float:
     """Cycles of a tile of dot products: vectors, what is left of them, sums across them."""
-    lanes = _VECTOR_BYTES // element.bytes
-    parts = 2 if element.complex else 1
     (count, *_), *outer = shape.levels
-    vectors, rest = divmod(count, lanes)
-    products = rows * columns * parts
-    step = max(products if element.relaxed else 2 * products, rows + columns * parts) / 2
+    vectors, rest = divmod(count, numbers.lanes)
+    products = rows * columns * numbers.parts
+    step = max(products if numbers.fused else 2 * products, rows + columns * numbers.parts) / 2
     turns = prod(level[0] for level in outer)
     return 10 + turns * (vectors * (step + 0.2) + 1.5 * rest * step) + 5 * products
 
@@ -158,7 +172,7 @@ _LATENCY, _OVERLAP = 4.15, 40
 
 
 def _traffic(
-    shape: Shape, element: Element, candidate: Candidate, device: WasmDevice, k: int
+    shape: Shape, item_bytes: int, candidate: Candidate, device: WasmDevice, k: int
 ) -> float:
     """Cycles lost to caches by an item: operands that come from too far away, again and again."""
     packed = packs(candidate)
@@ -171,8 +185,8 @@ def _traffic(
         tiles, others = cuts[side].starts[-1], cuts[1 - side].starts[-1]
         # What is packed is read once, and then once more as panels.
         times = 1 if packed[side] else others if side == inner else 1
-        size = tiles * cuts[side].lanes * min(k, shape.depth) * element.bytes
-        moved = len(shape.blocks) * size * times
+        size = tiles * cuts[side].lanes * min(k, shape.depth) * item_bytes
+        moved = shape.blocks.count * size * times
         if size > device.level2_bytes:
             total += moved / _beyond(size)
         elif size > device.level1_bytes and not packed[side]:
@@ -180,7 +194,7 @@ def _traffic(
         if packed[side]:
             total += moved / _CACHED_BYTES_PER_CYCLE
         total += _far(shape, side, k) * tiles * (1 if packed[side] else others) * k
-    written = prod(cut.starts[-1] * cut.lanes for cut in cuts) * element.bytes
+    written = prod(cut.starts[-1] * cut.lanes for cut in cuts) * item_bytes
     if written > device.level2_bytes:
         total += written / _beyond(written)
     return total

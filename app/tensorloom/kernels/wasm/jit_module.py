@@ -59,14 +59,14 @@ def columns_inner(candidate: Candidate, shape: Shape) -> bool:
 
 def tables(shape: Shape) -> bytes:
     """The descriptor of a kernel: one table after the other."""
-    parts = (shape.batch, shape.blocks, shape.rows.table, shape.columns.table)
+    parts = (shape.item_table, shape.blocks.table, shape.rows.table, shape.columns.table)
     return np.concatenate([table.ravel() for table in parts]).astype("<u4").tobytes()
 
 
 def _starts(shape: Shape) -> tuple[int, int, int]:
     """Where the tables of blocks, rows and columns start [bytes]."""
-    blocks = BATCH_BYTES * len(shape.batch)
-    rows = blocks + BLOCK_BYTES * len(shape.blocks)
+    blocks = BATCH_BYTES * shape.items
+    rows = blocks + BLOCK_BYTES * shape.blocks.count
     return blocks, rows, rows + ENTRY_BYTES * shape.rows.starts[-1]
 
 
@@ -132,7 +132,7 @@ class _Writer:
             known=self.known,
             packed=self.packed,
             inner_rows=self.inner == 0,
-            adds=len(shape.blocks) > 1,
+            adds=shape.blocks.count > 1,
             dots=candidate.family == "dot",
         )
         self.sweeps = [
@@ -170,14 +170,14 @@ class _Writer:
         first = kernel.variable(descriptor + blocks)
         at = [kernel.local("i32") for _ in range(3)]
         self.adds = kernel.local("i32")
-        if len(shape.blocks) == 1:
+        if shape.blocks.count == 1:
             nothing = v128(bytes(16))
             kernel.store("v128.store", self.workspace, nothing, WORKSPACE["largest"])
         with kernel.counting(batch, items, BATCH_BYTES):
             kernel.set(at[2], operands[2] + load("i32.load", batch, 8))
             with self._blocks(1, *ranges[1]) as columns:
                 kernel.set(block, first)
-                with kernel.counting(block, first + BLOCK_BYTES * len(shape.blocks), BLOCK_BYTES):
+                with kernel.counting(block, first + BLOCK_BYTES * shape.blocks.count, BLOCK_BYTES):
                     for side in (0, 1):
                         offset = load("i32.load", batch, 4 * side)
                         start = operands[side] + offset + load("i32.load", block, 4 * side)

@@ -55,8 +55,8 @@ def probe_tiles(spec: KernelSpec, candidate: Candidate) -> Iterator[ProbeTile]:
     seen = exchanged(spec) if candidate.turned else spec
     shape = shape_of(seen, candidate)
     size = ITEM_BYTES[spec.dtype]
-    item = len(shape.batch) - 1
-    start = [int(offset) // size for offset in shape.batch[item]]
+    item = shape.items - 1
+    start = [int(offset) // size for offset in shape.item_table[item]]
     summed = [_positions(seen.contracted, side) for side in ("left", "right")]
     kinds = product(range(len(shape.rows.kinds)), range(len(shape.columns.kinds)))
     for i, j in kinds:
