@@ -1,4 +1,4 @@
-"""Where contestants meet: one isolated server, one browser, a page for each library.
+"""Where contestants meet: one isolated server, and a browser for each library.
 
 The server sends the headers for shared memory, so that every library has its threads.
 """
@@ -9,19 +9,20 @@ import json
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from playwright.sync_api import Error, sync_playwright
+from pages import Library, Ours, Window
+from playwright.sync_api import sync_playwright
 
 from sitebuild import SiteError, browsers, environment, runtime, serve
 from sitebuild.stamps import Stamp, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import Browser
 
-__all__ = ["ARGUMENTS", "Arena", "Contestant", "Library", "Ours", "opened"]
+__all__ = ["ARGUMENTS", "Arena", "opened"]
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -42,24 +43,6 @@ ARGUMENTS = [
 ]
 
 
-class Contestant(Protocol):
-    """Whoever contracts: tries its formulations, then measures windows of the best on demand."""
-
-    threads: int | None
-
-    def prepare(self, task: dict[str, Any]) -> list[dict[str, Any]]:
-        """What became of each formulation: name, ms, firstMs, maxErr, error."""
-
-    def window(self, ms: float) -> float:
-        """Milliseconds per call in a window of about so many."""
-
-    def check(self) -> float:
-        """Error of one more result."""
-
-    def release(self) -> None:
-        """Let go of the case."""
-
-
 class _Isolated(serve.Handler):
     """Files with the headers that give a page shared memory."""
 
@@ -70,114 +53,24 @@ class _Isolated(serve.Handler):
         super().end_headers()
 
 
-class Library:
-    """A library in its page.
-
-    Args:
-        context: Where to open it.
-        address: Of the server.
-        library: Module of ``tests/bench/peers``.
-        backend: As the module calls it.
-        threads: What to ask for.
-    """
-
-    def __init__(
-        self, context: BrowserContext, address: str, library: str, backend: str, threads: int
-    ) -> None:
-        self._page = context.new_page()
-        query = f"library={library}&backend={backend}&threads={threads}"
-        self._page.goto(f"{address}peers/page.html?{query}")
-        told = self._page.evaluate("peer.then(({ threads, readyMs }) => ({ threads, readyMs }))")
-        self.threads: int | None = told["threads"]
-        self.ready_ms: float = told["readyMs"]
-
-    def prepare(self, task: dict[str, Any]) -> list[dict[str, Any]]:
-        """What became of each formulation."""
-        tried: list[dict[str, Any]] = self._page.evaluate(
-            "(task) => peer.then((it) => it.prepare(task))", task
-        )
-        return tried
-
-    def window(self, ms: float) -> float:
-        """Milliseconds per call in a window of about so many."""
-        return float(self._page.evaluate("(ms) => peer.then((it) => it.window(ms))", ms))
-
-    def check(self) -> float:
-        """Error of one more result."""
-        return float(self._page.evaluate("peer.then((it) => it.check())"))
-
-    def release(self) -> None:
-        """Let go of the case."""
-        self._page.evaluate("peer.then((it) => it.release())")
-
-
-class Ours:
-    """Tensorloom's built site through its public benchmark call.
-
-    Args:
-        page: With the site, ready.
-        backend: ``wasm`` or ``webgpu``.
-        threads: How many.
-    """
-
-    def __init__(self, page: Page, backend: str, threads: int) -> None:
-        self.page = page
-        self._options = {"backend": backend, "threads": threads}
-        self._task: dict[str, Any] = {}
-        self.threads: int | None = threads if backend == "wasm" else None
-
-    def _bench(self, ms: float) -> dict[str, Any]:
-        task = self._task
-        left, right, expect = task["urls"]
-        options = {**self._options, "minMs": ms, "inputs": [left, right], "expect": expect}
-        found: dict[str, Any] = self.page.evaluate(
-            "([text, shapes, dtype, options]) => tensorloom.bench(text, shapes, dtype, options)",
-            [task["equation"], task["shapes"], task["dtype"], options],
-        )
-        return found
-
-    def prepare(self, task: dict[str, Any]) -> list[dict[str, Any]]:
-        """One formulation: the engine finds its own."""
-        self._task = task
-        outcome: dict[str, Any] = {"name": "engine", "ms": None, "firstMs": None, "maxErr": None}
-        try:
-            found = self._bench(12)
-        except Error as error:
-            return [{**outcome, "error": str(error)[:300]}]
-        right = found["maxErr"] is not None and found["maxErr"] <= task["tolerance"]
-        text = str(found.get("kernel", "engine"))
-        given = {"name": text, "ms": found["ms"], "firstMs": found.get("tuneMs")}
-        wrong = None if right else f"wrong by {found['maxErr']}"
-        return [{**outcome, **given, "maxErr": found["maxErr"], "error": wrong}]
-
-    def window(self, ms: float) -> float:
-        """Milliseconds per call in a window of about so many."""
-        return float(self._bench(ms)["ms"])
-
-    def check(self) -> float:
-        """Error of one more result."""
-        return float(self._bench(1)["maxErr"])
-
-    def release(self) -> None:
-        """The engine lets go by itself."""
-
-
 class Arena:
-    """An open browser beside its server.
+    """A server, and browsers beside it.
 
     Args:
-        context: All pages are of it.
+        launch: Starts a browser.
         address: Of the server, with a slash at its end.
         data: Folder that is served as ``data/``.
     """
 
-    def __init__(self, context: BrowserContext, address: str, data: Path) -> None:
-        self.context, self.address, self.data = context, address, data
-        self._site: Page | None = None
+    def __init__(self, launch: Callable[[], Browser], address: str, data: Path) -> None:
+        self._launch, self.address, self.data = launch, address, data
+        self._site: Window | None = None
 
     def library(self, library: str, backend: str, threads: int) -> Library:
         """A library in a page of its own."""
-        return Library(self.context, self.address, library, backend, threads)
+        query = f"library={library}&backend={backend}&threads={threads}"
+        ready = "peer.then(({ threads, readyMs }) => ({ threads, readyMs }))"
+        return Library(Window(self._launch, f"{self.address}peers/page.html?{query}", ready))
 
     def ours(self, backend: str, threads: int) -> Ours:
         """The built site; one page for all of its backends.
@@ -186,10 +79,8 @@ class Arena:
             SiteError: The site has no benchmark call.
         """
         if self._site is None:
-            self._site = self.context.new_page()
-            self._site.goto(f"{self.address}site/")
-            self._site.evaluate("tensorloom.ready")
-            if self._site.evaluate("typeof tensorloom.bench") != "function":
+            self._site = Window(self._launch, f"{self.address}site/", "tensorloom.ready")
+            if self._site.ask("() => typeof tensorloom.bench") != "function":
                 self._site = None
                 raise SiteError("The built site has no tensorloom.bench.")
         return Ours(self._site, backend, threads)
@@ -218,11 +109,13 @@ def opened(*, peers: bool = True, site: Path | None = None) -> Iterator[Arena]:
             sync_playwright() as playwright,
             serve.background(folder, handler=_Isolated) as address,
         ):
-            browser = playwright.chromium.launch(
-                executable_path=browsers.find(ROOT).chromium, args=ARGUMENTS
-            )
-            yield Arena(browser.new_context(), address, data)
-            browser.close()
+            chromium = browsers.find(ROOT).chromium
+
+            def launch() -> Browser:
+                return playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+
+            # Playwright ends the browsers that are left.
+            yield Arena(launch, address, data)
 
 
 def _installed(env: environment.Environment) -> Path:

@@ -1,7 +1,9 @@
 """Rounds of a contest and what may be said of them: pure functions of times.
 
 Times are milliseconds per contraction, one per round and contestant. A ratio is paired within its
-round, because what else the machine does falls on neighbours alike.
+round, because what else the machine does falls on neighbours alike. Who failed has no ratio, and
+against the best of several there is none either where one of them failed: it may have been the
+best.
 """
 
 from __future__ import annotations
@@ -23,11 +25,13 @@ __all__ = [
     "WASM_PEERS",
     "Ratio",
     "best_of",
+    "failed_of",
     "geomean",
     "gflops",
     "orders",
     "paired",
     "ratio",
+    "ratios_of",
     "tolerance",
     "wrong_of",
 ]
@@ -86,10 +90,21 @@ def gflops(flop: int, times: Sequence[float]) -> tuple[float, float]:
     return flop / statistics.median(times) / 1e6, flop / min(times) / 1e6
 
 
-def best_of(times: Mapping[str, Sequence[float]], names: Iterable[str]) -> str | None:
-    """The contestant among ``names`` with the least median; ``None`` if none was measured."""
-    known = [name for name in names if times.get(name)]
-    return min(known, key=lambda name: statistics.median(times[name]), default=None)
+def best_of(speeds: Mapping[str, Sequence[float]], names: Iterable[str]) -> str | None:
+    """The contestant among ``names`` with the largest median; ``None`` if none was measured."""
+    known = [name for name in names if name in speeds]
+    return max(known, key=lambda name: speeds[name][0], default=None)
+
+
+def ratios_of(times: Mapping[str, Sequence[float]]) -> dict[str, dict[str, Sequence[float]]]:
+    """By ours and another: how many times faster ours is, median, least and largest."""
+    found: dict[str, dict[str, Sequence[float]]] = {}
+    for ours in OURS:
+        for other in times:
+            if ours in times and ours != other:
+                one = paired(times[ours], times[other])
+                found.setdefault(ours, {})[other] = one.median, one.low, one.high
+    return found
 
 
 def tolerance(dtype: str, summed: int) -> float:
@@ -103,11 +118,13 @@ def tolerance(dtype: str, summed: int) -> float:
 
 
 def ratio(row: Row, ours: str, peers: Iterable[str]) -> Ratio | None:
-    """How much faster ours is than the best of the peers; ``None`` if one was not measured."""
-    best = best_of(row["times"], peers)
-    if best is None or ours not in row["times"]:
+    """How much faster ours is than the best of the peers; ``None`` if that cannot be said."""
+    names = set(peers)
+    best = best_of(row["gflops"], sorted(names))
+    if best is None or ours not in row["gflops"] or names & set(row["failed"]):
         return None
-    return paired(row["times"][ours], row["times"][best])
+    median, low, high = row["ratios"][ours][best]
+    return Ratio(median=median, low=low, high=high)
 
 
 def geomean(values: Iterable[float]) -> float | None:
@@ -116,14 +133,26 @@ def geomean(values: Iterable[float]) -> float | None:
     return math.exp(statistics.fmean(logs)) if logs else None
 
 
-def wrong_of(tried: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """What may not pass: a wrong or failed result of ours, a peer without one right formulation.
+def failed_of(tried: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, str]:
+    """Why, by the name of each peer that had formulations, all of which threw.
 
-    A peer that offers no formulation at all, for want of the type, is no error.
+    One that offers no formulation at all, for want of the type, has not failed.
     """
+    return {
+        name: str(outcomes[-1]["error"])
+        for name, outcomes in tried.items()
+        if name not in OURS
+        and outcomes
+        and all(one["error"] and one["maxErr"] is None for one in outcomes)
+    }
+
+
+def wrong_of(tried: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """What may not pass: a wrong or failed result of ours, a peer with wrong numbers only."""
     found = []
+    failed = failed_of(tried)
     for name, outcomes in tried.items():
-        failed = [one for one in outcomes if one["error"]]
-        if name in OURS or (outcomes and len(failed) == len(outcomes)):
-            found += [f"{name}, {one['name']}: {one['error']}" for one in failed]
+        errors = [one for one in outcomes if one["error"]]
+        if name in OURS or (outcomes and len(errors) == len(outcomes) and name not in failed):
+            found += [f"{name}, {one['name']}: {one['error']}" for one in errors]
     return found

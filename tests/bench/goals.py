@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -222,9 +221,9 @@ def _others(rows: Mapping[str, Any], figures: Mapping[str, Mapping[str, float]])
         )
     for who, bound in (("ours 1t", 0.3), ("ours gpu", 3.0)):
         spent = {
-            row["case"]: row["tried"][who][0]["firstMs"] / 1000
+            row["case"]: row["chosen"][who]["firstMs"] / 1000
             for row in rows.values()
-            if row["tried"].get(who) and row["tried"][who][0]["firstMs"]
+            if row["chosen"].get(who) and row["chosen"][who]["firstMs"]
         }
         worst = max(spent, key=lambda name: spent[name], default=None)
         over = "-" if worst is None else f"worst of {len(spent)}: {worst}"
@@ -261,12 +260,14 @@ def goals_of(rows: Mapping[str, Any]) -> list[Goal]:
         for what, ours, against, bound, least in ASKED:
             pairs = [(row["case"], ratio(row, ours, against)) for row in known]
             ratios = {name: one.median for name, one in pairs if one is not None}
+            failed = [row["case"] for row in known if set(against) & set(row["failed"])]
             worst = min(ratios, key=lambda name: ratios[name], default=None)
             value = geomean(ratios.values())
             over = f"{heading}, {len(ratios)} of {len(cases)}"
+            over += f" (a peer failed at {', '.join(failed)})" if failed else ""
             if least and worst is not None:
                 value, over = ratios[worst], f"{over}: {worst}"
-            whole = len(ratios) == len(cases)
+            whole = len(ratios) + len(failed) == len(cases)
             found.append(Goal(what=what, bound=bound, found=value, over=over, whole=whole))
     found.append(_speed_of(rows))
     for tokens in TOKENS:
@@ -302,10 +303,10 @@ def encoder_ratio(rows: Mapping[str, Any], tokens: int, ours: str) -> float | No
         return None
 
     def layer(who: str) -> float | None:
-        if any(who not in rows[name]["times"] for name in names):
+        if any(who not in rows[name]["gflops"] for name in names):
             return None
         counts = {name: PROJECTIONS if name.startswith("project") else 1 for name in names}
-        times = {name: statistics.median(rows[name]["times"][who]) for name in names}
+        times = {name: rows[name]["flop"] / rows[name]["gflops"][who][0] for name in names}
         return float(sum(counts[name] * times[name] for name in names))
 
     mine = layer(ours)

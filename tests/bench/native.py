@@ -10,8 +10,11 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from contestant import LIMIT_S, ContestantFailed, limited
 
 __all__ = ["Native"]
 
@@ -25,26 +28,36 @@ class Native:
 
     Args:
         threads: How many OpenBLAS may use.
+        limit_s: The most that one answer may take.
     """
 
-    def __init__(self, threads: int) -> None:
-        names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    def __init__(self, threads: int, limit_s: float = LIMIT_S) -> None:
         self.threads: int | None = threads
-        self._process = subprocess.Popen(
+        self._limit_s = limit_s
+        self._process = self._started()
+
+    def _started(self) -> subprocess.Popen[str]:
+        names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+        return subprocess.Popen(
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, **dict.fromkeys(names, str(threads))},
+            env={**os.environ, **dict.fromkeys(names, str(self.threads))},
         )
 
     def _ask(self, **request: Any) -> Any:
         pipes = self._process.stdin, self._process.stdout
         assert pipes[0] is not None
         assert pipes[1] is not None
-        pipes[0].write(json.dumps(request) + "\n")
-        pipes[0].flush()
-        return json.loads(pipes[1].readline())
+        with limited(self._limit_s, self._process.kill) as late, suppress(BrokenPipeError):
+            pipes[0].write(json.dumps(request) + "\n")
+            pipes[0].flush()
+            line = pipes[1].readline()
+            if line:
+                return json.loads(line)
+        late_words = f"no answer in {self._limit_s:g} s"
+        raise ContestantFailed(late_words if late.is_set() else "numpy's process ended")
 
     def prepare(self, task: dict[str, Any]) -> list[dict[str, Any]]:
         """What became of each formulation."""
@@ -61,6 +74,11 @@ class Native:
 
     def release(self) -> None:
         """Nothing stays with it that matters."""
+
+    def restart(self) -> None:
+        """A new process."""
+        self.close()
+        self._process = self._started()
 
     def close(self) -> None:
         """End the process."""

@@ -18,7 +18,7 @@ import arena
 import peers
 from cases import Case
 from circuits import pyodide_page
-from playwright.sync_api import Error
+from contestant import ContestantFailed
 from report import MACHINE, keep, table, write_section
 
 HEADING = "Overhead"
@@ -123,9 +123,11 @@ def main() -> int:
 
 def _engine(place: arena.Arena) -> list[float]:
     """Milliseconds per run in the page's own engine."""
-    page = place.ours("wasm", 1).page
-    call = "tensorloom.bench('ij,jk,kl->il', [[4,4],[4,4],[4,4]], 'float32', {backend: 'wasm'})"
-    return [float(page.evaluate(call)["ms"]) for _ in range(ROUNDS)]
+    page = place.ours("wasm", 1).at
+    call = (
+        "() => tensorloom.bench('ij,jk,kl->il', [[4,4],[4,4],[4,4]], 'float32', {backend: 'wasm'})"
+    )
+    return [float(page.ask(call)["ms"]) for _ in range(ROUNDS)]
 
 
 def _small_product(place: arena.Arena) -> dict[str, list[float]]:
@@ -136,10 +138,13 @@ def _small_product(place: arena.Arena) -> dict[str, list[float]]:
     for name in ("jax wasm", "ort wasm", "tf wasm"):
         try:
             entrant: dict[str, Any] = {name: peers.MAKERS[name](place)}
-        except Error as error:
-            print(f"{name} is not measured: {str(error).splitlines()[0]}", flush=True)
+        except ContestantFailed as error:
+            print(f"{name} is not measured: {error}", flush=True)
             continue
-        found[name] = peers.measure(place, entrant, case, ROUNDS)["times"][name]
+        row = peers.measure(place, entrant, case, ROUNDS)
+        found |= row["times"]
+        for who, why in row["failed"].items():
+            print(f"{who} failed: {why}", flush=True)
     return found
 
 

@@ -2,13 +2,14 @@
 
 Each contestant tries its formulations of a case, each verified against float64; the fastest right
 one is measured in windows of about 4 ms, in rounds whose order is shuffled. Results stay in the
-library's memory. Exit status 1 on a wrong result.
+library's memory. A peer that fails ends its own part of the row. Rows are kept as they come, and
+the page is written anew: ``--since`` goes on with a campaign that was broken off. Exit status 1 on
+a wrong result, and where ours fails.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -18,28 +19,29 @@ import arena
 import goals
 import numpy as np
 import peers_report
+import peers_rows
 from cases import Case, chosen
-from contest import gflops, orders, tolerance, wrong_of
+from contest import OURS, failed_of, gflops, orders, ratios_of, tolerance, wrong_of
+from contestant import ContestantFailed
+from field import Field
 from formulations import formulations
 from load import Load
 from native import Native
 from onnx_model import model
 from playwright.sync_api import Error
-from report import KEPT as CACHE
 
 from sitebuild import SiteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KEPT = CACHE / "peers.json"
+    from contestant import Contestant
+
 ROUNDS, QUICK_ROUNDS = 15, 5
 WINDOW_MS = 4
 THREADS = 2
-PARTS = ("times", "tried", "threads", "gflops")
-"""Of a row: what is by contestant."""
 
-MAKERS: dict[str, Callable[[arena.Arena], arena.Contestant]] = {
+MAKERS: dict[str, Callable[[arena.Arena], Contestant]] = {
     "ours 1t": lambda at: at.ours("wasm", 1),
     "ours 2t": lambda at: at.ours("wasm", 2),
     "ours gpu": lambda at: at.ours("webgpu", 1),
@@ -69,28 +71,29 @@ def main() -> int:
         if (not options.contestants or name in options.contestants.split(","))
         and (options.backend is None or name.endswith("gpu") == (options.backend == "gpu"))
     ]
+    cases = chosen(options.cases)
+    if options.since:
+        cases = peers_rows.missing(cases, names, options.since)
     wrong: list[str] = []
     with arena.opened(site=options.site) as place:
         entrants = _entrants(place, names)
-        for case in chosen(options.cases):
+        for case in cases:
             row = measure(place, entrants, case, options.rounds, options.products)
             wrong += [f"{case.name}: {line}" for line in row["wrong"]]
             print(peers_report.line(row), flush=True)
             if not options.quick:
-                _keep(row)
+                peers_rows.keep(row)
+                _write()
         for entrant in entrants.values():
-            if isinstance(entrant, Native):
-                entrant.close()
+            entrant.close()
     for line in wrong:
         print(f"WRONG {line}", file=sys.stderr)
-    if not options.quick:
-        _write()
     return 1 if wrong else 0
 
 
 def _write() -> None:
-    peers_report.write(_kept())
-    goals.write(_kept())
+    peers_report.write(peers_rows.kept())
+    goals.write(peers_rows.kept())
 
 
 def _options() -> argparse.Namespace:
@@ -102,56 +105,69 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--report", action="store_true", help="measure nothing, write the page")
     parser.add_argument("--products", type=int, help="try only so many, of the fewest copies")
     parser.add_argument("--rounds", type=int, help=f"default {ROUNDS}, quick {QUICK_ROUNDS}")
+    parser.add_argument(
+        "--since", help="leave out cases with rows of this date (2026-11-30) or later"
+    )
     parser.add_argument("--site", type=Path, help="the built site; default dist")
     options = parser.parse_args()
     options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     return options
 
 
-def _entrants(place: arena.Arena, names: list[str]) -> dict[str, arena.Contestant]:
+def _entrants(place: arena.Arena, names: list[str]) -> dict[str, Contestant]:
     """Those that could be started; the others are named with the reason."""
     found = {}
     for name in names:
         try:
             found[name] = MAKERS[name](place)
-        except (SiteError, Error) as error:
+        except (SiteError, ContestantFailed, Error) as error:
             print(f"{name} is not measured: {str(error).splitlines()[0]}", flush=True)
     return found
 
 
 def measure(
     place: arena.Arena,
-    entrants: dict[str, arena.Contestant],
+    entrants: dict[str, Contestant],
     case: Case,
     rounds: int,
     products: int | None = None,
 ) -> dict[str, Any]:
     """One row: times by contestant and round, what was tried, what was wrong."""
+    began = time.monotonic()
     task = _task(place, case, products)
-    tried = {name: entrant.prepare(task) for name, entrant in entrants.items()}
-    able = [name for name, outcomes in tried.items() if any(one["ms"] for one in outcomes)]
+    field = Field(entrants)
+    tried = {name: field.ask(name, lambda one: one.prepare(task)) or [] for name in entrants}
+    for name, why in failed_of(tried).items():
+        field.leave(name, why)
+    able = [name for name in field.names if any(one["ms"] for one in tried[name])]
     wrong = wrong_of(tried)
     times: dict[str, list[float]] = {name: [] for name in able}
     time.sleep(0.05)
     load = Load()
     for order in orders(able, rounds, seed=len(case.name)):
         for name in order:
-            times[name].append(entrants[name].window(WINDOW_MS))
+            spent = field.ask(name, lambda one: one.window(WINDOW_MS))
+            times[name] += [] if spent is None else [spent]
     foreign = load.foreign()
+    errors = {name: field.ask(name, lambda one: one.check()) for name in able}
     for name in able:
-        error = entrants[name].check()
-        if not error <= task["tolerance"]:
+        field.ask(name, lambda one: one.release())
+    wrong += [f"{name} failed: {why}" for name, why in field.failed.items() if name in OURS]
+    for name, error in errors.items():
+        if error is not None and not error <= task["tolerance"]:
             wrong.append(f"{name}, after the rounds: wrong by {error}")
-        entrants[name].release()
+            field.leave(name, f"wrong by {error} after the rounds")
     _forget(task)
+    times = {name: found for name, found in times.items() if name not in field.failed}
     return {
         "case": case.name, "group": case.group, "equation": case.equation, "flop": case.flop,
         "dimensions": dict(case.dimensions), "dtype": case.dtype, "foreign": foreign,
-        "times": times, "tried": tried, "wrong": wrong, "rounds": rounds,
-        "products": products,
-        "threads": {name: entrants[name].threads for name in able},
+        "times": times, "tried": tried, "wrong": wrong, "failed": field.failed, "rounds": rounds,
+        "products": products, "ratios": ratios_of(times),
+        "threads": {name: entrants[name].threads for name in times},
         "gflops": {name: gflops(case.flop, values) for name, values in times.items()},
         "date": time.strftime("%Y-%m-%d"), "machine": peers_report.MACHINE,
+        "seconds": round(time.monotonic() - began, 1),
     }  # fmt: skip
 
 
@@ -198,56 +214,6 @@ def _random(source: np.random.Generator, shape: tuple[int, ...], dtype: str) -> 
 def _forget(task: dict[str, Any]) -> None:
     for path in task["files"]:
         Path(path).unlink()
-
-
-def _kept() -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for row in _stored().values():
-        before = merged.get(row["case"])
-        merged[row["case"]] = row if before is None else _merged(before, row)
-    return merged
-
-
-def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Both sides of a case; as loaded as the worse of them."""
-    loads = [row["foreign"] for row in (one, other) if row["foreign"] is not None]
-    parts = {part: {**one[part], **other[part]} for part in PARTS}
-    return {
-        **one, **parts, "foreign": max(loads, default=None), "wrong": one["wrong"] + other["wrong"],
-        "products": one.get("products") or other.get("products"),
-        "date": max(one["date"], other["date"]),
-    }  # fmt: skip
-
-
-def _stored() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
-    return found
-
-
-def _keep(row: dict[str, Any]) -> None:
-    """Beside the rows of other runs: a row is whole in itself, its ratios are of one run.
-
-    Processor and WebGPU may be measured in two runs, for no ratio is between them.
-    """
-    KEPT.parent.mkdir(parents=True, exist_ok=True)
-    sides = {name.endswith("gpu") for name in row["times"]}
-    kept = _stored()
-    for side in ("cpu", "gpu"):
-        if (side == "gpu") in sides:
-            kept[f"{row['case']} {side}"] = _side(row, side)
-    KEPT.write_text(json.dumps(kept))
-
-
-def _side(row: dict[str, Any], side: str) -> dict[str, Any]:
-    """The row with the contestants of one side alone."""
-    parts = {
-        part: {
-            name: found for name, found in row[part].items()
-            if name.endswith("gpu") == (side == "gpu")
-        }
-        for part in PARTS
-    }  # fmt: skip
-    return {**row, **parts}
 
 
 if __name__ == "__main__":

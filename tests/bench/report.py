@@ -1,6 +1,6 @@
 """Sections of ``docs/benchmarks.md``: each benchmark replaces its own and leaves the others.
 
-Figures that a goal is held against are kept beside, for the table of all goals.
+Figures that a goal is held against are kept in ``measured``, for the table of all goals.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["KEPT", "MACHINE", "keep", "kept", "table", "write_section"]
+__all__ = ["CACHE", "KEPT", "MACHINE", "keep", "kept", "table", "write_section"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "benchmarks.md"
-KEPT = ROOT / ".cache" / "bench"
+KEPT = Path(__file__).resolve().parent / "measured"
+CACHE = ROOT / ".cache" / "bench"
 
 MACHINE = f"{os.cpu_count()} processors, {platform.machine()}, Python {platform.python_version()}"
 """What every figure must name."""
@@ -54,7 +55,7 @@ def keep(name: str, figures: Mapping[str, float]) -> None:
         figures: Each under a key that ``goals`` knows.
     """
     KEPT.mkdir(parents=True, exist_ok=True)
-    (KEPT / f"{name}-figures.json").write_text(json.dumps(dict(figures)))
+    (KEPT / f"{name}-figures.json").write_text(json.dumps(dict(figures), indent=1) + "\n")
 
 
 def kept(name: str) -> dict[str, float]:

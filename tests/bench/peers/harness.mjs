@@ -1,6 +1,7 @@
 /**
- * One library in one page: tries every formulation of a contraction, keeps the fastest right one,
- * and measures windows of it on demand. The driver decides when; nothing here runs by itself.
+ * One library in one page: tries the formulations of a contraction one by one, keeps the fastest
+ * right one, and measures windows of it on demand. The driver decides when; nothing here runs by
+ * itself. What ends the page or its device ends one formulation: the driver opens the page anew.
  *
  * A library's module exports open(backend, threads) -> { threads, adapt(task) -> Runner[] }. A
  * runner is { name, call(), wait(results), read(result) -> [re, im?], drop(result), dispose() };
@@ -13,12 +14,19 @@ const TRIAL_MS = 12;
 const HOPELESS = 4;
 const HOPELESS_FIRST = 20;
 const HOPELESS_FIRST_MS = 1500;
+const ENOUGH_MS = 1500;
+const LONG_MS = 100;
+const LOSS_MS = 100;
 
 const trapped = [];
+let lost = null;
 
-/** Makes errors of a WebGPU device errors of the contest: they would pass for speed. */
+/** Makes errors and loss of a WebGPU device errors of the contest: they would pass for speed. */
 export function trap(device) {
   device.addEventListener("uncapturederror", ({ error }) => trapped.push(error.message));
+  void device.lost.then(({ reason, message }) => {
+    if (reason !== "destroyed") lost = `the device was lost: ${message}`;
+  });
 }
 
 /** The page's handle for the driver; a test gives a library of its own. */
@@ -28,31 +36,45 @@ export async function begin(query, given) {
   const library = await open(query.get("backend"), Number(query.get("threads")));
   if (!crossOriginIsolated) throw new Error("the page is not cross-origin isolated");
   let kept = null;
+  let runners = [];
+  let data = null;
+  let tolerance = 0;
+  function dispose(index) {
+    runners[index]?.dispose();
+    runners[index] = null;
+  }
+  function release() {
+    runners.forEach((_, index) => dispose(index));
+    kept = null;
+  }
   return {
     threads: library.threads,
     readyMs: performance.now() - started,
-    /** Tries the formulations; resolves to what became of each. */
-    async prepare(task) {
-      kept?.runner.dispose();
-      kept = null;
-      const data = await load(task);
-      const tried = [];
-      for (const runner of await library.adapt({ ...task, ...data })) {
-        const outcome = await attempt(runner, data.expect, task.tolerance, kept?.ms ?? Infinity);
-        tried.push(outcome);
-        if (outcome.error === null && (kept === null || outcome.ms < kept.ms)) {
-          kept?.runner.dispose();
-          kept = { runner, ms: outcome.ms, expect: data.expect };
-        } else runner.dispose();
-      }
-      return tried;
+    /** Takes the task; resolves to the names of its formulations. */
+    async adapt(task) {
+      release();
+      tolerance = task.tolerance;
+      data = await load(task);
+      runners = await library.adapt({ ...task, ...data });
+      return runners.map(({ name }) => name);
+    },
+    /** Tries one formulation, and keeps it if it is the fastest right one so far. */
+    async attempt(index) {
+      const runner = runners[index];
+      const outcome = await attempt(runner, data.expect, tolerance, kept?.ms ?? Infinity);
+      if (outcome.error === null && (kept === null || outcome.ms < kept.ms)) {
+        if (kept !== null) dispose(kept.index);
+        kept = { runner, index, ms: outcome.ms, expect: data.expect };
+      } else dispose(index);
+      return outcome;
     },
     /** Milliseconds per call in a window of about so many; the first calls have settled. */
     async window(ms) {
       const { runner } = kept;
       const calls = Math.max(1, Math.min(2000, Math.round(ms / kept.ms)));
-      // Not timed: whoever was before has had the caches and put this one's threads to sleep.
-      await timed(runner, 1);
+      // Not timed: whoever was before has had the caches and put this one's threads to sleep. A
+      // call of many windows bears that itself.
+      if (kept.ms < LONG_MS) await timed(runner, 1);
       const perCall = await timed(runner, calls);
       // Follow the machine: the next window is as long as this one should have been.
       kept.ms = Math.max(perCall, 1e-4);
@@ -62,34 +84,38 @@ export async function begin(query, given) {
     async check() {
       return maxErr(await one(kept.runner), kept.expect);
     },
-    release() {
-      kept?.runner.dispose();
-      kept = null;
-    },
+    release,
   };
 }
 
 async function attempt(runner, expect, tolerance, best) {
+  const outcome = { name: runner.name, ms: null, firstMs: null, maxErr: null, error: null, ended: null };
   try {
     const began = performance.now();
     const error = maxErr(await one(runner), expect);
     const firstMs = performance.now() - began;
-    if (!(error <= tolerance)) {
-      return { name: runner.name, ms: null, firstMs, maxErr: error, error: `wrong by ${error}` };
-    }
+    if (!(error <= tolerance)) return await failed({ ...outcome, firstMs, maxErr: error }, `wrong by ${error}`);
     // The first call compiles, so it is no time; one that took so long is an answer all the same.
     const last = firstMs > HOPELESS_FIRST_MS && firstMs > HOPELESS_FIRST * best;
     let guess = last ? firstMs : Math.max(1e-3, await timed(runner, 1));
     const times = [guess];
-    // What is hopeless need not be known well.
-    for (let trial = 0; trial < TRIALS && Math.min(...times) < HOPELESS * best; trial += 1) {
+    // What is hopeless, or takes seconds, need not be known well.
+    const enough = () => Math.min(...times) >= HOPELESS * best || performance.now() - began > firstMs + ENOUGH_MS;
+    for (let trial = 0; trial < TRIALS && !last && !enough(); trial += 1) {
       guess = await timed(runner, Math.max(1, Math.min(500, Math.round(TRIAL_MS / guess))));
       times.push(guess);
     }
-    return { name: runner.name, ms: Math.min(...times), firstMs, maxErr: error, error: null };
+    return { ...outcome, ms: Math.min(...times), firstMs, maxErr: error };
   } catch (error) {
-    return { name: runner.name, ms: null, firstMs: null, maxErr: null, error: shortened(error) };
+    return failed(outcome, shortened(error));
   }
+}
+
+/** A formulation without a time, and whether it took the device with it, which is told late. */
+async function failed(outcome, error) {
+  if (lost === null) await new Promise((go) => setTimeout(go, LOSS_MS));
+  trapped.length = 0;
+  return { ...outcome, error, ended: lost };
 }
 
 /** The end of a message: where Python and compilers put what matters. */
@@ -109,6 +135,7 @@ async function timed(runner, calls) {
   }
   await runner.wait(results);
   const ms = (performance.now() - began) / calls;
+  if (lost !== null) throw new Error(lost);
   if (trapped.length > 0) throw new Error(trapped.splice(0).join("; "));
   for (const result of results) runner.drop(result);
   return ms;
