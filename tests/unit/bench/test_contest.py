@@ -162,6 +162,20 @@ def test_goals_say_met_missed_and_not_measured() -> None:
     assert "| `bench gradient` | <= 3.5x | - | not measured |" in told
 
 
+def test_the_slowest_small_case_on_webgpu_counts() -> None:
+    rows = {
+        name: {**_row(1, 1), "case": name, "flop": flop, "gflops": {"ours gpu": (speed, speed)}}
+        for name, flop, speed in (
+            ("mps16", 20_000, 0.4),
+            ("mps24", 80_000, 0.2),
+            ("tall", 10**8, 1),
+        )
+    }
+    (goal,) = [goal for goal in goals.goals_of(rows) if "MFLOP" in goal.what]
+    assert (goal.found, goal.over) == (pytest.approx(0.4), "worst of 2: mps24")
+    assert goal.state == "missed"
+
+
 def test_a_layer_counts_its_three_projections() -> None:
     names = ("project", "scores", "weighted", "joined", "up", "down")
     rows = {f"{name}128": _row(1, 2) for name in names}
