@@ -82,6 +82,7 @@ Big = Annotated[
 ]
 """A whole number that may pass 2^53: a string of decimal digits on the wire."""
 
+Number = Annotated[int, Field(ge=0, lt=2**31)]
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Title = Annotated[str, StringConstraints(max_length=MAX_TITLE_LENGTH)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -131,7 +132,7 @@ class PlanJson(Record):
         sliced: Names of indices that are fixed and summed over.
     """
 
-    path: Annotated[tuple[tuple[int, ...], ...], Field(max_length=MAX_STEPS)]
+    path: Annotated[tuple[tuple[Number, Number], ...], Field(max_length=MAX_STEPS)]
     sliced: Annotated[tuple[Name, ...], Field(max_length=MAX_SLICED)] = ()
 
 

@@ -51,6 +51,7 @@ class Settings:
         max_stored_bytes: Most bytes of arrays and results of one token.
         max_result_bytes: Most bytes of a result.
         concurrent_jobs: Jobs that run at the same time.
+        turn_seconds: How long a job keeps its place while another token waits without one.
         keep_days: Days that unused arrays and finished jobs are kept.
         body_seconds: Longest pause of a sender, and longest time for a JSON body.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
@@ -80,6 +81,7 @@ class Settings:
     max_stored_bytes: int = 64 * GIB
     max_result_bytes: int = 8 * GIB
     concurrent_jobs: int = 2
+    turn_seconds: float = 120.0
     keep_days: int = 30
     body_seconds: float = 30.0
     log_level: str = "info"

@@ -12,6 +12,7 @@ import math
 import re
 import zipfile
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ from tensorloom.model.stored_array import StoredArray
 if TYPE_CHECKING:
     from tensorloom.model.recipe import DType
 
-__all__ = ["MAX_FILE_BYTES", "read_npy"]
+__all__ = ["HEAD_BYTES", "MAX_FILE_BYTES", "NpyHeader", "read_header", "read_npy"]
 
 MAX_FILE_BYTES = 512 * 1024 * 1024
 """Most bytes of arrays in one file, after inflating."""
@@ -37,6 +38,9 @@ _ZIP_MAGIC = b"PK"
 _MAX_HEADER_BYTES = 10_000
 _LENGTH_BYTES = {1: 2, 2: 4, 3: 4}
 """Size of the header's length, by version of the format [bytes]."""
+
+HEAD_BYTES = _MAX_HEADER_BYTES + 12
+"""As much of a file as ``read_header`` ever looks at [bytes]."""
 
 _WHOLE: dict[tuple[str, int], DType] = {
     (kind, size): "float64" for kind in "iu" for size in (1, 2, 4, 8)
@@ -51,6 +55,23 @@ _WANTED: dict[tuple[str, int], DType] = {
     ("c", 16): "complex128",
 }
 """The engine's type for a file's type: (kind, bytes)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NpyHeader:
+    """What a .npy file says of itself, compared with its size.
+
+    Args:
+        shape: Dimensions.
+        dtype: Type of its elements, a number.
+        is_fortran: Whether the first axis is the fastest.
+        start: Where the elements begin [bytes].
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+    is_fortran: bool
+    start: int
 
 
 def read_npy(data: bytes, name: str = "") -> tuple[tuple[str, StoredArray], ...]:
@@ -118,17 +139,27 @@ def _inflate(archive: zipfile.ZipFile, info: zipfile.ZipInfo, left: int, name: s
     return content
 
 
-def _read_one(data: bytes, name: str) -> StoredArray:
-    """The array of one .npy file."""
-    header, start = _header(data, name)
+def read_header(head: bytes, size: int, name: str = "") -> NpyHeader:
+    """The header of a .npy file; nothing is allocated for its elements.
+
+    Args:
+        head: The file, or its first ``HEAD_BYTES``.
+        size: Bytes of the whole file.
+        name: Of the file, for errors.
+
+    Raises:
+        FileFormatError: As ``read_npy``, but for ``too-big``.
+    """
+    if not head.startswith(_MAGIC):
+        raise _refused("not-npy", "This is no .npy file.", "Save it with numpy.save.", name)
+    header, start = _header(head, name)
     shape, is_fortran = header["shape"], header["fortran_order"]
     stored = _stored_type(header["descr"], name)
-    wanted = _WANTED[stored.kind, stored.itemsize]
     if not isinstance(shape, tuple) or not all(type(size) is int for size in shape):
         raise _unreadable(name)
     _check_shape(shape, name)
     needed = math.prod(shape) * stored.itemsize
-    there = len(data) - start
+    there = size - start
     if needed != there:
         raise _refused(
             "cut-short" if needed > there else "left-over",
@@ -136,6 +167,14 @@ def _read_one(data: bytes, name: str) -> StoredArray:
             "Check that the file is complete.",
             name,
         )
+    return NpyHeader(shape=shape, dtype=stored, is_fortran=bool(is_fortran), start=start)
+
+
+def _read_one(data: bytes, name: str) -> StoredArray:
+    """The array of one .npy file."""
+    header = read_header(data, len(data), name)
+    shape, stored = header.shape, header.dtype
+    wanted = _WANTED[stored.kind, stored.itemsize]
     if math.prod(shape) * np.dtype(wanted).itemsize > MAX_FILE_BYTES:
         raise _refused(
             "too-big",
@@ -143,8 +182,8 @@ def _read_one(data: bytes, name: str) -> StoredArray:
             "Open a smaller array.",
             name,
         )
-    order: Literal["F", "C"] = "F" if is_fortran else "C"
-    array = np.frombuffer(data, dtype=stored, offset=start).reshape(shape, order=order)
+    order: Literal["F", "C"] = "F" if header.is_fortran else "C"
+    array = np.frombuffer(data, dtype=stored, offset=header.start).reshape(shape, order=order)
     content = np.ascontiguousarray(array, dtype=np.dtype(wanted).newbyteorder("<"))
     return StoredArray.of(dtype=wanted, shape=shape, data=content.tobytes())
 

@@ -1,0 +1,151 @@
+"""What is looked at before a job is taken: the document, its arrays, the tree, the parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from tensorloom.errors import InputError, NetworkError, Where
+from tensorloom.model import codec
+from tensorloom.model.recipe import BlobArray
+from tensorloom.plan.tree import ContractionTree
+from tensorloom_worker.entries import checked_parameters
+from tensorloom_worker.records import JOB_REQUEST, ContractRequest, EntryRequest
+from tensorloom_worker.refusals import from_validation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tensorloom.model.network import Network
+    from tensorloom_worker.array_files import ArrayFacts
+    from tensorloom_worker.records import ArrayUse
+
+__all__ = ["check_arrays", "check_request", "read_request", "uses_of"]
+
+
+def read_request(value: object) -> ContractRequest | EntryRequest:
+    """The request that a JSON value describes.
+
+    Raises:
+        InputError: ``missing-field``, ``unknown-field`` or ``bad-field``.
+    """
+    try:
+        return JOB_REQUEST.validate_python(value)
+    except ValidationError as error:
+        raise from_validation(error, "the request") from error
+
+
+def uses_of(request: ContractRequest | EntryRequest) -> dict[str, ArrayUse]:
+    """The arrays that a request names, by the name that the execution knows them by."""
+    if not isinstance(request, ContractRequest):
+        return {}
+    batch = request.batch.arrays if request.batch else {}
+    return {**request.arrays, **{f"batch:{name}": use for name, use in batch.items()}}
+
+
+def check_request(request: ContractRequest | EntryRequest, max_tensors: int) -> Network | None:
+    """The network of a request that makes sense so far; ``None`` for an entry point.
+
+    Raises:
+        TensorloomError: It makes none.
+    """
+    if isinstance(request, EntryRequest):
+        parameters: Any = checked_parameters(request)
+        found = getattr(parameters, "document", None)
+        return None if found is None else _network(found, max_tensors)
+    network = _network(request.document, max_tensors)
+    _check_names(request, network)
+    if request.plan is not None:
+        unknown = set(request.plan.sliced) - set(network.dimension_of)
+        if unknown:
+            name = min(unknown)
+            raise NetworkError(
+                "unknown-index",
+                f"The plan slices index {name!r:.80}, which the network does not have.",
+                "Send a plan that was made for this network.",
+                Where(indices=(name,)),
+            )
+        ContractionTree(  # checks the path
+            inputs=tuple(tensor.indices for tensor in network.tensors),
+            output=network.output,
+            dimensions=tuple((index.name, index.dimension) for index in network.indices),
+            path=request.plan.path,
+            sliced=request.plan.sliced,
+        )
+    return network
+
+
+def check_arrays(network: Network, facts: Mapping[str, ArrayFacts]) -> None:
+    """Nothing, when every array has the shape of its tensor and none is missing.
+
+    Args:
+        network: The network of the request.
+        facts: What was found in the files, by name of ``uses_of``.
+
+    Raises:
+        InputError: ``array-shape`` or ``array-missing``.
+    """
+    size: int | None = None
+    for name, found in facts.items():
+        batched = name.startswith("batch:")
+        tensor = network.tensor_by_id[name.removeprefix("batch:")]
+        shape = tuple(network.dimension_of[index] for index in tensor.indices)
+        if batched:
+            size = found.shape[0] if size is None and found.shape else size
+            shape = (size or 0, *shape)
+        if found.shape != shape:
+            raise InputError(
+                "array-shape",
+                f"The array of tensor {tensor.id!r:.80} has the shape {str(found.shape)[:80]}, "
+                f"not {str(shape)[:80]}.",
+                "Upload an array of the tensor's shape.",
+                Where(tensors=(tensor.id,)),
+            )
+    named = {name.removeprefix("batch:") for name in facts}
+    for tensor in network.tensors:
+        if isinstance(tensor.array, BlobArray) and tensor.id not in named:
+            raise InputError(
+                "array-missing",
+                f"The values of tensor {tensor.id!r:.80} are not with the request.",
+                "Upload its array and name it in 'arrays'.",
+                Where(tensors=(tensor.id,)),
+            )
+
+
+def _network(document: object, max_tensors: int) -> Network:
+    network = codec.from_json(document).network
+    if len(network.tensors) > max_tensors:
+        raise NetworkError(
+            "too-big",
+            f"The network has {len(network.tensors)} tensors; this worker takes {max_tensors}.",
+            "Split it, or start the worker with a higher --max-tensors.",
+            values={"count": len(network.tensors), "most": max_tensors},
+        )
+    if not network.tensors:
+        raise NetworkError(
+            "nothing-to-contract",
+            "The network has no tensors.",
+            "Send a document with at least one.",
+        )
+    return network
+
+
+def _check_names(request: ContractRequest, network: Network) -> None:
+    both = set(request.arrays) & set(request.batch.arrays if request.batch else ())
+    if both:
+        name = min(both)
+        raise InputError(
+            "bad-field",
+            f"Tensor {name!r:.80} has an array and one of a batch.",
+            "Name one of them.",
+            Where(tensors=(name,)),
+        )
+    for name in (*request.arrays, *(request.batch.arrays if request.batch else ())):
+        if name not in network.tensor_by_id:
+            raise NetworkError(
+                "unknown-tensor",
+                f"The request has an array for tensor {name!r:.80}, which does not exist.",
+                "Name arrays by the ids of the document's tensors.",
+                Where(tensors=(name,)),
+            )

@@ -1,0 +1,275 @@
+"""The SQLite file: opened durably, brought up to date, checked, salvaged when damaged, backed up.
+
+Write-ahead log with full synchronisation: a transaction that has returned survives a kill and a
+power failure. A damaged file is moved aside, never overwritten; every row that can still be read is
+carried over into a new one, and what was lost is said.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["FILE", "SCHEMA_VERSION", "Salvage", "backup", "connect", "open_checked"]
+
+FILE = "jobs.sqlite3"
+DAMAGED = "damaged"
+BUSY_MS = 10_000
+SCHEMA_VERSION = 1
+MAX_GAP = 10_000
+"""Most rows that are looked for one by one between two readable parts of a damaged table."""
+
+_LOG = logging.getLogger("tensorloom_worker")
+
+_MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+    CREATE TABLE tokens (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        hash TEXT NOT NULL,
+        created_at TEXT NOT NULL
+    );
+    CREATE TABLE jobs (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        token INTEGER NOT NULL,
+        key TEXT,
+        digest TEXT NOT NULL,
+        state TEXT NOT NULL,
+        changed INTEGER NOT NULL,
+        ended_at TEXT,
+        result_bytes INTEGER NOT NULL DEFAULT 0,
+        request TEXT NOT NULL,
+        record TEXT NOT NULL,
+        UNIQUE (token, key)
+    );
+    CREATE INDEX jobs_by_token ON jobs (token, seq);
+    CREATE INDEX jobs_by_state ON jobs (state, seq);
+    CREATE TABLE job_arrays (
+        job TEXT NOT NULL, name TEXT NOT NULL, sha TEXT NOT NULL, array_key TEXT,
+        UNIQUE (job, name)
+    );
+    CREATE INDEX job_arrays_by_sha ON job_arrays (sha);
+    CREATE TABLE layouts (job TEXT PRIMARY KEY, layout TEXT NOT NULL);
+    CREATE TABLE prefixes (
+        job TEXT PRIMARY KEY, upto INTEGER NOT NULL, exponent INTEGER NOT NULL,
+        hash TEXT NOT NULL, split INTEGER NOT NULL, data BLOB, file TEXT
+    );
+    CREATE TABLE tasks (
+        job TEXT NOT NULL, task INTEGER NOT NULL, exponent INTEGER NOT NULL,
+        hash TEXT NOT NULL, split INTEGER NOT NULL, data BLOB, file TEXT,
+        UNIQUE (job, task)
+    );
+    CREATE TABLE arrays (
+        token INTEGER NOT NULL, sha TEXT NOT NULL, length INTEGER NOT NULL,
+        complete INTEGER NOT NULL, used_at TEXT NOT NULL,
+        UNIQUE (token, sha)
+    );
+    CREATE INDEX arrays_by_sha ON arrays (sha);
+    """,
+)
+"""Step ``n`` brings a database from version ``n`` to ``n + 1``; steps are never changed."""
+
+_TABLES = (
+    "meta",
+    "tokens",
+    "jobs",
+    "job_arrays",
+    "layouts",
+    "prefixes",
+    "tasks",
+    "arrays",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Salvage:
+    """What became of a damaged database.
+
+    Args:
+        aside: Where the damaged file lies now.
+        rows: Rows carried over, by table.
+        lost: Rows that are known to be gone.
+    """
+
+    aside: Path
+    rows: dict[str, int]
+    lost: int
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection that may be used from any thread, one at a time."""
+    target = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+    connection = sqlite3.connect(
+        target, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1e3
+    )
+    try:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def open_checked(folder: Path) -> tuple[sqlite3.Connection, Salvage | None]:
+    """The database of a data folder, sound and up to date, and what had to be salvaged.
+
+    Raises:
+        sqlite3.Error: It cannot be opened for another reason than damage.
+        ValueError: A newer service wrote it.
+    """
+    path = folder / FILE
+    salvage = None
+    try:
+        connection = connect(path)
+        problem = _problem(connection)
+        if problem:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) and not _is_damage(error):
+            raise
+        problem = str(error)
+    if problem:
+        _LOG.error("The database %s is damaged (%s); what can be read is saved.", FILE, problem)
+        connection, salvage = _salvage(path)
+        _LOG.error(
+            "The damaged database lies in %s. Rows carried over: %s; lost: %s.",
+            f"{DAMAGED}/{salvage.aside.name}",
+            ", ".join(f"{count} {table}" for table, count in salvage.rows.items()),
+            salvage.lost,
+        )
+    _migrate(connection)
+    return connection, salvage
+
+
+def backup(folder: Path, target: Path) -> int:
+    """Bytes of a copy of the database, taken while the service runs.
+
+    Raises:
+        sqlite3.Error: It could not be copied.
+    """
+    with closing(connect(folder / FILE, read_only=True)) as source:
+        fresh = target.with_name(f"{target.name}.part")
+        fresh.unlink(missing_ok=True)
+        with closing(sqlite3.connect(fresh)) as copy:
+            source.backup(copy)
+            found = copy.execute("PRAGMA integrity_check").fetchone()[0]
+        if found != "ok":
+            fresh.unlink()
+            raise sqlite3.DatabaseError(found)
+        fresh.replace(target)
+    return target.stat().st_size
+
+
+def _problem(connection: sqlite3.Connection) -> str:
+    """What is wrong with the file; empty if nothing."""
+    try:
+        found = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if found == "ok" else found.splitlines()[-1]
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise ValueError(
+            f"The database has version {version}; this service reads up to {SCHEMA_VERSION}."
+        )
+    for number in range(version, SCHEMA_VERSION):
+        script = _MIGRATIONS[number]
+        connection.executescript(f"BEGIN;{script};PRAGMA user_version = {number + 1};COMMIT;")
+
+
+def _salvage(path: Path) -> tuple[sqlite3.Connection, Salvage]:
+    """A new database with every readable row of the old one, which is moved aside."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    folder = path.parent / DAMAGED
+    folder.mkdir(exist_ok=True)
+    aside = folder / f"jobs-{stamp}.sqlite3"
+    fresh_path = path.with_name(f"{path.name}.new")
+    for ending in ("", "-wal", "-shm"):
+        fresh_path.with_name(fresh_path.name + ending).unlink(missing_ok=True)
+    with closing(connect(fresh_path)) as fresh:
+        _migrate(fresh)
+        rows, lost = {}, 0
+        fresh.execute("BEGIN")
+        for table in _TABLES:
+            rows[table], gone = _carry_over(path, fresh, table)
+            lost += gone
+        fresh.execute("COMMIT")
+        fresh.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for ending in ("-wal", "-shm", ""):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
+    fresh_path.rename(path)
+    return connect(path), Salvage(aside=aside, rows=rows, lost=lost)
+
+
+def _carry_over(path: Path, fresh: sqlite3.Connection, table: str) -> tuple[int, int]:
+    """How many rows of a table were carried over, and how many are known to be lost."""
+    known = {row[1] for row in fresh.execute(f"PRAGMA table_info({table})")}
+    count, seen = 0, set()
+    for rowid, row in _readable_rows(path, table):
+        seen.add(rowid)
+        columns = [name for name in row if name in known]
+        places = ", ".join("?" for _ in columns)
+        done = fresh.execute(
+            f"INSERT OR IGNORE INTO {table} (rowid, {', '.join(columns)}) VALUES (?, {places})",  # noqa: S608  # our names
+            [rowid, *(row[name] for name in columns)],
+        )
+        count += done.rowcount
+    return count, (max(seen) - len(seen) if table == "jobs" and seen else 0)
+
+
+def _readable_rows(path: Path, table: str) -> Iterator[tuple[int, dict[str, object]]]:
+    """Rows from the front up to the damage, from the back down to it, and what lies between."""
+    try:
+        old = connect(path, read_only=True)
+    except sqlite3.DatabaseError:
+        return
+    with closing(old):
+        last = -1
+        for rowid, row in _walk(old, f"SELECT rowid AS _rowid, * FROM {table} ORDER BY rowid"):  # noqa: S608  # our names
+            last = rowid
+            yield rowid, row
+        first = None
+        for rowid, row in _walk(old, f"SELECT rowid AS _rowid, * FROM {table} ORDER BY rowid DESC"):  # noqa: S608  # our names
+            if rowid <= last:
+                return
+            first = rowid
+            yield rowid, row
+        end = first if first is not None else last + MAX_GAP
+        query = f"SELECT rowid AS _rowid, * FROM {table} WHERE rowid = ?"  # noqa: S608  # our names
+        for wanted in range(last + 1, min(end, last + MAX_GAP)):
+            yield from _walk(old, query, wanted)
+
+
+def _walk(
+    old: sqlite3.Connection, query: str, *values: object
+) -> Iterator[tuple[int, dict[str, object]]]:
+    """Rows until the first that cannot be read."""
+    try:
+        for row in old.execute(query, values):
+            yield row["_rowid"], {name: row[name] for name in row.keys() if name != "_rowid"}  # noqa: SIM118  # sqlite3.Row is no mapping
+    except sqlite3.DatabaseError:
+        return

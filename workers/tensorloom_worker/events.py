@@ -1,0 +1,130 @@
+"""Who wants to know what: subscribers of job changes, each with the newest state of each job.
+
+A subscriber that reads slowly gets fewer changes, never an unbounded queue: of each job only the
+newest state waits. Ids grow across restarts, because the store counts the starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from tensorloom_worker.records import Event
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from tensorloom_worker.records import Job
+
+__all__ = ["HEARTBEAT_S", "Hub", "Subscription"]
+
+HEARTBEAT_S = 15.0
+"""Longest silence of a stream [s]."""
+
+_PER_START = 2**32
+"""Ids of one run of the service; 2^21 restarts stay below 2^53."""
+
+
+class Subscription:
+    """The changes that one client has not seen yet.
+
+    Args:
+        token: Whose jobs.
+        job: Only this one; ``None`` for all.
+    """
+
+    def __init__(self, token: int, job: str | None) -> None:
+        self.token = token
+        self.job = job
+        self.closed = False
+        self._waiting: dict[str, Event] = {}
+        self._wake = asyncio.Event()
+
+    def wants(self, token: int, job: str) -> bool:
+        """Whether a change of this job is to be told."""
+        return token == self.token and self.job in {None, job}
+
+    def put(self, event: Event) -> None:
+        """Tell it; an older change of the same job is forgotten."""
+        self._waiting.pop(event.job, None)
+        self._waiting[event.job] = event
+        self._wake.set()
+
+    def close(self) -> None:
+        """End the stream."""
+        self.closed = True
+        self._wake.set()
+
+    async def events(
+        self, *, heartbeat_s: float, alive: Callable[[], bool]
+    ) -> AsyncIterator[Event | None]:
+        """Changes as they come; ``None`` after each silence.
+
+        Args:
+            heartbeat_s: Longest silence [s].
+            alive: Asked after each silence; the stream ends when it says no.
+        """
+        while not self.closed:
+            try:
+                await asyncio.wait_for(self._wake.wait(), heartbeat_s)
+            except TimeoutError:
+                if not alive():
+                    return
+                yield None
+                continue
+            self._wake.clear()
+            while self._waiting:
+                yield self._waiting.pop(next(iter(self._waiting)))
+
+
+class Hub:
+    """Tells subscribers what changes.
+
+    Args:
+        start: The number of this run of the service.
+    """
+
+    def __init__(self, start: int) -> None:
+        self._last = start * _PER_START
+        self._subscriptions: set[Subscription] = set()
+
+    def next_id(self) -> int:
+        """A new id, larger than all before."""
+        self._last += 1
+        return self._last
+
+    @property
+    def listeners(self) -> int:
+        """How many subscribe."""
+        return len(self._subscriptions)
+
+    def subscribe(self, token: int, job: str | None = None) -> Subscription:
+        """A new subscription; give it back with ``leave``."""
+        subscription = Subscription(token, job)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def leave(self, subscription: Subscription) -> None:
+        """Forget a subscription."""
+        self._subscriptions.discard(subscription)
+
+    def tell(self, token: int, job: Job, identity: int) -> None:
+        """Tell that a job changed."""
+        wanted = [s for s in self._subscriptions if s.wants(token, job.id)]
+        if wanted:
+            event = Event(id=identity, kind="job", job=job.id, data=job.to_json())
+            for subscription in wanted:
+                subscription.put(event)
+
+    def gone(self, token: int, job: str) -> None:
+        """Tell that a job was deleted."""
+        event = Event(id=self.next_id(), kind="gone", job=job, data={"id": job})
+        for subscription in self._subscriptions:
+            if subscription.wants(token, job):
+                subscription.put(event)
+
+    def hang_up(self, token: int | None = None) -> None:
+        """End the streams of a token, or all of them."""
+        for subscription in list(self._subscriptions):
+            if token is None or subscription.token == token:
+                subscription.close()

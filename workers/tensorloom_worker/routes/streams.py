@@ -1,0 +1,96 @@
+"""``/v1/events`` and ``/v1/jobs/{job}/events``: server-sent events, the newest state first."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.responses import StreamingResponse
+
+from tensorloom_worker import events
+from tensorloom_worker.records import FINAL
+from tensorloom_worker.routes.common import BEARER, Asker, JobId, refusals, service_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tensorloom_worker.service import Service
+    from tensorloom_worker.store import Client
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1", tags=["events"], dependencies=[Depends(BEARER)])
+
+LastId = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", description="The last event that came; what changed is sent."),
+]
+SLACK = 1000
+"""Events before the last one that are sent again: one may have overtaken another."""
+
+_KIND = "text/event-stream"
+_STREAM: dict[int | str, dict[str, Any]] = {
+    **refusals(404),
+    200: {
+        "content": {_KIND: {"schema": {"type": "string"}}},
+        "description": "Events 'job' with a Job, 'gone' with its id; a comment after silence.",
+    },
+}
+
+
+@router.get("/events", response_class=StreamingResponse, responses=_STREAM)
+async def all_events(
+    request: Request, client: Asker, last_event_id: LastId = None
+) -> StreamingResponse:
+    """Changes of all jobs of the client."""
+    return _stream(service_of(request), client, None, last_event_id)
+
+
+@router.get("/jobs/{job}/events", response_class=StreamingResponse, responses=_STREAM)
+async def job_events(
+    request: Request, client: Asker, job: JobId, last_event_id: LastId = None
+) -> StreamingResponse:
+    """Changes of a job; the stream ends with the job."""
+    return _stream(service_of(request), client, job, last_event_id)
+
+
+def _stream(
+    service: Service, client: Client, job: str | None, last: str | None
+) -> StreamingResponse:
+    since = int(last) if last and last.isascii() and last.isdigit() and len(last) < 17 else 0  # noqa: PLR2004  # 2^53
+    service.backlog(client, job, since)  # a job that does not exist is refused before it begins
+    return StreamingResponse(
+        _events(service, client, job, max(0, since - SLACK)),
+        media_type=_KIND,
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _events(
+    service: Service, client: Client, job: str | None, since: int
+) -> AsyncIterator[str]:
+    subscription = service.hub.subscribe(client.id, job)
+    try:
+        yield "retry: 2000\n\n"
+        for identity, known in service.backlog(client, job, since):
+            yield _line("job", identity, known.to_json())
+            if job is not None and known.state in FINAL:
+                return
+        stream = subscription.events(
+            heartbeat_s=events.HEARTBEAT_S, alive=lambda: service.has_client(client)
+        )
+        async for event in stream:
+            if event is None:
+                yield ": still here\n\n"
+                continue
+            yield _line(event.kind, event.id, event.data)
+            if job is not None and (event.kind == "gone" or event.data["state"] in FINAL):
+                return
+    finally:
+        service.hub.leave(subscription)
+
+
+def _line(kind: str, identity: int, data: dict[str, Any]) -> str:
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    return f"id: {identity}\nevent: {kind}\ndata: {text}\n\n"

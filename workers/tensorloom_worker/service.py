@@ -1,0 +1,458 @@
+"""The service: what the routes call, what the queue calls, and what happens at start and end.
+
+Nothing here knows of HTTP. Blocking work on the disk runs in threads; everything that changes the
+queue runs in the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import math
+import secrets
+from contextlib import suppress
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorloom.model.document import DTYPES
+from tensorloom_worker import API, VERSION, entries, security
+from tensorloom_worker.checking import check_arrays, check_request, read_request, uses_of
+from tensorloom_worker.events import Hub
+from tensorloom_worker.files import Files, hash_of
+from tensorloom_worker.partials import sum_so_far
+from tensorloom_worker.queue import Live, Queue
+from tensorloom_worker.records import (
+    FINAL,
+    About,
+    ContractRequest,
+    EntryRequest,
+    Estimate,
+    Job,
+    JobList,
+    JobResult,
+    as_pair,
+)
+from tensorloom_worker.refusals import rejected
+from tensorloom_worker.store import Store, canonical, now_text
+from tensorloom_worker.sums import StoredLedger
+from tensorloom_worker.uploads import Uploads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from tensorloom_worker.ledger import Executor, Outcome
+    from tensorloom_worker.records import ArrayUse
+    from tensorloom_worker.settings import Settings
+    from tensorloom_worker.store import Client
+
+__all__ = ["Service"]
+
+HOUSEKEEPING_S = 3600.0
+STREAM_BACKLOG = 200
+"""Most jobs that a new stream begins with."""
+
+_LOG = logging.getLogger("tensorloom_worker")
+
+
+class Service:
+    """One data folder, one queue, one executor.
+
+    Args:
+        settings: What it was started with.
+        executor: Makes what computes, when the service starts.
+    """
+
+    def __init__(self, settings: Settings, executor: Callable[[Settings], Executor]) -> None:
+        self.settings = settings
+        self._make_executor = executor
+        self.first_token: str | None = None
+        self._housekeeping: asyncio.Task[None] | None = None
+        self._sound: dict[tuple[str, int, int], bool] = {}
+
+    async def start(self) -> None:
+        """Open the data folder, start what computes, go on with unfinished jobs."""
+        await asyncio.to_thread(self._open)
+        self.executor = self._make_executor(self.settings)
+        await self.executor.start()
+        for waiting in self.store.unfinished():
+            stored = waiting.stored
+            queued = stored.job.model_copy(update={"state": "queued"})
+            self.queue.add(
+                Live(
+                    seq=waiting.seq,
+                    token=stored.token,
+                    job=queued,
+                    changed=stored.changed,
+                    begun=waiting.begun,
+                )
+            )
+        self.queue.start()
+        self._housekeeping = asyncio.create_task(self._keep_house(), name="housekeeping")
+
+    def _open(self) -> None:
+        self.files = Files(self.settings.data_folder)
+        self.files.lock()
+        self.store = Store(self.settings.data_folder)
+        self.hub = Hub(self.store.count_start())
+        self.ledger = StoredLedger(self.store, self.files)
+        self.uploads = Uploads(self.settings, self.store, self.files)
+        self.queue = Queue(self.settings, self)
+        if not self.store.clients():
+            self.first_token = security.new_token()
+            self.store.put_token("owner", security.hash_token(self.first_token))
+        self.files.sweep(
+            arrays=self.store.known_arrays(),
+            jobs=self.store.known_jobs(),
+            sums=self.ledger.file_names(),
+        )
+
+    async def close(self) -> None:
+        """Stop everything; unfinished jobs go on at the next start."""
+        self.hub.hang_up()
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._housekeeping
+        await self.queue.close()
+        await self.executor.close()
+        await asyncio.to_thread(self.store.close)
+        self.files.unlock()
+
+    # What the routes call.
+
+    def about(self) -> About:
+        """What the service has and allows."""
+        found = self.executor.about()
+        limits = {
+            "maxBodyBytes": self.settings.max_body_bytes,
+            "maxTensors": self.settings.max_tensors,
+            "maxUploadBytes": self.settings.max_upload_bytes,
+            "maxStoredBytes": self.settings.max_stored_bytes,
+            "maxResultBytes": self.settings.max_result_bytes,
+            "maxJobSeconds": self.settings.max_job_seconds,
+            "maxQueue": self.settings.max_queue,
+            "maxJobsPerToken": self.settings.max_jobs_per_token,
+        }
+        return About(
+            **found.model_dump(),
+            version=VERSION,
+            api=API,
+            limits=limits,
+            dtypes=DTYPES,
+            entries=entries.facts(),
+        )
+
+    async def estimate(self, value: object) -> Estimate:
+        """What a job would take; its arrays need not be here.
+
+        Raises:
+            TensorloomError: The request makes no sense.
+        """
+        request = read_request(value)
+        await asyncio.to_thread(check_request, request, self.settings.max_tensors)
+        return await self.executor.estimate(request)
+
+    async def submit(self, client: Client, value: object, key: str | None) -> tuple[Job, bool]:
+        """The job, and whether it is new; it is on the disk when this returns.
+
+        Raises:
+            TensorloomError: It is refused.
+        """
+        request = read_request(value)
+        uses = uses_of(request)
+        await asyncio.to_thread(self._check, client, request, uses)
+        self._check_quota(client)
+        self.files.check_room(0)
+        job = Job(
+            id=secrets.token_hex(16),
+            kind=request.kind,
+            title=request.title or _default_title(request),
+            state="queued",
+            created_at=now_text(),
+        )
+        changed = self.hub.next_id()
+        text = canonical(request.model_dump(mode="json", by_alias=True, exclude_none=True))
+        stored, is_new = await asyncio.to_thread(
+            self.store.add_job, client, job, request=text, key=key, arrays=uses, changed=changed
+        )
+        if is_new:
+            live = Live(
+                seq=self.store.seq_of(job.id), token=client.id, job=stored.job, changed=changed
+            )
+            self.queue.add(live)
+            self.tell(live)
+            return self.queue.seen(live), True
+        return self.newest(stored.job), False
+
+    def _check(
+        self,
+        client: Client,
+        request: ContractRequest | EntryRequest,
+        uses: dict[str, ArrayUse],
+    ) -> None:
+        network = check_request(request, self.settings.max_tensors)
+        if isinstance(request, ContractRequest) and network is not None:
+            check_arrays(network, self.uploads.facts_of(client, uses))
+
+    def _check_quota(self, client: Client) -> None:
+        if self.queue.waiting >= self.settings.max_queue:
+            raise rejected(
+                "queue-full",
+                f"{self.queue.waiting} jobs wait already, the most that may.",
+                "Try again later.",
+                {"most": self.settings.max_queue},
+            )
+        if self.queue.count_of(client.id) >= self.settings.max_jobs_per_token:
+            raise rejected(
+                "quota-jobs",
+                f"{self.queue.count_of(client.id)} of your jobs wait or run, the most that may.",
+                "Wait for them or cancel some.",
+                {"most": self.settings.max_jobs_per_token},
+            )
+
+    def newest(self, job: Job) -> Job:
+        """The newest state of a job of the store."""
+        live = self.queue.find(job.id)
+        return job if live is None else self.queue.seen(live)
+
+    def job(self, client: Client, identity: str) -> Job:
+        """A job of this client.
+
+        Raises:
+            WorkerRejected: ``job-unknown``.
+        """
+        live = self.queue.find(identity)
+        if live is not None and live.token == client.id:
+            return self.queue.seen(live)
+        return self.store.job(client, identity).job
+
+    def jobs(self, client: Client, *, limit: int, before: str | None) -> JobList:
+        """Jobs of this client, newest first."""
+        found = self.store.jobs(client, limit=limit + 1, before=before)
+        shown = tuple(self.newest(stored.job) for stored in found[:limit])
+        return JobList(jobs=shown, next=shown[-1].id if len(found) > limit else None)
+
+    async def cancel(self, client: Client, identity: str) -> Job:
+        """The job, which stops or has stopped.
+
+        Raises:
+            WorkerRejected: ``job-unknown``.
+        """
+        self.job(client, identity)
+        await self.queue.cancel(identity)
+        return self.job(client, identity)
+
+    async def delete(self, client: Client, identity: str) -> None:
+        """Stop a job and forget it with its result.
+
+        Raises:
+            WorkerRejected: ``job-unknown``.
+            ExecutionError: ``disk-full``.
+        """
+        self.job(client, identity)
+        await self.queue.cancel(identity)
+        await self.queue.ended(identity)
+        await asyncio.to_thread(self._remove, identity)
+        self.hub.gone(client.id, identity)
+
+    def _remove(self, identity: str) -> None:
+        names = self.store.remove_job(identity)
+        self._drop_sums(names)
+        self.files.result(identity).unlink(missing_ok=True)
+
+    def _drop_sums(self, names: Iterable[str]) -> None:
+        for name in names:
+            (self.files.sums / name).unlink(missing_ok=True)
+
+    async def result(self, client: Client, identity: str) -> tuple[Path, Job]:
+        """The file of a result, checked by its hash, and its job.
+
+        Raises:
+            WorkerRejected: ``job-unknown``, ``result-not-ready`` or ``result-damaged``.
+        """
+        job = self.job(client, identity)
+        if job.result is None:
+            raise rejected(
+                "result-not-ready",
+                f"The job is {job.state}; it has no result.",
+                "Wait until its state is 'done'.",
+                {"state": job.state},
+            )
+        path = self.files.result(identity)
+        if not await asyncio.to_thread(self._is_sound, path, job.result.sha256):
+            await asyncio.to_thread(self.files.set_aside, path)
+            raise rejected(
+                "result-damaged",
+                "The result was damaged on the disk of the worker.",
+                "Submit the job again.",
+            )
+        return path, job
+
+    def _is_sound(self, path: Path, digest: str) -> bool:
+        try:
+            facts = path.stat()
+            stamp = (digest, facts.st_mtime_ns, facts.st_size)
+            if stamp not in self._sound:
+                self._sound[stamp] = hash_of(path) == digest
+        except OSError:
+            return False
+        return self._sound[stamp]
+
+    async def partial(self, client: Client, identity: str) -> tuple[bytes, float]:
+        """The sum so far as a ``.npy`` file, and the log10 of what it is to be multiplied with.
+
+        Raises:
+            WorkerRejected: ``job-unknown`` or ``result-not-ready``.
+        """
+        job = self.job(client, identity)
+        found = None
+        if job.state not in FINAL:
+            found = await asyncio.to_thread(sum_so_far, self.ledger, identity)
+        if found is None:
+            raise rejected(
+                "result-not-ready",
+                f"The job is {job.state}; it has no sum of slices.",
+                "Take result.npy when it is done.",
+                {"state": job.state},
+            )
+        array, log10_scale = found
+        return b"".join(_npy_parts(array)), log10_scale
+
+    def backlog(self, client: Client, job: str | None, since: int) -> list[tuple[int, Job]]:
+        """(id, job) of what a new stream begins with, oldest change first.
+
+        Raises:
+            WorkerRejected: ``job-unknown``.
+        """
+        if job is not None:
+            live = self.queue.find(job)
+            if live is not None and live.token == client.id:
+                return [(live.changed, self.queue.seen(live))]
+            stored = self.store.job(client, job)
+            return [(stored.changed, stored.job)]
+        found = self.store.jobs_changed(client, since, limit=STREAM_BACKLOG)
+        lives = [(self.queue.find(stored.job.id), stored) for stored in found]
+        return sorted(
+            (
+                (live.changed, self.queue.seen(live))
+                if live is not None
+                else (stored.changed, stored.job)
+                for live, stored in lives
+            ),
+            key=lambda pair: pair[0],
+        )
+
+    def has_client(self, client: Client) -> bool:
+        """Whether the token that the client came with still counts."""
+        return client in self.store.clients()
+
+    def rotate(self, client: Client) -> str:
+        """A new token; the old one counts no longer, and its streams end."""
+        token = security.new_token()
+        self.store.put_token(client.name, security.hash_token(token))
+        self.hub.hang_up(client.id)
+        return token
+
+    # What the queue calls.
+
+    async def run(self, live: Live) -> Outcome:
+        """Run a job from where the ledger says that it stopped."""
+        identity = live.job.id
+        request, refs = await asyncio.to_thread(self._prepared, identity)
+        return await self.executor.run(
+            identity,
+            request,
+            refs,
+            self.ledger,
+            progress=lambda heard: self.queue.hear(live, heard),
+            cancelled=live.cancelled,
+        )
+
+    def _prepared(self, identity: str) -> tuple[ContractRequest | EntryRequest, Any]:
+        request = self.store.request(identity)
+        return request, self.uploads.refs_of(self.store.uses_of(identity))
+
+    async def finish(self, live: Live, outcome: Outcome) -> JobResult:
+        """Write a result down."""
+        return await asyncio.to_thread(self._write, live.job.id, outcome)
+
+    def _write(self, identity: str, outcome: Outcome) -> JobResult:
+        array = outcome.array
+        parts = _npy_parts(array)
+        size = sum(map(len, parts))
+        if size > self.settings.max_result_bytes:
+            raise rejected(
+                "result-too-big",
+                f"The result has {size} bytes; {self.settings.max_result_bytes} may be kept.",
+                "Close some open indices, or start the worker with a higher --max-result-bytes.",
+                {"most": self.settings.max_result_bytes},
+            )
+        path = self.files.result(identity)
+        self.files.write(path, parts)
+        digest = sha256()
+        for part in parts:
+            digest.update(part)
+        return JobResult(
+            shape=array.shape,
+            dtype=array.dtype.name,
+            log10_scale=outcome.log10_scale,
+            error_bound=outcome.error_bound if math.isfinite(outcome.error_bound) else 1.0,
+            bytes=size,
+            sha256=digest.hexdigest(),
+            ms=outcome.ms,
+            mul_adds=outcome.mul_adds,
+            backend=outcome.backend,
+            value=as_pair(complex(array[()])) if array.ndim == 0 else None,
+            details=outcome.details,
+        )
+
+    async def keep(self, live: Live) -> None:
+        """Write a job's state down."""
+        live.changed = self.hub.next_id()
+        names = await asyncio.to_thread(self.store.update_job, live.job, live.changed)
+        self._drop_sums(names)
+
+    def tell(self, live: Live) -> None:
+        """Tell subscribers of a job's state."""
+        live.changed = self.hub.next_id()
+        self.hub.tell(live.token, self.queue.seen(live), live.changed)
+
+    # Housekeeping.
+
+    async def _keep_house(self) -> None:
+        while True:
+            try:
+                for token, identity in self.store.expired(self.settings.keep_days):
+                    await asyncio.to_thread(self._remove, identity)
+                    self.hub.gone(token, identity)
+                if await asyncio.to_thread(self.store.expire_arrays, self.settings.keep_days):
+                    await asyncio.to_thread(self._sweep_arrays)
+            except Exception:  # noqa: BLE001  # tried again; the service goes on
+                _LOG.exception("Removing old jobs and arrays failed; it is tried again later.")
+            await asyncio.sleep(HOUSEKEEPING_S)
+
+    def _sweep_arrays(self) -> None:
+        known = self.store.known_arrays()
+        for path in self.files.arrays.iterdir():
+            if path.name not in known:
+                path.unlink(missing_ok=True)
+
+
+def _default_title(request: ContractRequest | EntryRequest) -> str:
+    """What a job is called when nobody said."""
+    if isinstance(request, EntryRequest):
+        return entries.ENTRIES[request.entry].title
+    title = request.document.get("title")
+    return title if isinstance(title, str) and title else "Untitled"
+
+
+def _npy_parts(array: np.ndarray[Any, Any]) -> tuple[bytes, memoryview]:
+    """Header and elements of a ``.npy`` file, little-endian and in C order; nothing is copied."""
+    plain = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(plain))
+    return head.getvalue(), plain.reshape(-1).view(np.uint8).data

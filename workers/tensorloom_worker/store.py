@@ -1,0 +1,439 @@
+"""What survives a kill: tokens, jobs and the arrays that they use, in one SQLite file.
+
+Each change of state is one transaction, on the disk when the method returns. Methods may be called
+from any thread: one connection writes, one reads, each behind its own lock.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from tensorloom_worker import database
+from tensorloom_worker.records import FINAL, JOB_REQUEST, Job, Refusal
+from tensorloom_worker.refusals import rejected, to_refusal, writing
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from tensorloom_worker.records import ArrayUse, ContractRequest, EntryRequest
+
+__all__ = ["Client", "Store", "StoredJob", "Waiting", "canonical", "now_text"]
+
+
+def now_text() -> str:
+    """The time, as records have it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def canonical(value: object) -> str:
+    """JSON with sorted keys and no blanks.
+
+    Raises:
+        UnicodeEncodeError: A string holds half of a surrogate pair.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text.encode()
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """Who holds a token.
+
+    Args:
+        id: Its number in the database.
+        name: What the owner of the service calls it.
+        hash: Of the token; another one after a change.
+    """
+
+    id: int
+    name: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredJob:
+    """A job with what only the service knows of it.
+
+    Args:
+        token: Whose it is.
+        changed: Id of the event of its last change.
+        job: As its owner sees it.
+    """
+
+    token: int
+    changed: int
+    job: Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A job that is to be run.
+
+    Args:
+        seq: Its place in time.
+        stored: The job.
+        begun: Whether it had been started before the service stopped.
+    """
+
+    seq: int
+    stored: StoredJob
+    begun: bool
+
+
+class Store:
+    """The database of a data folder.
+
+    Args:
+        folder: The data folder; it exists.
+        check: Whether to look for damage; not while a service may be using the file.
+
+    Raises:
+        ValueError: A newer service wrote it.
+    """
+
+    def __init__(self, folder: Path, *, check: bool = True) -> None:
+        self.salvage: database.Salvage | None = None
+        with writing():
+            if check:
+                self._writer, self.salvage = database.open_checked(folder)
+            else:
+                self._writer = database.connect(folder / database.FILE)
+        self._reader = database.connect(folder / database.FILE, read_only=True)
+        self._write_lock = threading.RLock()
+        self._read_lock = threading.Lock()
+
+    def close(self) -> None:
+        """Let go of the file; everything is on the disk already."""
+        with self._read_lock:
+            self._reader.close()
+        with self._write_lock:
+            self._writer.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The writing connection in a transaction that is durable when the block ends.
+
+        Raises:
+            ExecutionError: ``disk-full``; nothing was changed.
+        """
+        with self._write_lock, writing():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """All rows of a query, as of the last transaction."""
+        with self._read_lock:
+            return self._reader.execute(query, values).fetchall()
+
+    def count_start(self) -> int:
+        """How often a service was started on this folder, this time included."""
+        with self.transaction() as connection:
+            row = connection.execute(
+                "INSERT INTO meta (key, value) VALUES ('starts', '1') "
+                "ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1 RETURNING value"
+            ).fetchone()
+            return int(row[0])
+
+    # Tokens.
+
+    def put_token(self, name: str, digest: str) -> Client:
+        """The client of this name, with a token of this hash from now on."""
+        with self.transaction() as connection:
+            row = connection.execute(
+                "INSERT INTO tokens (name, hash, created_at) VALUES (?, ?, ?) ON CONFLICT (name) "
+                "DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at RETURNING id",
+                (name, digest, now_text()),
+            ).fetchone()
+            return Client(id=row[0], name=name, hash=digest)
+
+    def remove_token(self, name: str) -> bool:
+        """Whether there was a client of this name; its jobs stay until they expire."""
+        with self.transaction() as connection:
+            return connection.execute("DELETE FROM tokens WHERE name = ?", (name,)).rowcount > 0
+
+    def clients(self) -> list[Client]:
+        """Everybody who holds a token."""
+        found = self.rows("SELECT id, name, hash FROM tokens ORDER BY id")
+        return [Client(id=row["id"], name=row["name"], hash=row["hash"]) for row in found]
+
+    # Jobs.
+
+    def add_job(  # one transaction
+        self,
+        client: Client,
+        job: Job,
+        *,
+        request: str,
+        key: str | None,
+        arrays: Mapping[str, ArrayUse],
+        changed: int,
+    ) -> tuple[StoredJob, bool]:
+        """The job, and whether it is new: the same key and request give the same job again.
+
+        Raises:
+            WorkerRejected: ``job-key-used``.
+        """
+        digest = sha256(request.encode()).hexdigest()
+        record = canonical(job.to_json())
+        with self.transaction() as connection:
+            if key is not None:
+                row = connection.execute(
+                    "SELECT * FROM jobs WHERE token = ? AND key = ?", (client.id, key)
+                ).fetchone()
+                if row is not None and row["digest"] == digest:
+                    return _stored(row), False
+                if row is not None:
+                    raise rejected(
+                        "job-key-used",
+                        "This Idempotency-Key belongs to a job with another request.",
+                        "Use a new key for each new request.",
+                    )
+            connection.execute(
+                "INSERT INTO jobs (id, token, key, digest, state, changed, request, record) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (job.id, client.id, key, digest, job.state, changed, request, record),
+            )
+            connection.executemany(
+                "INSERT INTO job_arrays (job, name, sha, array_key) VALUES (?, ?, ?, ?)",
+                [(job.id, name, use.sha256, use.key) for name, use in arrays.items()],
+            )
+        return StoredJob(token=client.id, changed=changed, job=job), True
+
+    def update_job(self, job: Job, changed: int) -> list[str]:
+        """Keep the newest state of a job; a final one is never left again.
+
+        Returns:
+            Files of sums that nobody needs any more: those of a job that ended.
+        """
+        with self.transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET state = ?, changed = ?, record = ?, ended_at = ?, "
+                "result_bytes = ? WHERE id = ? AND state NOT IN ('done', 'failed', 'cancelled')",
+                (
+                    job.state,
+                    changed,
+                    canonical(job.to_json()),
+                    job.finished_at,
+                    job.result.bytes if job.result else 0,
+                    job.id,
+                ),
+            )
+            return _forget_sums(connection, job.id) if job.state in FINAL else []
+
+    def job(self, client: Client, identity: str) -> StoredJob:
+        """A job of this client.
+
+        Raises:
+            WorkerRejected: ``job-unknown``.
+        """
+        found = self.rows("SELECT * FROM jobs WHERE id = ? AND token = ?", identity, client.id)
+        if not found:
+            raise rejected(
+                "job-unknown",
+                "There is no such job.",
+                "It may have been deleted, or it belongs to another token.",
+            )
+        return _stored(found[0])
+
+    def jobs(self, client: Client, *, limit: int, before: str | None) -> list[StoredJob]:
+        """Jobs of this client, newest first."""
+        query = "SELECT * FROM jobs WHERE token = ?"
+        values: list[object] = [client.id]
+        if before is not None:
+            query += " AND seq < (SELECT seq FROM jobs WHERE id = ? AND token = ?)"
+            values += [before, client.id]
+        found = self.rows(f"{query} ORDER BY seq DESC LIMIT ?", *values, limit)
+        return [_stored(row) for row in found]
+
+    def jobs_changed(self, client: Client, since: int, *, limit: int) -> list[StoredJob]:
+        """The jobs of this client that changed after an event, oldest change first."""
+        found = self.rows(
+            "SELECT * FROM (SELECT * FROM jobs WHERE token = ? AND changed > ? "
+            "ORDER BY changed DESC LIMIT ?) ORDER BY changed",
+            client.id,
+            since,
+            limit,
+        )
+        return [_stored(row) for row in found]
+
+    def unfinished(self) -> list[Waiting]:
+        """Every job that is not final, oldest first."""
+        found = self.rows(
+            "SELECT * FROM jobs WHERE state IN ('queued', 'searching', 'running') ORDER BY seq"
+        )
+        return [
+            Waiting(seq=row["seq"], stored=_stored(row), begun=row["state"] != "queued")
+            for row in found
+        ]
+
+    def seq_of(self, identity: str) -> int:
+        """The place of a job in time; 0 if there is none."""
+        found = self.rows("SELECT seq FROM jobs WHERE id = ?", identity)
+        return int(found[0]["seq"]) if found else 0
+
+    def request(self, identity: str) -> ContractRequest | EntryRequest:
+        """What a job is to do.
+
+        Raises:
+            WorkerRejected: ``job-damaged``.
+        """
+        found = self.rows("SELECT request, digest FROM jobs WHERE id = ?", identity)
+        try:
+            text = found[0]["request"] if found else ""
+            if sha256(text.encode()).hexdigest() != found[0]["digest"]:
+                raise _damaged()
+            return JOB_REQUEST.validate_python(json.loads(text))
+        except (IndexError, TypeError, ValueError, AttributeError) as error:
+            raise _damaged() from error
+
+    def uses_of(self, identity: str) -> list[tuple[str, str, str | None]]:
+        """(name, file, key) of each array of a job."""
+        found = self.rows("SELECT name, sha, array_key FROM job_arrays WHERE job = ?", identity)
+        return [(row["name"], row["sha"], row["array_key"]) for row in found]
+
+    def remove_job(self, identity: str) -> list[str]:
+        """Forget a job and all that was recorded of it; files of its sums are returned."""
+        with self.transaction() as connection:
+            files = _forget_sums(connection, identity)
+            connection.execute("DELETE FROM job_arrays WHERE job = ?", (identity,))
+            connection.execute("DELETE FROM jobs WHERE id = ?", (identity,))
+        return files
+
+    def known_jobs(self) -> set[str]:
+        """Every job."""
+        return {row["id"] for row in self.rows("SELECT id FROM jobs")}
+
+    def expired(self, days: int) -> list[tuple[int, str]]:
+        """(token, job) of each job that ended so long ago."""
+        limit = _days_ago(days)
+        found = self.rows("SELECT token, id FROM jobs WHERE ended_at < ?", limit)
+        return [(row["token"], row["id"]) for row in found]
+
+    # Arrays and quotas.
+
+    def put_array(self, client: Client, sha: str, length: int, *, complete: bool) -> None:
+        """Know that this client sends, or has sent, a file."""
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT INTO arrays (token, sha, length, complete, used_at) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (token, sha) DO UPDATE SET length = excluded.length, "
+                "complete = excluded.complete, used_at = excluded.used_at",
+                (client.id, sha, length, int(complete), now_text()),
+            )
+
+    def array(self, client: Client, sha: str) -> tuple[int, bool] | None:
+        """(length, whether it is complete) of a file of this client."""
+        found = self.rows(
+            "SELECT length, complete FROM arrays WHERE token = ? AND sha = ?", client.id, sha
+        )
+        return (found[0]["length"], bool(found[0]["complete"])) if found else None
+
+    def remove_array(self, sha: str, client: Client | None = None) -> None:
+        """Forget a file of one client, or of all."""
+        with self.transaction() as connection:
+            if client is None:
+                connection.execute("DELETE FROM arrays WHERE sha = ?", (sha,))
+            else:
+                connection.execute(
+                    "DELETE FROM arrays WHERE sha = ? AND token = ?", (sha, client.id)
+                )
+
+    def known_arrays(self) -> set[str]:
+        """Files that somebody has."""
+        return {row["sha"] for row in self.rows("SELECT DISTINCT sha FROM arrays")}
+
+    def is_used(self, client: Client, sha: str) -> bool:
+        """Whether an unfinished job of this client uses the file."""
+        return bool(
+            self.rows(
+                "SELECT 1 FROM job_arrays JOIN jobs ON jobs.id = job_arrays.job WHERE sha = ? AND "
+                "token = ? AND state IN ('queued', 'searching', 'running') LIMIT 1",
+                sha,
+                client.id,
+            )
+        )
+
+    def expire_arrays(self, days: int) -> int:
+        """How many files were forgotten that no job uses and nobody touched for so long."""
+        with self.transaction() as connection:
+            return connection.execute(
+                "DELETE FROM arrays WHERE used_at < ? AND NOT EXISTS (SELECT 1 FROM job_arrays "
+                "JOIN jobs ON jobs.id = job_arrays.job WHERE job_arrays.sha = arrays.sha "
+                "AND jobs.token = arrays.token)",
+                (_days_ago(days),),
+            ).rowcount
+
+    def stored_bytes(self, client: Client) -> int:
+        """Bytes of the arrays and results of a client."""
+        arrays = self.rows(
+            "SELECT coalesce(sum(length), 0) AS n FROM arrays WHERE token = ?", client.id
+        )
+        results = self.rows(
+            "SELECT coalesce(sum(result_bytes), 0) AS n FROM jobs WHERE token = ?", client.id
+        )
+        return int(arrays[0]["n"]) + int(results[0]["n"])
+
+
+def _forget_sums(connection: sqlite3.Connection, job: str) -> list[str]:
+    """Names of the files of a job's sums, which are no longer recorded."""
+    rows = connection.execute(
+        "SELECT file FROM prefixes WHERE job = ? UNION ALL SELECT file FROM tasks WHERE job = ?",
+        (job, job),
+    ).fetchall()
+    for table in ("layouts", "prefixes", "tasks"):
+        connection.execute(f"DELETE FROM {table} WHERE job = ?", (job,))  # noqa: S608  # our names
+    return [row["file"] for row in rows if row["file"]]
+
+
+def _days_ago(days: int) -> str:
+    then = datetime.now(UTC) - timedelta(days=days)
+    return then.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _damaged() -> Exception:
+    return rejected(
+        "job-damaged",
+        "The record of this job was damaged on the disk of the worker.",
+        "Submit it again.",
+    )
+
+
+def _stored(row: sqlite3.Row) -> StoredJob:
+    """The job of a row; one that cannot be read is shown as failed, and the rest goes on."""
+    try:
+        job = Job.from_json({**json.loads(row["record"]), "id": row["id"]})
+    except (ValidationError, ValueError, TypeError, AttributeError):
+        job = _unreadable(str(row["id"]))
+    return StoredJob(token=row["token"], changed=row["changed"], job=job)
+
+
+def _unreadable(identity: str) -> Job:
+    found: Any = _damaged()
+    refusal: Refusal = to_refusal(found)
+    stamp = now_text()
+    return Job(
+        id=identity,
+        kind="contract",
+        title="",
+        state="failed",
+        created_at=stamp,
+        finished_at=stamp,
+        error=refusal,
+    )

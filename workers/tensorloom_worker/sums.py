@@ -1,0 +1,165 @@
+"""The ledger: sums of tasks, each recorded exactly once and checked by its hash when it is read.
+
+Small sums lie in the database, large ones in files that the database names. A sum that is damaged
+is dropped, so that its task is done again; a damaged prefix drops everything that it stood for.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from dataclasses import asdict
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from tensorloom_worker.ledger import Partial, Prefix, TaskLayout
+from tensorloom_worker.records import PlanJson
+from tensorloom_worker.store import canonical
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from tensorloom_worker.files import Files
+    from tensorloom_worker.store import Store
+
+__all__ = ["INLINE_BYTES", "StoredLedger"]
+
+INLINE_BYTES = 64 * 1024
+"""Largest sum that lies in the database."""
+
+_LOG = logging.getLogger("tensorloom_worker")
+
+
+class StoredLedger:
+    """A ``Ledger`` on the store.
+
+    Args:
+        store: Its database.
+        files: Its folders.
+    """
+
+    def __init__(self, store: Store, files: Files) -> None:
+        self._store = store
+        self._files = files
+
+    def tasks(self, job: str) -> Mapping[int, Partial]:
+        """Recorded sums by task number, damaged ones left out for good."""
+        found: dict[int, Partial] = {}
+        for row in self._store.rows("SELECT * FROM tasks WHERE job = ? ORDER BY task", job):
+            partial = self._read(row)
+            if partial is None:
+                _LOG.error("The sum of task %s of job %s is damaged; redone.", row["task"], job)
+                with self._store.transaction() as connection:
+                    connection.execute(
+                        "DELETE FROM tasks WHERE job = ? AND task = ?", (job, row["task"])
+                    )
+                self._drop(row["file"])
+            else:
+                found[row["task"]] = partial
+        return found
+
+    def prefix(self, job: str) -> Prefix | None:
+        """The sum of the first tasks; a damaged one makes the job begin anew."""
+        rows = self._store.rows("SELECT * FROM prefixes WHERE job = ?", job)
+        if not rows:
+            return None
+        partial = self._read(rows[0])
+        if partial is None:
+            _LOG.error("The sum so far of job %s is damaged; its first tasks are redone.", job)
+            with self._store.transaction() as connection:
+                connection.execute("DELETE FROM prefixes WHERE job = ?", (job,))
+            self._drop(rows[0]["file"])
+            return None
+        return Prefix(upto=rows[0]["upto"], partial=partial)
+
+    def record(self, job: str, task: int, partial: Partial) -> bool:
+        """Whether the sum was new."""
+        exponent, digest, split, data, name = self._prepared(partial)
+        try:
+            with self._store.transaction() as connection:
+                done = connection.execute(
+                    "INSERT OR IGNORE INTO tasks (job, task, exponent, hash, split, data, file) "
+                    "SELECT ?, ?, ?, ?, ?, ?, ? "
+                    "WHERE EXISTS (SELECT 1 FROM jobs WHERE id = ?) AND NOT EXISTS "
+                    "(SELECT 1 FROM prefixes WHERE job = ? AND upto > ?)",
+                    (job, task, exponent, digest, split, data, name, job, job, task),
+                ).rowcount
+        except BaseException:
+            self._drop(name)
+            raise
+        if not done:
+            self._drop(name)
+        return done > 0
+
+    def fold(self, job: str, prefix: Prefix) -> None:
+        """At once: keep this prefix, drop the sums that it holds."""
+        exponent, digest, split, data, name = self._prepared(prefix.partial)
+        try:
+            with self._store.transaction() as connection:
+                replaced = connection.execute(
+                    "SELECT file FROM prefixes WHERE job = ? "
+                    "UNION ALL SELECT file FROM tasks WHERE job = ? AND task < ?",
+                    (job, job, prefix.upto),
+                ).fetchall()
+                connection.execute(
+                    "INSERT OR REPLACE INTO prefixes (job, upto, exponent, hash, split, data, file)"
+                    " SELECT ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM jobs WHERE id = ?)",
+                    (job, prefix.upto, exponent, digest, split, data, name, job),
+                )
+                connection.execute(
+                    "DELETE FROM tasks WHERE job = ? AND task < ?", (job, prefix.upto)
+                )
+        except BaseException:
+            self._drop(name)
+            raise
+        for row in replaced:
+            self._drop(row["file"])
+
+    def layout(self, job: str) -> TaskLayout | None:
+        """How the job was cut, if that is fixed."""
+        rows = self._store.rows("SELECT layout FROM layouts WHERE job = ?", job)
+        if not rows:
+            return None
+        found = json.loads(rows[0]["layout"])
+        return TaskLayout(**{**found, "plan": PlanJson.from_json(found["plan"])})
+
+    def fix_layout(self, job: str, layout: TaskLayout) -> None:
+        """Fix how the job is cut."""
+        plain = {**asdict(layout), "plan": layout.plan.to_json()}
+        with self._store.transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO layouts (job, layout) VALUES (?, ?)", (job, canonical(plain))
+            )
+
+    def file_names(self) -> set[str]:
+        """Names of all files of sums."""
+        rows = self._store.rows("SELECT file FROM prefixes UNION ALL SELECT file FROM tasks")
+        return {row["file"] for row in rows if row["file"]}
+
+    def _prepared(self, partial: Partial) -> tuple[int, str, int, bytes | None, str | None]:
+        """The columns of a sum; a large one is on the disk when this returns."""
+        data = partial.total + partial.compensation
+        digest, split = sha256(data).hexdigest(), len(partial.total)
+        if len(data) <= INLINE_BYTES:
+            return partial.exponent, digest, split, data, None
+        name = secrets.token_hex(16)
+        self._files.write(self._files.sums / name, (data,))
+        return partial.exponent, digest, split, None, name
+
+    def _read(self, row: sqlite3.Row) -> Partial | None:
+        data: bytes | None = row["data"]
+        if row["file"]:
+            try:
+                data = (self._files.sums / row["file"]).read_bytes()
+            except OSError:
+                return None
+        if not isinstance(data, bytes) or sha256(data).hexdigest() != row["hash"]:
+            return None
+        split = row["split"]
+        return Partial(total=data[:split], compensation=data[split:], exponent=row["exponent"])
+
+    def _drop(self, name: str | None) -> None:
+        if name:
+            (self._files.sums / name).unlink(missing_ok=True)

@@ -1,0 +1,285 @@
+"""Array files on their way in: appended where they stopped, taken when the hash holds.
+
+A file belongs to the client that sent it, under the hash of its bytes; the same file sent by two
+clients is stored once. What a client sends is looked into before it counts as an array.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from tensorloom.errors import FileFormatError
+from tensorloom_worker.array_files import find, read_facts
+from tensorloom_worker.files import hash_of
+from tensorloom_worker.ledger import ArrayRef
+from tensorloom_worker.refusals import rejected, writing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from tensorloom.errors import TensorloomError
+    from tensorloom_worker.array_files import ArrayFacts
+    from tensorloom_worker.files import Files
+    from tensorloom_worker.records import ArrayUse
+    from tensorloom_worker.settings import Settings
+    from tensorloom_worker.store import Client, Store
+
+__all__ = ["Uploads"]
+
+FLUSH_BYTES = 1 << 20
+
+
+class Uploads:
+    """The arrays of all clients.
+
+    Args:
+        settings: Limits.
+        store: Knows which files belong to whom.
+        files: Holds them.
+    """
+
+    def __init__(self, settings: Settings, store: Store, files: Files) -> None:
+        self._settings = settings
+        self._store = store
+        self._files = files
+        self._busy: set[tuple[int, str]] = set()
+        self._sound: dict[tuple[str, int, int], bool] = {}
+
+    def state(self, client: Client, sha: str) -> tuple[int, int]:
+        """(bytes that are here, bytes of the whole file).
+
+        Raises:
+            WorkerRejected: ``array-unknown``.
+        """
+        known = self._store.array(client, sha)
+        if known is None:
+            raise array_unknown(sha)
+        length, complete = known
+        return (length if complete else self._received(client, sha)), length
+
+    async def append(
+        self,
+        client: Client,
+        sha: str,
+        body: AsyncIterator[bytes],
+        *,
+        offset: int,
+        length: int,
+    ) -> int:
+        """How many bytes are here after the body was added.
+
+        Raises:
+            TensorloomError: ``upload-offset``, ``upload-busy``, ``upload-too-big``,
+                ``quota-bytes``, ``disk-full``, ``array-hash``, or what is wrong with the file.
+        """
+        if (client.id, sha) in self._busy:
+            raise rejected(
+                "upload-busy",
+                "This array is being uploaded by another request.",
+                "Wait for it, ask how far it came, and go on there.",
+            )
+        self._busy.add((client.id, sha))
+        try:
+            return await self._append(client, sha, body, offset=offset, length=length)
+        finally:
+            self._busy.discard((client.id, sha))
+
+    async def _append(
+        self, client: Client, sha: str, body: AsyncIterator[bytes], *, offset: int, length: int
+    ) -> int:
+        known = self._store.array(client, sha)
+        done = known is not None and known[1]
+        here = length if done else self._received(client, sha)
+        if here != offset or (known is not None and known[0] != length):
+            raise rejected(
+                "upload-offset",
+                f"{here} bytes of this array are here, of {known[0] if known else length}.",
+                "Go on there: ask with HEAD how far it came.",
+                {"offset": here, "length": known[0] if known else length},
+            )
+        if done:
+            return here
+        if known is None:
+            self._check_quota(client, length)
+            await asyncio.to_thread(self._store.put_array, client, sha, length, complete=False)
+        self._files.check_room(length - offset)
+        path = self._files.upload(client.id, sha)
+        here = await _written(path, body, here, length)
+        if here == length:
+            await asyncio.to_thread(self._complete, client, sha, length)
+        return here
+
+    def _check_quota(self, client: Client, length: int) -> None:
+        if length > self._settings.max_upload_bytes:
+            raise rejected(
+                "upload-too-big",
+                f"An array file may have {self._settings.max_upload_bytes} bytes, not {length}.",
+                "Split it, or start the worker with a higher --max-upload-bytes.",
+                {"most": self._settings.max_upload_bytes},
+            )
+        stored = self._store.stored_bytes(client)
+        if stored + length > self._settings.max_stored_bytes:
+            raise rejected(
+                "quota-bytes",
+                f"You have {stored} bytes here; with this array they would pass "
+                f"{self._settings.max_stored_bytes}.",
+                "Delete jobs and arrays that are no longer needed.",
+                {"stored": stored, "most": self._settings.max_stored_bytes},
+            )
+
+    def _received(self, client: Client, sha: str) -> int:
+        try:
+            return self._files.upload(client.id, sha).stat().st_size
+        except OSError:
+            return 0
+
+    def _complete(self, client: Client, sha: str, length: int) -> None:
+        """Take the file, or drop it."""
+        path = self._files.upload(client.id, sha)
+        try:
+            _check_hash(path, sha)
+            read_facts(path)
+        except Exception:
+            self._forget(client, sha, path)
+            raise
+        self._files.adopt(path, sha)
+        self._store.put_array(client, sha, length, complete=True)
+
+    def _forget(self, client: Client, sha: str, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        self._store.remove_array(sha, client)
+
+    def remove(self, client: Client, sha: str) -> None:
+        """Forget a file of a client.
+
+        Raises:
+            WorkerRejected: ``array-unknown`` or ``array-in-use``.
+        """
+        if self._store.array(client, sha) is None:
+            raise array_unknown(sha)
+        if self._store.is_used(client, sha):
+            raise rejected(
+                "array-in-use",
+                f"A job that is not finished uses the array {sha[:12]}.",
+                "Cancel the job first.",
+            )
+        self._forget(client, sha, self._files.upload(client.id, sha))
+        if sha not in self._store.known_arrays():
+            self._files.array(sha).unlink(missing_ok=True)
+
+    def facts_of(self, client: Client, uses: Mapping[str, ArrayUse]) -> dict[str, ArrayFacts]:
+        """What the named arrays are.
+
+        Raises:
+            TensorloomError: ``array-not-uploaded``, ``array-damaged`` or ``array-key``.
+        """
+        files: dict[str, Mapping[str | None, ArrayFacts]] = {}
+        found = {}
+        for name, use in uses.items():
+            known = self._store.array(client, use.sha256)
+            if known is None or not known[1]:
+                raise rejected(
+                    "array-not-uploaded",
+                    f"Tensor {name.removeprefix('batch:')!r:.80} names the array "
+                    f"{use.sha256[:12]}, which is not here in full.",
+                    "Upload it to its end, then submit.",
+                    {"sha256": use.sha256},
+                )
+            if use.sha256 not in files:
+                try:
+                    files[use.sha256] = read_facts(self._files.array(use.sha256))
+                except (OSError, FileFormatError) as error:
+                    raise self._damaged(use.sha256) from error
+            found[name] = find(files[use.sha256], use.key)
+        return found
+
+    def refs_of(self, uses: list[tuple[str, str, str | None]]) -> dict[str, ArrayRef]:
+        """The files of a job's arrays, each checked by its hash once while it is unchanged.
+
+        Raises:
+            WorkerRejected: ``array-damaged``.
+        """
+        found = {}
+        for name, sha, key in uses:
+            path = self._files.array(sha)
+            try:
+                facts = path.stat()
+                stamp = (sha, facts.st_mtime_ns, facts.st_size)
+                if stamp not in self._sound:
+                    self._sound[stamp] = hash_of(path) == sha
+            except OSError as error:
+                raise self._damaged(sha) from error
+            if not self._sound[stamp]:
+                raise self._damaged(sha)
+            found[name] = ArrayRef(path=path, key=key, sha256=sha)
+        return found
+
+    def _damaged(self, sha: str) -> TensorloomError:
+        """Set a damaged file aside, so that it can be uploaded again."""
+        self._files.set_aside(self._files.array(sha))
+        self._store.remove_array(sha)
+        return rejected(
+            "array-damaged",
+            f"The array {sha[:12]} was damaged on the disk of the worker.",
+            "Upload it again and submit the job anew.",
+            {"sha256": sha},
+        )
+
+
+def array_unknown(sha: str) -> TensorloomError:
+    """No file of this hash belongs to the client."""
+    return rejected(
+        "array-unknown",
+        f"There is no array {sha[:12]}.",
+        "Upload it with PATCH, from offset 0.",
+        {"sha256": sha},
+    )
+
+
+def _check_hash(path: Path, sha: str) -> None:
+    if hash_of(path) != sha:
+        raise rejected(
+            "array-hash",
+            f"The bytes that came do not have the hash {sha[:12]}.",
+            "Upload the file again from its beginning.",
+        )
+
+
+async def _written(path: Path, body: AsyncIterator[bytes], here: int, length: int) -> int:
+    """How many bytes the file has after the body; they are on the disk, whatever happens."""
+    with path.open("ab") as file:
+        waiting = bytearray()
+        try:
+            async for chunk in body:
+                if here + len(waiting) + len(chunk) > length:
+                    raise rejected(
+                        "upload-too-big",
+                        f"More than the announced {length} bytes came.",
+                        "Announce the length of the whole file.",
+                        {"most": length},
+                    )
+                waiting += chunk
+                if len(waiting) >= FLUSH_BYTES:
+                    here += await asyncio.to_thread(_append, file.fileno(), bytes(waiting))
+                    waiting.clear()
+        finally:
+            here += await asyncio.to_thread(_append, file.fileno(), bytes(waiting))
+            with writing():
+                await asyncio.to_thread(os.fsync, file.fileno())
+    return here
+
+
+def _append(handle: int, data: bytes) -> int:
+    """How many bytes were written: all of them.
+
+    Raises:
+        ExecutionError: ``disk-full``; what was written stays and can be gone on from.
+    """
+    view = memoryview(data)
+    with writing():
+        while view:
+            view = view[os.write(handle, view) :]
+    return len(data)
