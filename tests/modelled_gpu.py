@@ -52,6 +52,7 @@ class ModelledGpu:
     max_buffer_bytes: int = 1 << 28
     now_ms: float = 0.0
     loads: int = 0
+    renewals: int = 0
     longest_ms: float = 0.0
     _handles: Any = field(default_factory=lambda: count(1))
     _loaded: dict[int, GpuPlan] = field(default_factory=dict)
@@ -94,6 +95,7 @@ class ModelledGpu:
         del self._loaded[handle]
 
     async def renew(self) -> None:
+        self.renewals += 1
         self._loaded.clear()
 
     def counts(self) -> dict[str, int]:

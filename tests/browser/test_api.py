@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gauges import python
 from tensorloom.model import codec
 from workbench import EMPTY, Workbench
 
@@ -201,3 +202,68 @@ def test_too_much_is_refused_before_it_starts(bench: Workbench) -> None:
     assert error["code"] in {"does-not-fit", "array-too-big"}
     bench.clear()
     assert bench.run()["value"] == [1]
+
+
+BIG = {"format": "einsum", "text": "ij,jk->ik", "sizes": {"i": 700, "j": 700, "k": 700}, "seed": 1}
+"""Some tenths of a second by numpy without BLAS: long enough to tell how far it is."""
+
+WATCHED = """
+async (most) => {
+  const news = [];
+  const controller = new AbortController();
+  const onProgress = (one) => {
+    news.push(one);
+    if (news.length === most) controller.abort();
+  };
+  try {
+    const { signal } = controller;
+    const { value } = await tensorloom.run({ backend: "numpy", onProgress, signal });
+    return { news, value: value[0] };
+  } catch (error) {
+    return { news, error };
+  }
+}
+"""
+
+SHOWN = """
+import json
+from tensorloom.view.workbench import sessions
+live = sessions[-1].live
+async with live._lock:
+    pass
+json.dumps(live.result.backend)
+"""
+"""Where the value that is shown was computed, once nothing runs any more."""
+
+
+def test_a_run_tells_how_far_it_is(bench: Workbench) -> None:
+    bench.open(**BIG)
+    wanted = bench.run(backend="wasm")["value"][0]
+    found = bench.page.evaluate(WATCHED, None)
+    assert found["value"] == pytest.approx(wanted)
+    *running, last = found["news"]
+    assert last == {"state": "done", "fraction": 1, "etaMs": 0}
+    assert {one["state"] for one in running} == {"running"}
+    fractions = [one["fraction"] for one in running]
+    assert len(fractions) >= 2
+    assert fractions == sorted(fractions)
+    assert all(one["etaMs"] > 0 for one in running if 0 < one["fraction"] < 1)
+
+
+def test_a_run_is_cancelled(bench: Workbench) -> None:
+    bench.open(**BIG)
+    wanted = bench.run(backend="wasm")["value"][0]
+    found = bench.page.evaluate(WATCHED, 1)
+    assert found["error"]["code"] == "cancelled"
+    assert found["error"]["message"] == "This run was cancelled."
+    # Python stopped too: the value of that run never came.
+    assert python(bench.page, SHOWN) == "wasm"
+    assert len(found["news"]) == 1
+    assert bench.run(backend="wasm")["value"][0] == wanted
+
+
+def test_a_signal_that_was_given_before_starts_nothing(bench: Workbench) -> None:
+    bench.open(format="einsum", text="ij,jk->ik", arrays=[MATRIX, MATRIX])
+    given = "tensorloom.run({ signal: AbortSignal.abort() })"
+    source = REFUSED.replace("tensorloom[method](options)", given)
+    assert bench.page.evaluate(source, ["run", {}])["code"] == "cancelled"

@@ -202,7 +202,7 @@ def test_says_what_was_thrown_out_and_why_nothing_is_tuned(page: Page) -> None:
     kernels["shapes"][0] |= {"candidates": [], "history": [], "note": "It is too small."}
     _tell(page, {"kind": "kernels", "kernels": kernels})
     status = page.get_by_role("status").filter(has_text="Trying kernels for 16x16x16.")
-    assert "55\u2009ms so far on this visit, at most 300\u2009ms per kernel" in status.inner_text()
+    assert "So far 55\u2009ms on this visit, at most 300\u2009ms per kernel" in status.inner_text()
     page.get_by_text("Thrown out: 1").click()
     expect(page.get_by_text("unpacked 4x8: differs from the reference.")).to_be_visible()
     page.get_by_role("radio", name="How the chosen kernel was found").check()

@@ -32,7 +32,9 @@ export type ToWorker =
   | { type: "start"; base: string; build: BuildRecord; mode: StartMode; reason: string }
   | { type: "linked" }
   | { type: "patch"; patch: unknown }
-  | { type: "call"; id: number; method: string; args: string; buffers: ArrayBuffer[] };
+  | { type: "call"; id: number; method: string; args: string; buffers: ArrayBuffer[] }
+  /** The caller does not want the answer any more. */
+  | { type: "cancel"; id: number };
 
 export type FromWorker =
   | { type: "status"; message: string; fraction: number }
@@ -41,5 +43,7 @@ export type FromWorker =
   | { type: "ready"; features: EngineFeatures; cpuMs: number }
   | { type: "patch"; patch: unknown; buffers: Map<string, ArrayBuffer> }
   | { type: "idle" }
+  /** How far a call is: JSON. */
+  | { type: "news"; id: number; text: string }
   | { type: "reply"; id: number; ok: boolean; text: string; buffers: ArrayBuffer[] }
   | { type: "failed"; message: string };

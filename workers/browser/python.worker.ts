@@ -90,13 +90,18 @@ function withNulls(value: unknown): unknown {
   return value;
 }
 
+/** Calls under way, as Python sees them: whether their caller still wants them, and where news go. */
+const watches = new Map<number, { stopped: boolean; tell: (text: string) => void }>();
+
 async function call(id: number, method: string, args: string, buffers: ArrayBuffer[]): Promise<void> {
   if (!pyodide) return;
+  const watch = { stopped: false, tell: (text: string) => say({ type: "news", id, text }) };
+  watches.set(id, watch);
   const bridge = pyodide.pyimport("tensorloom.view.bridge");
   const callee = bridge.call as unknown as PyProxy;
   try {
     const views = buffers.map((buffer) => new Uint8Array(buffer));
-    const answer = (await (callee(method, args, views) as Promise<PyProxy>)) as PyProxy;
+    const answer = (await (callee(method, args, views, watch) as Promise<PyProxy>)) as PyProxy;
     const [ok, text, arrays] = answer.toJs() as [boolean, string, Uint8Array[]];
     answer.destroy();
     const out = arrays.map((array) => (array.slice().buffer as ArrayBuffer));
@@ -104,6 +109,8 @@ async function call(id: number, method: string, args: string, buffers: ArrayBuff
   } catch (error) {
     const record = { code: "internal", message: String(error).slice(-400), hint: "Please report this.", where: {} };
     say({ type: "reply", id, ok: false, text: JSON.stringify(record), buffers: [] });
+  } finally {
+    watches.delete(id);
   }
 }
 
@@ -140,6 +147,11 @@ scope.onmessage = (event: MessageEvent<ToWorker>) => {
     case "call":
       void call(message.id, message.method, message.args, message.buffers);
       break;
+    case "cancel": {
+      const watch = watches.get(message.id);
+      if (watch) watch.stopped = true;
+      break;
+    }
     default:
       message satisfies never;
   }

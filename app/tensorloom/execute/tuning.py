@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -326,7 +327,8 @@ class Tuner:
         if self.record is None and self._loaded:
             return "Measuring this device"
         if self._waiting:
-            return f"{len(self._waiting)} shapes wait"
+            count = len(self._waiting)
+            return "1 shape waits" if count == 1 else f"{count} shapes wait"
         return "Measuring the GPU" if self._wants_gpu else "All shapes are tuned"
 
     # --- the database ---------------------------------------------------------------------------
@@ -386,6 +388,8 @@ class Tuner:
             # What costs the device once is not tried again on this visit.
             self._measuring_gpu, self._gpu_refused = None, True
             self.report.append(f"The GPU was not measured: {error.message}")
+            with suppress(TensorloomError):
+                await self._gpu.renew()
             return True
         self.spent_ms += 1e3 * (self._clock() - start)
         if found is not None:

@@ -6,12 +6,13 @@ Arguments and answers are JSON with arrays beside them as bytes; errors travel a
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from tensorloom.engine import backend_choice
-from tensorloom.errors import DocumentError, TensorloomError
+from tensorloom.errors import Cancelled, DocumentError, TensorloomError
 from tensorloom.formats import opening
 from tensorloom.formats.opened import Opened
 from tensorloom.model.commands import SetArray, SetDimension, SetDType, apply_all
@@ -19,6 +20,7 @@ from tensorloom.model.document import check_dtype
 from tensorloom.model.stored_array import StoredArray
 from tensorloom.view.bench import bench
 from tensorloom.view.embed import embedded
+from tensorloom.view.progress import RunProgress
 from tensorloom.view.records import result_json
 from tensorloom.view.workbench import sessions
 
@@ -27,25 +29,57 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tensorloom.execute.backend import Pulse
     from tensorloom.model.commands import Command
     from tensorloom.model.document import Document
     from tensorloom.view.session import Session
 
-__all__ = ["call"]
+__all__ = ["Watch", "call"]
 
 Answer = tuple[bool, str, list[Any]]
 
 
-async def call(method: str, arguments: str, buffers: Sequence[Any]) -> Answer:
+class Watch(Protocol):
+    """The caller, as a call that takes long sees it.
+
+    Attributes:
+        stopped: Whether the answer is not wanted any more.
+    """
+
+    stopped: bool
+
+    def tell(self, text: str, /) -> None:
+        """Takes news as JSON."""
+
+
+class Nobody:
+    """A caller who waits for the answer and nothing else."""
+
+    stopped = False
+
+    def tell(self, text: str, /) -> None:
+        """Not of interest."""
+
+
+NOBODY = Nobody()
+
+
+async def call(
+    method: str, arguments: str, buffers: Sequence[Any], watch: Watch = NOBODY
+) -> Answer:
     """``(succeeded, JSON text, arrays of bytes)`` of a call.
 
     Args:
         method: ``open``, ``run``, ``bench`` or ``embed``.
         arguments: JSON object.
         buffers: Bytes of the arrays it speaks of, as JavaScript typed arrays or Python buffers.
+        watch: Hears how far ``run`` is and may stop it, if ``watched`` is among its arguments.
     """
     try:
-        return await _METHODS[method](sessions[-1], json.loads(arguments), buffers)
+        given = json.loads(arguments)
+        if method == "run":
+            return await _run(sessions[-1], given, watch)
+        return await _METHODS[method](sessions[-1], given, buffers)
     except TensorloomError as error:
         return False, json.dumps(error.to_json()), []
 
@@ -65,11 +99,12 @@ async def _open(session: Session, given: dict[str, Any], buffers: Sequence[Any])
     return True, "{}", []
 
 
-async def _run(session: Session, given: dict[str, Any], _buffers: Sequence[Any]) -> Answer:
+async def _run(session: Session, given: dict[str, Any], watch: Watch) -> Answer:
     if given["dtype"] is not None:
         check_dtype(given["dtype"])
     backend = backend_choice(str(given["backend"]))
-    result = await session.live.run_now(backend, given["dtype"])
+    pulse = partial(_pulse, watch) if given.get("watched") else None
+    result = await session.live.run_now(backend, given["dtype"], pulse)
     record = result_json(result, session.live.result_indices)
     record.pop("scalar")
     record |= {"peakBytes": result.peak_bytes, "mulAdds": result.mul_adds}
@@ -78,6 +113,19 @@ async def _run(session: Session, given: dict[str, Any], _buffers: Sequence[Any])
         record["norm"] = None
     flat: NDArray[Any] = np.ascontiguousarray(result.value).reshape(-1)
     return True, json.dumps(record, allow_nan=False), [flat.view(np.uint8)]
+
+
+def _pulse(watch: Watch, total: int) -> Pulse:
+    """Progress of a run for its caller, who may also stop it."""
+
+    def tell(notice: dict[str, object]) -> None:
+        news = {"state": "running", "fraction": notice["done"]}
+        watch.tell(json.dumps({**news, "etaMs": notice["etaMs"], "message": notice["message"]}))
+
+    def stopped() -> Cancelled | None:
+        return Cancelled("cancelled", "This run was cancelled.") if watch.stopped else None
+
+    return RunProgress(total, tell, stopped, sums=False)
 
 
 async def _bench(_session: Session, given: dict[str, Any], buffers: Sequence[Any]) -> Answer:
@@ -150,7 +198,6 @@ def _widest(dtypes: list[str]) -> str | None:
 
 _METHODS: dict[str, Callable[[Session, dict[str, Any], Sequence[Any]], Awaitable[Answer]]] = {
     "open": _open,
-    "run": _run,
     "bench": _bench,
     "embed": _embed,
 }

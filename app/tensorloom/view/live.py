@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tensorloom.errors import Cancelled, TensorloomError
 from tensorloom.execute.arrays import arrays_of
-from tensorloom.execute.backend import drive
+from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.backends import available
 from tensorloom.execute.choices import Choices
 from tensorloom.execute.feedback import COARSEST_TICK_MS, Feedback
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tensorloom.execute.arrays import ArrayStore
-    from tensorloom.execute.backend import Backend, BackendName, Result
+    from tensorloom.execute.backend import Backend, BackendName, Pulse, Result
     from tensorloom.execute.backends import Available
     from tensorloom.execute.run import BackendChoice, Choice
     from tensorloom.model.document import Document
@@ -150,19 +150,35 @@ class LiveValue:
         """Stop the run in progress."""
         self._stopped = self._generation
 
-    async def run_now(self, backend: BackendChoice, dtype: DType | None) -> Result:
+    async def run_now(
+        self,
+        backend: BackendChoice,
+        dtype: DType | None,
+        pulse_for: Callable[[int], Pulse] | None = None,
+    ) -> Result:
         """The value of what is shown, computed now; nothing is predicted away.
+
+        Args:
+            backend: Where.
+            dtype: Element type; ``None`` is the document's own.
+            pulse_for: Makes the pulse for a run of so much work [multiply-adds].
 
         Raises:
             TensorloomError: What planning, making arrays or running refuses.
         """
         document = self._document
         assert document is not None
+        wanted = dtype or document.dtype
         await self.find_devices()
         self._calls += 1
         try:
             async with self._lock:
-                choice, result = await self._run_now(document, backend, dtype or document.dtype)
+                choice = self._choice_now(document, backend, wanted)
+                pulse = pulse_for(choice.attempts[0].program.mul_adds) if pulse_for else no_pulse
+                # Who waited for the turn may have given up meanwhile.
+                await pulse(0)
+                arrays = arrays_of(document.network, wanted, self._store)
+                result = await run(choice, arrays, pulse=pulse)
         finally:
             self._calls -= 1
             self._go_on_tuning()
@@ -170,9 +186,7 @@ class LiveValue:
         self._tune_after(choice, result)
         return result
 
-    async def _run_now(
-        self, document: Document, backend: BackendChoice, dtype: DType
-    ) -> tuple[Choice, Result]:
+    def _choice_now(self, document: Document, backend: BackendChoice, dtype: DType) -> Choice:
         plan = self._planned(document.network)
 
         def make() -> Choice:
@@ -185,8 +199,7 @@ class LiveValue:
                 feedback=self._feedback,
             )
 
-        choice = self._choices.get(plan, ("now", backend, dtype), self._backends, make)
-        return choice, await run(choice, arrays_of(document.network, dtype, self._store))
+        return self._choices.get(plan, ("now", backend, dtype), self._backends, make)
 
     def compute_at_once(self, document: Document) -> None:
         """Plan and value by numpy, without an event loop; for building the page."""

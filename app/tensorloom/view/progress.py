@@ -41,6 +41,7 @@ class RunProgress:
         total: Its work [multiply-adds].
         notify: Takes notices for the page.
         stopped: Why the run has to end now, and whether the user said so; ``None`` to go on.
+        sums: Whether sums so far are wanted.
 
     Attributes:
         partial: The sum so far, of a sliced run that the user has stopped.
@@ -51,11 +52,14 @@ class RunProgress:
         total: int,
         notify: Callable[[Notice], None],
         stopped: Callable[[], Cancelled | None],
+        *,
+        sums: bool = True,
     ) -> None:
         self.partial: Notice | None = None
         self._total = max(1, total)
         self._notify = notify
         self._stopped = stopped
+        self._sums = sums
         self._start = self._said = perf_counter()
         self._summed = 0
         self._next_sum = self._start + PARTIAL_INTERVAL_MS / 1e3
@@ -70,13 +74,18 @@ class RunProgress:
             eta = elapsed * (1 - share) / share if share > 0 else None
             words = f"{slices.done:,} of {slices.of:,} slices" if slices else "Contracting"
             self._notify({"kind": "progress", "done": share, "etaMs": eta, "message": words})
-        if slices is not None and slices.done > self._summed and now > self._next_sum:
+        if (
+            self._sums
+            and slices is not None
+            and self._summed < slices.done
+            and now > self._next_sum
+        ):
             await self._say_sum(slices)
         await asyncio.sleep(0)
         stop = self._stopped()
         if stop is None:
             return
-        if stop.code == "cancelled" and slices is not None and slices.done > 0:
+        if self._sums and stop.code == "cancelled" and slices is not None and slices.done > 0:
             self.partial = await _summed(slices)
         raise stop
 

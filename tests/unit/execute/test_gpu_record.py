@@ -104,8 +104,10 @@ def test_another_gpu_is_measured_anew() -> None:
 
 def test_a_device_that_it_costs_is_asked_for_again_and_left_alone() -> None:
     store = Store()
-    tuner = tuner_for(ModelledGpu(lost_at=4), store)
+    gpu = ModelledGpu(lost_at=4)
+    tuner = tuner_for(gpu, store)
     assert finished(tuner) == 4
+    assert gpu.renewals == 1
     assert tuner.report == ["The GPU was not measured: The GPU went away."]
     assert not tuner.running
     assert store.text is None

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from tensorloom.execute import numpy_backend
 from tensorloom.execute.backends import Available
 from tensorloom.execute.numpy_backend import NumpyBackend
-from tensorloom.view import bridge, workbench
+from tensorloom.view import bridge, progress, workbench
 from tensorloom.view.inspection import Inspection
 from tensorloom.view.session import Session
 
@@ -110,3 +111,68 @@ def test_bad_calls_reject_with_code_place_and_way_out(
     assert (record["code"], record["message"]) == (code, sentence)
     assert record["hint"]
     assert "where" in record
+
+
+class Caller:
+    """Collects news, and stops listening after so many."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self.news: list[dict[str, Any]] = []
+        self.most = most
+
+    @property
+    def stopped(self) -> bool:
+        return self.most is not None and len(self.news) >= self.most
+
+    def tell(self, text: str) -> None:
+        self.news.append(json.loads(text))
+
+
+def watched(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> tuple[bool, Any]:
+    """The answer to a run of some pieces of work, with news as often as there can be any."""
+    monkeypatch.setattr(progress, "QUIET_MS", 0)
+    monkeypatch.setattr(progress, "PROGRESS_INTERVAL_MS", 0)
+    monkeypatch.setattr(numpy_backend, "CHUNK_MS", 0)
+    ones = np.ones((30, 40, 40))
+
+    async def run() -> tuple[bool, Any]:
+        await bridge.call(*as_call(opening("bij,bjk->bik", ones, ones)))
+        given = json.dumps({"backend": "auto", "dtype": None, "watched": True})
+        succeeded, text, _ = await bridge.call("run", given, [], caller)
+        return succeeded, json.loads(text)
+
+    return asyncio.run(run())
+
+
+def as_call(request: tuple[Any, ...]) -> tuple[str, str, list[bytes]]:
+    method, arguments, buffers = request
+    return method, json.dumps(arguments), buffers
+
+
+def test_a_caller_hears_how_far_its_run_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    caller = Caller()
+    succeeded, record = watched(caller, monkeypatch)
+    assert succeeded
+    assert record["mulAdds"] == 30 * 40**3
+    fractions = [one["fraction"] for one in caller.news]
+    assert len(fractions) > 3
+    assert fractions == sorted(fractions)
+    assert fractions[-1] <= 1
+    assert {one["state"] for one in caller.news} == {"running"}
+
+
+def test_a_caller_stops_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    caller = Caller(most=2)
+    succeeded, record = watched(caller, monkeypatch)
+    assert not succeeded
+    assert (record["code"], record["message"]) == ("cancelled", "This run was cancelled.")
+    assert len(caller.news) == 2
+    # Before the first piece of work: nobody wants it.
+    idle = Caller(most=0)
+    assert watched(idle, monkeypatch)[1]["code"] == "cancelled"
+    assert [one["fraction"] for one in idle.news] == [0]
+
+
+def test_a_run_after_a_stopped_one_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not watched(Caller(most=1), monkeypatch)[0]
+    assert watched(Caller(), monkeypatch)[0]

@@ -57,9 +57,9 @@ FAR_BYTES, FAR_BYTES_SIMULATED = 128 * MIB, 32 * MIB
 TRANSFER_BYTES = 8 * MIB
 TRANSFERS = 3
 
-WINDOW_MS, WINDOWS = 6.0, 4
-"""Long beside what a submission costs and the 0.1 ms that browsers round clocks to; others may
-work beside it, so the best counts."""
+WINDOW_MS, WINDOWS, LOOKS = 6.0, 3, 2
+"""Long beside what a submission costs and the 0.1 ms that browsers round clocks to. Others may work
+beside it, so the best counts, and a curve is looked at twice, at different times."""
 
 MOST_TIMES, MOST_MORE, LEAST_MS = 4096, 16, 0.05
 
@@ -80,56 +80,77 @@ async def measured_gpu(
         DeviceLost: It went away.
     """
     bench = _Bench(device, clock)
-    speeds: Points = []
+    speeds = _Best()
     for chains in CHAINS:
-        speeds.append((chains, await bench.gflops(_Form(chains=chains))))
+        speeds.take(chains, await bench.gflops(_Form(chains=chains)))
         yield None
-    chains = int(max(speeds, key=lambda point: point[1])[0])
-    threads: Points = []
-    for count in THREADS:
-        if count <= device.limits.workgroup_threads:
-            form = _Form(chains=chains, threads=count)
-            threads.append((count, await bench.gflops(form)))
-            yield None
-    groups: Points = []
-    count = 1
-    while count <= MOST_GROUPS and not _is_flat(groups):
-        form = _Form(chains=chains, invocations=USUAL_THREADS * count)
-        groups.append((count, await bench.gflops(form)))
-        count *= 2
-        yield None
-    copies: Points = []
+    chains = int(max(speeds.points, key=lambda point: point[1])[0])
+    threads, groups, copies = _Best(), _Best(), _Best()
+    few = [count for count in THREADS if count <= device.limits.workgroup_threads]
     far = FAR_BYTES_SIMULATED if device.is_software else FAR_BYTES
     far = min(far, device.max_buffer_bytes // micro.GROUP_BYTES * micro.GROUP_BYTES)
-    for size in (*(size for size in COPIED_BYTES if size < far), far):
-        copies.append((size, await bench.copied(size)))
-        yield None
+    sizes = [*(size for size in COPIED_BYTES if size < far), far]
+    for look in range(LOOKS):
+        for count in few:
+            threads.take(count, await bench.gflops(_Form(chains=chains, threads=count)))
+            yield None
+        count = 1
+        while count <= groups.last if look else count <= MOST_GROUPS and not groups.is_flat:
+            form = _Form(chains=chains, invocations=USUAL_THREADS * count)
+            groups.take(count, await bench.gflops(form))
+            count *= 2
+            yield None
+        for size in sizes:
+            copies.take(size, await bench.copied(size))
+            yield None
     read = await bench.read(far)
     yield None
     up, down = await bench.transferred()
     yield None
-    bytes_per_ms = max(read, copies[-1][1])
-    threads, groups, copies = _known(threads), _known(groups), _known(copies)
     facts = replace(
         gpu_facts(device),
-        peak_gflops=max(rate for _, rate in (*speeds, *threads, *groups)) or None,
-        bytes_per_ms=bytes_per_ms or None,
-        workgroup=_whole(saturation(threads).at),
-        groups=_whole(saturation(groups).at),
+        peak_gflops=max(*speeds.rates, *threads.rates, *groups.rates) or None,
+        bytes_per_ms=max(read, copies.rates[-1]) or None,
+        workgroup=_whole(saturation(threads.known).at),
+        groups=_whole(saturation(groups.known).at),
         upload_bytes_per_ms=up or None,
         readback_bytes_per_ms=down or None,
     )
-    yield facts, _curves(threads, groups, copies)
+    yield facts, _curves(threads.known, groups.known, copies.known)
 
 
-def _known(points: Points) -> Points:
-    """Without what the device refused."""
-    return [point for point in points if point[1]]
+class _Best:
+    """Points of a curve, each at its best look: others may have worked beside one of them."""
 
+    def __init__(self) -> None:
+        self._rates: dict[float, float] = {}
 
-def _is_flat(points: Points) -> bool:
-    rates = [rate for _, rate in points]
-    return len(rates) > _FEWEST and max(rates[-2:]) < NO_GAIN * max(rates[:-2])
+    def take(self, at: float, rate: float) -> None:
+        self._rates[at] = max(rate, self._rates.get(at, 0.0))
+
+    @property
+    def points(self) -> Points:
+        return list(self._rates.items())
+
+    @property
+    def rates(self) -> list[float]:
+        return list(self._rates.values())
+
+    @property
+    def last(self) -> float:
+        """The largest that was tried."""
+        return max(self._rates)
+
+    @property
+    def known(self) -> Points:
+        """Without what the device refused."""
+        return [point for point in self.points if point[1]]
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the last two brought nothing."""
+        rates = self.rates
+        return len(rates) > _FEWEST and max(rates[-2:]) < NO_GAIN * max(rates[:-2])
 
 
 _FEWEST = 4
@@ -180,7 +201,7 @@ class _Bench:
     def __init__(self, device: GpuDevice, clock: Callable[[], float]) -> None:
         self._device = device
         self._clock = clock
-        self._turns = FIRST_TURNS
+        self._turns: dict[_Form, int] = {}
 
     async def gflops(self, form: _Form) -> float:
         """Speed of arithmetic in registers [GFLOP/s]."""
@@ -193,17 +214,19 @@ class _Bench:
         try:
             # The sums stay near 1, far from numbers that are slow; no sum of them is below zero.
             self._device.upload(handle, 0, np.array([0.5, 0.5, -1.0, 0.0], np.float32))
+            turns = self._turns.get(form, FIRST_TURNS)
             while True:
-                self._device.constants(handle, plan.constants([(self._turns, 0)]))
+                self._device.constants(handle, plan.constants([(turns, 0)]))
                 ms = await self._device.timed(handle, 1)
-                if ms >= DISPATCH_MS or self._turns >= micro.MOST_TURNS:
+                if ms >= DISPATCH_MS or turns >= micro.MOST_TURNS:
                     break
                 more = min(MOST_STEP, max(2, int(1.5 * DISPATCH_MS / max(ms, 1e-3))))
-                self._turns = min(micro.MOST_TURNS, more * self._turns)
+                turns = min(micro.MOST_TURNS, more * turns)
+            self._turns[form] = turns
             ms = await self._each_ms(handle)
         finally:
             self._device.unload(handle)
-        return micro.arithmetic_flop(**layout, turns=self._turns) / ms / 1e6
+        return micro.arithmetic_flop(**layout, turns=turns) / ms / 1e6
 
     async def copied(self, size: int) -> float:
         """Bytes read and written per ms."""

@@ -11,7 +11,15 @@ import { encodeLink, packed } from "../editor/model/link.ts";
 
 export interface PythonCalls {
   readonly ready: Promise<void>;
-  call(method: string, args: unknown, buffers?: ArrayBuffer[]): Promise<{ text: string; buffers: ArrayBuffer[] }>;
+  call(method: string, args: unknown, buffers?: ArrayBuffer[], options?: CallOptions): Promise<{ text: string; buffers: ArrayBuffer[] }>;
+}
+
+/** What a caller may want beside the answer. */
+export interface CallOptions {
+  /** Gives the answer up. */
+  signal?: AbortSignal | undefined;
+  /** Takes news as JSON. */
+  tell?: ((text: string) => void) | undefined;
 }
 
 type Numbers = Float32Array | Float64Array;
@@ -46,6 +54,26 @@ export interface RunResult {
   errorBound: number;
   log10Scale: number;
   notes: string[];
+}
+
+export interface RunNews {
+  /** "running" or "done". */
+  state: string;
+  /** Of the work, from 0 to 1. */
+  fraction: number;
+  /** What is left, as far as can be told [ms]. */
+  etaMs: number | null;
+  /** Where it is, in words. */
+  message?: string;
+}
+
+export interface RunOptions {
+  backend?: Backend;
+  dtype?: DType;
+  /** Called whenever the run has come further: not in the first 0.2 s, and at last when it is done. */
+  onProgress?: (news: RunNews) => void;
+  /** Cancels the run; it then rejects with the code `cancelled`. */
+  signal?: AbortSignal;
 }
 
 export interface BenchOptions {
@@ -92,7 +120,7 @@ export interface TensorloomApi {
   open(options: OpenOptions): Promise<DocumentJson>;
   document(): DocumentJson;
   link(): Promise<string>;
-  run(options?: { backend?: Backend; dtype?: DType }): Promise<RunResult>;
+  run(options?: RunOptions): Promise<RunResult>;
   embed(): Promise<Embedded>;
   bench(equation: string, shapes: number[][], dtype?: DType, options?: BenchOptions): Promise<BenchResult>;
 }
@@ -150,7 +178,11 @@ export function createApi(python: PythonCalls, store: () => EditorStore | undefi
     },
     async run(options = {}) {
       await settled();
-      const { text, buffers } = await python.call("run", { backend: options.backend ?? "auto", dtype: options.dtype ?? null });
+      const { backend = "auto", dtype = null, onProgress, signal } = options;
+      const tell = onProgress && ((text: string) => onProgress(JSON.parse(text) as RunNews));
+      const asked = { backend, dtype, watched: onProgress !== undefined || signal !== undefined };
+      const { text, buffers } = await unlessAborted(signal, () => python.call("run", asked, [], { signal, tell }));
+      onProgress?.({ state: "done", fraction: 1, etaMs: 0 });
       const result = JSON.parse(text) as Omit<RunResult, "value">;
       const bytes = buffers[0] ?? new ArrayBuffer(0);
       return { value: IS_SINGLE[result.dtype] ? new Float32Array(bytes) : new Float64Array(bytes), ...result };
@@ -171,6 +203,20 @@ export function createApi(python: PythonCalls, store: () => EditorStore | undefi
       return JSON.parse((await python.call("bench", asked, files)).text) as BenchResult;
     },
   };
+}
+
+/** The answer, or a rejection as soon as nobody wants it; what computes it stops a moment later. */
+async function unlessAborted<T>(signal: AbortSignal | undefined, start: () => Promise<T>): Promise<T> {
+  if (!signal) return start();
+  const cancelled = () => refused("cancelled", "This run was cancelled.", "Run it again if you want its value.");
+  if (signal.aborted) throw cancelled();
+  return new Promise((resolve, reject) => {
+    const give = () => reject(cancelled());
+    signal.addEventListener("abort", give, { once: true });
+    start()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener("abort", give));
+  });
 }
 
 /** The bytes at an address. */

@@ -7,7 +7,7 @@
  */
 
 import type { EditorStore } from "../editor/store.ts";
-import { createApi } from "./api.ts";
+import { type CallOptions, createApi } from "./api.ts";
 import type { BuildRecord, EngineFeatures, FromWorker, StartMode, ToWorker } from "../../../../workers/browser/messages.ts";
 
 interface BokehDocument {
@@ -46,7 +46,7 @@ class Boot {
   readonly ready: Promise<void>;
   private resolveReady: () => void = () => undefined;
   private readonly listeners = new Set<(status: BootStatus) => void>();
-  private readonly calls = new Map<number, { resolve: (reply: Reply) => void; reject: (error: unknown) => void }>();
+  private readonly calls = new Map<number, { resolve: (reply: Reply) => void; reject: (error: unknown) => void; tell?: CallOptions["tell"] }>();
   private nextCall = 1;
   private worker: Worker | null = null;
   private document: BokehDocument | null = null;
@@ -71,13 +71,21 @@ class Boot {
   }
 
   /** A request to Python's bridge; waits for Python. Rejects with Python's error record. */
-  async call(method: string, args: unknown, buffers: ArrayBuffer[] = []): Promise<Reply> {
+  async call(method: string, args: unknown, buffers: ArrayBuffer[] = [], { signal, tell }: CallOptions = {}): Promise<Reply> {
     await this.ready;
     const id = this.nextCall++;
-    return new Promise((resolve, reject) => {
-      this.calls.set(id, { resolve, reject });
-      this.post({ type: "call", id, method, args: JSON.stringify(args), buffers });
-    });
+    const cancel = () => this.post({ type: "cancel", id });
+    try {
+      return await new Promise((resolve, reject) => {
+        this.calls.set(id, { resolve, reject, tell });
+        this.post({ type: "call", id, method, args: JSON.stringify(args), buffers });
+        signal?.addEventListener("abort", cancel, { once: true });
+        // It may have been given up while Python was not there yet.
+        if (signal?.aborted) cancel();
+      });
+    } finally {
+      signal?.removeEventListener("abort", cancel);
+    }
   }
 
   mark(name: string): void {
@@ -174,6 +182,9 @@ class Boot {
         break;
       case "idle":
         this.flush();
+        break;
+      case "news":
+        this.calls.get(message.id)?.tell?.(message.text);
         break;
       case "reply": {
         const call = this.calls.get(message.id);

@@ -85,7 +85,7 @@ function Tuning({ tuning }: { tuning: KernelsJson["tuning"] }) {
   return (
     <div role="status">
       <p className="tl-note">
-        {message}.{running && ` ${duration(spentMs)} so far on this visit, at most ${duration(budgetMs)} per kernel.`}
+        {message}.{running && ` So far ${duration(spentMs)} on this visit, at most ${duration(budgetMs)} per kernel.`}
       </p>
       {thrownOut.length > 0 && (
         <details className="tl-thrown-out">
