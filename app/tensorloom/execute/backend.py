@@ -63,11 +63,13 @@ class RawResult:
 
     value: NDArray[Any]
     log10_scale: float = 0.0
+        notes: What went otherwise than it should on the way, in words.
     kept: tuple[RawResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlicesDone:
+    notes: tuple[str, ...] = ()
     """How far a sliced run has come; valid during the pulse that it is given to.
 
     Args:

@@ -165,10 +165,11 @@ async def run(
             mul_adds=attempt.program.mul_adds * attempt.n_runs,
             log10_scale=value.log10_scale,
             log10_scales=tuple(part.log10_scale for part in kept),
+            notes=value.notes,
         )
 
     gradient, notes = await first_able(choice, on)
-    return replace(gradient, notes=notes)
+    return replace(gradient, notes=(*notes, *gradient.notes))
 
 
 def _seed(tree: ContractionTree, seed: ArrayLike | None) -> NDArray[Any]:
@@ -208,6 +209,7 @@ async def _summed(
     done = 0
 
     n_slices, summed = tree.n_slices, 0
+    notes: list[str] = []
 
     async def so_far() -> RawResult | None:
         return sums[0].so_far()
@@ -224,12 +226,14 @@ async def _summed(
         ]
         value, kept = await _one(attempt, cut, wrt, progress)
         done += attempt.program.mul_adds
+        notes += value.notes
         for place, (total, part) in enumerate(zip(sums, (value, *kept), strict=True)):
             # The value knows nothing of the seed, an adjoint nothing of its own tensor.
             own = exponents[wrt[place - 1]] if place else exponents[-1]
             total.add(_moved(part, everything - own, dtype), fixed)
         summed += 1
-    return sums[0].result(), [total.result() for total in sums[1:]]
+    value = replace(sums[0].result(), notes=tuple(notes))
+    return value, [total.result() for total in sums[1:]]
 
 
 async def _one(

@@ -8,7 +8,7 @@ Only programs without slices and with one result: slices would cross the border 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tensorloom.execute.backend import RawResult
@@ -142,6 +142,7 @@ async def run_parts(
         number: RawResult(value=array) for number, array in enumerate(arrays)
     }
     before = 0
+    notes: list[str] = []
 
     async def own_pulse(done: int, slices: SlicesDone | None = None) -> None:
         await pulse(before + done, slices)
@@ -151,12 +152,14 @@ async def run_parts(
         flat = [one.value.reshape(-1) for one in read]
         raw = await backends[part.device].run(part.program, flat, own_pulse)
         before += part.program.mul_adds
+        notes += raw.notes
         live[part.out] = RawResult(
             value=raw.value,
             log10_scale=raw.log10_scale + sum(one.log10_scale for one in read),
         )
     last = live[cut[-1].out]
-    return finished(last.value, 0, cut[-1].program.dtype, log10_scale=last.log10_scale)
+    raw = finished(last.value, 0, cut[-1].program.dtype, log10_scale=last.log10_scale)
+    return replace(raw, notes=tuple(notes))
 
 
 def _taken(live: dict[int, RawResult], number: int, n_inputs: int) -> RawResult:

@@ -377,7 +377,7 @@ async def run(
         choice.feedback.note(
             result.backend, used.program, ms=result.ms, predicted_ms=used.predicted_ms / used.factor
         )
-    return replace(result, notes=notes)
+    return replace(result, notes=(*notes, *result.notes))
 
 
 async def first_able(
@@ -415,6 +415,7 @@ async def _run_on(
     if exponent:
         raw = finished(raw.value, exponent, program.dtype, log10_scale=raw.log10_scale)
     ms = 1e3 * (clock() - start)
+    notes = raw.notes
     bound = error_bound(attempt.plan.tree, program, given, raw, attempt.places)
     if _work(program) <= SECOND_OPINION_WORK:
         bound = await _measured(bound, attempt, given, raw)
@@ -431,6 +432,7 @@ async def _run_on(
         placement=attempt.placement,
     )
 
+        notes=notes,
 
 def _work(program: Program) -> int:
     """What a run costs on any device, roughly [real multiply-adds]."""

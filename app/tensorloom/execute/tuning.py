@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.kernel_store import KernelStore
     from tensorloom.execute.wasm.kernels import WasmKernels
     from tensorloom.kernels.program import KernelSpec, Program
-    from tensorloom.kernels.wasm.schedule import Schedule
+    from tensorloom.kernels.wasm.schedule import Kernel, Schedule
     from tensorloom.tune.device import CpuFacts, Curve
 
     Pause = Callable[[], Awaitable[None]]
@@ -138,6 +138,7 @@ class Tuner:
         self._measuring_gpu: AsyncGenerator[GpuFound | None, None] | None = None
         self._gpu_refused = False
         self._loaded = False
+        self._unsaved = False
         self._known: dict[str, tuple[int, Schedule | None]] = {}
 
     # --- what runs ask --------------------------------------------------------------------------
@@ -223,6 +224,26 @@ class Tuner:
         """What candidates are proposed for."""
         return wasm_device(self.record, relaxed=self._kernels.relaxed)
 
+    def without(self, kernel: Kernel) -> None:
+        """A kernel was thrown out: the next best of its shape takes its place, if one is known."""
+        spec, candidate = kernel.spec, kernel.candidate
+        if spec is None or candidate is None:
+            return
+        key = self.key(spec, "wasm")
+        entry = self.database.get(key)
+        if entry is None or entry.candidate != candidate.text:
+            return
+        shape = self._shapes.pop(("wasm", spec.name), None)
+        rest = None if shape is None else without_best(shape)
+        if rest is None or rest.best is None or rest.best.ms is None:
+            self.database.forget(key)
+        else:
+            gflops = flop(spec) / rest.best.ms / 1e6
+            self.database.put(key, Entry(candidate=rest.best.option.text, gflops=gflops))
+            self._shapes["wasm", spec.name] = rest
+        self._changed()
+        self._unsaved = True
+
     # --- what happens while nobody waits --------------------------------------------------------
 
     def observe(self, program: Program, backend: Place = "wasm") -> None:
@@ -279,6 +300,8 @@ class Tuner:
         if not self._loaded:
             await self._load()
             return True
+        if self._unsaved:
+            await self._save()
         if self.record is None:
             self._measure_on()
             return True
@@ -330,6 +353,11 @@ class Tuner:
             count = len(self._waiting)
             return "1 shape waits" if count == 1 else f"{count} shapes wait"
         return "Measuring the GPU" if self._wants_gpu else "All shapes are tuned"
+
+    @property
+    def thrown_out(self) -> list[str]:
+        """Kernels that computed wrongly or stopped half way, in trials and in runs, in words."""
+        return [*self.report, *self._kernels.report]
 
     # --- the database ---------------------------------------------------------------------------
 
@@ -469,8 +497,7 @@ class Tuner:
         way = wasm_ways(spec, self.device)[shape.best.option.text]
         try:
             self._kernels.slot(way.kernel)
-        except UnsupportedKernel as error:
-            self.report.append(f"{shape.best.option.text}: {error.message}")
+        except UnsupportedKernel:
             return False
         self._kernels.release([way.kernel])
         return True
@@ -492,6 +519,7 @@ class Tuner:
         self._changed()
 
     async def _save(self) -> None:
+        self._unsaved = False
         if self.record is None:
             return
         kept = {
@@ -501,6 +529,21 @@ class Tuner:
             "kernels": json.loads(self.database.to_text()),
         }
         await self._store.save(json.dumps(kept, separators=(",", ":")))
+
+
+def without_best(shape: Shape) -> Shape:
+    """The shape with its best candidate failed, and the fastest of the others in its place."""
+    others = [one for one in shape.trials if one.state == "measured" and one.ms is not None]
+    second = min(others, key=lambda one: one.ms or 0.0, default=None)
+
+    def seen(trial: Trial) -> Trial:
+        if trial is second:
+            return replace(trial, state="best")
+        if trial.state == "best":
+            return replace(trial, state="failed", reason="thrown out in a run")
+        return trial
+
+    return replace(shape, trials=tuple(seen(trial) for trial in shape.trials))
 
 
 @dataclass(slots=True, kw_only=True)

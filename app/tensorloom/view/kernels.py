@@ -231,7 +231,7 @@ class KernelDesk:
                 "budgetMs": GPU_BUDGET_MS if self._backend == "webgpu" else BUDGET_MS,
                 "spentMs": tuner.spent_ms if tuner else 0.0,
                 "message": tuner.message if tuner else _NO_TUNER,
-                "thrownOut": list(tuner.report) if tuner else [],
+                "thrownOut": tuner.thrown_out if tuner else [],
             },
         }
 

@@ -6,7 +6,7 @@ replayed as often as numbers change (``replay``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,6 +24,7 @@ from tensorloom.execute.wasm.rates import (
 )
 from tensorloom.execute.wasm.replay import Prepared, Replay, Settled, prepared, settle
 from tensorloom.execute.wasm.threads import ThreadedRuns
+from tensorloom.kernels.wasm.schedule import Kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,6 +84,9 @@ class Chooser(Protocol):
 
     def plans_for(self, program: Program) -> tuple[Schedule, ...] | None:
         """How to run each kernel of a program; ``None`` for the model's choice."""
+
+    def without(self, kernel: Kernel) -> None:
+        """A generated kernel was thrown out; it is not to be proposed again."""
 
 
 async def make() -> WasmBackend:
@@ -185,9 +189,27 @@ class WasmBackend:
     async def run(
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
     ) -> RawResult:
-        """The contracted network; see ``Backend.run``."""
-        known = self._known(program)
+        """The contracted network; see ``Backend.run``.
+
+        A kernel that turns out wrong, or stops half way, is thrown out, and the run begins again
+        with the next best; a note says so.
+        """
+        notes: tuple[str, ...] = ()
+        while True:
+            known = self._known(program)
+            try:
+                raw = await self._run(known, arrays, pulse)
+            except UnsupportedKernel as error:
+                if not self._replaced(known):
+                    raise
+                notes = (*notes, f"{error.message.removesuffix('.')}. {_INSTEAD}")
+            else:
+                return replace(raw, notes=notes) if notes else raw
+
+    async def _run(self, known: _Kept, arrays: Sequence[NDArray[Any]], pulse: Pulse) -> RawResult:
+        program = known.prepared.program
         if self.threads is not None and self.threads.worth(program):
+            self._prove(known)
             try:
                 return await self.threads.run(program, known.plans, arrays, pulse)
             except UnsupportedKernel:
@@ -213,6 +235,9 @@ class WasmBackend:
             return await replay.result(pulse)
         finally:
             known.under_way -= 1
+            if self._kept.get(id(program)) is not known and not known.under_way:
+                # Another one took its place while it waited; only this run still had its kernels.
+                self._forget(known)
 
     def _known(self, program: Program) -> _Kept:
         """What is kept of a program, which is now the one used last."""
@@ -232,7 +257,10 @@ class WasmBackend:
     def _prepared(
         self, program: Program, plans: Sequence[Schedule] | None, *, fused: bool = False
     ) -> Prepared:
-        return prepared(program, relaxed=self._kernels.relaxed, fused=fused, plans=plans)
+        found = prepared(program, relaxed=self._kernels.relaxed, fused=fused, plans=plans)
+        if fused and any(self._kernels.is_out(kernel) for kernel in found.groups):
+            return self._prepared(program, plans)
+        return found
 
     def _trim(self) -> None:
         """Forgets the programs used longest ago, but none that is under way."""
@@ -277,17 +305,44 @@ class WasmBackend:
                 known.prepared = fused
                 self._fusings += 1
         if known.settled is None:
-            known.settled = self._settled(known)
+            known.settled = settle(known.prepared, self._kernels)
             if can_bind(known.prepared):
                 known.bound = Bound(known.prepared, known.settled, self._kernels)
         return known.settled
 
-    def _settled(self, known: _Kept) -> Settled:
-        try:
-            return settle(known.prepared, self._kernels)
-        except UnsupportedKernel:
-            if known.plans is None:
-                raise
-            # A chosen kernel does not work here after all; the model's choice does.
-            self._replan(known, None)
-            return settle(known.prepared, self._kernels)
+    def _prove(self, known: _Kept) -> None:
+        """Has the kernels tested here before they run elsewhere."""
+        for kernel in known.prepared.sheet.kernels:
+            self._kernels.slot(kernel)
+            self._kernels.release([kernel])
+
+    def _replaced(self, known: _Kept) -> bool:
+        """Whether a program has other kernels now, after one of its own did not do.
+
+        The chooser's next best take the place of those that were thrown out; where it knows none,
+        or the engine refused what it knew, the model's choice does.
+        """
+        kernels, program = self._kernels, known.prepared.program
+        out = [kernel for kernel in known.prepared.sheet.kernels if kernels.is_out(kernel)]
+        if not out and known.plans is None:
+            return False
+        plans = None
+        if out and self.chooser is not None:
+            for kernel in out:
+                if isinstance(kernel, Kernel) and kernel.spec is not None:
+                    self.chooser.without(kernel)
+            plans = self.chooser.plans_for(program)
+            if plans is not None and any(kernels.is_out(plan.kernel) for plan in plans):
+                plans = None
+        made = self._prepared(program, plans, fused=known.runs >= _FUSED_FROM)
+        if any(kernels.is_out(kernel) for kernel in made.sheet.kernels):
+            return False
+        revision = -1 if self.chooser is None else self.chooser.revision
+        fresh = _Kept(prepared=made, runs=known.runs, plans=plans, revision=revision)
+        self._kept[id(program)] = self._latest = fresh
+        if not known.under_way:
+            self._forget(known)
+        return True
+
+
+_INSTEAD = "It was thrown out, and another one computed this."

@@ -14,6 +14,7 @@ import numpy as np
 
 from tensorloom.execute.backend import RawResult
 from tensorloom.execute.scaling import SAFE_LOG2
+from tensorloom.execute.wasm.host import stopped
 from tensorloom.kernels.wasm.records import PIECE_CYCLES, address, fill_table
 from tensorloom.model.stored_array import ITEM_BYTES
 
@@ -83,10 +84,21 @@ class Bound:
         return self.arena.nbytes + self.out.nbytes
 
     def run(self, arrays: Sequence[NDArray[Any]]) -> RawResult | None:
-        """The result, or ``None`` where magnitudes left the safe range."""
+        """The result, or ``None`` where magnitudes left the safe range.
+
+        Raises:
+            UnsupportedKernel: ``wasm-stopped``.
+        """
         if not self._knows(arrays):
             self._bind(arrays)
-        if self.call() != self.last:
+        try:
+            reached = self.call()
+        # As in ``WasmKernels.run``: in browsers an error of JavaScript.
+        except Exception as error:
+            self.release()
+            why = stopped(error)
+            raise self.kernels.blamed(why, self.settled.records, 0, self.last) from error
+        if reached != self.last:
             return None
         return RawResult(value=self.value.copy())
 

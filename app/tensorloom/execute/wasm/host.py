@@ -20,17 +20,38 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["BrowserHost", "Driver", "WasmHost", "refused"]
+__all__ = ["BrowserHost", "Driver", "WasmHost", "refused", "stopped"]
 
 
 def refused(error: Exception) -> UnsupportedKernel:
     """What an engine's own error means, which in browsers is one of JavaScript's."""
-    words = (str(error).splitlines() or ["no reason given"])[0]
     return UnsupportedKernel(
         "wasm-refused",
-        f"This browser engine refused a kernel: {words[:160]}",
+        f"This browser engine refused a kernel: {_words(error)}",
         "Tensorloom computes in another way instead.",
     )
+
+
+def stopped(error: Exception, kernel: str = "") -> UnsupportedKernel:
+    """What an error within a kernel means: a trap, such as an access beyond the memory.
+
+    Args:
+        error: The engine's, or an earlier answer of this function.
+        kernel: Its name, once it is known.
+    """
+    words = _words(error)
+    if isinstance(error, UnsupportedKernel):
+        words = str(error.values.get("reason", error.message))
+    return UnsupportedKernel(
+        "wasm-stopped",
+        f"{f'The kernel {kernel}' if kernel else 'A kernel'} stopped half way: {words}",
+        "Tensorloom computes in another way instead.",
+        values={"kernel": kernel, "reason": words},
+    )
+
+
+def _words(error: Exception) -> str:
+    return (str(error).splitlines() or ["no reason given"])[0][:160]
 
 
 class Driver(Protocol):

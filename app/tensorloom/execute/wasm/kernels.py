@@ -1,8 +1,13 @@
-"""The kernels an engine has compiled so far, each tested once before it is trusted."""
+"""The kernels an engine has compiled so far, each tested once before it is trusted.
+
+One that computes wrongly, or stops half way, is thrown out: it gets no place again, and ``report``
+says so. Fused groups are tested with the program they belong to; see ``proof``.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from copy import copy
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -10,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorloom.errors import UnsupportedKernel
+from tensorloom.execute.wasm.host import stopped
 from tensorloom.kernels.wasm.fused import FusedKernel
 from tensorloom.kernels.wasm.jit import WasmDevice, jit_schedule
 from tensorloom.kernels.wasm.jit_probe import probe_tiles, spans
@@ -34,6 +40,11 @@ __all__ = ["WasmKernels"]
 _MOST_IDLE = 256
 """Generated kernels kept though no program in memory uses them."""
 
+_MOST_REPORTED = 20
+_MOST_PROVEN = 16
+_MOST_OUT = 64
+"""Kernels remembered; one that is forgotten is only tested again."""
+
 _RANGES = ("batch_start", "batch_stop", "row_start", "row_stop", "column_start", "column_stop")
 
 _DTYPES: tuple[DType, ...] = ("float32", "float64", "complex64", "complex128")
@@ -44,15 +55,21 @@ class WasmKernels:
 
     Args:
         host: The engine; nothing is compiled before a kernel is asked for.
+
+    Attributes:
+        report: Kernels that were thrown out and why, in words.
     """
 
     def __init__(self, host: WasmHost) -> None:
         self.host = host
         self.relaxed = host.features.relaxed_simd
+        self.report: list[str] = []
         self._slots: dict[Kernel | FusedKernel, int] = {}
         self._free: list[int] = []
-        self._users: Counter[Kernel] = Counter()
+        self._users: Counter[Kernel | FusedKernel] = Counter()
         self._idle: dict[Kernel, None] = {}
+        self._out: dict[Kernel | FusedKernel, UnsupportedKernel] = {}
+        self._proven: dict[FusedKernel, None] = {}
 
     @cached_property
     def driver(self) -> Driver:
@@ -81,27 +98,41 @@ class WasmKernels:
     def slot(self, kernel: Kernel | FusedKernel) -> int:
         """The kernel's place in the driver's table; compiled and tested at first use.
 
-        A generated kernel stays there until each user has given it back with ``release``.
+        One that is made for a program stays until each user has given it back with ``release``.
 
         Raises:
             UnsupportedKernel: The engine cannot, or computes something else than numpy.
         """
+        if self.is_out(kernel):
+            raise copy(self._out[kernel])
         if kernel not in self._slots:
-            assert self.driver is not None  # its table must exist before a kernel enters it
-            module = module_for(kernel, self.host.features)
-            slot = self._free.pop() if self._free else len(self._slots)
-            try:
-                self.host.load(slot, module)
-            except UnsupportedKernel:
-                self._free.append(slot)
-                raise
-            self._slots[kernel] = slot
-            if not isinstance(kernel, FusedKernel):
-                self._test(kernel)
-        if not isinstance(kernel, FusedKernel) and kernel.spec is not None:
+            self._load(kernel)
+        if _is_made(kernel):
             self._users[kernel] += 1
-            self._idle.pop(kernel, None)
+            if not isinstance(kernel, FusedKernel):
+                self._idle.pop(kernel, None)
         return self._slots[kernel]
+
+    def _load(self, kernel: Kernel | FusedKernel) -> None:
+        assert self.driver is not None  # its table must exist before a kernel enters it
+        module = module_for(kernel, self.host.features)
+        slot = self._free.pop() if self._free else len(self._slots)
+        try:
+            self.host.load(slot, module)
+        except UnsupportedKernel:
+            self._free.append(slot)
+            raise
+        self._slots[kernel] = slot
+        right = False
+        try:
+            right = isinstance(kernel, FusedKernel) or self._is_right(kernel)
+        except UnsupportedKernel as error:
+            raise self.thrown_out(kernel, error) from error
+        finally:
+            if not right:
+                self._free.append(self._slots.pop(kernel))
+        if not right:
+            raise self.thrown_out(kernel)
 
     def release(self, kernels: Iterable[Kernel | FusedKernel]) -> None:
         """Gives back the slots of kernels of one program; the ready ones stay.
@@ -109,48 +140,100 @@ class WasmKernels:
         Of the generated ones, those used last are kept for programs that want them again.
         """
         for kernel in kernels:
-            if kernel not in self._slots:
+            if kernel not in self._slots or not _is_made(kernel):
                 continue
-            if isinstance(kernel, FusedKernel):
-                self._free.append(self._slots.pop(kernel))
-            elif kernel.spec is not None:
-                self._users[kernel] -= 1
-                if self._users[kernel] <= 0:
-                    del self._users[kernel]
+            self._users[kernel] -= 1
+            if self._users[kernel] <= 0:
+                del self._users[kernel]
+                if isinstance(kernel, FusedKernel) or self.is_out(kernel):
+                    self._free.append(self._slots.pop(kernel))
+                else:
                     self._idle[kernel] = None
         while len(self._idle) > _MOST_IDLE:
             oldest = next(iter(self._idle))
             del self._idle[oldest]
             self._free.append(self._slots.pop(oldest))
 
+    # --- trust ------------------------------------------------------------------------------------
+
+    def is_out(self, kernel: Kernel | FusedKernel) -> bool:
+        """Whether it was thrown out."""
+        return bool(self._out) and kernel in self._out
+
+    def thrown_out(
+        self, kernel: Kernel | FusedKernel, error: UnsupportedKernel | None = None
+    ) -> UnsupportedKernel:
+        """The error to raise for a kernel that is not to be run again.
+
+        Args:
+            kernel: It keeps its place while programs that wait have it.
+            error: What the engine said; by default, its numbers were wrong.
+        """
+        why = wrong(kernel.name) if error is None else stopped(error, kernel.name)
+        if kernel not in self._out:
+            if len(self._out) >= _MOST_OUT:
+                del self._out[next(iter(self._out))]
+            self._out[kernel] = why
+            self.report.append(why.message)
+            del self.report[:-_MOST_REPORTED]
+        return copy(why)
+
+    def blamed(
+        self, error: UnsupportedKernel, words: NDArray[np.uint32], first: int, last: int
+    ) -> UnsupportedKernel:
+        """The error of records that stopped half way; the kernel at fault is thrown out.
+
+        They run once more, one at a time. Should all go well then, no kernel that was made for
+        these records is trusted any more, and if there is none, not one of theirs.
+
+        Args:
+            error: From ``run``.
+            words: Records.
+            first: Number of the first that ran.
+            last: Number of the last one, plus one.
+        """
+        column = RECORD_FIELDS["slot"] // 4
+        names = {slot: kernel for kernel, slot in self._slots.items()}
+        place = self.host.address(words)
+        for number in range(first, last):
+            try:
+                self.run(place, number, number + 1, 0.0, float("inf"))
+            except UnsupportedKernel:
+                return self.thrown_out(names[int(words[number, column])], error)
+        used = [names[slot] for slot in dict.fromkeys(words[first:last, column].tolist())]
+        suspects = [kernel for kernel in used if _is_made(kernel)] or used
+        return [self.thrown_out(kernel, error) for kernel in suspects][-1]
+
+    def is_proven(self, kernel: FusedKernel) -> bool:
+        """Whether a group has computed rightly here before."""
+        return kernel in self._proven
+
+    def proven(self, kernel: FusedKernel) -> None:
+        """Remembers that it has."""
+        if len(self._proven) >= _MOST_PROVEN:
+            del self._proven[next(iter(self._proven))]
+        self._proven[kernel] = None
+
+    def place(self, kernel: Kernel | FusedKernel) -> int:
+        """The slot of a kernel that is there."""
+        return self._slots[kernel]
+
     @property
     def n_slots(self) -> int:
         """Kernels in the driver's table."""
         return len(self._slots)
 
-    def _test(self, kernel: Kernel) -> None:
+    def _is_right(self, kernel: Kernel) -> bool:
         """Runs the kernel's probe; its numbers are small multiples of 1/8, so sums are exact."""
         if kernel.spec is not None and kernel.candidate is not None:
-            if not self._right_tiles(kernel, kernel.spec, kernel.candidate):
-                self._reject(kernel)
-            return
+            return self._right_tiles(kernel, kernel.spec, kernel.candidate)
         equation, program, way = probe(kernel, relaxed=self.relaxed)
         arrays = [
             _eighths([PROBE_SIZES[name] for name in names], kernel.dtype)
             for names in equation.split("->")[0].split(",")
         ]
         wanted = np.einsum(equation, *arrays).reshape(-1)
-        if not np.array_equal(self.once(program, way, arrays), wanted):
-            self._reject(kernel)
-
-    def _reject(self, kernel: Kernel) -> None:
-        self._free.append(self._slots.pop(kernel))
-        raise UnsupportedKernel(
-            "wasm-wrong-answer",
-            f"This browser engine computes the kernel {kernel.name} wrongly.",
-            "Tensorloom computes with numpy instead.",
-            values={"kernel": kernel.name},
-        )
+        return np.array_equal(self.once(program, way, arrays), wanted)
 
     def _right_tiles(self, kernel: Kernel, spec: KernelSpec, candidate: Candidate) -> bool:
         """Whether a generated kernel computes one tile of every kind as numpy does."""
@@ -194,8 +277,17 @@ class WasmKernels:
         return out
 
     def run(self, records: int, first: int, last: int, low: float, high: float) -> int:
-        """Replays records; see ``kernels.wasm.driver``."""
-        return self.driver.run(records, first, last, low, high)
+        """Replays records; see ``kernels.wasm.driver``.
+
+        Raises:
+            UnsupportedKernel: ``wasm-stopped``: a kernel did something that the engine forbids.
+        """
+        driver = self.driver
+        try:
+            return driver.run(records, first, last, low, high)
+        # In browsers an error of JavaScript; engines' errors have no class in common.
+        except Exception as error:
+            raise stopped(error) from error
 
     def outside(self, places: int, first: int, last: int, dtype: DType, limit: float) -> int:
         """The first of some arrays with magnitudes beyond ``1/limit .. limit``, or ``last``.
@@ -208,6 +300,21 @@ class WasmKernels:
             limit: The largest magnitude that is left alone.
         """
         return self.driver.scan(places, first, last, check_of(dtype), 1 / limit, limit)
+
+
+def wrong(kernel: str) -> UnsupportedKernel:
+    """A kernel's numbers were wrong."""
+    return UnsupportedKernel(
+        "wasm-wrong-answer",
+        f"This browser engine computes the kernel {kernel} wrongly.",
+        "Tensorloom computes in another way instead.",
+        values={"kernel": kernel},
+    )
+
+
+def _is_made(kernel: Kernel | FusedKernel) -> bool:
+    """Whether it is made for a program or a shape; the others are there for all."""
+    return isinstance(kernel, FusedKernel) or kernel.spec is not None
 
 
 _PERIOD, _OTHER_PERIOD = 23, 19

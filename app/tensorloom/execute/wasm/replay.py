@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tensorloom.errors import UnsupportedKernel
 from tensorloom.execute.backend import RawResult, SlicesDone
 from tensorloom.execute.scaling import (
     SAFE_LOG2,
@@ -21,9 +22,11 @@ from tensorloom.execute.scaling import (
     scaled,
     shift_for,
 )
+from tensorloom.execute.wasm.proof import prove_groups
 from tensorloom.kernels.arena import place_buffers
 from tensorloom.kernels.slices import Slice, result_axes, slices_of
-from tensorloom.kernels.wasm.fused import fused_groups
+from tensorloom.kernels.wasm.fused import fused_groups, halves
+from tensorloom.kernels.wasm.fused_probe import probe_sizes
 from tensorloom.kernels.wasm.records import (
     PIECE_CYCLES,
     address,
@@ -41,8 +44,10 @@ if TYPE_CHECKING:
     from tensorloom.execute.backend import Pulse
     from tensorloom.execute.wasm.kernels import WasmKernels
     from tensorloom.kernels.program import Program
+    from tensorloom.kernels.wasm.fused import FusedKernel, Group
+    from tensorloom.kernels.wasm.fused_probe import Sizes
     from tensorloom.kernels.wasm.records import RecordSheet
-    from tensorloom.kernels.wasm.schedule import Schedule
+    from tensorloom.kernels.wasm.schedule import Kernel, Schedule
     from tensorloom.model.recipe import DType
 
 __all__ = ["Prepared", "Replay", "Settled", "prepared", "settle"]
@@ -58,6 +63,8 @@ class Prepared:
         offsets: Where its intermediates lie in the arena, and last 0 [bytes].
         arena_bytes: Size of the arena.
         steps: Records of the steps of each fused group, by the group's record.
+        groups: The kernel of each fused group.
+        sizes: What each is proven with; see ``kernels.wasm.fused_probe``.
     """
 
     program: Program
@@ -65,6 +72,8 @@ class Prepared:
     offsets: NDArray[np.int64]
     arena_bytes: int
     steps: Mapping[int, tuple[int, int]]
+    groups: tuple[FusedKernel, ...] = ()
+    sizes: tuple[Sizes, ...] = ()
 
 
 def prepared(
@@ -75,10 +84,11 @@ def prepared(
     Args:
         program: What to run.
         relaxed: Whether kernels may use fused multiply-add.
-        fused: Whether small steps run as groups: quicker to run, longer to prepare.
+        fused: Whether small steps run as groups: quicker to run, longer to prepare. A group that
+            cannot be proven is none.
         plans: How to run each kernel; by default the cheapest way.
     """
-    groups = fused_groups(program) if fused else ()
+    groups, sizes = _provable(program) if fused else ((), ())
     offsets, arena_bytes = place_buffers(program)
     sheet = record_sheet(program, relaxed=relaxed, plans=plans, groups=groups)
     return Prepared(
@@ -87,7 +97,28 @@ def prepared(
         offsets=np.array([*offsets, 0], np.int64),
         arena_bytes=arena_bytes,
         steps={record: (first, last) for record, first, last in sheet.fused},
+        groups=tuple(group.kernel for group in groups),
+        sizes=sizes,
     )
+
+
+def _provable(program: Program) -> tuple[tuple[Group, ...], tuple[Sizes, ...]]:
+    """The fused groups that have a probe, and the sizes of its inputs.
+
+    One that has none is halved: gradients read the steps before them, which one set of sizes does
+    not always keep in range.
+    """
+    open_ = [*reversed(fused_groups(program))]
+    found: list[tuple[Group, Sizes]] = []
+    while open_:
+        group = open_.pop()
+        looked = bool(group.kernel.looked)
+        sizes = probe_sizes(program, group.first, group.last, looked=looked)
+        if sizes is not None:
+            found.append((group, sizes))
+        elif group.last - group.first > 1:
+            open_ += reversed(halves(program, group))
+    return tuple(group for group, _ in found), tuple(sizes for _, sizes in found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,13 +144,26 @@ def settle(known: Prepared, kernels: WasmKernels) -> Settled:
     """The program in the engine's memory, its kernels compiled.
 
     Raises:
-        UnsupportedKernel: The engine cannot run one of them.
+        UnsupportedKernel: The engine cannot run one of them, or runs it wrongly.
     """
+    taken: list[Kernel | FusedKernel] = []
+    try:
+        for kernel in known.sheet.kernels:
+            kernels.slot(kernel)
+            taken.append(kernel)
+        return _settled(known, kernels)
+    except BaseException:
+        kernels.release(taken)
+        raise
+
+
+def _settled(known: Prepared, kernels: WasmKernels) -> Settled:
     host, program, sheet = kernels.host, known.program, known.sheet
-    slots = [kernels.slot(kernel) for kernel in sheet.kernels]
+    slots = [kernels.place(kernel) for kernel in sheet.kernels]
     descriptors = host.placed(sheet.descriptors)
     words = settled(sheet, slots, host.address(descriptors), host.address(kernels.workspace))
     records = host.placed(words)
+    prove_groups(known, records, kernels)
     inputs = [buffer.elements for buffer in program.buffers if buffer.source is not None]
     scanned = np.zeros((len(inputs), 2), np.uint32)
     scanned[:, 1] = np.array(inputs, np.int64) * ITEM_BYTES[program.dtype]
@@ -267,9 +311,12 @@ class Replay:
         """Replays records; the exponents taken out on the way."""
         exponent = 0
         while first < last:
-            reached = self.kernels.run(
-                self.kept.records_address, first, last, 1 / self.limit, self.limit
-            )
+            try:
+                reached = self.kernels.run(
+                    self.kept.records_address, first, last, 1 / self.limit, self.limit
+                )
+            except UnsupportedKernel as error:
+                raise self.kernels.blamed(error, self.kept.records, first, last) from error
             first = abs(reached)
             if reached < 0 and first - 1 in self.prepared.steps:
                 exponent += self._piece(*self.prepared.steps[first - 1])

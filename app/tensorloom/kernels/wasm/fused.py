@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tensorloom.kernels.wasm.element import WasmFeatures
     from tensorloom.model.recipe import DType
 
-__all__ = ["STATUS_BYTES", "Call", "FusedKernel", "Group", "fused_groups"]
+__all__ = ["STATUS_BYTES", "Call", "FusedKernel", "Group", "fused_groups", "halves"]
 
 STATUS_BYTES = 8
 """What a table starts with; 32-bit addresses by number of buffer follow."""
@@ -136,6 +136,12 @@ def fused_groups(program: Program, most: int = MOST_FUSED) -> tuple[Group, ...]:
         most: Multiply-adds up to which a step is small.
     """
     return tuple(_group(program, first, last) for first, last in small_runs(program, most))
+
+
+def halves(program: Program, group: Group) -> tuple[Group, Group]:
+    """A group as two; it has two steps at least."""
+    middle = (group.first + group.last) // 2
+    return _group(program, group.first, middle), _group(program, middle, group.last)
 
 
 def _group(program: Program, first: int, last: int) -> Group:
