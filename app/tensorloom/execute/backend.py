@@ -59,17 +59,17 @@ class RawResult:
         log10_scale: The true value is ``value * 10**log10_scale``; 0 unless numbers would have left
             the range on the way or in the result.
         kept: Flat arrays of the buffers that the program keeps, in its order.
+        notes: What went otherwise than it should on the way, in words.
     """
 
     value: NDArray[Any]
     log10_scale: float = 0.0
-        notes: What went otherwise than it should on the way, in words.
     kept: tuple[RawResult, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlicesDone:
-    notes: tuple[str, ...] = ()
     """How far a sliced run has come; valid during the pulse that it is given to.
 
     Args:

@@ -412,10 +412,10 @@ async def _run_on(
         raw = await attempt.backend.run(program, arrays, pulse)
     else:
         raw = RawResult(value=_without_work(program, arrays))
+    notes = raw.notes
     if exponent:
         raw = finished(raw.value, exponent, program.dtype, log10_scale=raw.log10_scale)
     ms = 1e3 * (clock() - start)
-    notes = raw.notes
     bound = error_bound(attempt.plan.tree, program, given, raw, attempt.places)
     if _work(program) <= SECOND_OPINION_WORK:
         bound = await _measured(bound, attempt, given, raw)
@@ -429,10 +429,10 @@ async def _run_on(
         mul_adds=program.mul_adds,
         error_bound=bound,
         log10_scale=raw.log10_scale,
+        notes=notes,
         placement=attempt.placement,
     )
 
-        notes=notes,
 
 def _work(program: Program) -> int:
     """What a run costs on any device, roughly [real multiply-adds]."""
