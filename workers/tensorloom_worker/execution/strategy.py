@@ -49,11 +49,20 @@ class Strategy:
         main: What remains; ``main.sliced`` is ordered, outermost first, output indices before all.
         inputs: For each input of ``main``, the number of an input of the whole tree, or that of a
             table (counted on from there).
+        levels: When each tensor of ``main`` is made, by SSA number: 0 once, ``k`` whenever one of
+            the first ``k`` sliced indices has changed.
     """
 
     tables: tuple[Table, ...]
     main: ContractionTree
     inputs: tuple[int, ...]
+    levels: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tree: ContractionTree, most_elements: int | None = None) -> Strategy:
+        """The plain one: nothing is made before, slices come in the order given."""
+        inputs = tuple(range(len(tree.inputs)))
+        return cls(tables=(), main=tree, inputs=inputs, levels=levels_of(tree, most_elements))
 
     @cached_property
     def block_sizes(self) -> tuple[int, ...]:
@@ -79,12 +88,17 @@ class Strategy:
     @cached_property
     def mul_adds(self) -> int:
         """Work that is really done: what is kept is not counted again."""
-        return self.table_mul_adds + _main_mul_adds(self.main)
+        main, first = self.main, len(self.main.inputs)
+        times = _times(main)
+        return self.table_mul_adds + sum(
+            step.mul_adds * times[self.levels[first + offset]]
+            for offset, step in enumerate(cost_of(main).steps)
+        )
 
     @cached_property
     def peak_elements(self) -> int:
         """Most elements alive at once in one worker [elements]."""
-        peak = _kept_peak(self.main)
+        peak = cost_of(self.main).peak_elements + sum(_kept(self.main, self.levels).values())
         held = sum(_size(table.tree.output, dict(table.tree.dimensions)) for table in self.tables)
         # The main tree counts the tables among its inputs; the inputs they were made of stay too.
         sizes = dict(self.main.dimensions)
@@ -101,12 +115,14 @@ def strategy_for(tree: ContractionTree, most_elements: int | None = None) -> Str
         most_elements: Memory of a worker; no limit on tables if it is ``None`` [elements].
     """
     if not tree.sliced or not tree.path:
-        ordered = replace(tree, sliced=ordered_slices(tree))
-        return Strategy(tables=(), main=ordered, inputs=tuple(range(len(tree.inputs))))
+        return Strategy.of(replace(tree, sliced=ordered_slices(tree)), most_elements)
     room = None if most_elements is None else most_elements - cost_of(tree).peak_elements
     tops = _tops(tree, room)
-    strategy = _split(tree, tops)
-    return replace(strategy, main=replace(strategy.main, sliced=ordered_slices(strategy.main)))
+    tables, main, inputs = _split(tree, tops)
+    main = replace(main, sliced=ordered_slices(main))
+    held = sum(_size(n, main.size_of) for table in tables for n in table.tree.inputs)
+    levels = levels_of(main, None if most_elements is None else most_elements - held)
+    return Strategy(tables=tables, main=main, inputs=inputs, levels=levels)
 
 
 def carried_slices(tree: ContractionTree) -> Mapping[int, frozenset[str]]:
@@ -176,8 +192,10 @@ def _branch(tree: ContractionTree, top: int) -> tuple[ContractionTree, tuple[int
     )
 
 
-def _split(tree: ContractionTree, tops: Sequence[int]) -> Strategy:
-    """Tables for these branches and the tree that reads them."""
+def _split(
+    tree: ContractionTree, tops: Sequence[int]
+) -> tuple[tuple[Table, ...], ContractionTree, tuple[int, ...]]:
+    """Tables for these branches, the tree that reads them, and what its inputs are."""
     first = len(tree.inputs)
     tables = []
     gone: set[int] = set()
@@ -205,19 +223,69 @@ def _split(tree: ContractionTree, tops: Sequence[int]) -> Strategy:
         path=tuple(path),
         sliced=tree.sliced,
     )
-    return Strategy(tables=tuple(tables), main=main, inputs=sources)
+    return tuple(tables), main, sources
 
 
-def levels_of(tree: ContractionTree) -> Mapping[int, int]:
-    """For each tensor the place, from 1, of its innermost sliced index; 0 without one.
+def levels_of(tree: ContractionTree, most_elements: int | None = None) -> tuple[int, ...]:
+    """When each tensor is made, by SSA number; what changes less often than its reader is kept.
 
-    A tensor must be made again when a digit up to that place has changed.
+    What is kept adds to the memory of a slice. Where that is too much, tensors that save little
+    work for their size are made again with their reader.
+
+    Args:
+        tree: With its slices in order.
+        most_elements: Most elements alive at once; no limit if it is ``None`` [elements].
     """
     place = {name: number for number, name in enumerate(tree.sliced, 1)}
     carried = carried_slices(tree)
+    first = len(tree.inputs)
+    levels = [
+        max((place[name] for name in carried[number]), default=0) for number in range(len(carried))
+    ]
+    if most_elements is None:
+        return tuple(levels)
+    cost = cost_of(tree)
+    times = _times(tree)
+    reader = {operand: first + n for n, pair in enumerate(tree.path) for operand in pair}
+    kept = _kept(tree, levels)
+    room = most_elements - cost.peak_elements
+    total = sum(kept.values())
+
+    def saved(number: int) -> float:
+        more = times[levels[reader[number]]] - times[levels[number]]
+        return cost.steps[number - first].mul_adds * more / kept[number]
+
+    while total > room and kept:
+        # A branch pays for what is below it too, but only once that is not kept either.
+        number = min(kept, key=saved)
+        total -= kept.pop(number)
+        levels[number] = levels[reader[number]]
+        for operand in tree.path[number - first]:
+            if operand >= first and operand not in kept and levels[operand] < levels[number]:
+                kept[operand] = cost.steps[operand - first].elements
+                total += kept[operand]
+    return tuple(levels)
+
+
+def _kept(tree: ContractionTree, levels: Sequence[int]) -> dict[int, int]:
+    """Elements of the intermediates that are kept from slice to slice, by SSA number."""
+    first = len(tree.inputs)
+    steps = cost_of(tree).steps
     return {
-        number: max((place[name] for name in names), default=0) for number, names in carried.items()
+        operand: steps[operand - first].elements
+        for offset, pair in enumerate(tree.path)
+        for operand in pair
+        if operand >= first and levels[operand] < levels[first + offset]
     }
+
+
+def _times(tree: ContractionTree) -> list[int]:
+    """How often a tensor of each level is made."""
+    full = dict(tree.dimensions)
+    times = [1]
+    for name in tree.sliced:
+        times.append(times[-1] * full[name])
+    return times
 
 
 def ordered_slices(tree: ContractionTree) -> tuple[str, ...]:
@@ -284,25 +352,6 @@ def _work_of(
         amount * times[max((place[name] for name in names), default=0)]
         for names, amount in work.items()
     )
-
-
-def _main_mul_adds(tree: ContractionTree) -> int:
-    return _work_of(tree.sliced, _work_by_slices(tree), dict(tree.dimensions))
-
-
-def _kept_peak(tree: ContractionTree) -> int:
-    """Most elements alive at once when what later slices read is kept [elements]."""
-    first = len(tree.inputs)
-    cost = cost_of(tree)
-    if not tree.sliced:
-        return cost.peak_elements
-    levels = levels_of(tree)
-    kept = 0
-    for offset, (left, right) in enumerate(tree.path):
-        for operand in (left, right):
-            if operand >= first and levels[operand] < levels[first + offset]:
-                kept += cost.steps[operand - first].elements
-    return cost.peak_elements + kept
 
 
 def _size(names: Sequence[str], sizes: Mapping[str, int]) -> int:

@@ -1,0 +1,284 @@
+"""A contraction under way: tasks out to the workers, sums into the ledger, each exactly once.
+
+Sums are recorded as they come and added in the order of the tasks: what is added up is a prefix of
+them. The ledger keeps the prefix with what its additions lost, so going on from it is going on from
+the same bits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass, field
+from math import isfinite, sqrt
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorloom.execute.scaling import finished
+from tensorloom_worker.execution import tasks
+from tensorloom_worker.execution.runner import assembled
+from tensorloom_worker.execution.schedule import compiled
+from tensorloom_worker.execution.sums import Sum
+from tensorloom_worker.ledger import Outcome, Partial, Prefix, Progress
+from tensorloom_worker.records import JobProgress, PartialValue, as_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tensorloom_worker.execution.pool import Pool
+    from tensorloom_worker.execution.problem import Problem
+    from tensorloom_worker.execution.strategy import Strategy
+    from tensorloom_worker.execution.tasks import Done, Job
+    from tensorloom_worker.ledger import Ledger, TaskLayout
+
+__all__ = ["Contraction"]
+
+IN_FLIGHT = 3
+"""Tasks per thread that the scheduler knows of: one runs, one waits, one is on its way."""
+
+FOLD_SECONDS = 15.0
+FOLD_TASKS = 256
+FOLD_BYTES = 16 << 20
+"""When the prefix is written: after so long, so many tasks, or so many bytes of them."""
+
+TELL_SECONDS = 0.2
+"""Progress is told no more often [s]."""
+
+
+@dataclass(slots=True)
+class _Spread:
+    """Mean and variance of the sums of tasks, as they come (Welford)."""
+
+    count: int = 0
+    mean: complex = 0.0
+    squares: float = 0.0
+
+    def add(self, value: complex) -> None:
+        self.count += 1
+        away = value - self.mean
+        self.mean += away / self.count
+        self.squares += (away * np.conj(value - self.mean)).real
+
+    def standard_error(self, of: int) -> float | None:
+        """Of the sum over ``of`` tasks if these are a sample of them, relative to that sum."""
+        if self.count < 2 or self.mean == 0:  # noqa: PLR2004  # one value has no spread
+            return None
+        variance = self.squares / (self.count - 1)
+        error = sqrt(variance / self.count * max(0.0, 1 - self.count / of))
+        found = error / abs(self.mean)
+        return found if isfinite(found) else None
+
+
+@dataclass(slots=True, kw_only=True)
+class Contraction:
+    """One job's contraction; lives as long as it runs.
+
+    Args:
+        pool: The workers.
+        folder: Where the workers find what they need to know, if they share this machine.
+        problem: What is contracted.
+        strategy: How.
+        layout: In which tasks.
+        job: Its id in the ledger.
+        spec: What the workers need to know.
+        ledger: Where sums are recorded.
+        progress: Who wants to hear.
+    """
+
+    pool: Pool
+    folder: Path
+    problem: Problem
+    strategy: Strategy
+    layout: TaskLayout
+    job: str
+    spec: Job
+    ledger: Ledger
+    progress: Callable[[Progress], None]
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _sum: Sum = field(init=False)
+    _upto: int = 0
+    _pending: dict[int, Partial] = field(default_factory=dict)
+    _recorded: set[int] = field(default_factory=set)
+    _spread: _Spread = field(default_factory=_Spread)
+    _change: float | None = None
+    _folded: tuple[float, int, int] = (0.0, 0, 0)
+    _told: float = 0.0
+    _begun: float = 0.0
+    _slices_now: int = 0
+
+    async def outcome(self) -> Outcome:
+        """The result, when every task is in."""
+        await asyncio.to_thread(self._resume)
+        self._begun = monotonic()
+        self._tell(force=True)
+        parcel = await self.pool.parcel(self.spec, self.folder)
+        try:
+            await self._run(parcel)
+            return await self._finish(parcel)
+        finally:
+            self.pool.forget(parcel)
+
+    def _resume(self) -> None:
+        """Takes up what the ledger holds."""
+        schedule = compiled(self.strategy.main, self.strategy.levels)
+        self._sum = Sum((schedule.n_blocks, *schedule.block_shape), self.problem.dtype)
+        prefix = self.ledger.prefix(self.job)
+        if prefix is not None:
+            self._sum = Sum.of(prefix.partial, self.problem.dtype)
+            self._upto = prefix.upto
+        found = self.ledger.tasks(self.job)
+        self._pending = {task: part for task, part in found.items() if task >= self._upto}
+        self._recorded = set(self._pending)
+        self._folded = (monotonic(), self._upto, 0)
+        self._advance()
+
+    def _missing(self) -> Iterator[int]:
+        first, recorded = self._upto, frozenset(self._recorded)
+        return (task for task in range(first, self.layout.tasks) if task not in recorded)
+
+    def _range(self, task: int) -> tuple[int, int]:
+        size = self.layout.slices_per_task
+        return task * size, min(self.layout.slices, (task + 1) * size)
+
+    async def _run(self, parcel: Any) -> None:  # noqa: ANN401  # the pool's own
+        """Keeps a few tasks per thread under way until none is missing."""
+        missing = self._missing()
+        flying: set[asyncio.Task[None]] = set()
+        try:
+            for task in missing:
+                flying.add(asyncio.create_task(self._one(parcel, task)))
+                while len(flying) >= IN_FLIGHT * self.pool.n_threads:
+                    flying = await _some(flying)
+            while flying:
+                flying = await _some(flying)
+        finally:
+            for one in flying:
+                one.cancel()
+            await asyncio.gather(*flying, return_exceptions=True)
+
+    async def _one(self, parcel: Any, task: int) -> None:  # noqa: ANN401  # the pool's own
+        start, end = self._range(task)
+        done: Done = await self.pool.deliver(tasks.contract, parcel, start, end)
+        recording = asyncio.ensure_future(asyncio.to_thread(self._record, task, done.partial))
+        try:
+            await asyncio.shield(recording)
+        except asyncio.CancelledError:
+            # Nobody may stop halfway: when this ends, the ledger is no longer written to.
+            await asyncio.wait({recording})
+            raise
+        self._slices_now += end - start
+        self._tell()
+
+    def _record(self, task: int, partial: Partial) -> None:
+        with self._lock:
+            if not self.ledger.record(self.job, task, partial):
+                # It was there already; what is there is what counts.
+                partial = self.ledger.tasks(self.job)[task]
+            self._pending[task] = partial
+            self._recorded.add(task)
+            self._advance()
+            self._fold()
+
+    def _advance(self) -> None:
+        """Adds what has come next, in the order of the tasks."""
+        while self._upto in self._pending:
+            partial = self._pending.pop(self._upto)
+            start, end = self._range(self._upto)
+            per_block = self.strategy.slices_per_block
+            blocks = slice(start // per_block, (end - 1) // per_block + 1)
+            part = Sum.of(partial, self.problem.dtype)
+            self._sum.merge(part, blocks)
+            self._recorded.discard(self._upto)
+            self._upto += 1
+            moment, tasks_at, size = self._folded
+            self._folded = moment, tasks_at, size + len(partial.total) + len(partial.compensation)
+            if self._sum.total.size == 1:
+                value = complex(np.ldexp(1.0, part.exponent or 0) * part.value().reshape(()))
+                whole = abs(complex(self._sum.value().reshape(()))) * 2.0 ** (
+                    self._sum.exponent or 0
+                )
+                self._spread.add(value)
+                self._change = abs(value) / whole if whole > 0 else None
+
+    def _fold(self) -> None:
+        """Writes the prefix down, now and then: what it holds need not be kept apart."""
+        moment, tasks_at, size = self._folded
+        due = (
+            self._upto - tasks_at >= FOLD_TASKS
+            or size >= max(FOLD_BYTES, 2 * self._sum.total.nbytes)
+            or (monotonic() - moment > FOLD_SECONDS and size >= self._sum.total.nbytes)
+        )
+        if due and self._upto > tasks_at:
+            self.ledger.fold(self.job, Prefix(upto=self._upto, partial=self._sum.partial()))
+            self._folded = monotonic(), self._upto, 0
+
+    @property
+    def _slices_done(self) -> int:
+        done = self._upto + len(self._recorded)
+        whole = done * self.layout.slices_per_task
+        last = self.layout.tasks - 1
+        if self._upto > last or last in self._recorded:
+            whole -= self.layout.tasks * self.layout.slices_per_task - self.layout.slices
+        return whole
+
+    def _tell(self, *, force: bool = False) -> None:
+        now = monotonic()
+        if not force and now - self._told < TELL_SECONDS:
+            return
+        self._told = now
+        done, of = self._slices_done, self.layout.slices
+        eta = None
+        if self._slices_now:
+            eta = (now - self._begun) * 1000 * (of - done) / self._slices_now
+        self.progress(
+            Progress(
+                progress=JobProgress(slices_done=done, slices=of, fraction=done / of, eta_ms=eta),
+                partial=self._partial(),
+            )
+        )
+
+    def _partial(self) -> PartialValue | None:
+        """The sum so far of a scalar, and how much it still moves."""
+        with self._lock:
+            if self._upto == 0 or self._sum.total.size != 1:
+                return None
+            raw = finished(self._sum.value(), self._sum.exponent or 0, self.problem.dtype)
+            return PartialValue(
+                value=as_pair(complex(raw.value.reshape(()))),
+                log10_scale=raw.log10_scale,
+                relative_change=self._change,
+                standard_error=self._spread.standard_error(self.layout.tasks),
+            )
+
+    async def _finish(self, parcel: Any) -> Outcome:  # noqa: ANN401  # the pool's own
+        schedule = compiled(self.strategy.main, self.strategy.levels)
+        ms = (monotonic() - self._begun) * 1000
+        self._tell(force=True)
+
+        def whole() -> tuple[Any, float]:
+            raw = finished(self._sum.value(), self._sum.exponent or 0, self.problem.dtype)
+            array = assembled(schedule, raw.value).astype(self.problem.dtype, copy=False)
+            return array, raw.log10_scale
+
+        array, log10_scale = await asyncio.to_thread(whole)
+        largest = float(np.abs(array).max()) if array.size else 0.0
+        bound = await self.pool.deliver(tasks.bound_of, parcel, largest, log10_scale)
+        return Outcome(
+            array=array,
+            error_bound=bound,
+            ms=ms,
+            mul_adds=self.strategy.mul_adds,
+            backend=self.layout.backend,
+            log10_scale=log10_scale,
+        )
+
+
+async def _some(flying: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+    """Those still under way when one at least has ended; its error, if it had one."""
+    done, flying = await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
+    for one in done:
+        one.result()
+    return flying

@@ -1,0 +1,434 @@
+"""Jobs on Dask: estimate, search, cut into tasks, run them, add their sums up in order.
+
+The layout of a job (its tree, the number of slices in a task, the memory planned for) is fixed in
+the ledger before anything is computed, and depends on no clock: the same request with the same
+plan gives the same bits whatever was killed meanwhile, with any number of workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections import OrderedDict
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from tensorloom.errors import Cancelled, PlanError, TensorloomError, WorkerRejected
+from tensorloom.execute.quantities import bytes_text
+from tensorloom_worker.entries import ENTRIES, checked_parameters
+from tensorloom_worker.execution import costs, trees
+from tensorloom_worker.execution.adding import Contraction
+from tensorloom_worker.execution.pool import Pool
+from tensorloom_worker.execution.problem import Problem, plan_json, result_bytes
+from tensorloom_worker.execution.strategy import strategy_for
+from tensorloom_worker.execution.tasks import Job, backends_here
+from tensorloom_worker.ledger import Outcome, Progress, TaskLayout
+from tensorloom_worker.records import ContractRequest, EntryRequest, Estimate, Facts, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tensorloom.plan.tree import ContractionTree
+    from tensorloom_worker.execution.costs import Rates
+    from tensorloom_worker.execution.strategy import Strategy
+    from tensorloom_worker.ledger import ArrayRef, Ledger
+    from tensorloom_worker.records import PlanJson
+    from tensorloom_worker.settings import Settings
+
+__all__ = ["Executor"]
+
+TASK_SECONDS = 1.0
+"""How long a task should take on a typical core: long enough that scheduling does not show, short
+enough that little is lost with a worker [s]."""
+
+LEAST_TASK_SECONDS = 0.2
+FEW_TASKS = 16
+"""Short jobs are cut into so many tasks, if those are not too short."""
+
+WORTH_SEARCHING = 2.0
+"""Predicted time from which a job's tree is searched for, unless told [s]."""
+
+SEARCH_SHARE = 0.1
+LONGEST_SEARCH = 120.0
+"""Share of the predicted time that a search may take unless told, and its most [s]."""
+
+MOST_ESTIMATES = 32
+"""Estimates kept: a page asks again and again while somebody turns a dial."""
+
+
+class Executor:
+    """Runs jobs on a pool of Dask workers; see ``ledger.Executor``.
+
+    Args:
+        settings: What the service was started with.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.pool = Pool(settings)
+        self._folder = settings.data_folder / "running"
+        self._rates: dict[str, Rates] = {}
+        self._measuring: dict[str, asyncio.Task[None]] = {}
+        self._backends: tuple[str, ...] = ("numpy",)
+        self._estimates: OrderedDict[str, tuple[Estimate, ContractionTree]] = OrderedDict()
+
+    async def start(self) -> None:
+        """Start the workers; rates are measured meanwhile."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        await self.pool.start()
+        self._backends = await self.pool.call(backends_here, priority=1)
+        self._measure("complex64")
+
+    async def close(self) -> None:
+        """Stop the workers, or let go of them."""
+        for task in self._measuring.values():
+            task.cancel()
+        await asyncio.gather(*self._measuring.values(), return_exceptions=True)
+        await self.pool.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def about(self) -> Facts:
+        """What computes."""
+        return Facts(
+            scheduler=self.pool.scheme,
+            workers=self.pool.n_workers,
+            threads=self.pool.n_threads,
+            memory_bytes_per_worker=self.pool.memory_bytes,
+            backends=self._backends,
+            calibrated=bool(self._rates),
+        )
+
+    async def estimate(self, request: ContractRequest | EntryRequest) -> Estimate:
+        """What a job would take."""
+        if isinstance(request, EntryRequest):
+            return await self._entry_estimate(request)
+        problem = Problem.of(request, {})
+        self._backend(request)
+        await self._measured(problem.dtype)
+        estimate, _ = await asyncio.to_thread(self._estimated, problem, request)
+        return estimate
+
+    async def run(  # the contract of the service
+        self,
+        job: str,
+        request: ContractRequest | EntryRequest,
+        arrays: Mapping[str, ArrayRef],
+        ledger: Ledger,
+        *,
+        progress: Callable[[Progress], None],
+        cancelled: asyncio.Event,
+    ) -> Outcome:
+        """The outcome of a job; goes on from what the ledger holds."""
+        work = self._outcome(job, request, arrays, ledger, progress)
+        task = asyncio.create_task(work, name=f"job {job}")
+        stop = asyncio.create_task(cancelled.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise Cancelled("cancelled", f"Job {job} was cancelled.")
+            return task.result()
+        finally:
+            stop.cancel()
+            task.cancel()
+            await asyncio.gather(task, stop, return_exceptions=True)
+
+    async def _outcome(
+        self,
+        job: str,
+        request: ContractRequest | EntryRequest,
+        arrays: Mapping[str, ArrayRef],
+        ledger: Ledger,
+        progress: Callable[[Progress], None],
+    ) -> Outcome:
+        if isinstance(request, ContractRequest):
+            return await self.contracted(job, request, arrays, ledger, progress)
+        parameters = checked_parameters(request)
+        module, _, name = ENTRIES[request.entry].function.partition(":")
+        function = getattr(__import__(module, fromlist=[name]), name)
+        outcome: Outcome = await function(self, job, parameters, ledger, progress)
+        return outcome
+
+    async def contracted(
+        self,
+        job: str,
+        request: ContractRequest,
+        arrays: Mapping[str, ArrayRef],
+        ledger: Ledger,
+        progress: Callable[[Progress], None],
+    ) -> Outcome:
+        """The outcome of a contraction."""
+        problem = Problem.of(request, arrays)
+        layout = await asyncio.to_thread(ledger.layout, job)
+        if layout is None:
+            layout = await self._laid_out(problem, request, progress)
+            await asyncio.to_thread(ledger.fix_layout, job, layout)
+        tree = problem.tree(layout.plan)
+        strategy = await asyncio.to_thread(strategy_for, tree, layout.extra["mostElements"])
+        await self._measured(problem.dtype)
+        estimate = await asyncio.to_thread(self._told, problem, strategy, layout.plan)
+        progress(Progress(state="running", estimate=estimate))
+        spec = Job(
+            request=request.to_json(),
+            arrays=dict(arrays),
+            plan=layout.plan.to_json(),
+            most_elements=layout.extra["mostElements"],
+            backend=layout.backend,
+        )
+        contraction = Contraction(
+            pool=self.pool,
+            folder=self._folder,
+            problem=problem,
+            strategy=strategy,
+            layout=layout,
+            job=job,
+            spec=spec,
+            ledger=ledger,
+            progress=progress,
+        )
+        return await contraction.outcome()
+
+    # Estimates.
+
+    def _backend(self, request: ContractRequest) -> str:
+        """What contracts a request.
+
+        Raises:
+            WorkerRejected: ``no-such-backend``.
+        """
+        if request.backend == "auto":
+            return "numpy"
+        if request.backend not in self._backends:
+            raise WorkerRejected(
+                "no-such-backend",
+                f"The workers have no {request.backend}.",
+                f"Ask for {', '.join(self._backends)} or auto.",
+                values={"backend": request.backend},
+            )
+        return request.backend
+
+    def _most_elements(self, problem: Problem, request: ContractRequest) -> int:
+        most = self.pool.memory_bytes
+        if request.memory_bytes is not None:
+            most = min(most, request.memory_bytes)
+        return most // problem.itemsize
+
+    def _measure(self, dtype: str) -> asyncio.Task[None]:
+        if dtype not in self._measuring:
+
+            async def measure() -> None:
+                self._rates[dtype] = await self.pool.call(costs.measured, dtype, priority=10)
+
+            self._measuring[dtype] = asyncio.create_task(measure(), name=f"rates of {dtype}")
+        return self._measuring[dtype]
+
+    async def _measured(self, dtype: str) -> None:
+        """Waits for the rates of a type, but not for long: workers may be busy for hours."""
+        if dtype not in self._rates:
+            await asyncio.wait({self._measure(dtype)}, timeout=5.0)
+
+    def _estimated(
+        self, problem: Problem, request: ContractRequest
+    ) -> tuple[Estimate, ContractionTree | None]:
+        """The estimate, and the tree it speaks of; ``None`` where nothing fits."""
+        most = self._most_elements(problem, request)
+        key = sha256(
+            json.dumps([request.to_json(), most, problem.dtype in self._rates]).encode()
+        ).hexdigest()
+        if key in self._estimates:
+            return self._estimates[key]
+        starts = [trees.given_tree(problem)]
+        if request.plan is not None:
+            starts.insert(0, problem.tree(request.plan))
+        found, refusal = _best(starts, most)
+        if found is None:
+            assert refusal is not None
+            return _refused(problem, starts[0], refusal), None
+        strategy = strategy_for(found, most)
+        estimate = self._told(problem, strategy, plan_json(found))
+        seconds = self._search_seconds(request, estimate)
+        estimate = estimate.model_copy(update={"search_ms": seconds * 1000})
+        too_much = self._refusal(estimate)
+        if too_much is not None:
+            update = {"fits": False, "refusal": Refusal.from_json(too_much.to_json())}
+            estimate = estimate.model_copy(update=update)
+        self._estimates[key] = estimate, found
+        while len(self._estimates) > MOST_ESTIMATES:
+            self._estimates.popitem(last=False)
+        return estimate, found
+
+    def _told(self, problem: Problem, strategy: Strategy, plan: PlanJson) -> Estimate:
+        rates = self._rates.get(problem.dtype)
+        once, loop = costs.seconds_of(strategy, rates or costs.TYPICAL)
+        per_pair = 8 if problem.dtype.startswith("complex") else 2
+        threads = min(self.pool.n_threads, strategy.main.n_slices)
+        return Estimate(
+            mul_adds=strategy.mul_adds,
+            flop=strategy.mul_adds * per_pair,
+            slices=strategy.main.n_slices,
+            peak_bytes_per_worker=strategy.peak_elements * problem.itemsize,
+            result_bytes=result_bytes(problem),
+            predicted_ms=(once + loop / threads) * 1000,
+            fits=True,
+            basis="calibrated" if rates else "typical",
+            plan=plan,
+        )
+
+    def _search_seconds(self, request: ContractRequest, estimate: Estimate) -> float:
+        if request.search_seconds is not None:
+            return request.search_seconds
+        seconds = estimate.predicted_ms / 1000
+        return 0.0 if seconds < WORTH_SEARCHING else min(LONGEST_SEARCH, SEARCH_SHARE * seconds)
+
+    def _refusal(self, estimate: Estimate) -> TensorloomError | None:
+        """Why a job that fits the memory is not taken."""
+        settings = self.settings
+        if estimate.result_bytes > settings.max_result_bytes:
+            return WorkerRejected(
+                "result-too-big",
+                f"The result would have {bytes_text(estimate.result_bytes)}; the most is "
+                f"{bytes_text(settings.max_result_bytes)}.",
+                "Sum over some output indices, or ask for fewer of their values.",
+                values={
+                    "bytes": str(estimate.result_bytes),
+                    "most": str(settings.max_result_bytes),
+                },
+            )
+        if estimate.predicted_ms > settings.max_job_seconds * 1000:
+            return WorkerRejected(
+                "job-too-long",
+                f"It would take about {estimate.predicted_ms / 3.6e6:.3g} hours; the most is "
+                f"{settings.max_job_seconds / 3600:.3g}.",
+                "Search for a better order, give it more memory, or make dimensions smaller.",
+                values={
+                    "predictedMs": estimate.predicted_ms,
+                    "mostMs": settings.max_job_seconds * 1000,
+                },
+            )
+        return None
+
+    async def _entry_estimate(self, request: EntryRequest) -> Estimate:
+        parameters = checked_parameters(request)
+        return Estimate(
+            mul_adds=0,
+            flop=0,
+            slices=0,
+            peak_bytes_per_worker=0,
+            result_bytes=0,
+            predicted_ms=parameters.seconds * 1000,
+            fits=True,
+            basis="typical",
+        )
+
+    # Layouts.
+
+    async def _laid_out(
+        self,
+        problem: Problem,
+        request: ContractRequest,
+        progress: Callable[[Progress], None],
+    ) -> TaskLayout:
+        """The layout of a new job, after a search where that is worth it.
+
+        Raises:
+            TensorloomError: It does not fit.
+        """
+        backend = self._backend(request)
+        most = self._most_elements(problem, request)
+        await self._measured(problem.dtype)
+        estimate, tree = await asyncio.to_thread(self._estimated, problem, request)
+        seconds = self._search_seconds(request, estimate)
+        if tree is None or seconds > 0:
+            progress(Progress(state="searching", estimate=estimate))
+            starts = [trees.given_tree(problem)] if tree is None else [tree]
+            tree = await self.searched(starts[0], most, max(seconds, 1.0)) or tree
+        if tree is None:
+            assert estimate.refusal is not None
+            raise rejected(estimate.refusal)
+        strategy = await asyncio.to_thread(strategy_for, tree, most)
+        refusal = self._refusal(self._told(problem, strategy, plan_json(tree)))
+        if refusal is not None:
+            raise refusal
+        return TaskLayout(
+            plan=plan_json(tree),
+            slices=tree.n_slices,
+            slices_per_task=slices_per_task(strategy),
+            dtype=problem.dtype,
+            backend=backend,
+            extra={"mostElements": most},
+        )
+
+    async def searched(
+        self, start: ContractionTree, most_elements: int, seconds: float
+    ) -> ContractionTree | None:
+        """The best of the given tree and what all workers find; ``None`` if nothing fits."""
+        found = await asyncio.gather(
+            *(
+                self.pool.call(trees.search, start, most_elements, seconds, seed)
+                for seed in range(self.pool.n_threads)
+            )
+        )
+        options = [start] + [
+            trees.tree_of(start, path, sliced)
+            for path, sliced, _ in (one for one in found if one is not None)
+        ]
+        best, _ = await asyncio.to_thread(_best, options, most_elements)
+        return best
+
+
+def slices_per_task(strategy: Strategy) -> int:
+    """How many slices make a task: about a second on a typical core, whole inner loops if possible.
+
+    Rates that were measured here must not count: a layout is the same whenever it is made.
+    """
+    _, loop = costs.seconds_of(strategy, costs.TYPICAL)
+    slices = strategy.main.n_slices
+    aim = min(TASK_SECONDS, max(LEAST_TASK_SECONDS, loop / FEW_TASKS))
+    most = max(1, min(slices, round(aim * slices / max(loop, 1e-9))))
+    full = dict(strategy.main.dimensions)
+    whole = 1
+    for name in reversed(strategy.main.sliced):
+        if whole * full[name] > most:
+            break
+        whole *= full[name]
+    return whole * (most // whole)
+
+
+def _best(
+    options: list[ContractionTree], most_elements: int
+) -> tuple[ContractionTree | None, PlanError | None]:
+    """The tree that does least work within the memory, or why the last one does not fit."""
+    best = None
+    refusal = None
+    for tree in options:
+        try:
+            found = trees.fitting(tree, most_elements)
+        except PlanError as error:
+            refusal = error
+            continue
+        if best is None or found.mul_adds < best.mul_adds:
+            best = found
+    return (None, refusal) if best is None else (best.tree, None)
+
+
+def _refused(problem: Problem, tree: ContractionTree, error: PlanError) -> Estimate:
+    """The estimate of what does not fit: the numbers are those of the tree without slices."""
+    strategy = strategy_for(trees.tree_of(tree, tree.path, ()))
+    pairs = strategy.mul_adds
+    return Estimate(
+        mul_adds=pairs,
+        flop=pairs * (8 if problem.dtype.startswith("complex") else 2),
+        slices=1,
+        peak_bytes_per_worker=strategy.peak_elements * problem.itemsize,
+        result_bytes=result_bytes(problem),
+        predicted_ms=0.0,
+        fits=False,
+        refusal=Refusal.from_json(error.to_json()),
+        basis="typical",
+    )
+
+
+def rejected(refusal: Refusal) -> TensorloomError:
+    """The error that a refusal stands for."""
+    return PlanError(refusal.code, refusal.message, refusal.hint, values=refusal.values)

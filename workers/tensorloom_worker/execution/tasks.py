@@ -1,0 +1,225 @@
+"""What runs on Dask workers: plain functions, told by a small record where everything is.
+
+Inputs and tables are made once per process and job, and kept for the last few jobs; runners belong
+to threads. A worker process loads this module by name; nothing is pickled but these calls.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorloom.errors import DeviceMemoryError
+from tensorloom.execute.backend import RawResult
+from tensorloom.execute.casting import cast_arrays
+from tensorloom.execute.error_bound import error_bound
+from tensorloom.kernels.lower import lower
+from tensorloom_worker.execution.problem import Problem, plan_of
+from tensorloom_worker.execution.runner import Runner, Shared, library
+from tensorloom_worker.execution.strategy import strategy_for
+from tensorloom_worker.ledger import ArrayRef
+from tensorloom_worker.records import ContractRequest, PlanJson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tensorloom.execute.backend import BackendName
+    from tensorloom_worker.ledger import Partial
+
+__all__ = ["Done", "Job", "Parcel", "backends_here", "bound_of", "contract"]
+
+MOST_JOBS = 2
+"""Jobs whose inputs and tables a process keeps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Everything a worker needs to know of a job.
+
+    Args:
+        request: The request as JSON.
+        arrays: Uploaded files.
+        plan: The tree as JSON.
+        most_elements: Memory that tables may be planned for [elements].
+        backend: What contracts.
+    """
+
+    request: dict[str, Any]
+    arrays: Mapping[str, ArrayRef]
+    plan: dict[str, Any]
+    most_elements: int
+    backend: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON; files by their path."""
+        return {
+            "request": self.request,
+            "arrays": {
+                name: {"path": str(ref.path), "key": ref.key, "sha256": ref.sha256}
+                for name, ref in self.arrays.items()
+            },
+            "plan": self.plan,
+            "mostElements": self.most_elements,
+            "backend": self.backend,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Job:
+        """What ``to_json`` wrote."""
+        return cls(
+            request=value["request"],
+            arrays={
+                name: ArrayRef(path=Path(ref["path"]), key=ref["key"], sha256=ref["sha256"])
+                for name, ref in value["arrays"].items()
+            },
+            plan=value["plan"],
+            most_elements=value["mostElements"],
+            backend=value["backend"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """A job for workers that share no folder with the service.
+
+    Args:
+        text: The job as JSON.
+        files: The content of its files by hash.
+    """
+
+    text: str
+    files: dict[str, bytes]
+
+
+@lru_cache(maxsize=8)
+def _read(path: str) -> tuple[str, Job]:
+    """``(key, job)`` of a file; the key differs between jobs whose numbers differ."""
+    data = Path(path).read_bytes()
+    return sha256(data).hexdigest(), Job.from_json(json.loads(data))
+
+
+def _opened(where: str | Parcel) -> tuple[str, Job]:
+    """The job of a parcel, its files put where this process finds them."""
+    if isinstance(where, str):
+        return _read(where)
+    key = sha256(where.text.encode()).hexdigest()
+    job = Job.from_json(json.loads(where.text))
+    if not where.files:
+        return key, job
+    with _GUARD:
+        folder = Path(tempfile.gettempdir()) / f"tensorloom-{os.getpid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        arrays = {}
+        for name, ref in job.arrays.items():
+            path = folder / ref.sha256
+            if not path.exists():
+                path.write_bytes(where.files[ref.sha256])
+            arrays[name] = replace(ref, path=path)
+    return key, replace(job, arrays=arrays)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a task gives back.
+
+    Args:
+        partial: The sum of its slices.
+        seconds: Time it took, without loading.
+    """
+
+    partial: Partial
+    seconds: float
+
+
+class _Loaded:
+    """A job in this process: made once, by the thread that comes first."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.runners: dict[int, Runner] = {}
+        self.shared: Shared | None = None
+        self.exponent = 0
+
+
+_LOADED: OrderedDict[str, _Loaded] = OrderedDict()
+_GUARD = threading.Lock()
+
+
+def contract(where: str | Parcel, start: int, end: int) -> Done:
+    """The sum of the slices ``start`` to ``end - 1`` of a job."""
+    runner, exponent = _runner(*_opened(where))
+    begun = perf_counter()
+    try:
+        total = runner.run(start, end)
+    except MemoryError as error:
+        raise out_of_memory() from error
+    assert total is not None
+    total.exponent = (total.exponent or 0) + exponent
+    return Done(partial=total.partial(), seconds=perf_counter() - begun)
+
+
+def bound_of(where: str | Parcel, largest: float, log10_scale: float) -> float:
+    """Bound on the relative error of a job's result whose largest magnitude is given."""
+    _, job = _opened(where)
+    request = ContractRequest.from_json(job.request)
+    problem = Problem.of(request, job.arrays)
+    arrays = problem.arrays(request, job.arrays)
+    tree = problem.tree(PlanJson(path=job.plan["path"], sliced=()))
+    raw = RawResult(value=np.array([largest]), log10_scale=log10_scale)
+    places: tuple[BackendName, ...] = ("numpy",)
+    # Slices are added up exactly, so the bound is that of the unsliced tree.
+    return error_bound(tree, lower(plan_of(tree), problem.dtype), arrays, raw, places)
+
+
+def backends_here() -> tuple[str, ...]:
+    """What this worker can contract with."""
+    return ("numpy", *(name for name in ("torch", "cupy") if find_spec(name)))
+
+
+def _runner(key: str, job: Job) -> tuple[Runner, int]:
+    """This thread's runner of a job, and the exponent of its inputs."""
+    with _GUARD:
+        loaded = _LOADED.pop(key, None) or _Loaded()
+        _LOADED[key] = loaded
+        while len(_LOADED) > MOST_JOBS:
+            _LOADED.popitem(last=False)
+    me = threading.get_ident()
+    with loaded.lock:
+        if loaded.shared is None:
+            loaded.shared, loaded.exponent = _load(job)
+        if me not in loaded.runners:
+            loaded.runners[me] = Runner(loaded.shared)
+        return loaded.runners[me], loaded.exponent
+
+
+def _load(job: Job) -> tuple[Shared, int]:
+    request = ContractRequest.from_json(job.request)
+    problem = Problem.of(request, job.arrays)
+    tree = problem.tree(PlanJson.from_json(job.plan))
+    try:
+        arrays, exponent = cast_arrays(problem.arrays(request, job.arrays), problem.dtype)
+        strategy = strategy_for(tree, job.most_elements)
+        return Shared(strategy, arrays, problem.dtype, library(job.backend)), exponent
+    except MemoryError as error:
+        raise out_of_memory() from error
+
+
+def out_of_memory() -> DeviceMemoryError:
+    """The error of a worker whose memory ran out."""
+    return DeviceMemoryError(
+        "out-of-memory",
+        "A worker ran out of memory.",
+        "Give the job less memory per worker, so that it is cut into more slices.",
+    )
