@@ -11,6 +11,7 @@ import asyncio
 import json
 import shutil
 from collections import OrderedDict
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from tensorloom_worker.execution import costs, trees
 from tensorloom_worker.execution.adding import Contraction
 from tensorloom_worker.execution.pool import Pool
 from tensorloom_worker.execution.problem import Problem, plan_json, result_bytes
+from tensorloom_worker.execution.schedule import compiled
 from tensorloom_worker.execution.strategy import strategy_for
 from tensorloom_worker.execution.tasks import Job, backends_here
 from tensorloom_worker.ledger import Outcome, Progress, TaskLayout
@@ -53,8 +55,20 @@ SEARCH_SHARE = 0.1
 LONGEST_SEARCH = 120.0
 """Share of the predicted time that a search may take unless told, and its most [s]."""
 
+LEAST_SEARCH = 1.0
+"""What is searched for a tree that fits, where the first one does not [s]."""
+
 MOST_ESTIMATES = 32
 """Estimates kept: a page asks again and again while somebody turns a dial."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """An estimate with the tree it speaks of, or why there is none."""
+
+    estimate: Estimate
+    tree: ContractionTree | None = None
+    refusal: PlanError | None = None
 
 
 class Executor:
@@ -71,7 +85,7 @@ class Executor:
         self._rates: dict[str, Rates] = {}
         self._measuring: dict[str, asyncio.Task[None]] = {}
         self._backends: tuple[str, ...] = ("numpy",)
-        self._estimates: OrderedDict[str, tuple[Estimate, ContractionTree]] = OrderedDict()
+        self._estimates: OrderedDict[str, _Found] = OrderedDict()
 
     async def start(self) -> None:
         """Start the workers; rates are measured meanwhile."""
@@ -107,8 +121,8 @@ class Executor:
         problem = Problem.of(request, {})
         self._backend(request)
         await self._measured(problem.dtype)
-        estimate, _ = await asyncio.to_thread(self._estimated, problem, request)
-        return estimate
+        found = await asyncio.to_thread(self._estimated, problem, request)
+        return found.estimate
 
     async def run(  # the contract of the service
         self,
@@ -228,10 +242,8 @@ class Executor:
         if dtype not in self._rates:
             await asyncio.wait({self._measure(dtype)}, timeout=5.0)
 
-    def _estimated(
-        self, problem: Problem, request: ContractRequest
-    ) -> tuple[Estimate, ContractionTree | None]:
-        """The estimate, and the tree it speaks of; ``None`` where nothing fits."""
+    def _estimated(self, problem: Problem, request: ContractRequest) -> _Found:
+        """The estimate, and the tree it speaks of."""
         most = self._most_elements(problem, request)
         key = sha256(
             json.dumps([request.to_json(), most, problem.dtype in self._rates]).encode()
@@ -244,7 +256,7 @@ class Executor:
         found, refusal = _best(starts, most)
         if found is None:
             assert refusal is not None
-            return _refused(problem, starts[0], refusal), None
+            return _Found(estimate=_refused(problem, starts[0], refusal), refusal=refusal)
         strategy = strategy_for(found, most)
         estimate = self._told(problem, strategy, plan_json(found))
         seconds = self._search_seconds(request, estimate)
@@ -253,10 +265,10 @@ class Executor:
         if too_much is not None:
             update = {"fits": False, "refusal": Refusal.from_json(too_much.to_json())}
             estimate = estimate.model_copy(update=update)
-        self._estimates[key] = estimate, found
+        self._estimates[key] = _Found(estimate=estimate, tree=found)
         while len(self._estimates) > MOST_ESTIMATES:
             self._estimates.popitem(last=False)
-        return estimate, found
+        return self._estimates[key]
 
     def _told(self, problem: Problem, strategy: Strategy, plan: PlanJson) -> Estimate:
         rates = self._rates.get(problem.dtype)
@@ -337,15 +349,16 @@ class Executor:
         backend = self._backend(request)
         most = self._most_elements(problem, request)
         await self._measured(problem.dtype)
-        estimate, tree = await asyncio.to_thread(self._estimated, problem, request)
-        seconds = self._search_seconds(request, estimate)
+        found = await asyncio.to_thread(self._estimated, problem, request)
+        tree = found.tree
+        seconds = self._search_seconds(request, found.estimate)
         if tree is None or seconds > 0:
-            progress(Progress(state="searching", estimate=estimate))
-            starts = [trees.given_tree(problem)] if tree is None else [tree]
-            tree = await self.searched(starts[0], most, max(seconds, 1.0)) or tree
+            progress(Progress(state="searching", estimate=found.estimate))
+            start = tree or trees.given_tree(problem)
+            tree = await self.searched(start, most, max(seconds, LEAST_SEARCH)) or tree
         if tree is None:
-            assert estimate.refusal is not None
-            raise rejected(estimate.refusal)
+            assert found.refusal is not None
+            raise found.refusal
         strategy = await asyncio.to_thread(strategy_for, tree, most)
         refusal = self._refusal(self._told(problem, strategy, plan_json(tree)))
         if refusal is not None:
@@ -356,7 +369,7 @@ class Executor:
             slices_per_task=slices_per_task(strategy),
             dtype=problem.dtype,
             backend=backend,
-            extra={"mostElements": most},
+            extra={"mostElements": most, "blocks": _blocks(strategy)},
         )
 
     async def searched(
@@ -375,6 +388,16 @@ class Executor:
         ]
         best, _ = await asyncio.to_thread(_best, options, most_elements)
         return best
+
+
+def _blocks(strategy: Strategy) -> dict[str, list[int]]:
+    """Where the sums of tasks lie in the result, for who shows it half done."""
+    schedule = compiled(strategy.main, strategy.levels)
+    return {
+        "counts": list(schedule.radix[: schedule.block_axes]),
+        "shape": list(schedule.block_shape),
+        "order": list(schedule.output),
+    }
 
 
 def slices_per_task(strategy: Strategy) -> int:
@@ -427,8 +450,3 @@ def _refused(problem: Problem, tree: ContractionTree, error: PlanError) -> Estim
         refusal=Refusal.from_json(error.to_json()),
         basis="typical",
     )
-
-
-def rejected(refusal: Refusal) -> TensorloomError:
-    """The error that a refusal stands for."""
-    return PlanError(refusal.code, refusal.message, refusal.hint, values=refusal.values)

@@ -359,7 +359,7 @@ def _laid_out(leaf: Leaf, array: NDArray[Any], radix: tuple[int, ...]) -> NDArra
         array = np.asarray(array.sum(axis=lone))
         names = [name for name in names if name in wanted]
     moved = np.asarray(array.transpose([names.index(name) for name in wanted]), order="C")
-    return moved.reshape(*(radix[place] for place in leaf.digits), *leaf.form.shape)
+    return moved.reshape((*(radix[place] for place in leaf.digits), *leaf.form.shape))
 
 
 def assembled(schedule: Schedule, blocks: NDArray[Any]) -> NDArray[Any]:

@@ -120,7 +120,8 @@ def strategy_for(tree: ContractionTree, most_elements: int | None = None) -> Str
     tops = _tops(tree, room)
     tables, main, inputs = _split(tree, tops)
     main = replace(main, sliced=ordered_slices(main))
-    held = sum(_size(n, main.size_of) for table in tables for n in table.tree.inputs)
+    full = dict(tree.dimensions)
+    held = sum(_size(n, full) for table in tables for n in table.tree.inputs)
     levels = levels_of(main, None if most_elements is None else most_elements - held)
     return Strategy(tables=tables, main=main, inputs=inputs, levels=levels)
 
