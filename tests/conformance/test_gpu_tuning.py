@@ -187,3 +187,13 @@ def test_what_was_loaded_before_others_renewed_the_device_runs_again(gpu: WebGpu
     drive(gpu.device.renew())
     after = drive(gpu.run(program, arrays, no_pulse)).value
     np.testing.assert_array_equal(after, before)
+
+
+def test_renewing_a_device_that_is_still_there_leaves_one(gpu: WebGpuBackend) -> None:
+    program, arrays = network()
+    before = drive(gpu.run(program, arrays, no_pulse)).value
+    old = gpu.device._device  # type: ignore[attr-defined]  # of the native device
+    drive(gpu.device.renew())
+    assert gpu.device._device is not old  # type: ignore[attr-defined]  # as above
+    assert gpu.device.counts()["buffers"] == 0
+    np.testing.assert_array_equal(drive(gpu.run(program, arrays, no_pulse)).value, before)

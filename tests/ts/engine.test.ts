@@ -70,6 +70,51 @@ test("a thousand programs come and go in the memory of the first", () => {
   assert.deepEqual(engine.counters(), before);
 });
 
+test("a program for which memory cannot grow leaves nothing behind", () => {
+  const files = CASES.map(opened);
+  const engine = startEngine((files[0] as (typeof files)[0]).first);
+  const before = engine.counters();
+  const allocate = EngineMemory.prototype.allocate;
+  let left = 0;
+  EngineMemory.prototype.allocate = function (bytes) {
+    if (left-- === 0) throw new RangeError("WebAssembly.Memory.grow(): Maximum memory size exceeded");
+    return allocate.call(this, bytes);
+  };
+  try {
+    for (const { first } of files) {
+      // Whichever of its places it is that has no room.
+      let failed = 0;
+      for (; ; failed += 1) {
+        left = failed;
+        try {
+          engine.load(first).release();
+          break;
+        } catch (error) {
+          assert.ok(error instanceof RangeError);
+          assert.deepEqual(engine.counters(), { ...before, memoryBytes: engine.counters().memoryBytes });
+        }
+      }
+      assert.ok(failed >= 6);
+    }
+  } finally {
+    EngineMemory.prototype.allocate = allocate;
+  }
+  const [file] = files as [(typeof files)[0]];
+  const program = engine.load(file.first);
+  give(program, file);
+  program.run();
+  assert.deepEqual([...program.result().bytes], [...(file.parts.get("value") ?? [])]);
+});
+
+test("a program with a kernel that is refused leaves nothing behind", () => {
+  const file = opened("chain");
+  const engine = startEngine(file.first);
+  const before = engine.counters();
+  const broken = { name: "broken", bytes: Uint8Array.of(0, 97, 115, 109, 9) };
+  assert.throws(() => engine.load({ ...file.first, modules: [...file.first.modules, broken] }), WebAssembly.CompileError);
+  assert.deepEqual(engine.counters(), before);
+});
+
 test("an input of another size is refused with both sizes", () => {
   const file = opened("chain");
   const program = startEngine(file.first).load(file.first);

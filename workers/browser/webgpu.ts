@@ -36,7 +36,7 @@ interface Loaded {
 }
 
 export interface GpuExecutor {
-  /** Asks for adapter and device; facts about them as JSON. */
+  /** Asks for adapter and device, in place of those it had; facts about them as JSON. */
   request(): Promise<string>;
   /** Makes everything a plan needs; resolves to its number. */
   load(planJson: string): Promise<number>;
@@ -100,10 +100,13 @@ class Executor implements GpuExecutor {
     const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
     const requiredFeatures = WANTED_FEATURES.filter((name) => adapter.features.has(name)) as GPUFeatureName[];
     const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
+    const before = this.device;
     this.pipelines.clear();
     this.loaded.clear();
     this.device = device;
     this.lost = "";
+    // With its buffers: one that is still there would keep them until some garbage collection.
+    before?.destroy();
     void device.lost.then((info) => {
       if (this.device === device) this.lost = `device-lost: ${info.reason} ${info.message}`;
     });

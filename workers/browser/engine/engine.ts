@@ -28,7 +28,13 @@ export async function startTeam(first: Compiled, threads: number, makeWorker: ()
   const engine = engineOn(new EngineMemory(true), first, true);
   const { lead } = engine.table.driver;
   if (!engine.team || !lead) throw new Error("This program is compiled for one thread.");
-  await engine.team.start(threads - 1, makeWorker, engine.table.driverModule, lead, first.workspaceBytes);
+  try {
+    await engine.team.start(threads - 1, makeWorker, engine.table.driverModule, lead, first.workspaceBytes);
+  } catch (error) {
+    // Helpers that did start would wait for ever.
+    engine.team.stop();
+    throw error;
+  }
   return runtime(engine);
 }
 

@@ -48,8 +48,9 @@ export class KernelTable {
       return known.slot;
     }
     const module = compileModule(bytes, this.shared);
+    const kernel = kernelOf(module, this.memory);
     const slot = this.free.pop() ?? this.next++;
-    this.driver.kernels.set(slot, kernelOf(module, this.memory));
+    this.driver.kernels.set(slot, kernel);
     this.announce(slot, module);
     this.slots.set(name, { slot, users: 1 });
     return slot;

@@ -34,6 +34,8 @@ const ONES: Record<Compiled["dtype"], ArrayBufferView> = {
 
 export class LoadedProgram {
   private readonly places: number[] = [];
+  /** Kernels that it uses. */
+  private readonly taken: string[] = [];
   private readonly addresses: number[];
   private readonly records: number;
   private readonly descriptors: number;
@@ -59,18 +61,24 @@ export class LoadedProgram {
     this.low = 1 / this.high;
     this.resultBytes = itemBytes * compiled.shape.reduce((product, size) => product * size, 1);
     this.inputExponents = new Array<number>(compiled.inputs).fill(0);
-    const slots = compiled.modules.map(({ name, bytes }) => engine.table.take(keyOf(name, bytes), bytes));
-    this.scanned = this.hold(8);
-    this.out = this.hold(itemBytes * (elements[result] ?? 1));
-    this.total = compiled.slices.length > 0 ? this.hold(this.resultBytes) : this.out;
-    this.addresses = this.placed();
-    this.unfused = new Map((compiled.fused ?? []).map(([record, first, last]) => [record, [first, last]]));
-    this.descriptors = this.hold(compiled.descriptors.byteLength);
-    engine.memory.words(this.descriptors, compiled.descriptors.length).set(compiled.descriptors);
-    this.records = this.hold(compiled.words.byteLength);
-    this.settle(slots);
-    this.address(new Array<number>(compiled.inputs).fill(0));
-    this.jobs = engine.team ? compiled.groups.map((group) => (group[2] ? this.job(group[0], group[1]) : 0)) : [];
+    try {
+      const slots = compiled.modules.map(({ name, bytes }) => this.take(keyOf(name, bytes), bytes));
+      this.scanned = this.hold(8);
+      this.out = this.hold(itemBytes * (elements[result] ?? 1));
+      this.total = compiled.slices.length > 0 ? this.hold(this.resultBytes) : this.out;
+      this.addresses = this.placed();
+      this.unfused = new Map((compiled.fused ?? []).map(([record, first, last]) => [record, [first, last]]));
+      this.descriptors = this.hold(compiled.descriptors.byteLength);
+      engine.memory.words(this.descriptors, compiled.descriptors.length).set(compiled.descriptors);
+      this.records = this.hold(compiled.words.byteLength);
+      this.settle(slots);
+      this.address(new Array<number>(compiled.inputs).fill(0));
+      this.jobs = engine.team ? compiled.groups.map((group) => (group[2] ? this.job(group[0], group[1]) : 0)) : [];
+    } catch (error) {
+      // Memory that cannot grow, or a kernel that is refused: what was taken by then is given back.
+      this.release();
+      throw error;
+    }
   }
 
   /** Gives an input its numbers: raw little-endian bytes in C order, complex interleaved. */
@@ -136,7 +144,13 @@ export class LoadedProgram {
     this.released = true;
     this.engine.team?.rest();
     for (const place of this.places) this.engine.memory.release(place);
-    for (const { name, bytes } of this.compiled.modules) this.engine.table.drop(keyOf(name, bytes));
+    for (const name of this.taken) this.engine.table.drop(name);
+  }
+
+  private take(name: string, bytes: Uint8Array): number {
+    const slot = this.engine.table.take(name, bytes);
+    this.taken.push(name);
+    return slot;
   }
 
   private hold(bytes: number): number {

@@ -137,8 +137,11 @@ class NativeGpu:
         )
 
     async def renew(self) -> None:
-        """Ask for the device again."""
+        """Ask for the device again; one that is still there goes, with its buffers."""
+        before, gone = self._device, self._lost
         self._request()
+        if not gone:
+            before.destroy()
 
     def lose(self) -> None:
         """For tests: makes the device go away as drivers do."""
