@@ -25,6 +25,10 @@ ENTRIES = {
     "search.worker": "workers/browser/search.worker.ts",
 }
 
+REMOTE = "app/tensorloom/view/editor/remote/index.tsx"
+PAGE_REACT = "app/tensorloom/view/editor/remote/pageReact"
+"""What is loaded when a worker is wanted: a bundle that takes React from the editor's."""
+
 SERVED = "app/tensorloom/view/editor/served"
 """Where ``panel serve`` finds the editor and the fonts; not under version control."""
 
@@ -75,6 +79,8 @@ def bundle(env: Environment, out: Path) -> str:
     out.mkdir(parents=True)
     entries = [f"{name}={env.root / path}" for name, path in ENTRIES.items()]
     _esbuild(env, [*entries, f"--outdir={out}", *OPTIONS])
+    remote = [f"remote={env.root / REMOTE}", f"--outdir={out}", *OPTIONS]
+    _esbuild(env, [*remote, f"--alias:react={env.root / PAGE_REACT}"])
     # A classic script: module service workers are not everywhere yet.
     worker = [str(env.root / SERVICE_WORKER), f"--outfile={out / 'service-worker.js'}"]
     _esbuild(env, [*worker, *OPTIONS, "--format=iife"])

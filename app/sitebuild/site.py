@@ -7,14 +7,17 @@ that a file never changes under its address and no page ever gets files of two b
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sitebuild import bundle, environment, payload, runtime, snapshot
+from sitebuild import SiteError, bundle, environment, payload, runtime, snapshot
 from sitebuild.stamps import Stamp, digest_of, files_under
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sitebuild.environment import Environment
 
 __all__ = ["build"]
@@ -36,13 +39,20 @@ LAZY = ("scipy.bin.gz",)
 """Fetched when first needed, and kept for offline use from then on."""
 
 
-def build(env: Environment, *, mirror: str | None = None, snapshot_wanted: bool = True) -> Path:
+def build(
+    env: Environment,
+    *,
+    mirror: str | None = None,
+    snapshot_wanted: bool = True,
+    connect: Sequence[str] = (),
+) -> Path:
     """The folder of the site; parts whose inputs did not change are kept.
 
     Args:
         env: The environment.
         mirror: Where to take the runtime from instead of its sources.
         snapshot_wanted: Whether to make the heap snapshot, where Chromium is to be had.
+        connect: Origins of heavy workers that the page may reach, beside those on its own machine.
     """
     root, cache = env.root, env.root / ".cache" / "site"
     out = root / "dist"
@@ -50,7 +60,7 @@ def build(env: Environment, *, mirror: str | None = None, snapshot_wanted: bool 
         *(root / name for name in ("static", "shaders", "app", "workers/browser", "build.py"))
     )
     # Where the runtime comes from does not matter: it is the same to the byte, or refused.
-    words = [str(snapshot_wanted), str(snapshot.possible(env))]
+    words = [str(snapshot_wanted), str(snapshot.possible(env)), *map(_origin, connect)]
     stamp = Stamp(cache / "site.stamp", digest_of(inputs, *words, below=root))
     if stamp.fresh and (out / "index.html").is_file() and (root / bundle.SERVED).is_dir():
         return out
@@ -59,7 +69,7 @@ def build(env: Environment, *, mirror: str | None = None, snapshot_wanted: bool 
     payload.build(env, runtime.ensure(env, mirror=mirror), python)
     _prerender(env, python)
     made = snapshot_wanted and snapshot.build(env, python)
-    _assemble(env, out, bundles, python, made=made)
+    _assemble(env, out, bundles, python, made=made, connect=[_origin(one) for one in connect])
     stamp.write()
     return out
 
@@ -75,7 +85,9 @@ def _prerender(env: Environment, python: Path) -> None:
     )
 
 
-def _assemble(env: Environment, out: Path, bundles: Path, python: Path, *, made: bool) -> None:
+def _assemble(
+    env: Environment, out: Path, bundles: Path, python: Path, *, made: bool, connect: list[str]
+) -> None:
     part = out.with_name("dist.part")
     shutil.rmtree(part, ignore_errors=True)
     hidden = shutil.ignore_patterns(".stamp", "service-worker.js")
@@ -91,7 +103,11 @@ def _assemble(env: Environment, out: Path, bundles: Path, python: Path, *, made:
         "sizes": {path.name: path.stat().st_size for path in part.glob("py-*/*.*")},
         "snapshot": made,
     }
-    pages = {name: (env.root / "static" / name).read_text() for name in PAGES}
+    allowed = "".join(f" {origin}" for origin in connect)
+    pages = {
+        name: (env.root / "static" / name).read_text().replace("{{connect}}", allowed)
+        for name in PAGES
+    }
     record["build"] = digest_of(files_under(part), *pages.values(), below=part)[:16]
     for name, page in pages.items():
         (part / name).write_text(_page(page, record))
@@ -99,6 +115,15 @@ def _assemble(env: Environment, out: Path, bundles: Path, python: Path, *, made:
     (part / "service-worker.js").write_text(_worker_facts(part, record) + worker)
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)
+
+
+def _origin(address: str) -> str:
+    """The address as a source of a content policy; only scheme, host and port are let through."""
+    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?", address):
+        raise SiteError(
+            f"--connect {address}: this is not an origin. Write it like https://worker.example:8765."
+        )
+    return address
 
 
 def _named_by_contents(folder: Path) -> str:

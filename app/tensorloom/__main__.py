@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from tensorloom.engine import backend_choice, contract_network
+from tensorloom.engine import backend_choice, completed, contract_network
 from tensorloom.errors import FileFormatError, TensorloomError, Where
 from tensorloom.execute.arrays import ArrayStore
 from tensorloom.execute.quantities import bytes_text, count_text, duration_text
@@ -28,12 +28,16 @@ if TYPE_CHECKING:
 
     from tensorloom.execute.backend import Result, SlicesDone
     from tensorloom.formats.opened import Opened
+    from tensorloom.model.document import Document
     from tensorloom.model.network import Network
     from tensorloom.plan.plan import Plan
 
 __all__ = ["main"]
 
 LABEL_WIDTH = 16
+
+INTERRUPTED = 130
+"""Exit status after Ctrl+C, by the custom of shells."""
 
 WORTH_SEARCHING_MUL_ADDS = 10**9
 """Plans from this cost on are searched further by themselves."""
@@ -52,8 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Instead of those of the process.
     """
     try:
-        given = _parser().parse_args(arguments)
-        backend_choice(given.backend)
+        given = _parsed(arguments)
         lines = _contract(given)
     except TensorloomError as error:
         print(f"tensorloom: {_sentence(error)}", file=sys.stderr)
@@ -81,7 +84,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Print the value of a network and what it cost.",
     )
     contract.add_argument(
-        "file", metavar="FILE", help="what to open, - for standard input, or einsum text itself"
+        "file",
+        metavar="FILE",
+        nargs="?",
+        help="what to open, - for standard input, or einsum text itself",
     )
     contract.add_argument("--format", choices=FORMATS, help="by default found from the text")
     contract.add_argument(
@@ -99,7 +105,39 @@ def _parser() -> argparse.ArgumentParser:
         help=f"look so long for a better order; by default {SEARCH_S:.0f} where it may pay",
     )
     contract.add_argument("--save", metavar="NPY", type=Path, help="write the value to this file")
+    contract.add_argument(
+        "--worker",
+        metavar="ADDRESS",
+        help="have a heavy worker compute it, such as http://127.0.0.1:8765",
+    )
+    contract.add_argument(
+        "--token-file",
+        metavar="FILE",
+        type=Path,
+        help="its token is in this file; by default in TENSORLOOM_WORKER_TOKEN",
+    )
+    contract.add_argument(
+        "--job", metavar="ID", help="come back to a job of the worker, instead of FILE"
+    )
     return parser
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments, those that belong together found together."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.worker is None and (given.token_file or given.job):
+        parser.error("--token-file and --job need --worker ADDRESS")
+    if (given.file is None) == (given.job is None):
+        parser.error(
+            "give either FILE or --job ID"
+            if given.worker
+            else "the following arguments are required: FILE"
+        )
+    if given.worker is not None and given.backend != "auto":
+        parser.error("--worker and --backend exclude each other")
+    backend_choice(given.backend)
+    return given
 
 
 def _seconds(text: str) -> float:
@@ -129,21 +167,28 @@ def _planned(network: Network, seconds: float | None) -> Plan:
 
 
 def _contract(given: argparse.Namespace) -> list[str]:
-    opened = _opened(given)
-    network = opened.document.network
-    store = ArrayStore()
-    for array in opened.arrays:
-        store.add(array)
-    plan = _planned(network, given.search)
-    result = contract_network(
-        opened.document,
-        backend=given.backend,
-        dtype=given.dtype,
-        store=store,
-        plan=plan,
-        pulse=_Progress(plan.cost.mul_adds),
-    )
-    lines = _report(network, plan, result)
+    if given.job is not None:
+        result = _on_worker(given)
+        lines = _report(None, None, result)
+    else:
+        opened = _opened(given)
+        store = ArrayStore()
+        for array in opened.arrays:
+            store.add(array)
+        # A worker looks for an order itself, from this one on.
+        plan = _planned(opened.document.network, given.search if given.worker is None else 0)
+        if given.worker is None:
+            result = contract_network(
+                opened.document,
+                backend=given.backend,
+                dtype=given.dtype,
+                store=store,
+                plan=plan,
+                pulse=_Progress(plan.cost.mul_adds),
+            )
+        else:
+            result = _on_worker(given, opened.document, store, plan)
+        lines = _report(opened.document.network, plan, result)
     if given.save is not None:
         try:
             np.save(given.save, result.value)
@@ -152,6 +197,48 @@ def _contract(given: argparse.Namespace) -> list[str]:
             hint = "Give the path of a file in a folder that exists."
             raise _unusable(str(given.save), reason, hint) from error
     return lines
+
+
+def _on_worker(
+    given: argparse.Namespace,
+    document: Document | None = None,
+    store: ArrayStore | None = None,
+    plan: Plan | None = None,
+) -> Result:
+    """The value of a job: a new one for a document, or the one that is named.
+
+    Raises:
+        SystemExit: Nobody waits any longer; the job goes on.
+    """
+    # Not loaded for others: ssl is slow to import.
+    from tensorloom.execute.remote.client import WorkerClient  # noqa: PLC0415
+    from tensorloom.execute.remote.job import contracted, returned  # noqa: PLC0415
+    from tensorloom.execute.remote.request import job_request  # noqa: PLC0415
+    from tensorloom.execute.remote.terminal import Terminal  # noqa: PLC0415
+
+    client = WorkerClient.of(given.worker, _token(given.token_file))
+    terminal = Terminal(client)
+    try:
+        if document is None:
+            return completed(returned(client, given.job, terminal.watcher))
+        dtype = given.dtype or document.dtype
+        request = job_request(document, None, dtype=dtype, store=store or ArrayStore(), plan=plan)
+        return completed(contracted(client, request, terminal.watcher))
+    except KeyboardInterrupt:
+        print(f"\n{terminal.farewell()}", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    finally:
+        client.close()
+
+
+def _token(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise _unusable(str(file), reason, "Give the file that holds the token.") from error
 
 
 class _Progress:
@@ -220,12 +307,12 @@ def _sentence(error: TensorloomError) -> str:
     return " ".join(f"{place}{error}".split())
 
 
-def _report(network: Network, plan: Plan, result: Result) -> list[str]:
+def _report(network: Network | None, plan: Plan | None, result: Result) -> list[str]:
     """The value, then its cost, one fact a line."""
     kind = "complex" if result.dtype.startswith("complex") else "real"
     flop = result.mul_adds * (8 if kind == "complex" else 2)
-    steps = len(plan.tree.path)
-    shape = " x ".join(f"{name}: {size}" for name, size in _axes(network)) or "a scalar"
+    names = _axes(network) if network else [str(size) for size in result.value.shape]
+    shape = " x ".join(names) or "a scalar"
     rows = [
         ("value", _value_text(result)),
         ("axes", shape),
@@ -233,16 +320,25 @@ def _report(network: Network, plan: Plan, result: Result) -> list[str]:
         ("computed on", f"{result.backend} in {result.dtype}"),
         ("time", f"{duration_text(result.ms)}, predicted {duration_text(result.predicted_ms)}"),
         ("multiply-adds", f"{result.mul_adds:,} ({count_text(flop)} FLOP, {kind})"),
-        ("largest tensor", f"{count_text(plan.cost.largest_elements)} elements made in one step"),
-        ("peak memory", bytes_text(result.peak_bytes)),
-        ("order", f"{plan.finder}, {steps} step{'s' * (steps != 1)}"),
+        *_planned_rows(plan, result),
         *(("note", note) for note in result.notes),
     ]
     return [_row(label, text) for label, text in rows]
 
 
-def _axes(network: Network) -> list[tuple[str, int]]:
-    return [(name, network.dimension_of[name]) for name in network.output]
+def _planned_rows(plan: Plan | None, result: Result) -> list[tuple[str, str]]:
+    """What the plan decided; a worker's own plan is its affair."""
+    memory = ("peak memory", bytes_text(result.peak_bytes))
+    if plan is None or result.backend == "worker":
+        return [memory]
+    steps = len(plan.tree.path)
+    largest = f"{count_text(plan.cost.largest_elements)} elements made in one step"
+    order = f"{plan.finder}, {steps} step{'s' * (steps != 1)}"
+    return [("largest tensor", largest), memory, ("order", order)]
+
+
+def _axes(network: Network) -> list[str]:
+    return [f"{name}: {network.dimension_of[name]}" for name in network.output]
 
 
 def _row(label: str, text: str) -> str:

@@ -29,6 +29,10 @@ from tensorloom.execute.value import value
 from tensorloom.kernels.lower import lower
 from tensorloom.model.document import Document, check_dtype
 from tensorloom.model.equation import parse
+from tensorloom.model.index import Index
+from tensorloom.model.network import Network
+from tensorloom.model.recipe import ConstantArray
+from tensorloom.model.tensor import Tensor
 from tensorloom.plan.find import plan_for
 from tensorloom.plan.inputs import inputs_of
 from tensorloom.platform import IN_BROWSER
@@ -40,7 +44,6 @@ if TYPE_CHECKING:
 
     from tensorloom.execute.backend import Backend, BackendName, Pulse, Result
     from tensorloom.execute.run import BackendChoice, Choice, Lowering
-    from tensorloom.model.network import Network
     from tensorloom.model.recipe import DType
     from tensorloom.plan.inputs import Dimensions, Inputs
     from tensorloom.plan.plan import Plan
@@ -80,7 +83,12 @@ _plan_for = lru_cache(MOST_KEPT)(plan_for)
 
 
 def contract(
-    equation: str, *operands: ArrayLike, backend: str = "auto", dtype: DType | None = None
+    equation: str,
+    *operands: ArrayLike,
+    backend: str = "auto",
+    dtype: DType | None = None,
+    address: str | None = None,
+    token: str | None = None,
 ) -> NDArray[Any]:
     """The contracted operands, as ``numpy.einsum`` would give them.
 
@@ -89,8 +97,10 @@ def contract(
             once, in alphabetical order. ``...`` stands for the axes that are not named, and axes of
             dimension 1 broadcast. Names longer than one letter: ``left row, row right``.
         *operands: One array per operand.
-        backend: ``auto``, ``numpy``, ``wasm``, ``webgpu`` or ``wgpu``.
+        backend: ``auto``, ``numpy``, ``wasm``, ``webgpu``, ``wgpu`` or ``worker``.
         dtype: Type to compute in; by default the smallest that holds all operands.
+        address: Of the heavy worker, as in ``contract_network``.
+        token: Its token.
 
     Returns:
         Array of the output's shape. A value beyond its type's range becomes infinite or zero here;
@@ -101,18 +111,32 @@ def contract(
         NetworkError: The operands do not belong to it.
         DeviceMemoryError: It does not fit, even sliced.
         PlanError: ``too-long``.
+        WorkerUnreachable: The heavy worker does not answer.
 
     Example:
         >>> contract("ij,jk->ik", [[1.0, 2.0]], [[3.0], [4.0]])
         array([[11.]])
     """
     plan, arrays = planned(equation, operands)
+    if backend == "worker":
+        wanted = dtype or common_dtype(arrays)
+        network = _network_of(plan)
+        sent = contract_network(
+            network,
+            arrays,
+            backend=backend,
+            dtype=wanted,
+            plan=plan,
+            address=address,
+            token=token,
+        )
+        return unscaled(sent.value, sent.log10_scale)
     choice = chosen(plan, backend, dtype or common_dtype(arrays))
     found = completed(value(choice, arrays))
     return unscaled(found.value, found.log10_scale)
 
 
-def contract_network(  # noqa: PLR0913  # the last four are for callers with their own engine
+def contract_network(  # noqa: PLR0913  # the last ones are for callers with their own engine
     network: Network | Document,
     arrays: Sequence[ArrayLike] | None = None,
     *,
@@ -121,28 +145,49 @@ def contract_network(  # noqa: PLR0913  # the last four are for callers with the
     store: ArrayStore | None = None,
     plan: Plan | None = None,
     pulse: Pulse = no_pulse,
+    address: str | None = None,
+    token: str | None = None,
 ) -> Result:
     """A contracted network with where, how long and how exact.
 
     Args:
         network: The network, or a document that holds it.
         arrays: One per tensor; by default made from the tensors' recipes.
-        backend: ``auto``, ``numpy``, ``wasm``, ``webgpu`` or ``wgpu``.
+        backend: ``auto``, ``numpy``, ``wasm``, ``webgpu``, ``wgpu`` or ``worker``.
         dtype: Type to compute in; by default the document's, else float64.
         store: Where recipes that name stored arrays find them.
         plan: How; by default found at once.
         pulse: Progress and cancellation.
+        address: Of the heavy worker, for ``worker``; by default what ``TENSORLOOM_WORKER`` says,
+            else the usual one on this machine.
+        token: Its token; by default what ``TENSORLOOM_WORKER_TOKEN`` says.
 
     Raises:
         InputError: Arrays or recipes that do not fit the network.
         DeviceMemoryError: It does not fit, even sliced.
         PlanError: ``too-long``.
+        WorkerUnreachable: The heavy worker does not answer; a job that it has goes on.
+        WorkerRejected: It refuses, in its words.
     """
+    document = network
     if isinstance(network, Document):
         dtype = dtype or network.dtype
         network = network.network
     dtype = dtype or "float64"
     check_dtype(dtype)
+    if backend == "worker":
+        from tensorloom.execute.remote.run import run_there  # noqa: PLC0415  # ssl is slow to import
+
+        there = run_there(
+            document,
+            arrays,
+            plan=plan or plan_of(network),
+            dtype=dtype,
+            store=store or ArrayStore(),
+            pulse=pulse,
+            worker=(address, token),
+        )
+        return completed(there)
     given = arrays_of(network, dtype, store or ArrayStore()) if arrays is None else arrays
     choice = chosen(plan or plan_of(network), backend, dtype)
     return completed(run(choice, given, pulse=pulse))
@@ -151,6 +196,18 @@ def contract_network(  # noqa: PLR0913  # the last four are for callers with the
 def plan_of(network: Network) -> Plan:
     """A good plan found at once; the same one while the network's form stays."""
     return _plan_for(*inputs_of(network))
+
+
+def _network_of(plan: Plan) -> Network:
+    """The network that a plan contracts, its tensors named by their places."""
+    tensors = tuple(
+        Tensor(id=f"t{place}", name=f"t{place}", indices=names, array=ConstantArray())
+        for place, names in enumerate(plan.tree.inputs, 1)
+    )
+    sizes = dict(plan.tree.dimensions)
+    used = dict.fromkeys(name for names in plan.tree.inputs for name in names)
+    indices = tuple(Index(name=name, dimension=sizes[name]) for name in used)
+    return Network(tensors=tensors, indices=indices, output=plan.tree.output)
 
 
 def unscaled(value: NDArray[Any], log10_scale: float) -> NDArray[Any]:

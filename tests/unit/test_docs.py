@@ -95,7 +95,9 @@ def fields_of(interface: str) -> list[str]:
     return re.findall(r"^  (\w+)\??[:(]", found[1], re.MULTILINE)
 
 
-@pytest.mark.parametrize("interface", ["TensorloomApi", "OpenOptions", "RunResult", "GivenArray"])
+@pytest.mark.parametrize(
+    "interface", ["TensorloomApi", "OpenOptions", "RunOptions", "RunResult", "GivenArray"]
+)
 def test_every_member_of_the_page_interface_is_documented(interface: str) -> None:
     page = text_of("docs/api.md")
     fields = fields_of(interface)

@@ -107,6 +107,8 @@ scope.addEventListener("message", (event) => {
 
 scope.addEventListener("fetch", (event) => {
   const address = new URL(event.request.url);
+  // Below v1/ a heavy worker answers that serves this site itself: nothing there is a file to keep.
+  if (address.pathname.startsWith(`${HOME.pathname}v1/`)) return;
   if (event.request.method !== "GET" || address.origin !== HOME.origin || !address.pathname.startsWith(HOME.pathname)) return;
   if (event.request.mode === "navigate") {
     if (!isHome(address)) return;

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Backend",
     "BackendName",
+    "PlaceName",
     "Pulse",
     "RawResult",
     "Result",
@@ -32,6 +33,9 @@ __all__ = [
 _T = TypeVar("_T")
 
 BackendName = Literal["webgpu", "wasm", "numpy"]
+
+PlaceName = Literal["webgpu", "wasm", "numpy", "worker"]
+"""Where a result comes from: a backend here, or a heavy worker, whose own backend a note names."""
 
 
 class Pulse(Protocol):
@@ -161,7 +165,7 @@ class Result:
 
     value: np.ndarray[Any, Any]
     dtype: DType
-    backend: BackendName
+    backend: PlaceName
     ms: float
     predicted_ms: float
     peak_bytes: int

@@ -375,7 +375,10 @@ async def run(
     if choice.feedback is not None and not result.placement:
         used = next(one for one in choice.attempts if one.backend.name == result.backend)
         choice.feedback.note(
-            result.backend, used.program, ms=result.ms, predicted_ms=used.predicted_ms / used.factor
+            used.backend.name,
+            used.program,
+            ms=result.ms,
+            predicted_ms=used.predicted_ms / used.factor,
         )
     return replace(result, notes=(*notes, *result.notes))
 

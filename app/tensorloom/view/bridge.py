@@ -13,7 +13,9 @@ import numpy as np
 
 from tensorloom.engine import backend_choice
 from tensorloom.errors import Cancelled, DocumentError, TensorloomError
+from tensorloom.execute.backend import Result
 from tensorloom.formats import opening
+from tensorloom.formats.npy import read_npy
 from tensorloom.formats.opened import Opened
 from tensorloom.model.commands import SetArray, SetDimension, SetDType, apply_all
 from tensorloom.model.document import check_dtype
@@ -70,7 +72,7 @@ async def call(
     """``(succeeded, JSON text, arrays of bytes)`` of a call.
 
     Args:
-        method: ``open``, ``run``, ``bench`` or ``embed``.
+        method: ``open``, ``run``, ``take``, ``bench`` or ``embed``.
         arguments: JSON object.
         buffers: Bytes of the arrays it speaks of, as JavaScript typed arrays or Python buffers.
         watch: Hears how far ``run`` is and may stop it, if ``watched`` is among its arguments.
@@ -113,6 +115,34 @@ async def _run(session: Session, given: dict[str, Any], watch: Watch) -> Answer:
         record["norm"] = None
     flat: NDArray[Any] = np.ascontiguousarray(result.value).reshape(-1)
     return True, json.dumps(record, allow_nan=False), [flat.view(np.uint8)]
+
+
+async def _take(session: Session, given: dict[str, Any], buffers: Sequence[Any]) -> Answer:
+    """Shows the value that a heavy worker has computed of what is shown."""
+    [(_, stored)] = read_npy(_bytes(buffers[0]), "result.npy")
+    document = session.desk.shown
+    if stored.shape != document.network.output_shape:
+        raise DocumentError(
+            "wrong-result",
+            f"The worker's value has the shape {stored.shape}, but what is drawn has "
+            f"{document.network.output_shape}.",
+            "Open the job's own drawing from the list of jobs.",
+        )
+    value = np.frombuffer(stored.data, stored.dtype).reshape(stored.shape)
+    result = Result(
+        value=value,
+        dtype=stored.dtype,
+        backend="worker",
+        ms=float(given["ms"]),
+        predicted_ms=float(given["predictedMs"]),
+        peak_bytes=int(given["peakBytes"]),
+        mul_adds=int(given["mulAdds"]),
+        error_bound=float(given["errorBound"]),
+        log10_scale=float(given["log10Scale"]),
+        notes=(str(given["note"]),),
+    )
+    await session.live.take_up(result, document)
+    return True, "{}", []
 
 
 def _pulse(watch: Watch, total: int) -> Pulse:
@@ -198,6 +228,7 @@ def _widest(dtypes: list[str]) -> str | None:
 
 _METHODS: dict[str, Callable[[Session, dict[str, Any], Sequence[Any]], Awaitable[Answer]]] = {
     "open": _open,
+    "take": _take,
     "bench": _bench,
     "embed": _embed,
 }

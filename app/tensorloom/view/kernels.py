@@ -108,11 +108,13 @@ class KernelDesk:
         """A result came: show its kernels, and tune them when there is time."""
         own = (a for a in choice.attempts if a.backend.name == result.backend)
         attempt = next(own, choice.attempts[0])
-        self._ran = attempt.program, result.backend, result.ms
+        # A result that ran in this page; one of a worker has no kernels here.
+        backend = attempt.backend.name if result.backend == "worker" else result.backend
+        self._ran = attempt.program, backend, result.ms
         shared = attempt.backend if result.placement else None
         self._places = shared.places if isinstance(shared, SharedBackend) else ()
-        if self._tuner is not None and result.backend != "numpy":
-            self._tuner.observe(attempt.program, result.backend)
+        if self._tuner is not None and backend != "numpy":
+            self._tuner.observe(attempt.program, backend)
         self._say()
 
     async def tune(self, lock: asyncio.Lock, idle: Callable[[], bool]) -> None:

@@ -99,6 +99,8 @@ class LiveValue:
         self._backend: BackendChoice = "auto"
         self._dtype: DType | None = None
         self._slicing = False
+        self._elsewhere = False
+        self._taken: tuple[Network, DType] | None = None
         self._tick_ms = COARSEST_TICK_MS
         self._feedback = Feedback()
         self._choices = Choices(most=MOST_CHOICES)
@@ -130,14 +132,23 @@ class LiveValue:
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._work())
 
-    def choose(self, backend: BackendChoice, dtype: DType | None, *, slicing: bool) -> None:
+    def choose(
+        self,
+        backend: BackendChoice,
+        dtype: DType | None,
+        *,
+        slicing: bool,
+        elsewhere: bool = False,
+    ) -> None:
         """Compute there and in this type from now on; ``None`` is the document's own.
 
         Args:
             backend: Where.
             dtype: Element type.
             slicing: Whether this network may be sliced where it would not fit.
+            elsewhere: Whether the page has runs done by a heavy worker: here is only planned.
         """
+        self._elsewhere = elsewhere
         self._backend, self._dtype = backend, dtype
         self._slicing = self._slicing or slicing
 
@@ -149,6 +160,18 @@ class LiveValue:
     def cancel(self) -> None:
         """Stop the run in progress."""
         self._stopped = self._generation
+
+    async def take_up(self, result: Result, document: Document) -> None:
+        """Show a value that was computed elsewhere as that of a document.
+
+        Args:
+            result: The value.
+            document: What it is the value of.
+        """
+        self.cancel()
+        async with self._lock:
+            self._taken = document.network, document.dtype
+            self._take(result, document)
 
     async def run_now(
         self,
@@ -365,7 +388,8 @@ class LiveValue:
             choice = self._choice(plan, self._dtype or document.dtype)
         except TensorloomError as error:
             self._say_plan(document, plan, None, error)
-            self._wait(error.message)
+            if self._taken != (document.network, document.dtype):
+                self._wait(error.message)
             return None
         self._say_plan(document, choice.attempts[0].plan, choice)
         return choice
@@ -390,6 +414,10 @@ class LiveValue:
         plan = self._planned(document.network)
         choice = self._say_prepared(document, plan)
         if choice is None:
+            self._search_if_worth_it(plan)
+            return
+        if self._elsewhere:
+            self._wait("Waiting for you: the worker computes this one")
             self._search_if_worth_it(plan)
             return
         predicted = choice.attempts[0].predicted_ms
@@ -448,7 +476,7 @@ class LiveValue:
         compiling its samples takes a second where it is simulated.
         """
         result = self.result
-        if result is None or self._tick_ms > COARSE_TICK_MS:
+        if result is None or result.backend == "worker" or self._tick_ms > COARSE_TICK_MS:
             return []
         wanted: list[BackendName] = ["wasm", result.backend]
         gpu = self._backends.get("webgpu")

@@ -354,8 +354,13 @@ class Session:
     # --- plan, run, see ---------------------------------------------------------------------
 
     def _run(self, request: Request) -> None:
+        # A worker is the page's own affair; here the network is planned for it.
+        elsewhere = request["backend"] == "worker"
         self.live.choose(
-            request["backend"], request.get("dtype"), slicing=bool(request.get("slice"))
+            "auto" if elsewhere else request["backend"],
+            request.get("dtype"),
+            slicing=bool(request.get("slice")),
+            elsewhere=elsewhere,
         )
         self.live.show(self.desk.shown, dragging=False, anew=True)
 

@@ -25,7 +25,7 @@ export type ActionId =
   | "undo" | "redo" | "cut" | "copy" | "paste" | "duplicate" | "delete" | "select-all" | "deselect"
   | "move-left" | "move-right" | "move-up" | "move-down" | "nudge-left" | "nudge-right" | "nudge-up" | "nudge-down" | "tidy"
   | "fit" | "zoom-in" | "zoom-out" | "zoom-reset" | "next" | "previous"
-  | "commands" | "gestures" | "open" | "templates" | "export" | "share" | "kernels";
+  | "commands" | "gestures" | "open" | "templates" | "export" | "share" | "kernels" | "worker";
 
 export const ACTIONS: readonly Action[] = [
   { id: "add-tensor", label: "Add a tensor", group: "Draw", keys: ["T"] },
@@ -69,6 +69,7 @@ export const ACTIONS: readonly Action[] = [
   { id: "export", label: "Export", group: "Document", keys: ["E"] },
   { id: "share", label: "Share a link", group: "Document", keys: ["Mod+S"] },
   { id: "kernels", label: "Kernels", group: "Document", keys: ["K"] },
+  { id: "worker", label: "Worker and jobs", group: "Document", keys: ["W"] },
 ];
 
 /** What the pointer can do; listed with the keys under "All gestures". */

@@ -6,9 +6,11 @@
  */
 
 import * as React from "react";
+import * as jsx from "react/jsx-runtime";
 import { createRoot } from "react-dom/client";
 import flowStyles from "@xyflow/react/dist/base.css";
 import { App } from "./App.tsx";
+import { resumeRemote } from "./chrome/remoteDoor.tsx";
 import canvasStyles from "./canvas/canvas.css";
 import type { Notice, Request } from "./protocol.ts";
 import { start } from "./start.ts";
@@ -38,6 +40,9 @@ interface Boot {
   mark(name: string): void;
 }
 
+/** Code that is loaded later draws with the same React (`remote/pageReact`). */
+Object.assign(globalThis, { tensorloomReact: { React, jsx } });
+
 export const workbenchStyles: string = [flowStyles, chromeStyles, canvasStyles].join("\n");
 
 function Workbench({ model, el }: { model: PanelModel; el: HTMLElement }) {
@@ -64,6 +69,7 @@ function Workbench({ model, el }: { model: PanelModel; el: HTMLElement }) {
       // As text: Bokeh refuses objects with a key such as `constructor`, which an index may be called.
       store.connect((request: Request) => model.send_msg(JSON.stringify(request)));
       boot?.mark("editor");
+      resumeRemote();
     });
     return () => {
       unsubscribe?.();

@@ -59,6 +59,8 @@ export type Command =
   | { kind: "replace-document"; document: DocumentJson };
 
 export type Backend = "auto" | "webgpu" | "wasm" | "numpy";
+/** Where a run may go: "worker" is a heavy worker, which only the page talks to. */
+export type RunPlace = Backend | "worker";
 
 /** Page -> Python. */
 export type Request =
@@ -68,8 +70,8 @@ export type Request =
   | { kind: "open"; seq: number; format: string | null; name: string; text: string | null; base64: string | null; onto: string | null; options: Record<string, unknown> }
   | { kind: "template"; seq: number; name: string; parameters: Record<string, number> }
   | { kind: "layout"; seq: number }
-  /** `slice`: the network may be cut into slices where it would not fit. */
-  | { kind: "run"; seq: number; backend: Backend; dtype: DType | null; slice?: boolean }
+  /** `slice`: the network may be cut into slices where it would not fit. "worker": the tab plans and does not run. */
+  | { kind: "run"; seq: number; backend: RunPlace; dtype: DType | null; slice?: boolean }
   | { kind: "cancel"; seq: number }
   | { kind: "search"; seq: number; action: "start" | "stop" }
   | { kind: "inspect"; seq: number; tensor: string | null; fixed: Record<string, number>; rows: string[]; columns: string[]; dark: boolean }
@@ -127,7 +129,7 @@ export interface ResultJson {
   indices: string[];
   norm: number;
   dtype: DType;
-  backend: Exclude<Backend, "auto">;
+  backend: Exclude<RunPlace, "auto">;
   ms: number;
   predictedMs: number;
   peakBytes: BigDecimal;

@@ -6,6 +6,7 @@
  */
 
 import { IndexedDrafts } from "./drafts.ts";
+import { openWorkerLink } from "./chrome/remoteDoor.tsx";
 import { checkedDocument, decodeLink } from "./model/link.ts";
 import type { DocumentJson, ErrorJson, Notice } from "./protocol.ts";
 import type { EditorStore } from "./store.ts";
@@ -30,7 +31,8 @@ async function firstDocument(store: EditorStore, given: Given): Promise<void> {
   drafts = await IndexedDrafts.open();
   if (drafts) store.useDrafts(drafts);
   const kept = await latestDraft();
-  globalThis.addEventListener("hashchange", () => void openLink(store, store.get().document));
+  globalThis.addEventListener("hashchange", () => openWorkerLink() || void openLink(store, store.get().document));
+  openWorkerLink();
   forgetUsedLink(store);
   if (await openLink(store, kept)) return;
   if (kept) {

@@ -10,7 +10,8 @@ import { useSyncExternalStore } from "react";
 import { type Drafts, noDrafts } from "./drafts.ts";
 import { amend, cancel, commit, type History, live, newHistory, redo, undo } from "./model/history.ts";
 import { applyAll, CommandError } from "./model/reducer.ts";
-import type { Backend, Command, DeviceJson, DocumentJson, EquationSpan, ErrorJson, KernelsJson, MarkShape, Notice, PartialJson, PlanJson, Request, ResultJson } from "./protocol.ts";
+import type { Command, DeviceJson, DocumentJson, EquationSpan, ErrorJson, KernelsJson, MarkShape, Notice, PartialJson, PlanJson, Request, ResultJson, RunPlace } from "./protocol.ts";
+import type { RemoteView } from "./remote/view.ts";
 
 export interface Selection {
   tensors: ReadonlySet<string>;
@@ -24,7 +25,7 @@ export interface Toast {
 }
 
 export type Theme = "system" | "light" | "dark";
-export type DialogName = "templates" | "open" | "share" | "export" | "gestures" | "commands" | "kernels";
+export type DialogName = "templates" | "open" | "share" | "export" | "gestures" | "commands" | "kernels" | "worker";
 
 export interface EditorState {
   document: DocumentJson;
@@ -61,7 +62,9 @@ export interface EditorState {
   theme: Theme;
   dialog: DialogName | null;
   /** Where the user wants it to run; the device line says where it did. */
-  backend: Backend;
+  backend: RunPlace;
+  /** What a heavy worker has to do with this page; null until its code was wanted. */
+  remote: RemoteView | null;
   /** The mark armed in the rail: the next tap on the paper places it. */
   tool: MarkShape | null;
   /** What the user pointed at in an error: shown in warm until something else is done. */
@@ -102,7 +105,7 @@ export class EditorStore {
       document: EMPTY, canUndo: false, canRedo: false, selection: NOTHING, hover: null, equation: null, plan: null, planStep: null,
       result: null, stale: null, behind: false, partial: null, progress: null, search: null, inspection: null, device: null, kernels: null, kernelSource: null, kernelDatabase: null, ready: false,
       boot: { message: "Starting", fraction: 0, failed: false }, toasts: [], held: false, lastGesture: null, draftWaiting: false,
-      theme: "system", dialog: null, backend: "auto", tool: null, blamed: null, sheet: null, planFolded: false,
+      theme: "system", dialog: null, backend: "auto", remote: null, tool: null, blamed: null, sheet: null, planFolded: false,
     };
   }
 

@@ -5,8 +5,9 @@
  * Errors reject with Python's record: `{code, where, hint, message}`.
  */
 
+import type { RemoteModule } from "../editor/remote/index.tsx";
 import type { EditorStore } from "../editor/store.ts";
-import type { Backend, DocumentJson, DType } from "../editor/protocol.ts";
+import type { Backend, DocumentJson, DType, RunPlace } from "../editor/protocol.ts";
 import { encodeLink, packed } from "../editor/model/link.ts";
 
 export interface PythonCalls {
@@ -46,7 +47,7 @@ export interface RunResult {
   value: Numbers;
   shape: number[];
   dtype: DType;
-  backend: Exclude<Backend, "auto">;
+  backend: Exclude<RunPlace, "auto">;
   ms: number;
   predictedMs: number;
   peakBytes: number;
@@ -57,19 +58,23 @@ export interface RunResult {
 }
 
 export interface RunNews {
-  /** "running" or "done". */
+  /** "running" or "done" here; on a worker also "queued" and "searching". */
   state: string;
   /** Of the work, from 0 to 1. */
   fraction: number;
   /** What is left, as far as can be told [ms]. */
   etaMs: number | null;
-  /** Where it is, in words. */
+  /** Where it is, in words; here only. */
   message?: string;
+  /** Worker only: the job. */
+  job?: string;
 }
 
 export interface RunOptions {
-  backend?: Backend;
+  backend?: RunPlace;
   dtype?: DType;
+  /** Worker only: a worker to connect to first; left out, the one that the page is connected to. */
+  worker?: { address: string; token: string };
   /** Called whenever the run has come further: not in the first 0.2 s, and at last when it is done. */
   onProgress?: (news: RunNews) => void;
   /** Cancels the run; it then rejects with the code `cancelled`. */
@@ -142,7 +147,7 @@ function numbersOf(array: GivenArray, position: number): { shape: number[]; dtyp
   return { shape: array.shape, dtype, bytes: plain.buffer };
 }
 
-export function createApi(python: PythonCalls, store: () => EditorStore | undefined): TensorloomApi {
+export function createApi(python: PythonCalls, store: () => EditorStore | undefined, loadRemote: () => Promise<RemoteModule>): TensorloomApi {
   const ready = python.ready.then(() => answered(store));
   const settled = async (): Promise<EditorStore> => {
     await ready;
@@ -178,6 +183,7 @@ export function createApi(python: PythonCalls, store: () => EditorStore | undefi
     },
     async run(options = {}) {
       await settled();
+      if (options.backend === "worker") return runOnWorker(await loadRemote(), options);
       const { backend = "auto", dtype = null, onProgress, signal } = options;
       const tell = onProgress && ((text: string) => onProgress(JSON.parse(text) as RunNews));
       const asked = { backend, dtype, watched: onProgress !== undefined || signal !== undefined };
@@ -202,6 +208,27 @@ export function createApi(python: PythonCalls, store: () => EditorStore | undefi
       const asked = { equation, shapes, dtype, backend, threads, minMs, inputs: inputs !== undefined, expect: expect !== undefined };
       return JSON.parse((await python.call("bench", asked, files)).text) as BenchResult;
     },
+  };
+}
+
+/** What is shown, computed on a worker; the value of a job is that of the drawing it was sent with. */
+async function runOnWorker({ desk }: RemoteModule, { dtype = undefined, worker, onProgress, signal }: RunOptions): Promise<RunResult> {
+  if (dtype !== undefined && !DTYPES.includes(dtype)) throw refused("bad-dtype", `${String(dtype)} is not a number type.`, `Choose ${DTYPES.join(", ")}.`);
+  await desk.start();
+  if (worker) desk.connect(worker.address, worker.token);
+  const { job, result, value } = await desk.run({ dtype: dtype ?? null, signal, onProgress });
+  return {
+    value: IS_SINGLE[result.dtype] ? new Float32Array(value) : new Float64Array(value),
+    shape: result.shape,
+    dtype: result.dtype,
+    backend: "worker",
+    ms: result.ms,
+    predictedMs: job.estimate?.predictedMs ?? result.ms,
+    peakBytes: Number(job.estimate?.peakBytesPerWorker ?? 0),
+    mulAdds: Number(result.mulAdds),
+    errorBound: result.errorBound,
+    log10Scale: result.log10Scale,
+    notes: [`Computed by ${result.backend} on the worker.`],
   };
 }
 

@@ -6,7 +6,9 @@
  * fresh worker starts from archives; the user sees a word in the device line, nothing is lost.
  */
 
+import type { RemoteModule } from "../editor/remote/index.tsx";
 import type { EditorStore } from "../editor/store.ts";
+import { stripWorkerLink } from "../editor/remote/linked.ts";
 import { type CallOptions, createApi } from "./api.ts";
 import type { BuildRecord, EngineFeatures, FromWorker, StartMode, ToWorker } from "../../../../workers/browser/messages.ts";
 
@@ -223,14 +225,19 @@ function sameIds(one: string, other: string): boolean {
   return ids(one) === ids(other);
 }
 
+// Before anything else: the token in such a link must not stay in the address bar.
+stripWorkerLink();
+
 const record = document.querySelector<HTMLMetaElement>('meta[name="tensorloom-build"]')?.content;
 const build = JSON.parse(record ?? "{}") as BuildRecord;
 const base = new URL(".", document.baseURI).href;
 const boot = new Boot(build, base);
 /** Panel asks for its components through es-module-shims; browsers that run this site need no shim. */
 const importShim = Object.assign((address: string) => import(new URL(address, new URL(build.app, base)).href), { addImportMap: () => undefined });
+/** The code that speaks with workers, from the same address as the editor takes it. */
+const loadRemote = () => import(new URL("remote.js", new URL(build.app, base)).href) as Promise<RemoteModule>;
 const held = globalThis as { tensorloomStore?: EditorStore };
-Object.assign(globalThis, { importShim, tensorloomBoot: boot, tensorloom: createApi(boot, () => held.tensorloomStore) });
+Object.assign(globalThis, { importShim, tensorloomBoot: boot, tensorloom: createApi(boot, () => held.tensorloomStore, loadRemote) });
 
 /** Why Python is not restored from the snapshot; empty where it is. */
 function whyNoSnapshot(): string {

@@ -3,11 +3,13 @@
  * lacks, and lets the user choose back end, precision and appearance.
  */
 
-import type { Backend, DeviceJson, DType } from "../protocol.ts";
+import type { DeviceJson, DType, RunPlace } from "../protocol.ts";
+import { shortAddress } from "../remote/address.ts";
 import { store, type Theme, useEditor } from "../store.ts";
 import { Choice } from "./choice.tsx";
 import { BACKEND_WORDS, DTYPE_WORDS, DTYPES, lampState } from "./deviceWords.ts";
 import { Radio } from "./radio.tsx";
+import { canReachWorkers, useWhere } from "./remoteDoor.tsx";
 import { ThreadsChoice } from "./threadsChoice.tsx";
 import { usePopover } from "./usePopover.ts";
 import { sentence as withStop } from "./valueState.ts";
@@ -18,7 +20,8 @@ export function DevicePill() {
   const boot = useEditor((state) => state.boot);
   const { isOpen, toggle, holder } = usePopover();
   const state = lampState(device, ready, boot.failed);
-  const sentence = ready && device ? device.sentence : boot.message;
+  const where = useWhere(device?.sentence ?? "");
+  const sentence = ready && device ? where : boot.message;
   return (
     <div className="tl-device" ref={holder}>
       <button type="button" className="tl-pill" aria-haspopup="dialog" aria-expanded={isOpen} aria-label={`${sentence}. Show this device`} onClick={toggle}>
@@ -31,7 +34,7 @@ export function DevicePill() {
 }
 
 /** Runs again where the user wants it; the answer says where it really ran. */
-function chooseBackend(backend: Backend): void {
+function chooseBackend(backend: RunPlace): void {
   store.set({ backend });
   store.request({ kind: "run", backend, dtype: null });
 }
@@ -50,6 +53,7 @@ function DevicePopover({ device, sentence }: { device: DeviceJson | null; senten
   const chosen = useEditor((state) => state.backend);
   const dtype = useEditor((state) => state.document.dtype);
   const theme = useEditor((state) => state.theme);
+  const isConnected = useEditor((state) => state.remote !== null && state.remote.connection.kind !== "off");
   return (
     <div className="tl-popover" role="dialog" aria-label="This device">
       <p>{withStop(sentence)}</p>
@@ -73,6 +77,11 @@ function DevicePopover({ device, sentence }: { device: DeviceJson | null; senten
         <button type="button" className="tl-button" onClick={() => store.set({ dialog: "kernels" })}>
           Kernels
         </button>
+        {canReachWorkers() && (
+          <button type="button" className="tl-button" onClick={() => store.set({ dialog: "worker" })}>
+            {isConnected ? "Worker and jobs" : "Connect a worker"}
+          </button>
+        )}
       </div>
       {device && device.replaced.length > 0 && (
         <ul className="tl-replaced" aria-label="What this browser lacks">
@@ -85,10 +94,13 @@ function DevicePopover({ device, sentence }: { device: DeviceJson | null; senten
   );
 }
 
-function BackendList({ device, chosen }: { device: DeviceJson; chosen: Backend }) {
-  const rows: { name: Backend; available: boolean; detail: string }[] = [
+function BackendList({ device, chosen }: { device: DeviceJson; chosen: RunPlace }) {
+  const worker = useEditor((state) => state.remote?.connection ?? null);
+  const isThere = worker?.kind === "on";
+  const rows: { name: RunPlace; available: boolean; detail: string }[] = [
     { name: "auto", available: true, detail: "The fastest one for each run, by measured rates" },
     ...device.backends,
+    ...(canReachWorkers() ? [{ name: "worker" as const, available: isThere, detail: isThere ? `${shortAddress(worker.address)}; it computes when you say so` : "A program of yours on this or another machine, for what does not fit here" }] : []),
   ];
   return (
     <div className="tl-device-list" role="radiogroup" aria-label="Where to run">

@@ -2,13 +2,14 @@
  * Words for devices and number types; one place, so that card, popover and palette agree.
  */
 
-import type { Backend, DeviceJson, DType } from "../protocol.ts";
+import type { DeviceJson, DType, RunPlace } from "../protocol.ts";
 
-export const BACKEND_WORDS: Readonly<Record<Backend, string>> = {
+export const BACKEND_WORDS: Readonly<Record<RunPlace, string>> = {
   auto: "Automatic",
   webgpu: "WebGPU",
   wasm: "WASM",
   numpy: "numpy",
+  worker: "Worker",
 };
 
 export const DTYPES: readonly DType[] = ["float32", "float64", "complex64", "complex128"];
@@ -22,7 +23,7 @@ export const DTYPE_WORDS: Readonly<Record<DType, { short: string; long: string; 
 };
 
 /** `WASM, f64`. */
-export function place(backend: Backend, dtype: DType): string {
+export function place(backend: RunPlace, dtype: DType): string {
   return `${BACKEND_WORDS[backend]}, ${DTYPE_WORDS[dtype].short}`;
 }
 

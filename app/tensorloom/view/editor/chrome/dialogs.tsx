@@ -11,6 +11,7 @@ import { ExportDialog } from "./exportDialog.tsx";
 import { GesturesDialog } from "./gesturesDialog.tsx";
 import { KernelsDialog } from "./kernels/kernelsDialog.tsx";
 import { OpenDialog } from "./openDialog.tsx";
+import { WorkerDialog } from "./remoteDoor.tsx";
 import { ShareDialog } from "./shareDialog.tsx";
 import { TemplatesDialog } from "./templatesDialog.tsx";
 
@@ -22,13 +23,14 @@ const DIALOGS: Readonly<Record<DialogName, () => JSX.Element>> = {
   open: OpenDialog,
   share: ShareDialog,
   templates: TemplatesDialog,
+  worker: WorkerDialog,
 };
 
 export function Dialogs() {
   const name = useEditor((state) => state.dialog);
   useEffect(() => {
     const show = (dialog: DialogName) => () => store.set({ dialog });
-    return registerActions({ commands: show("commands"), export: show("export"), gestures: show("gestures"), kernels: show("kernels"), open: show("open"), share: show("share"), templates: show("templates") });
+    return registerActions({ commands: show("commands"), export: show("export"), gestures: show("gestures"), kernels: show("kernels"), open: show("open"), share: show("share"), templates: show("templates"), worker: show("worker") });
   }, []);
   const Shown = name && DIALOGS[name];
   return (

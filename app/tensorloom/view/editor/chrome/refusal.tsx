@@ -7,6 +7,7 @@ import { store, useEditor } from "../store.ts";
 import { Row, Rows } from "./card.tsx";
 import { chooseDType } from "./devicePill.tsx";
 import { bigCount, bytes } from "./numbers.ts";
+import { canReachWorkers, RemotePart } from "./remoteDoor.tsx";
 import { largestDimension, refusalBytes } from "./valueState.ts";
 
 export function Refusal({ plan, refused }: { plan: PlanJson; refused: ErrorJson }) {
@@ -24,7 +25,19 @@ export function Refusal({ plan, refused }: { plan: PlanJson; refused: ErrorJson 
         {limit !== null && <Row label="Room here">{bytes(limit)}</Row>}
         <Row label="Multiply-adds">{bigCount(plan.mulAdds)}</Row>
       </Rows>
+      {canReachWorkers() && <RemotePart name="RunChoice" instead={<ConnectOne />} />}
       <WaysOut document={document} />
+    </div>
+  );
+}
+
+/** What the same place holds until a worker is connected. */
+function ConnectOne() {
+  return (
+    <div className="tl-buttons">
+      <button type="button" className="tl-button is-main" onClick={() => store.set({ dialog: "worker" })}>
+        Send it to a worker
+      </button>
     </div>
   );
 }

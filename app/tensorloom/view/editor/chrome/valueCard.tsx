@@ -12,6 +12,7 @@ import { Card, Row, Rows } from "./card.tsx";
 import { DTYPE_WORDS, place } from "./deviceWords.ts";
 import { bigCount, bytes, duration } from "./numbers.ts";
 import { Refusal } from "./refusal.tsx";
+import { RemotePart, sendToWorker } from "./remoteDoor.tsx";
 import { remaining, sentence, STATE_WORDS, type ValueState, valueState } from "./valueState.ts";
 import { durationBar, headline, norm, operations, partialText, slicesWords } from "./valueText.ts";
 
@@ -19,8 +20,11 @@ export function useValueState(): ValueState {
   return useEditor(valueState);
 }
 
+/** Computes what is shown, where the user wants it. */
 export function run(): void {
-  store.request({ kind: "run", backend: store.get().backend, dtype: null });
+  const { backend } = store.get();
+  if (backend === "worker") sendToWorker();
+  else store.request({ kind: "run", backend, dtype: null });
 }
 
 export function ValueCard() {
@@ -28,6 +32,7 @@ export function ValueCard() {
   return (
     <Card title="Value" aside={STATE_WORDS[state]} className={`tl-value is-${state}`}>
       <Body state={state} />
+      <RemotePart name="News" />
     </Card>
   );
 }
@@ -44,6 +49,8 @@ function Body({ state }: { state: ValueState }) {
       return result && <Measured result={result} />;
     case "running":
       return <Pending bar={<Progress />} />;
+    case "away":
+      return <Pending bar={<RemotePart name="Away" />} />;
     case "stale":
       return <Pending bar={<Stale />} />;
     case "given":
@@ -152,16 +159,21 @@ function Progress() {
 /** Why there is no newer value, and the way to one. */
 function Stale() {
   const stale = useEditor((now) => now.stale);
+  // Where a worker is connected, the button says which of the two it takes, and why.
+  const isAsking = useEditor((now) => now.remote !== null && now.remote.connection.kind !== "off");
   const partial = useEditor((now) => now.partial);
   return (
     <>
       <div className="tl-bar" aria-hidden="true" />
       <div className="tl-ends">
         <span>{stale}</span>
-        <button type="button" className="tl-link" onClick={run}>
-          Compute now
-        </button>
+        {!isAsking && (
+          <button type="button" className="tl-link" onClick={run}>
+            Compute now
+          </button>
+        )}
       </div>
+      {isAsking && <RemotePart name="RunChoice" />}
       {partial && (
         <p className="tl-note">
           {slicesWords(partial)} had been added up; their sum, which is not the value: <b>{partialText(partial)}</b>

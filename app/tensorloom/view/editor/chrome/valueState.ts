@@ -1,18 +1,19 @@
 /**
- * What the value card has to say now: one of nine states, from the store alone. Pure.
+ * What the value card has to say now: one of ten states, from the store alone. Pure.
  */
 
 import type { DocumentJson, PlanJson } from "../protocol.ts";
 import type { EditorState } from "../store.ts";
 
-export type ValueState = "empty" | "refused" | "running" | "stale" | "live" | "given" | "failed" | "starting" | "waiting";
+export type ValueState = "empty" | "refused" | "running" | "stale" | "live" | "away" | "given" | "failed" | "starting" | "waiting";
 
-type Facts = Pick<EditorState, "document" | "plan" | "progress" | "result" | "stale" | "ready" | "boot">;
+type Facts = Pick<EditorState, "document" | "plan" | "progress" | "result" | "stale" | "ready" | "boot"> & Partial<Pick<EditorState, "remote">>;
 
 export function valueState(facts: Facts): ValueState {
   if (facts.document.tensors.length === 0) return "empty";
   if (facts.progress) return "running";
-  if (facts.plan?.refused) return "refused";
+  if (isAway(facts)) return "away";
+  if (facts.plan?.refused && !isFromWorker(facts)) return "refused";
   if (facts.stale !== null) return "stale";
   // Before Python is there, a value was computed when the site was built.
   if (facts.result) return facts.ready ? "live" : "given";
@@ -20,10 +21,22 @@ export function valueState(facts: Facts): ValueState {
   return facts.ready ? "waiting" : "starting";
 }
 
+/** A worker has this very drawing in hand. */
+function isAway({ remote }: Facts): boolean {
+  const line = remote?.current;
+  return line ? line.job === null || line.job.state === "queued" || line.job.state === "searching" || line.job.state === "running" : false;
+}
+
+/** The value of this drawing is there, though the tab could not have computed it. */
+function isFromWorker({ result, stale }: Facts): boolean {
+  return stale === null && result?.backend === "worker";
+}
+
 export const STATE_WORDS: Readonly<Record<ValueState, string>> = {
   empty: "",
   refused: "not started",
   running: "computing",
+  away: "on the worker",
   stale: "out of date",
   live: "live",
   given: "from the build",

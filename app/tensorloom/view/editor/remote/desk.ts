@@ -1,0 +1,517 @@
+/**
+ * The page's dealings with a worker: what was sent, how it stands, and where its value belongs.
+ *
+ * A job remembers the drawing that it was sent with. Its value is shown as that drawing's, at once
+ * if the drawing is still there, or when it is opened again; never as the value of another one.
+ * Nothing is asked of any worker unless the user has connected the page to it.
+ */
+
+import type { Backend, DocumentJson, DType, ErrorJson, PlanJson } from "../protocol.ts";
+import type { EditorState, EditorStore } from "../store.ts";
+import { connectSources, isTrustedByLink, normalAddress, refused, whyOutOfReach, type Worker } from "./address.ts";
+import type { Connection } from "./connection.ts";
+import { Follower } from "./follower.ts";
+import { WorkerError } from "./http.ts";
+import { JobStore, rememberedWorker, rememberWorker } from "./jobStore.ts";
+import { jobOf, listed, type ListedJob, revisionOf, type SentJob } from "./jobs.ts";
+import { readNpy } from "./npy.ts";
+import { bareRequest, freshKey, packedRequest } from "./requests.ts";
+import { CONNECTION_KEY } from "./remembered.ts";
+import type { ConnectionView, EstimateView, RemoteView } from "./view.ts";
+import { type AboutJson, isOver, type JobJson, type JobResultJson } from "./wire.ts";
+
+/** Runs that the tab expects to take longer wait until they are asked for; so do ours [ms]. */
+const ASK_MS = 20_000;
+/** Estimates wait until the drawing has been left alone for so long [ms]. */
+const ESTIMATE_PAUSE_MS = 300;
+/** Larger values are offered as files only: look inside and history live in the tab's memory [bytes]. */
+export const MOST_SHOWN_BYTES = 256 * 1024 * 1024;
+
+export interface PythonCalls {
+  call(method: string, args: unknown, buffers?: ArrayBuffer[]): Promise<{ text: string; buffers: ArrayBuffer[] }>;
+}
+
+/** How far a job has come, for scripts. */
+export interface JobNews {
+  job: string;
+  state: JobJson["state"];
+  fraction: number;
+  etaMs: number | null;
+}
+
+export class RemoteDesk {
+  private readonly follower: Follower;
+  private about: AboutJson | null = null;
+  private readonly jobs = new Map<string, JobJson>();
+  private sent: SentJob[] = [];
+  private estimate: EstimateView | null = null;
+  private estimatedFor: PlanJson | null = null;
+  private estimateTimer: ReturnType<typeof setTimeout> | null = null;
+  private upload: RemoteView["upload"] = null;
+  private asked: string | null = null;
+  private askedToken = "";
+  /** Jobs that were seen at work: their value is awaited, not just remembered. */
+  private readonly awaited = new Set<string>();
+  /** Jobs whose news was put aside. */
+  private readonly known = new Set<string>();
+  /** The job whose value is shown, and the revision that it was shown for. */
+  private landed: { id: string; revision: string } | null = null;
+  private landing = false;
+  private readonly watchers = new Set<() => void>();
+  private kept: JobStore | null = null;
+  private started: Promise<void> | null = null;
+
+  constructor(
+    private readonly store: EditorStore,
+    private readonly python: PythonCalls,
+  ) {
+    this.follower = new Follower({
+      changed: (connection) => this.connectionChanged(connection),
+      greeted: (about, jobs) => this.greeted(about, jobs),
+      told: (job) => this.told(job),
+      gone: (id) => {
+        this.jobs.delete(id);
+        this.publish();
+      },
+    });
+  }
+
+  /** Takes up where the last visit stopped; once. */
+  start(): Promise<void> {
+    this.started ??= this.begin();
+    return this.started;
+  }
+
+  private async begin(): Promise<void> {
+    this.kept = await JobStore.open();
+    this.sent = await this.kept.all();
+    let before: EditorState | null = null;
+    this.store.subscribe(() => {
+      const now = this.store.get();
+      const isNews = now.document !== before?.document || now.plan !== before.plan || now.backend !== before.backend || now.stale !== before.stale || now.ready !== before.ready || now.behind !== before.behind;
+      before = now;
+      if (isNews && !now.held) this.publish();
+    });
+    globalThis.addEventListener("online", () => this.follower.retry());
+    globalThis.addEventListener("storage", (event: Event) => {
+      // Another tab of this browser connected or disconnected.
+      if ((event as StorageEvent).key === CONNECTION_KEY) this.takeRemembered();
+    });
+    this.takeRemembered();
+    this.publish();
+  }
+
+  private takeRemembered(): void {
+    const worker = rememberedWorker();
+    const { connection } = this.follower;
+    if (!worker) this.follower.disconnect();
+    else if (connection.kind === "off" || connection.worker.address !== worker.address || connection.worker.token !== worker.token) this.follower.connect(worker);
+  }
+
+  // --- the connection -------------------------------------------------------------------------
+
+  /** Connects, and remembers it; an address that browsers would not let the page reach is refused with the way out. */
+  connect(typed: string, token: string): void {
+    const address = normalAddress(typed);
+    const policy = document.querySelector<HTMLMetaElement>('meta[http-equiv="Content-Security-Policy"]')?.content ?? "";
+    const why = whyOutOfReach(address, { origin: location.origin, connectSources: connectSources(policy) });
+    if (why) throw why;
+    if (token.trim() === "") throw refused("worker-no-token", "There is no token.", "The worker prints it when it starts for the first time; `token rotate` makes a new one.");
+    this.asked = null;
+    this.askedToken = "";
+    this.jobs.clear();
+    this.about = null;
+    const worker: Worker = { address, token: token.trim() };
+    rememberWorker(worker);
+    this.follower.connect(worker);
+  }
+
+  disconnect(): void {
+    rememberWorker(null);
+    this.jobs.clear();
+    this.about = null;
+    this.follower.disconnect();
+    if (this.store.get().backend === "worker") this.store.set({ backend: "auto" });
+  }
+
+  retry(): void {
+    this.follower.retry();
+  }
+
+  /** A link `#worker=…&token=…`: connects where that is safe to do unasked, else asks. */
+  openLink(worker: Worker): void {
+    const connection = this.follower.connection;
+    const now = connection.kind === "off" ? null : connection.worker.address;
+    try {
+      if (worker.token && isTrustedByLink(worker.address, location.origin, now)) {
+        this.connect(worker.address, worker.token);
+        return;
+      }
+    } catch (error) {
+      this.store.complain(error as ErrorJson);
+      return;
+    }
+    this.asked = worker.address;
+    this.askedToken = worker.token;
+    this.publish();
+    this.store.set({ dialog: "worker" });
+  }
+
+  /** The user's answer to a link that asked. */
+  answerLink(yes: boolean): void {
+    const { asked, askedToken } = this;
+    this.asked = null;
+    this.askedToken = "";
+    if (yes && asked !== null) this.connect(asked, askedToken);
+    this.publish();
+  }
+
+  /** Whether the link that asks brought a token. */
+  get linkHasToken(): boolean {
+    return this.askedToken !== "";
+  }
+
+  private connectionChanged(connection: Connection): void {
+    if (connection.kind !== "on") this.estimate = null;
+    this.publish();
+    if (connection.kind === "on") void this.flush();
+  }
+
+  private greeted(about: AboutJson, jobs: JobJson[]): void {
+    this.about = about;
+    this.jobs.clear();
+    for (const job of jobs) this.take(job);
+    this.publish();
+  }
+
+  private told(job: JobJson): void {
+    this.take(job);
+    this.publish();
+  }
+
+  private take(job: JobJson): void {
+    this.jobs.set(job.id, job);
+    if (!isOver(job.state)) this.awaited.add(job.id);
+  }
+
+  // --- jobs -----------------------------------------------------------------------------------
+
+  /** Sends the drawing that is shown; resolves with the key of the job once it is kept here. */
+  async send(dtype: DType | null = null): Promise<string> {
+    const connection = this.follower.connection;
+    if (connection.kind === "off") throw refused("worker-not-connected", "No worker is connected.", "Connect one: click the device line, then Connect a worker.");
+    const shown = this.store.get().document;
+    const sentDocument: DocumentJson = dtype === null ? shown : { ...shown, dtype };
+    const plan = this.store.get().plan;
+    const sent: SentJob = {
+      key: freshKey(), worker: connection.worker.address, id: null, document: sentDocument, revision: revisionOf(sentDocument), sentAt: Date.now(),
+      tabMs: plan?.predictedMs ?? null,
+    };
+    this.sent.push(sent);
+    await this.kept?.save(sent);
+    this.publish();
+    void this.deliver(sent);
+    return sent.key;
+  }
+
+  private readonly delivering = new Set<string>();
+
+  private async deliver(sent: SentJob): Promise<void> {
+    const { client } = this.follower;
+    if (!client || this.follower.connection.kind !== "on" || client.worker.address !== sent.worker || this.delivering.has(sent.key)) return;
+    this.delivering.add(sent.key);
+    try {
+      const plan = revisionOf(this.store.get().document) === sent.revision ? this.store.get().plan : null;
+      const { request, files } = await packedRequest(sent.document, plan?.inputs.length === sent.document.tensors.length ? plan : null);
+      const of = [...files.values()].reduce((sum, file) => sum + file.byteLength, 0);
+      let before = 0;
+      for (const [sha256, file] of files) {
+        const said = (done: number) => this.uploaded(before + done, of);
+        await client.upload(sha256, file, said, (tries) => new Promise((resolve) => setTimeout(resolve, 500 * 2 ** tries)));
+        before += file.byteLength;
+      }
+      const job = await client.submit(request, sent.key);
+      const known = { ...sent, id: job.id };
+      this.sent = this.sent.map((one) => (one.key === sent.key ? known : one));
+      // The stream may have told of it already, and more of it.
+      if (!this.jobs.has(job.id)) this.take(job);
+      this.awaited.add(job.id);
+      await this.kept?.save(known);
+    } catch (error) {
+      if (!(error instanceof WorkerError)) throw error;
+      // What is only passing is tried again when the worker answers again.
+      if (!error.isPassing) this.fail(sent.key, error.record);
+    } finally {
+      this.delivering.delete(sent.key);
+      this.upload = null;
+      this.publish();
+    }
+  }
+
+  private readonly failures = new Map<string, ErrorJson>();
+
+  private fail(key: string, error: ErrorJson): void {
+    this.failures.set(key, error);
+    this.sent = this.sent.filter((one) => one.key !== key);
+    void this.kept?.forget(key);
+    this.store.complain(error);
+  }
+
+  private uploaded(done: number, of: number): void {
+    this.upload = { done, of };
+    this.publish();
+  }
+
+  /** Sends what could not be sent before; the same keys, so that nothing runs twice. */
+  private async flush(): Promise<void> {
+    for (const sent of this.sent.filter(({ id }) => id === null)) await this.deliver(sent);
+  }
+
+  async cancel(line: ListedJob): Promise<void> {
+    if (!line.job) {
+      this.sent = this.sent.filter(({ key }) => key !== line.name);
+      await this.kept?.forget(line.name);
+      this.publish();
+      return;
+    }
+    await this.attempt(async (client) => this.told(await client.cancel(line.name)));
+  }
+
+  async remove(line: ListedJob): Promise<void> {
+    await this.attempt(async (client) => {
+      await client.remove(line.name);
+      this.jobs.delete(line.name);
+      if (line.sent) {
+        this.sent = this.sent.filter(({ key }) => key !== line.sent?.key);
+        await this.kept?.forget(line.sent.key);
+      }
+      this.publish();
+    });
+  }
+
+  /** The .npy file of a job that is done, saved where the browser saves files. */
+  async save(line: ListedJob): Promise<void> {
+    await this.attempt(async (client) => {
+      const file = new Blob([await client.result(line.name)], { type: "application/octet-stream" });
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(file);
+      link.download = `${(line.job?.title || "result").replace(/[^\p{L}\p{N} _-]+/gu, "_").slice(0, 80)}.npy`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    });
+  }
+
+  private async attempt(action: (client: NonNullable<Follower["client"]>) => Promise<void>): Promise<void> {
+    const { client } = this.follower;
+    if (!client) return;
+    try {
+      await action(client);
+    } catch (error) {
+      if (!(error instanceof WorkerError)) throw error;
+      this.store.complain(error.record);
+    }
+  }
+
+  // --- values ---------------------------------------------------------------------------------
+
+  /** Opens the drawing that a job was sent with, as one step that can be undone; its value follows. */
+  open(line: ListedJob): void {
+    if (line.job) this.known.add(line.job.id);
+    if (!line.sent) return;
+    if (line.job) this.awaited.add(line.job.id);
+    this.landed = null;
+    if (revisionOf(this.store.get().document) !== line.sent.revision) this.store.dispatch("Open the job's drawing", [{ kind: "replace-document", document: line.sent.document }]);
+    this.store.set({ dialog: null });
+    this.publish();
+  }
+
+  /** The news of a job is known now. */
+  putAside(line: ListedJob): void {
+    if (line.job) this.known.add(line.job.id);
+    this.publish();
+  }
+
+  /** Brings the value of the drawing's own job into the page, where the tab has none and when it is awaited. */
+  private landIfDue(list: readonly ListedJob[]): void {
+    const state = this.store.get();
+    const revision = revisionOf(state.document);
+    if (this.landed?.revision !== revision) this.landed = null;
+    const line = jobOf(list, revision);
+    const { job } = line ?? {};
+    if (!job?.result || job.state !== "done" || this.landing || this.landed || !state.ready || state.behind || !state.plan || state.held) return;
+    const isWanting = state.plan.refused !== null || state.stale !== null || this.awaited.has(job.id);
+    if (!isWanting) return;
+    this.landing = true;
+    this.land(job, job.result, revision)
+      .catch((error: unknown) => {
+        // Not tried again until the drawing or the job is another one.
+        this.landed = { id: job.id, revision };
+        if (error instanceof WorkerError) this.store.complain(error.record);
+        else if (error !== null && typeof error === "object" && "code" in error) this.store.complain(error as ErrorJson);
+        else throw error;
+      })
+      .finally(() => {
+        this.landing = false;
+        this.publish();
+      });
+  }
+
+  private async land(job: JobJson, result: JobResultJson, revision: string): Promise<void> {
+    const { client } = this.follower;
+    if (!client) return;
+    if (Number(result.bytes) > MOST_SHOWN_BYTES)
+      throw refused("worker-large-result", `The value of this job is too large to be shown here (${result.bytes} bytes).`, "Save it as a file from the list of jobs.");
+    const file = await client.result(job.id);
+    await this.store.settled();
+    if (revisionOf(this.store.get().document) !== revision) return;
+    const facts = {
+      log10Scale: result.log10Scale, errorBound: result.errorBound, ms: result.ms, mulAdds: result.mulAdds,
+      predictedMs: job.estimate?.predictedMs ?? result.ms, peakBytes: String(job.estimate?.peakBytesPerWorker ?? "0"),
+      note: `Computed by ${result.backend} on the worker at ${client.worker.address.replace(/^https?:\/\//, "")}.`,
+    };
+    await this.python.call("take", facts, [file]);
+    this.landed = { id: job.id, revision };
+    this.awaited.delete(job.id);
+    this.known.add(job.id);
+  }
+
+  // --- scripts --------------------------------------------------------------------------------
+
+  /** Sends what is shown and waits for its value; for `window.tensorloom.run`. */
+  async run({ dtype, signal, onProgress }: { dtype: DType | null; signal?: AbortSignal | undefined; onProgress?: ((news: JobNews) => void) | undefined }): Promise<{ job: JobJson; result: JobResultJson; value: ArrayBuffer }> {
+    await this.start();
+    await this.connected();
+    const key = await this.send(dtype);
+    const job = await this.over(key, signal, onProgress);
+    if (job.state === "cancelled") throw { code: "cancelled", where: {}, hint: "", message: "The job was cancelled." };
+    if (job.state === "failed" || !job.result) throw job.error ?? refused("worker-answer", "The job failed without a word.", "Look at what the worker printed.");
+    const { client } = this.follower;
+    if (!client) throw refused("worker-not-connected", "No worker is connected.", "Connect one: click the device line, then Connect a worker.");
+    return { job, result: job.result, value: readNpy(await client.result(job.id)).data };
+  }
+
+  /** Resolves when the worker has answered; rejects where it refuses, or is none. */
+  async connected(): Promise<void> {
+    await this.until(() => {
+      const { connection } = this.follower;
+      if (connection.kind === "off") throw refused("worker-not-connected", "No worker is connected.", "Connect one: click the device line, then Connect a worker.");
+      if (connection.kind === "refused" || connection.kind === "waiting") throw connection.error;
+      return connection.kind === "on";
+    });
+  }
+
+  /** The job once it is over; a signal cancels it. */
+  private async over(key: string, signal?: AbortSignal, onProgress?: (news: JobNews) => void): Promise<JobJson> {
+    let told = "";
+    const find = () => this.sent.find((one) => one.key === key);
+    const cancel = () => {
+      const sent = find();
+      if (sent) void this.cancel({ name: sent.id ?? sent.key, job: sent.id === null ? null : (this.jobs.get(sent.id) ?? null), sent });
+    };
+    signal?.addEventListener("abort", cancel, { once: true });
+    if (signal?.aborted) cancel();
+    let over: JobJson | null = null;
+    try {
+      await this.until(() => {
+        const failure = this.failures.get(key);
+        if (failure) throw failure;
+        const sent = find();
+        if (!sent) throw { code: "cancelled", where: {}, hint: "", message: "The job was cancelled." };
+        const job = sent.id === null ? undefined : this.jobs.get(sent.id);
+        if (!job) return false;
+        const news: JobNews = { job: job.id, state: job.state, fraction: job.progress.fraction, etaMs: job.progress.etaMs ?? null };
+        const text = JSON.stringify(news);
+        if (text !== told) onProgress?.(news);
+        told = text;
+        if (signal?.aborted && !isOver(job.state)) cancel();
+        over = job;
+        return isOver(job.state);
+      });
+    } finally {
+      signal?.removeEventListener("abort", cancel);
+    }
+    return over as unknown as JobJson;
+  }
+
+  /** Resolves when the condition holds; it is looked at after every change. */
+  private until(condition: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        try {
+          if (!condition()) return;
+          resolve();
+        } catch (error) {
+          reject(error as Error);
+        }
+        this.watchers.delete(look);
+      };
+      this.watchers.add(look);
+      look();
+    });
+  }
+
+  // --- what is shown --------------------------------------------------------------------------
+
+  private publish(): void {
+    const { connection } = this.follower;
+    const state = this.store.get();
+    const address = connection.kind === "off" ? "" : connection.worker.address;
+    const jobs = listed(this.jobs.values(), this.sent, address);
+    const revision = revisionOf(state.document);
+    const news = jobs.find(({ job, sent }) => job?.state === "done" && sent && sent.revision !== revision && this.awaited.has(job.id) && !this.known.has(job.id)) ?? null;
+    this.store.set({
+      remote: { connection: shown(connection), about: this.about, jobs, current: jobOf(jobs, revision), news, estimate: this.estimate, upload: this.upload, asked: this.asked },
+    });
+    this.estimateIfDue(state, revision);
+    this.landIfDue(jobs);
+    for (const look of [...this.watchers]) look();
+  }
+
+  private estimateIfDue(state: EditorState, revision: string): void {
+    const { plan } = state;
+    const isWanted = this.follower.connection.kind === "on" && plan !== null && state.document.tensors.length > 0 && !state.held
+      && (plan.refused !== null || (plan.predictedMs ?? 0) > ASK_MS || state.backend === "worker");
+    if (!isWanted) return;
+    if (this.estimate?.revision === revision && this.estimatedFor === plan) return;
+    this.estimatedFor = plan;
+    this.estimate = { state: "asking", revision };
+    if (this.estimateTimer !== null) clearTimeout(this.estimateTimer);
+    this.estimateTimer = setTimeout(() => void this.ask(state.document, plan, revision), ESTIMATE_PAUSE_MS);
+    this.store.set({ remote: { ...(this.store.get().remote as RemoteView), estimate: this.estimate } });
+  }
+
+  private async ask(asked: DocumentJson, plan: PlanJson, revision: string): Promise<void> {
+    const { client } = this.follower;
+    if (!client) return;
+    let found: EstimateView;
+    try {
+      found = { state: "known", revision, estimate: await client.estimate(bareRequest(asked, plan)) };
+    } catch (error) {
+      if (!(error instanceof WorkerError)) throw error;
+      found = { state: "failed", revision, error: error.record };
+    }
+    if (this.estimatedFor !== plan) return;
+    this.estimate = found;
+    this.publish();
+  }
+}
+
+function shown(connection: Connection): ConnectionView {
+  switch (connection.kind) {
+    case "off":
+      return connection;
+    case "waiting":
+    case "refused":
+      return { kind: connection.kind, address: connection.worker.address, error: connection.error };
+    case "connecting":
+    case "on":
+      return { kind: connection.kind, address: connection.worker.address };
+    default:
+      return connection satisfies never;
+  }
+}
+
+/** The user's own choice between the two places; null where the page may choose. */
+export function wantedPlace(backend: Backend | "worker"): "worker" | null {
+  return backend === "worker" ? "worker" : null;
+}

@@ -1,0 +1,106 @@
+/**
+ * Keeps in touch with one worker: greets it, follows what happens to its jobs, comes back after
+ * every loss, and says how things stand. It knows nothing of drawings.
+ */
+
+import type { ErrorJson } from "../protocol.ts";
+import type { Worker } from "./address.ts";
+import { type Connection, type ConnectionEvent, next, pauseMs } from "./connection.ts";
+import { WorkerClient, WorkerError } from "./http.ts";
+import type { AboutJson, JobJson } from "./wire.ts";
+
+export interface Listener {
+  /** The connection is another one. */
+  changed(connection: Connection): void;
+  /** The worker answered: what it has, and all its jobs. */
+  greeted(about: AboutJson, jobs: JobJson[]): void;
+  told(job: JobJson): void;
+  gone(id: string): void;
+}
+
+export class Follower {
+  connection: Connection = { kind: "off" };
+  client: WorkerClient | null = null;
+  private abort: AbortController | null = null;
+  private wake: () => void = () => undefined;
+  /** The id of the last event, so that nothing is missed between two streams. */
+  private last = "";
+
+  constructor(
+    private readonly listener: Listener,
+    private readonly clientOf: (worker: Worker) => WorkerClient = (worker) => new WorkerClient(worker),
+    private readonly pause: (ms: number) => Promise<void> = (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  ) {}
+
+  connect(worker: Worker): void {
+    this.abort?.abort();
+    this.abort = new AbortController();
+    this.client = this.clientOf(worker);
+    this.last = "";
+    this.step({ kind: "connect", worker });
+    void this.follow(this.client, this.abort.signal);
+  }
+
+  disconnect(): void {
+    this.abort?.abort();
+    this.abort = null;
+    this.client = null;
+    this.step({ kind: "disconnect" });
+  }
+
+  /** Tries again at once, where it waits for its next try. */
+  retry(): void {
+    this.wake();
+  }
+
+  private step(event: ConnectionEvent): void {
+    const before = this.connection;
+    this.connection = next(before, event);
+    if (this.connection !== before) this.listener.changed(this.connection);
+  }
+
+  private async follow(client: WorkerClient, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await this.once(client, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof WorkerError)) throw error;
+        if (!error.isPassing) {
+          this.step({ kind: "refused", error: error.record });
+          return;
+        }
+        this.step({ kind: "lost", error: error.record });
+      }
+      if (signal.aborted || this.connection.kind !== "waiting") return;
+      const woken = new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+      await Promise.race([woken, this.pause(pauseMs(this.connection.attempt, Math.random()))]);
+      if (signal.aborted) return;
+      this.step({ kind: "retry" });
+    }
+  }
+
+  /** One connection from the greeting to its loss, which is an error. */
+  private async once(client: WorkerClient, signal: AbortSignal): Promise<never> {
+    await client.health(signal);
+    const about = await client.about(signal);
+    const jobs = await client.jobs(signal);
+    if (signal.aborted) throw stopped();
+    this.listener.greeted(about, jobs);
+    this.step({ kind: "answered" });
+    for await (const event of client.events(this.last, signal)) {
+      if (signal.aborted) throw stopped();
+      if (event.id) this.last = event.id;
+      if (event.event === "job") this.listener.told(JSON.parse(event.data) as JobJson);
+      else if (event.event === "gone") this.listener.gone(String((JSON.parse(event.data) as { id?: unknown }).id ?? ""));
+    }
+    throw stopped();
+  }
+}
+
+function stopped(): WorkerError {
+  const record: ErrorJson = { kind: "Cancelled", code: "worker-unreachable", message: "The connection was closed.", hint: "", where: {}, values: {} };
+  return new WorkerError(record, null);
+}

@@ -1,0 +1,211 @@
+/**
+ * Requests to a worker: one method per address of the service; every failure is an error record.
+ *
+ * Nothing is sent but what the method says: no cookies, no referrer, no redirects. The token goes in
+ * a header, so the browser asks the service first (preflight) whether this page may.
+ */
+
+import type { ErrorJson } from "../protocol.ts";
+import { refused, shortAddress, type Worker } from "./address.ts";
+import { EventStreamParser, type StreamEvent } from "./eventStream.ts";
+import { type AboutJson, API, type EstimateJson, type HealthJson, type JobJson, type JobRequestJson } from "./wire.ts";
+
+/** Bytes sent in one request of an upload; what has arrived is not sent again. */
+const PIECE_BYTES = 4 * 1024 * 1024;
+const UPLOAD_TRIES = 5;
+/** The service writes a heartbeat every 15 s; a stream silent for longer than this is dead [ms]. */
+export const SILENCE_MS = 45_000;
+
+export class WorkerError extends Error {
+  constructor(
+    readonly record: ErrorJson,
+    /** Of the answer; null where there was none. */
+    readonly status: number | null,
+    cause?: unknown,
+  ) {
+    super(record.message, { cause });
+  }
+
+  /** Whether the worker may answer later without anybody doing anything. */
+  get isPassing(): boolean {
+    return this.status === null ? this.record.code === "worker-unreachable" : this.status >= 500 || this.status === 429;
+  }
+}
+
+export class WorkerClient {
+  constructor(
+    readonly worker: Worker,
+    private readonly fetcher: typeof fetch = (input, init) => fetch(input, init),
+  ) {}
+
+  async health(signal?: AbortSignal): Promise<HealthJson> {
+    const found = (await this.json("GET", "/v1/health", { signal, open: true })) as Partial<HealthJson>;
+    if (found.status !== "ok" || typeof found.api !== "number")
+      throw new WorkerError(refused("worker-not-one", `What answers at ${shortAddress(this.worker.address)} is not a Tensorloom worker.`, "Check the address and the port."), 200);
+    if (found.api !== API)
+      throw new WorkerError(refused("worker-version", `The worker speaks version ${found.api} of its interface, this page version ${API}.`, "Update the older of the two."), 200);
+    return found as HealthJson;
+  }
+
+  async about(signal?: AbortSignal): Promise<AboutJson> {
+    return (await this.json("GET", "/v1/about", { signal })) as AboutJson;
+  }
+
+  async jobs(signal?: AbortSignal): Promise<JobJson[]> {
+    return ((await this.json("GET", "/v1/jobs?limit=100", { signal })) as { jobs: JobJson[] }).jobs;
+  }
+
+  async job(id: string): Promise<JobJson> {
+    return (await this.json("GET", `/v1/jobs/${encodeURIComponent(id)}`)) as JobJson;
+  }
+
+  async estimate(request: JobRequestJson, signal?: AbortSignal): Promise<EstimateJson> {
+    return (await this.json("POST", "/v1/estimates", { body: request, signal })) as EstimateJson;
+  }
+
+  /** The same key gives the same job, however often it is sent. */
+  async submit(request: JobRequestJson, key: string): Promise<JobJson> {
+    return (await this.json("POST", "/v1/jobs", { body: request, headers: { "Idempotency-Key": key } })) as JobJson;
+  }
+
+  async cancel(id: string): Promise<JobJson> {
+    return (await this.json("POST", `/v1/jobs/${encodeURIComponent(id)}/cancel`)) as JobJson;
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.request("DELETE", `/v1/jobs/${encodeURIComponent(id)}`);
+  }
+
+  async result(id: string, signal?: AbortSignal): Promise<ArrayBuffer> {
+    const response = await this.request("GET", `/v1/jobs/${encodeURIComponent(id)}/result.npy`, { signal });
+    return response.arrayBuffer().catch((error: unknown) => {
+      throw this.unreachable(error);
+    });
+  }
+
+  /** Brings a file to the worker unless it is there; goes on where an earlier try stopped. */
+  async upload(sha256: string, file: Uint8Array<ArrayBuffer>, said: (sent: number) => void, pause: (tries: number) => Promise<void>): Promise<void> {
+    let tries = 0;
+    let offset = await this.offset(sha256);
+    while (offset < file.byteLength) {
+      said(offset);
+      try {
+        const piece = file.subarray(offset, offset + PIECE_BYTES);
+        const headers = { "Upload-Offset": String(offset), "Content-Type": "application/octet-stream" };
+        const answer = await this.request("PATCH", `/v1/arrays/${sha256}?length=${file.byteLength}`, { body: piece, headers });
+        offset = Number(answer.headers.get("Upload-Offset") ?? offset + piece.byteLength);
+        tries = 0;
+      } catch (error) {
+        if (!(error instanceof WorkerError) || !(error.isPassing || error.status === 409) || ++tries >= UPLOAD_TRIES) throw error;
+        await pause(tries);
+        offset = await this.offset(sha256);
+      }
+    }
+    said(offset);
+  }
+
+  private async offset(sha256: string): Promise<number> {
+    try {
+      return Number((await this.request("HEAD", `/v1/arrays/${sha256}`)).headers.get("Upload-Offset") ?? 0);
+    } catch (error) {
+      if (error instanceof WorkerError && error.status === 404) return 0;
+      throw error;
+    }
+  }
+
+  /**
+   * What happens to all jobs, from the event after `last` on; ends with an error when the stream does.
+   *
+   * @param silenceMs how long the stream may say nothing, not even a heartbeat
+   */
+  async *events(last: string, signal: AbortSignal, silenceMs = SILENCE_MS): AsyncGenerator<StreamEvent, never> {
+    const own = new AbortController();
+    const stop = () => own.abort();
+    signal.addEventListener("abort", stop, { once: true });
+    let timer = setTimeout(stop, silenceMs);
+    try {
+      const headers: Record<string, string> = { Accept: "text/event-stream", ...(last ? { "Last-Event-ID": last } : {}) };
+      const response = await this.request("GET", "/v1/events", { headers, signal: own.signal });
+      if (!response.body) throw this.unreachable("no body");
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+      const parser = new EventStreamParser();
+      for (;;) {
+        const part = await reader.read().catch((error: unknown) => {
+          throw this.unreachable(error);
+        });
+        if (part.done) throw this.unreachable("the stream ended");
+        clearTimeout(timer);
+        timer = setTimeout(stop, silenceMs);
+        yield* parser.push(part.value);
+      }
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", stop);
+      own.abort();
+    }
+  }
+
+  private unreachable(cause: unknown): WorkerError {
+    return new WorkerError(
+      refused("worker-unreachable", `The worker at ${shortAddress(this.worker.address)} does not answer.`, "See that it runs (python3 build.py worker) and that the address is right."),
+      null,
+      cause,
+    );
+  }
+
+  private async json(method: string, path: string, options: Options = {}): Promise<unknown> {
+    const response = await this.request(method, path, options);
+    try {
+      return await response.json();
+    } catch (error) {
+      if (options.signal?.aborted) throw this.unreachable(error);
+      throw new WorkerError(refused("worker-not-one", `What answers at ${shortAddress(this.worker.address)} is not a Tensorloom worker.`, "Check the address and the port."), response.status);
+    }
+  }
+
+  private async request(method: string, path: string, { body, headers = {}, signal, open = false }: Options = {}): Promise<Response> {
+    const isBytes = body instanceof Uint8Array;
+    let response: Response;
+    try {
+      response = await this.fetcher(`${this.worker.address}${path}`, {
+        method,
+        headers: {
+          ...(open ? {} : { Authorization: `Bearer ${this.worker.token}` }),
+          ...(body !== undefined && !isBytes ? { "Content-Type": "application/json" } : {}),
+          ...headers,
+        },
+        body: body === undefined ? null : isBytes ? (body as Uint8Array<ArrayBuffer>) : JSON.stringify(body),
+        mode: "cors",
+        credentials: "omit",
+        cache: "no-store",
+        redirect: "error",
+        referrerPolicy: "no-referrer",
+        signal: signal ?? null,
+      });
+    } catch (error) {
+      throw this.unreachable(error);
+    }
+    if (response.ok) return response;
+    throw new WorkerError(await this.complaint(response), response.status);
+  }
+
+  /** The service's own words where it has any. */
+  private async complaint(response: Response): Promise<ErrorJson> {
+    const said: unknown = await response.json().catch(() => null);
+    if (said !== null && typeof said === "object" && "code" in said && "message" in said) {
+      const record = said as Partial<ErrorJson>;
+      return { kind: "WorkerRejected", code: String(record.code), message: String(record.message), hint: String(record.hint ?? ""), where: record.where ?? {}, values: record.values ?? {} };
+    }
+    const name = shortAddress(this.worker.address);
+    if (response.status === 401) return refused("worker-token", `The worker at ${name} does not know this token.`, "Copy the token that it printed when it started, or make a new one (token rotate).");
+    return refused("worker-answer", `The worker at ${name} answered with status ${response.status}.`, "Look at what it printed.");
+  }
+}
+
+interface Options {
+  body?: unknown;
+  headers?: Record<string, string>;
+  signal?: AbortSignal | undefined;
+  /** Without the token. */
+  open?: boolean;
+}

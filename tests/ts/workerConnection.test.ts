@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Connection, type ConnectionEvent, next, pauseMs } from "../../app/tensorloom/view/editor/remote/connection.ts";
+import { Follower, type Listener } from "../../app/tensorloom/view/editor/remote/follower.ts";
+import { WorkerClient } from "../../app/tensorloom/view/editor/remote/http.ts";
+
+const worker = { address: "http://127.0.0.1:8765", token: "t" };
+const error = { kind: "WorkerUnreachable", code: "worker-unreachable", message: "", hint: "", where: {}, values: {} };
+const after = (...events: ConnectionEvent[]): Connection => events.reduce(next, { kind: "off" } as Connection);
+const connect: ConnectionEvent = { kind: "connect", worker };
+
+test("each event leads where the drawing says", () => {
+  assert.equal(after(connect).kind, "connecting");
+  assert.equal(after(connect, { kind: "answered" }).kind, "on");
+  assert.deepEqual(after(connect, { kind: "lost", error }), { kind: "waiting", worker, attempt: 1, error });
+  assert.deepEqual(after(connect, { kind: "answered" }, { kind: "lost", error }), { kind: "waiting", worker, attempt: 1, error });
+  assert.equal(after(connect, { kind: "refused", error }).kind, "refused");
+  assert.equal(after(connect, { kind: "disconnect" }).kind, "off");
+});
+
+test("attempts are counted until the worker answers, then anew", () => {
+  const lost: ConnectionEvent = { kind: "lost", error };
+  const twice = after(connect, lost, { kind: "retry" }, lost);
+  assert.equal(twice.kind === "waiting" && twice.attempt, 2);
+  const events: ConnectionEvent[] = [{ kind: "retry" }, { kind: "answered" }, lost];
+  const again = events.reduce(next, twice);
+  assert.equal(again.kind === "waiting" && again.attempt, 1);
+});
+
+test("events that do not belong to a state change nothing", () => {
+  const states: [Connection, ConnectionEvent][] = [
+    [after(), { kind: "answered" }], [after(), { kind: "lost", error }], [after(), { kind: "refused", error }], [after(), { kind: "retry" }],
+    [after(connect), { kind: "retry" }], [after(connect, { kind: "answered" }), { kind: "answered" }], [after(connect, { kind: "refused", error }), { kind: "lost", error }],
+  ];
+  for (const [state, event] of states) assert.equal(next(state, event), state, `${state.kind} ${event.kind}`);
+});
+
+test("pauses double up to half a minute and are spread", () => {
+  assert.deepEqual([1, 2, 3, 7, 50].map((attempt) => pauseMs(attempt, 0.5)), [500, 1000, 2000, 30_000, 30_000]);
+  assert.equal(pauseMs(1, 0), 375);
+  assert.equal(pauseMs(1, 1), 625);
+});
+
+/** A worker of text: each path answers with what the list holds next. */
+function scripted(answers: Record<string, (() => Response | Promise<Response>)[]>): { client: WorkerClient; asked: { path: string; headers: Record<string, string> }[] } {
+  const asked: { path: string; headers: Record<string, string> }[] = [];
+  const fetcher = (async (input: string, init: RequestInit) => {
+    const path = new URL(input).pathname;
+    asked.push({ path, headers: init.headers as Record<string, string> });
+    const answer = answers[path]?.shift();
+    if (!answer) throw new TypeError("Failed to fetch");
+    return answer();
+  }) as typeof fetch;
+  return { client: new WorkerClient(worker, fetcher), asked };
+}
+
+const json = (value: unknown, status = 200) => () => new Response(JSON.stringify(value), { status });
+const health = json({ status: "ok", version: "1", api: 1 });
+const jobs = json({ jobs: [{ id: "j1", state: "running" }] });
+const stream = (text: string) => () => new Response(text);
+
+function follow(client: WorkerClient, until: (kinds: string[]) => boolean): Promise<{ kinds: string[]; told: string[]; gone: string[] }> {
+  return new Promise((resolve) => {
+    const kinds: string[] = [], told: string[] = [], gone: string[] = [];
+    const look = () => {
+      if (!until(kinds)) return;
+      follower.disconnect();
+      resolve({ kinds, told, gone });
+    };
+    const listener: Listener = {
+      changed: (connection) => {
+        if (connection.kind === "off") return;
+        kinds.push(connection.kind);
+        queueMicrotask(look);
+      },
+      greeted: () => undefined,
+      told: (job) => told.push(`${job.id} ${job.state}`),
+      gone: (id) => gone.push(id),
+    };
+    const follower = new Follower(listener, () => client, () => Promise.resolve());
+    follower.connect(worker);
+  });
+}
+
+test("a lost stream is taken up after the last event that was seen", async () => {
+  const { client, asked } = scripted({
+    "/v1/health": [health, health],
+    "/v1/about": [json({}), json({})],
+    "/v1/jobs": [jobs, jobs],
+    "/v1/events": [stream('id: 41\nevent: job\ndata: {"id":"j1","state":"running"}\n\nid: 42\nevent: gone\ndata: {"id":"j0"}\n\n'), stream('id: 43\nevent: job\ndata: {"id":"j1","state":"done"}\n\n')],
+  });
+  const { kinds, told, gone } = await follow(client, (seen) => seen.length === 6);
+  assert.deepEqual(kinds, ["connecting", "on", "waiting", "connecting", "on", "waiting"]);
+  assert.deepEqual(told, ["j1 running", "j1 done"]);
+  assert.deepEqual(gone, ["j0"]);
+  assert.deepEqual(asked.filter(({ path }) => path === "/v1/events").map(({ headers }) => headers["Last-Event-ID"]), [undefined, "42"]);
+  assert.ok(asked.filter(({ path }) => path === "/v1/health").every(({ headers }) => !("Authorization" in headers)));
+  assert.ok(asked.filter(({ path }) => path !== "/v1/health").every(({ headers }) => headers.Authorization === "Bearer t"));
+});
+
+test("a token that is not known ends the tries, a worker that is away does not", async () => {
+  const wrong = scripted({ "/v1/health": [health], "/v1/about": [json({}, 401)] });
+  assert.deepEqual((await follow(wrong.client, (seen) => seen.at(-1) === "refused")).kinds, ["connecting", "refused"]);
+  const away = scripted({ "/v1/health": [] });
+  assert.deepEqual((await follow(away.client, (seen) => seen.length === 5)).kinds, ["connecting", "waiting", "connecting", "waiting", "connecting"]);
+});
+
+test("what is no worker, or of another version, is said", async () => {
+  const record = async (answer: () => Response) => {
+    try {
+      await scripted({ "/v1/health": [answer] }).client.health();
+    } catch (refusal) {
+      return (refusal as { record: { code: string; message: string } }).record;
+    }
+    return null;
+  };
+  assert.equal((await record(() => new Response("<html>")))?.code, "worker-not-one");
+  assert.equal((await record(json({ status: "fine" })))?.code, "worker-not-one");
+  assert.equal((await record(json({ status: "ok", api: 2 })))?.message, "The worker speaks version 2 of its interface, this page version 1.");
+});
+
+test("a stream that falls silent is given up", async () => {
+  const fetcher = (async (_input: string, init: RequestInit) => {
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    init.signal?.addEventListener("abort", () => void writable.abort(new Error("aborted")));
+    return new Response(readable);
+  }) as typeof fetch;
+  const events = new WorkerClient(worker, fetcher).events("", new AbortController().signal, 5);
+  await assert.rejects(events.next(), (refusal: { record: { code: string } }) => refusal.record.code === "worker-unreachable");
+});
+
+test("an upload goes on where it stopped, and sends nothing twice", async () => {
+  const file = new Uint8Array(9 * 1024 * 1024);
+  let have = 0, failures = 1;
+  const sent: number[] = [];
+  const fetcher = (async (_input: string, init: RequestInit) => {
+    if (init.method === "HEAD") return have === 0 && sent.length === 0 ? new Response(null, { status: 404 }) : new Response(null, { headers: { "Upload-Offset": String(have) } });
+    const offset = Number((init.headers as Record<string, string>)["Upload-Offset"]);
+    assert.equal(offset, have);
+    const { byteLength } = init.body as Uint8Array;
+    sent.push(byteLength);
+    if (sent.length === 2 && failures-- > 0) {
+      // A part of the piece arrived before the line broke.
+      have += 1000;
+      throw new TypeError("Failed to fetch");
+    }
+    have += byteLength;
+    return new Response(null, { headers: { "Upload-Offset": String(have) } });
+  }) as typeof fetch;
+  const said: number[] = [];
+  await new WorkerClient(worker, fetcher).upload("ab", file, (done) => said.push(done), () => Promise.resolve());
+  const piece = 4 * 1024 * 1024;
+  assert.equal(have, file.byteLength);
+  assert.deepEqual(sent, [piece, piece, piece, file.byteLength - 2 * piece - 1000]);
+  assert.deepEqual(said, [0, piece, piece + 1000, 2 * piece + 1000, file.byteLength]);
+});
