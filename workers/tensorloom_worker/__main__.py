@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sqlite3
 import sys
 from typing import TYPE_CHECKING
@@ -65,7 +66,12 @@ def _serve(given: argparse.Namespace) -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
     )
+    # Dask says every connection; what it warns of is worth a line.
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     app = WorkerApp(settings, _executor)
+    # The server stops by itself, and then raises the signal again: that must not end the process
+    # before the cluster has been closed.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: None)
 
     async def run() -> None:
         await app.service.start()
