@@ -80,7 +80,8 @@ def bundle(env: Environment, out: Path) -> str:
     entries = [f"{name}={env.root / path}" for name, path in ENTRIES.items()]
     _esbuild(env, [*entries, f"--outdir={out}", *OPTIONS])
     remote = [f"remote={env.root / REMOTE}", f"--outdir={out}", *OPTIONS]
-    _esbuild(env, [*remote, f"--alias:react={env.root / PAGE_REACT}"])
+    react = f"--alias:react={env.root / PAGE_REACT}"
+    _esbuild(env, [*remote, react, "--resolve-extensions=.tsx,.ts,.js,.cjs,.json"])
     # A classic script: module service workers are not everywhere yet.
     worker = [str(env.root / SERVICE_WORKER), f"--outfile={out / 'service-worker.js'}"]
     _esbuild(env, [*worker, *OPTIONS, "--format=iife"])
