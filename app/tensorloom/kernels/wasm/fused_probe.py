@@ -195,7 +195,8 @@ def _repeated(
     sizes = np.array([program.buffers[number].elements for number in numbers], np.int64)
     lengths = np.stack([sizes, spans - sizes], axis=1).reshape(-1)
     pairs = np.stack([np.array(values, np.float64), np.full(len(values), np.nan)], axis=1)
-    return np.repeat(pairs.reshape(-1), lengths)
+    # Pyodide counts in 32 bits, and numpy takes no wider numbers to repeat by.
+    return np.repeat(pairs.reshape(-1), lengths.astype(np.intp))
 
 
 def _numbers(dtype: DType, count: int) -> NDArray[Any]:
