@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from chains import chain
 from random_networks import equation, random_arrays, random_tree
 from tensorloom.errors import Cancelled
 from tensorloom.execute.backend import RawResult, drive, no_pulse
@@ -60,15 +61,9 @@ def test_any_placement_gives_the_same_value(seed: int) -> None:
     assert sum(part.program.mul_adds for part in cut) == program.mul_adds
 
 
-def chain(n: int) -> Program:
-    sizes = tuple((f"i{number}", 2) for number in range(n + 1))
-    inputs = tuple((f"i{number}", f"i{number + 1}") for number in range(n))
-    return lower(plan_for(inputs, ("i0", f"i{n}"), sizes), "float32")
-
-
 def test_exponents_cross_the_border() -> None:
     n = 30
-    program = chain(n)
+    program = lower(chain([2] * (n + 1)), "float32")
     cut = parts(program, [number % 2 for number in range(n - 1)])
     backends = NumpyBackend(), NumpyBackend()
     found = drive(run_parts(cut, backends, [np.eye(2, dtype=np.float32) * 1e20] * n, no_pulse))
@@ -79,7 +74,7 @@ def test_exponents_cross_the_border() -> None:
 
 
 def test_connected_steps_of_one_device_are_one_part() -> None:
-    program = chain(4)
+    program = lower(chain([2] * 5), "float32")
     assert len(parts(program, [1, 1, 1])) == 1
     assert [part.device for part in parts(program, [1, 1, 0])] == [1, 0]
 

@@ -119,12 +119,13 @@ def test_wasm_replays_what_is_common_once(monkeypatch: pytest.MonkeyPatch) -> No
         return inner(address, first, last, low, high)
 
     monkeypatch.setattr(backend.kernels, "run", counted)
-    for expected in (3 + 6 * 3, 1 + 6):
+    # Groups are made and proven for the second run.
+    for expected in (3 + 6 * 3, None, 1 + 6):
         records.clear()
         found = drive(backend.run(program, arrays, no_pulse)).value
         np.testing.assert_allclose(found, wanted, rtol=1e-12)
         # Others are trials of new kernels.
-        assert max(records.values()) == expected
+        assert expected in (None, max(records.values()))
 
 
 @pytest.mark.parametrize("size", [1e-60, 1e60])

@@ -9,21 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chains import chain
 from random_networks import random_tree
 from tensorloom.execute.placement import Placement, placed
 from tensorloom.kernels.lower import lower
-from tensorloom.plan.find import plan_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tensorloom.kernels.program import Program
-
-
-def chain(n: int) -> Program:
-    sizes = tuple((f"i{number}", 4) for number in range(n + 1))
-    inputs = tuple((f"i{number}", f"i{number + 1}") for number in range(n))
-    return lower(plan_for(inputs, ("i0", f"i{n}"), sizes), "float32")
 
 
 def cost_of(
@@ -58,14 +52,14 @@ def test_no_colouring_is_cheaper(seed: int) -> None:
 
 
 def test_a_fast_device_is_worth_its_way_or_not() -> None:
-    program = chain(3)
+    program = lower(chain([4] * 4), "float32")
     slow_and_fast = [[10.0, 10.0], [1.0, 1.0]]
     assert placed(program, slow_and_fast, lambda _: 1.0).devices == (1, 1)
     assert placed(program, slow_and_fast, lambda _: 9.0).devices == (0, 0)
 
 
 def test_a_step_that_a_device_cannot_do_runs_on_the_other() -> None:
-    found = placed(chain(3), [[inf, 1.0], [5.0, inf]], lambda _: 0.25)
+    found = placed(lower(chain([4] * 4), "float32"), [[inf, 1.0], [5.0, inf]], lambda _: 0.25)
     assert found.devices == (1, 0)
     assert found.is_mixed
     # Two inputs there and one tensor back.

@@ -6,12 +6,16 @@ import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import pytest
 
 from tensorloom.errors import UnsupportedKernel
 from tensorloom.execute.backend import drive, no_pulse
+from tensorloom.execute.wasm import kernels as wasm_kernels
 from tensorloom.execute.wasm.backend import WasmBackend
+from tensorloom.execute.wasm.page_engine import LoadedProgram
 from tensorloom.execute.wasm.threads import ThreadedRuns
 from tensorloom.kernels.lower import lower
+from tensorloom.kernels.wasm.assembler import Module
 from tensorloom.kernels.wasm.element import WasmFeatures
 from tensorloom.plan.tree import ContractionTree
 from wasmtime_host import WasmtimeHost
@@ -122,3 +126,52 @@ def test_without_room_for_threads_a_program_runs_in_place() -> None:
     arrays = [np.ones((256, 256), np.float32)] * 2
     assert backend.threads.worth(product(256))
     assert (drive(backend.run(product(256), arrays, no_pulse)).value == 256).all()
+
+
+def test_a_program_that_stops_on_threads_runs_in_place_from_then_on() -> None:
+    class Stopping(FakeEngine):
+        async def load(self, compiled: Compiled) -> FakeProgram:
+            made = await super().load(compiled)
+
+            def step() -> int:
+                raise UnsupportedKernel("wasm-stopped", "A kernel stopped half way: unreachable")
+
+            made.step = step  # type: ignore[method-assign]  # it fails at once
+            return made
+
+    engine = Stopping()
+    backend = WasmBackend(WasmtimeHost())
+    backend.threads = ThreadedRuns(cast("PageEngine", engine), WasmFeatures())
+    arrays = [np.ones((256, 256), np.float32)] * 2
+    program, other = product(256), product(257)
+    for _ in range(3):
+        assert (drive(backend.run(program, arrays, no_pulse)).value == 256).all()
+    assert engine.loads == 1
+    drive(backend.run(other, [np.ones((257, 257), np.float32)] * 2, no_pulse))
+    assert engine.loads == 2
+
+
+def test_kernels_are_tested_here_before_threads_run_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ready kernels all stop: nothing is loaded, and the error says which it was."""
+    module = Module()
+    module.function("kernel", ("i32",)).write(b"\0")
+    monkeypatch.setattr(wasm_kernels, "module_for", lambda *_: module.encode())
+    engine = FakeEngine()
+    backend = WasmBackend(WasmtimeHost())
+    backend.threads = ThreadedRuns(cast("PageEngine", engine), WasmFeatures())
+    with pytest.raises(UnsupportedKernel, match="The kernel gemm-float32 stopped half way"):
+        drive(backend.run(product(256), [np.ones((256, 256), np.float32)] * 2, no_pulse))
+    assert engine.loads == 0
+    assert backend.kernels.n_slots == 0
+
+
+def test_what_the_engine_says_of_a_stop_is_a_refusal() -> None:
+    class Engine:
+        def step(self, number: int) -> int:
+            raise RuntimeError(f"unreachable in {number}\nat a place")
+
+    loaded = LoadedProgram(Engine(), 7, cast("Compiled", None))
+    with pytest.raises(UnsupportedKernel) as caught:
+        loaded.step()
+    assert caught.value.code == "wasm-stopped"
+    assert caught.value.message == "A kernel stopped half way: unreachable in 7"

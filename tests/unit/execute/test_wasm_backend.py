@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from chains import chain, matrices
 from tensorloom.errors import Cancelled, DeviceMemoryError, UnsupportedKernel
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.wasm import replay as wasm_replay
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from tensorloom.execute.backend import Pulse, RawResult
     from tensorloom.kernels.program import Program
+    from tensorloom.model.recipe import DType
 
 
 @pytest.fixture(scope="module")
@@ -40,22 +42,13 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "PIECE_CYCLES", 1 << 16)
 
 
-def chain(n: int, side: int, dtype: str, sliced: tuple[str, ...] = ()) -> Program:
+def product(n: int, side: int, dtype: DType, sliced: tuple[str, ...] = ()) -> Program:
     """The product of ``n`` square matrices, from left to right."""
-    names = [f"i{number}" for number in range(n + 1)]
-    tree = ContractionTree(
-        inputs=tuple(pairwise(names)),
-        output=(names[0], names[-1]),
-        dimensions=tuple((name, side) for name in names),
-        path=((0, 1), *((n + step - 1, step + 1) for step in range(1, n - 1))),
-        sliced=sliced,
-    )
-    return lower(tree, dtype)
+    return lower(chain([side] * (n + 1), sliced=sliced), dtype)
 
 
-def matrices(n: int, side: int, dtype: str) -> list[NDArray[Any]]:
-    generator = np.random.default_rng(5)
-    return [generator.standard_normal((side, side)).astype(dtype) for _ in range(n)]
+def squares(n: int, side: int, dtype: str) -> list[NDArray[Any]]:
+    return matrices([side] * (n + 1), dtype)
 
 
 def value(backend: WasmBackend, program: Program, arrays: list[NDArray[Any]]) -> NDArray[Any]:
@@ -65,24 +58,24 @@ def value(backend: WasmBackend, program: Program, arrays: list[NDArray[Any]]) ->
 def test_a_small_product_by_hand(backend: WasmBackend) -> None:
     a = np.array([[1.0, 2.0], [3.0, 4.0]])
     b = np.array([[5.0, 6.0], [7.0, 8.0]])
-    assert value(backend, chain(2, 2, "float64"), [a, b]).tolist() == [[19, 22], [43, 50]]
+    assert value(backend, product(2, 2, "float64"), [a, b]).tolist() == [[19, 22], [43, 50]]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
 @pytest.mark.parametrize("sliced", [(), ("i1",), ("i0",), ("i0", "i2"), ("i3",)])
 def test_slices_add_up(backend: WasmBackend, dtype: str, sliced: tuple[str, ...]) -> None:
-    arrays = matrices(3, 4, dtype)
-    got = value(backend, chain(3, 4, dtype, sliced), arrays)
+    arrays = squares(3, 4, dtype)
+    got = value(backend, product(3, 4, dtype, sliced), arrays)
     wanted = arrays[0] @ arrays[1] @ arrays[2]
     assert got.dtype == dtype
     assert np.allclose(got, wanted, rtol=0, atol=40 * np.finfo(dtype).eps * np.abs(wanted).max())
 
 
 def test_inputs_are_not_touched(backend: WasmBackend) -> None:
-    arrays = matrices(3, 5, "float32")
+    arrays = squares(3, 5, "float32")
     arrays[1] *= np.float32(2.0**100)
     before = [array.copy() for array in arrays]
-    assert np.isfinite(value(backend, chain(3, 5, "float32"), arrays)).all()
+    assert np.isfinite(value(backend, product(3, 5, "float32"), arrays)).all()
     assert all(np.array_equal(a, b) for a, b in zip(arrays, before, strict=True))
 
 
@@ -91,7 +84,7 @@ def test_long_chains_neither_overflow_nor_vanish(backend: WasmBackend, factor: f
     """A thousand times a diagonal matrix of ``factor``: 10**3000 or 10**-3000 in float32."""
     n = 1000
     arrays = [np.eye(2, dtype=np.float32) * np.float32(factor)] * n
-    result = drive(backend.run(chain(n, 2, "float32"), arrays, no_pulse))
+    result = drive(backend.run(product(n, 2, "float32"), arrays, no_pulse))
     log10 = np.log10(result.value[0, 0]) + result.log10_scale
     assert log10 == pytest.approx(n * np.log10(np.float32(factor)), rel=1e-6)
     assert result.value[0, 1] == 0
@@ -99,34 +92,34 @@ def test_long_chains_neither_overflow_nor_vanish(backend: WasmBackend, factor: f
 
 def test_exponents_that_cancel_leave_a_plain_number(backend: WasmBackend) -> None:
     arrays = [np.full((1, 1), 2.0**power) for power in (600, 600, -600, -599)]
-    result = drive(backend.run(chain(4, 1, "float64"), arrays, no_pulse))
+    result = drive(backend.run(product(4, 1, "float64"), arrays, no_pulse))
     assert (result.value.item(), result.log10_scale) == (2.0, 0.0)
 
 
 def test_infinities_and_nan_come_out_as_they_are(backend: WasmBackend) -> None:
     a = np.array([[np.inf, 0.0], [1.0, np.nan]])
-    result = value(backend, chain(2, 2, "float64"), [a, np.eye(2)])
+    result = value(backend, product(2, 2, "float64"), [a, np.eye(2)])
     assert np.isnan(result[1, 0])
     assert np.isnan(result[0, 1])
 
 
 def test_one_program_for_other_numbers(backend: WasmBackend) -> None:
-    program = chain(3, 6, "complex128")
+    program = product(3, 6, "complex128")
     for factor in (1.0, -2.0, 0.5j):
-        arrays = [factor * array for array in matrices(3, 6, "complex128")]
+        arrays = [factor * array for array in squares(3, 6, "complex128")]
         wanted = arrays[0] @ arrays[1] @ arrays[2]
         assert np.allclose(value(backend, program, arrays), wanted)
 
 
 @pytest.mark.usefixtures("small_pieces")
 def test_a_long_run_pauses_and_tells_how_far_it_has_come(backend: WasmBackend) -> None:
-    program = chain(4, 150, "float64")
+    program = product(4, 150, "float64")
     seen: list[int] = []
 
     async def pulse(done: int, _slices: object = None) -> None:
         seen.append(done)
 
-    drive(backend.run(program, matrices(4, 150, "float64"), pulse))
+    drive(backend.run(program, squares(4, 150, "float64"), pulse))
     assert len(seen) >= 5
     assert seen == sorted(set(seen))
     assert program.mul_adds / 2 < seen[-1] <= program.mul_adds
@@ -138,13 +131,13 @@ def test_small_slices_do_not_pause_each(backend: WasmBackend) -> None:
     async def pulse(_done: int, _slices: object = None) -> None:
         next(calls)
 
-    drive(backend.run(chain(3, 8, "float64", ("i1", "i2")), matrices(3, 8, "float64"), pulse))
+    drive(backend.run(product(3, 8, "float64", ("i1", "i2")), squares(3, 8, "float64"), pulse))
     assert next(calls) == 0
 
 
 @pytest.mark.usefixtures("small_pieces")
 def test_cancelling_leaves_the_backend_usable(backend: WasmBackend) -> None:
-    program, arrays = chain(4, 150, "float32"), matrices(4, 150, "float32")
+    program, arrays = product(4, 150, "float32"), squares(4, 150, "float32")
 
     async def pulse(_done: int, _slices: object = None) -> None:
         raise Cancelled("cancelled", "Stopped.")
@@ -159,8 +152,8 @@ def test_cancelling_leaves_the_backend_usable(backend: WasmBackend) -> None:
 @pytest.mark.usefixtures("small_pieces")
 def test_two_runs_of_one_program_at_once(backend: WasmBackend) -> None:
     """The second run starts while the first one is paused; both are right."""
-    program = chain(4, 150, "float32")
-    first, second = matrices(4, 150, "float32"), matrices(4, 150, "float32")[::-1]
+    program = product(4, 150, "float32")
+    first, second = squares(4, 150, "float32"), squares(4, 150, "float32")[::-1]
     inner: list[NDArray[Any]] = []
 
     async def pulse(_done: int, _slices: object = None) -> None:
@@ -189,7 +182,7 @@ def test_a_run_that_waits_keeps_its_kernels_whatever_else_runs(backend: WasmBack
     wanted = np.linalg.multi_dot(arrays)
     for _ in range(3):
         assert np.allclose(value(backend, program, arrays), wanted)
-    others = [chain(3, side, "float64") for side in range(2, 8)]
+    others = [product(3, side, "float64") for side in range(2, 8)]
 
     async def pulse(_done: int, _slices: object = None) -> None:
         # Small ones that are fused take the places that others have left.
@@ -209,7 +202,7 @@ def test_a_run_that_waits_keeps_its_kernels_whatever_else_runs(backend: WasmBack
 def test_what_does_not_fit_says_so() -> None:
     backend = WasmBackend(WasmtimeHost(pages=160))
     with pytest.raises(DeviceMemoryError) as caught:
-        drive(backend.run(chain(3, 1024, "float64"), matrices(3, 1024, "float64"), no_pulse))
+        drive(backend.run(product(3, 1024, "float64"), squares(3, 1024, "float64"), no_pulse))
     assert caught.value.code == "out-of-memory"
     assert caught.value.message.startswith("WebAssembly ran out of memory; ")
 
@@ -225,7 +218,7 @@ class LyingHost(WasmtimeHost):
 def test_an_engine_that_computes_wrongly_is_refused() -> None:
     backend = WasmBackend(LyingHost())
     with pytest.raises(UnsupportedKernel) as caught:
-        value(backend, chain(2, 64, "float64"), matrices(2, 64, "float64"))
+        value(backend, product(2, 64, "float64"), squares(2, 64, "float64"))
     assert caught.value.code == "wasm-wrong-answer"
     assert caught.value.message == "This browser engine computes the kernel gemm-float64 wrongly."
 
@@ -234,7 +227,7 @@ def test_an_engine_without_simd_is_refused() -> None:
     host = WasmtimeHost(pages=64)
     host.features = WasmFeatures(simd=False, relaxed_simd=False)
     with pytest.raises(UnsupportedKernel) as caught:
-        value(WasmBackend(host), chain(2, 2, "float64"), matrices(2, 2, "float64"))
+        value(WasmBackend(host), product(2, 2, "float64"), squares(2, 2, "float64"))
     assert caught.value.code == "wasm-no-simd"
 
 
@@ -242,7 +235,7 @@ def test_memory_is_given_back(backend: WasmBackend) -> None:
     """Running again and again needs no more memory than running twice."""
     host = WasmtimeHost(pages=1024)
     small = WasmBackend(host)
-    program, arrays = chain(3, 100, "float64"), matrices(3, 100, "float64")
+    program, arrays = product(3, 100, "float64"), squares(3, 100, "float64")
     for _ in range(2):
         value(small, program, arrays)
     used = host.used
@@ -255,7 +248,7 @@ def test_prediction_follows_the_model(backend: WasmBackend) -> None:
     backend.rates = WasmRates(
         run_ms=0.25, input_ms=0.125, cycles_per_ms=1e6, looked_bytes_per_ms=1e5
     )
-    program = chain(3, 50, "float64", ("i1",))
+    program = product(3, 50, "float64", ("i1",))
     cycles = record_sheet(program, relaxed=True).cycles
     looked = sum(8 * buffer.elements for buffer in program.buffers if buffer.source is not None)
     expected = 0.25 + 3 * 0.125 + looked / 1e5 + 50 * cycles / 1e6
@@ -271,9 +264,9 @@ def test_forms_and_types_have_rates_of_their_own(backend: WasmBackend) -> None:
         measured=(("gemm", "float64", 2e6), ("gemm", "float32", 4e6), ("sum", "float64", 5e5)),
     )
     for dtype, rate in (("float64", 2e6), ("float32", 4e6), ("complex64", 3e6)):
-        product = chain(2, 50, dtype)
-        cycles = record_sheet(product, relaxed=True).cycles
-        assert backend.predicted_ms(product) == pytest.approx(cycles / rate)
+        pair = product(2, 50, dtype)
+        cycles = record_sheet(pair, relaxed=True).cycles
+        assert backend.predicted_ms(pair) == pytest.approx(cycles / rate)
 
 
 def test_rates_are_measured_with_a_clock() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
 
+from chains import chain
 from random_networks import random_tree
 from tensorloom.kernels.arena import place_buffers
 from tensorloom.kernels.lower import lower
@@ -16,28 +16,15 @@ if TYPE_CHECKING:
     from tensorloom.kernels.program import Program
 
 
-def chain(sides: list[int]) -> Program:
-    """Matrices of the given sides, multiplied from left to right in float64."""
-    names = [f"i{number}" for number in range(len(sides))]
-    n = len(sides) - 1
-    tree = ContractionTree(
-        inputs=tuple(pairwise(names)),
-        output=(names[0], names[-1]),
-        dimensions=tuple(zip(names, sides, strict=True)),
-        path=((0, 1), *((n + step - 1, step + 1) for step in range(1, n - 1))),
-    )
-    return lower(tree, "float64")
-
-
 def test_a_chain_of_equal_matrices_needs_two_places() -> None:
-    offsets, total = place_buffers(chain([4] * 8))
+    offsets, total = place_buffers(lower(chain([4] * 8), "float64"))
     # Each intermediate has 128 bytes; the last one, the result, lies elsewhere.
     assert offsets[7:] == (0, 128, 0, 128, 0, 0)
     assert total == 256
 
 
 def test_places_are_whole_cache_lines_and_the_last_one_grows() -> None:
-    offsets, total = place_buffers(chain([1, 1, 9, 3, 5, 20, 1]))
+    offsets, total = place_buffers(lower(chain([1, 1, 9, 3, 5, 20, 1]), "float64"))
     # Rows of 9, 3, 5 and 20 numbers: 72, 24, 40 and 160 bytes. The last finds 128 free at the end.
     assert offsets[6:] == (0, 128, 0, 64, 0)
     assert total == 64 + 192

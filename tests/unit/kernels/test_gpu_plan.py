@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from itertools import pairwise
 
+from chains import chain
 from tensorloom.assets import templates
 from tensorloom.kernels.gpu.candidate import GpuCandidate
 from tensorloom.kernels.gpu.plan import CALL_BYTES, gpu_plan
@@ -13,53 +13,42 @@ from tensorloom.kernels.lower import lower
 from tensorloom.plan.tree import ContractionTree
 
 
-def _chain(n: int) -> ContractionTree:
-    names = [f"i{number}" for number in range(n + 1)]
-    path = [(0, 1), *((n + step - 1, step + 1) for step in range(1, n - 1))]
-    return ContractionTree(
-        inputs=tuple(pairwise(names)),
-        output=(names[0], names[-1]),
-        dimensions=tuple((name, 8) for name in names),
-        path=tuple(path),
-    )
-
-
 def test_a_chain_needs_two_buffers_beside_its_inputs() -> None:
-    plan = gpu_plan(lower(_chain(6), "float32"), templates(), GpuLimits())
+    plan = gpu_plan(lower(chain([8] * 7), "float32"), templates(), GpuLimits())
     assert plan.places.n_inputs == 6
     assert plan.places.buffer_bytes == (256,) * 8
     assert all(call.out not in (call.left, call.right) for call in plan.calls)
 
 
 def test_slots_follow_the_tensors_not_the_buffers() -> None:
-    plan = gpu_plan(lower(_chain(4), "float32"), templates(), GpuLimits())
+    plan = gpu_plan(lower(chain([8] * 5), "float32"), templates(), GpuLimits())
     # Inputs read slot 0 (the number 1); call i + 1 reads what call i left in slot i + 1.
     assert [max(call.slots[:2]) for call in plan.calls] == [0, 1, 2]
     assert [call.slots[2] for call in plan.calls] == [1, 2, 3]
 
 
 def test_constants_hold_starts_and_slots_at_aligned_offsets() -> None:
-    plan = gpu_plan(lower(_chain(3), "float32"), templates(), GpuLimits())
+    plan = gpu_plan(lower(chain([8] * 4), "float32"), templates(), GpuLimits())
     packed = plan.constants([(5, 6), (7, 8)])
     assert len(packed) == 2 * CALL_BYTES
     assert struct.unpack_from("<6I", packed, CALL_BYTES) == (7, 8, *plan.calls[1].slots, 0)
 
 
 def test_equal_kernels_are_one_shader() -> None:
-    plan = gpu_plan(lower(_chain(6), "float32"), templates(), GpuLimits())
+    plan = gpu_plan(lower(chain([8] * 7), "float32"), templates(), GpuLimits())
     assert len(set(plan.shaders)) == len(plan.shaders)
     assert len(plan.shaders) < len(plan.calls)
 
 
 def test_only_what_is_read_later_leaves_its_magnitude() -> None:
-    plan = gpu_plan(lower(_chain(3), "float32"), templates(), GpuLimits())
+    plan = gpu_plan(lower(chain([8] * 4), "float32"), templates(), GpuLimits())
     texts = [plan.shaders[call.shader].text for call in plan.calls]
     assert ["leave(" in text for text in texts] == [True, False]
     assert not any("unscale" in text for text in texts)
 
 
 def test_a_scaled_plan_takes_exponents_out_of_intermediates_only() -> None:
-    plan = gpu_plan(lower(_chain(3), "float32"), templates(), GpuLimits(), scaled=True)
+    plan = gpu_plan(lower(chain([8] * 4), "float32"), templates(), GpuLimits(), scaled=True)
     texts = [plan.shaders[call.shader].text for call in plan.calls]
     assert ["unscale" in text for text in texts] == [False, True]
 

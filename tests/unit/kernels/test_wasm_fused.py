@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from chains import chain
 from random_networks import random_arrays, random_tree
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.wasm.backend import WasmBackend
@@ -15,13 +16,11 @@ from tensorloom.kernels.arena import place_buffers
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm.fused import fused_groups
 from tensorloom.kernels.wasm.records import record_sheet
-from tensorloom.plan.tree import ContractionTree
 from wasmtime_host import WasmtimeHost
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tensorloom.kernels.program import Program
     from tensorloom.model.recipe import DType
 
 DTYPES: tuple[DType, ...] = ("float32", "float64", "complex64", "complex128")
@@ -33,21 +32,6 @@ TOLERANCES: dict[DType, float] = {
 @pytest.fixture(scope="module", params=[True, False], ids=["relaxed", "plain"])
 def backend(request: pytest.FixtureRequest) -> WasmBackend:
     return WasmBackend(WasmtimeHost(relaxed_simd=request.param))
-
-
-def chain(sides: list[int], dtype: DType) -> Program:
-    """A product of matrices from left to right."""
-    n = len(sides) - 1
-    names = [f"i{number}" for number in range(n + 1)]
-    return lower(
-        ContractionTree(
-            inputs=tuple(pairwise(names)),
-            output=(names[0], names[-1]),
-            dimensions=tuple(zip(names, sides, strict=True)),
-            path=((0, 1), *((n + step - 1, step + 1) for step in range(1, n - 1))),
-        ),
-        dtype,
-    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -70,7 +54,7 @@ def test_fused_and_step_by_step_agree(backend: WasmBackend, dtype: DType) -> Non
 def test_exponents_are_carried_as_step_by_step(
     backend: WasmBackend, dtype: DType, size: float
 ) -> None:
-    program = chain([2] * 60, dtype)
+    program = lower(chain([2] * 60), dtype)
     arrays = [np.asarray(size * np.eye(2) + [[0, 1], [0, 0]], dtype) for _ in range(59)]
     first, *again = (drive(backend.run(program, arrays, no_pulse)) for _ in range(3))
     assert abs(first.log10_scale) > 1000
@@ -81,7 +65,7 @@ def test_exponents_are_carried_as_step_by_step(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_zeros_and_missing_numbers_stay(backend: WasmBackend, dtype: DType) -> None:
-    program = chain([3, 4, 5, 3], dtype)
+    program = lower(chain([3, 4, 5, 3]), dtype)
     for fill in (0.0, np.nan, np.inf):
         arrays = [np.full(s, fill, dtype) for s in ((3, 4), (4, 5), (5, 3))]
         with np.errstate(invalid="ignore"):
@@ -90,7 +74,7 @@ def test_zeros_and_missing_numbers_stay(backend: WasmBackend, dtype: DType) -> N
 
 
 def test_what_large_steps_leave_is_read_by_groups() -> None:
-    program = chain([4, 4, 64, 64, 64, 4, 4, 4], "float64")
+    program = lower(chain([4, 4, 64, 64, 64, 4, 4, 4]), "float64")
     groups = fused_groups(program, most=2000)
     assert [(group.first, group.last) for group in groups] == [(0, 1), (3, 6)]
     backend = WasmBackend(WasmtimeHost())
@@ -105,7 +89,7 @@ def test_what_large_steps_leave_is_read_by_groups() -> None:
 
 
 def test_a_group_keeps_what_it_reads_until_its_end() -> None:
-    program = chain([2] * 8, "float64")
+    program = lower(chain([2] * 8), "float64")
     plain, least = place_buffers(program)
     kept, total = place_buffers(program, [(1, 6)])
     first = program.dispatches[0].out
@@ -117,7 +101,7 @@ def test_a_group_keeps_what_it_reads_until_its_end() -> None:
 
 
 def test_records_of_steps_come_after_all_pieces() -> None:
-    program = chain([2] * 6, "float64")
+    program = lower(chain([2] * 6), "float64")
     groups = fused_groups(program)
     sheet = record_sheet(program, relaxed=True, groups=groups)
     assert [(group.first, group.last) for group in groups] == [(0, 4)]
@@ -131,7 +115,7 @@ def test_kept_programs_and_their_slots_are_bounded() -> None:
     backend = WasmBackend(WasmtimeHost())
     counts = []
     for n in range(3, 12):
-        program = chain([2] * n, "float64")
+        program = lower(chain([2] * n), "float64")
         for _ in range(3):
             drive(backend.run(program, [np.eye(2)] * (n - 1), no_pulse))
         counts.append(backend.counts)
@@ -141,7 +125,7 @@ def test_kept_programs_and_their_slots_are_bounded() -> None:
 
 def test_bound_programs_follow_new_arrays_and_leave_the_unusual() -> None:
     backend = WasmBackend(WasmtimeHost())
-    program = chain([2] * 5, "float64")
+    program = lower(chain([2] * 5), "float64")
     generator = np.random.default_rng(1)
     arrays = [generator.standard_normal((2, 2)) for _ in range(4)]
     for turn in range(6):
@@ -175,7 +159,7 @@ class InPlace(WasmtimeHost):
 def test_bound_programs_see_numbers_change_in_arrays_that_were_equal() -> None:
     host = InPlace()
     backend = WasmBackend(host)
-    program = chain([1, 1, 1, 1], "float64")
+    program = lower(chain([1, 1, 1, 1]), "float64")
     first, second, third = host.array(2.0), host.array(3.0), host.array(5.0)
 
     def value() -> float:

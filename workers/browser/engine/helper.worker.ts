@@ -1,7 +1,7 @@
 /** A helper thread: compiles the kernels it is told of and serves; see `team.ts`. */
 
 import { type DriverExports, instantiate, kernelOf } from "./modules.ts";
-import type { ToHelper } from "./team.ts";
+import { stoppedHalfWay, type ToHelper } from "./team.ts";
 
 let started: (Extract<ToHelper, { type: "start" }> & { exports: DriverExports }) | null = null;
 
@@ -19,9 +19,21 @@ globalThis.onmessage = (event: MessageEvent<ToHelper>) => {
       started?.exports.kernels.set(message.slot, kernelOf(message.module, started.memory));
       break;
     case "serve":
-      started?.exports.serve?.(started.control, message.epoch, started.scratch, started.workspace);
+      serve(message.epoch);
       break;
     default:
       message satisfies never;
   }
 };
+
+/** Serves until the epoch ends, whatever kernels do meanwhile. */
+function serve(epoch: number): void {
+  for (let ended = false; started && !ended; ) {
+    try {
+      started.exports.serve?.(started.control, epoch, started.scratch, started.workspace);
+      ended = true;
+    } catch {
+      stoppedHalfWay(started.memory, started.control);
+    }
+  }
+}

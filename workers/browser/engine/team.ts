@@ -7,10 +7,10 @@
 
 import type { EngineMemory } from "./memory.ts";
 
-/** Offsets as in `kernels/wasm/team.py`. */
-export const CONTROL = { generation: 0, epoch: 4, sleepers: 8, job: 64, busy: 128 };
+/** Offsets as in `kernels/wasm/team.py`; `stopped` says that a kernel stopped half way in a helper. */
+export const CONTROL = { generation: 0, epoch: 4, sleepers: 8, job: 64, busy: 128, stopped: 132 };
 export const CONTROL_BYTES = 192;
-export const JOB = { records: 128, low: 144 };
+export const JOB = { done: 64, records: 128, low: 144 };
 export const JOB_BYTES = 192;
 const SCRATCH_BYTES = 64;
 
@@ -69,10 +69,19 @@ export class Team {
     this.waiting.push({ slot, module });
   }
 
-  /** Does a job with whoever serves; whether magnitudes left the range. */
+  /** Does a job with whoever serves; whether magnitudes left the range. Throws where a kernel stops half way. */
   lead(job: number): boolean {
     if (this.waiting.length > 0 || !this.serving) this.tell();
-    return this.leadDriver?.(this.control, job, this.scratch, this.workspace) === 1;
+    try {
+      const outside = this.leadDriver?.(this.control, job, this.scratch, this.workspace) === 1;
+      if (Atomics.exchange(this.words(), CONTROL.stopped / 4, 0)) throw new Error("A kernel stopped half way in a helper thread.");
+      return outside;
+    } catch (error) {
+      // Helpers may still be at this job's records, and the next run begins to count anew.
+      this.rest();
+      Atomics.store(this.words(), CONTROL.stopped / 4, 0);
+      throw error;
+    }
   }
 
   /** No job any more, and nobody at one: after this its memory may be freed. */
@@ -105,4 +114,14 @@ export class Team {
   private words(): Int32Array<ArrayBuffer> {
     return new Int32Array(this.memory.memory.buffer as ArrayBuffer, this.control, CONTROL_BYTES / 4);
   }
+}
+
+/** For a helper that was thrown out of `serve`: its record counts as done, or the leader would wait for ever. */
+export function stoppedHalfWay(memory: WebAssembly.Memory, control: number): void {
+  const words = new Int32Array(memory.buffer as ArrayBuffer, control, CONTROL_BYTES / 4);
+  // The leader waits for this record, so the job is still the same.
+  const job = new Int32Array(memory.buffer as ArrayBuffer, Atomics.load(words, CONTROL.job / 4), JOB_BYTES / 4);
+  Atomics.store(words, CONTROL.stopped / 4, 1);
+  Atomics.add(job, JOB.done / 4, 1);
+  Atomics.sub(words, CONTROL.busy / 4, 1);
 }

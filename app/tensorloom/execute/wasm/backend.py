@@ -64,6 +64,7 @@ class _Kept:
         under_way: Runs that wait within a pause: until they end, its kernels keep their places.
         plans: How its kernels run, where the chooser said.
         revision: Of the chooser when it was asked.
+        alone: Whether threads are not asked again.
     """
 
     prepared: Prepared
@@ -73,6 +74,7 @@ class _Kept:
     under_way: int = 0
     plans: tuple[Schedule, ...] | None = None
     revision: int = -1
+    alone: bool = False
 
 
 class Chooser(Protocol):
@@ -208,13 +210,14 @@ class WasmBackend:
 
     async def _run(self, known: _Kept, arrays: Sequence[NDArray[Any]], pulse: Pulse) -> RawResult:
         program = known.prepared.program
-        if self.threads is not None and self.threads.worth(program):
+        if self.threads is not None and not known.alone and self.threads.worth(program):
             self._prove(known)
             try:
                 return await self.threads.run(program, known.plans, arrays, pulse)
-            except UnsupportedKernel:
-                # No helpers, or no room for a second set of arrays: here is need of neither.
-                pass
+            except UnsupportedKernel as error:
+                # No helpers, or no room for a second set of arrays: here is need of neither. A
+                # kernel that has stopped half way does so here too, and is found out.
+                known.alone = error.code == "wasm-stopped"
         if known.bound is not None:
             found = known.bound.run(arrays)
             if found is not None:

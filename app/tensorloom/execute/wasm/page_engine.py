@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorloom.execute.wasm.host import refused
+from tensorloom.execute.wasm.host import refused, stopped
 from tensorloom.kernels.wasm.compiled import encode
 
 if TYPE_CHECKING:
@@ -110,8 +110,15 @@ class LoadedProgram:
         self._engine.run(self._number)
 
     def step(self) -> int:
-        """Runs the next part: the multiply-adds done so far, or -1 after the last."""
-        return int(self._engine.step(self._number))
+        """Runs the next part: the multiply-adds done so far, or -1 after the last.
+
+        Raises:
+            UnsupportedKernel: ``wasm-stopped``.
+        """
+        try:
+            return int(self._engine.step(self._number))
+        except Exception as error:
+            raise stopped(error) from error
 
     def time(self, *, min_ms: float, warmup_ms: float = 300) -> Measured:
         """How long a run takes."""

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CONTROL", "CONTROL_BYTES", "JOB", "JOB_BYTES", "define_team"]
 
-CONTROL = {"generation": 0, "epoch": 4, "sleepers": 8, "job": 64, "busy": 128}
-"""Where the team's words are; those that different threads write have cache lines of their own."""
+CONTROL = {"generation": 0, "epoch": 4, "sleepers": 8, "job": 64, "busy": 128, "stopped": 132}
+"""Where the team's words are; those that different threads write have cache lines of their own.
+``stopped`` is for the page: a kernel stopped half way in a server, which counted its record done.
+"""
 
 CONTROL_BYTES = 192
 
