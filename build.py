@@ -33,6 +33,21 @@ def parser() -> argparse.ArgumentParser:
             "--runtime-mirror", metavar="URL-or-folder", help="take the Python runtime from here"
         )
         verb.add_argument("--no-snapshot", action="store_true", help="leave the heap snapshot out")
+        verb.add_argument(
+            "--connect",
+            action="append",
+            default=[],
+            metavar="ORIGIN",
+            help="a heavy worker elsewhere that the page may reach, such as https://worker.example",
+        )
+    worker = verbs.add_parser(
+        "worker",
+        help="start the heavy worker with the workbench; its own flags and commands follow",
+        add_help=False,
+    )
+    worker.add_argument("--no-site", action="store_true", help="the service alone")
+    worker.add_argument("--runtime-mirror", help=argparse.SUPPRESS)
+    worker.add_argument("--no-snapshot", action="store_true", help=argparse.SUPPRESS)
     verbs.add_parser("check", help="lint, types, layers, generated files")
     test = verbs.add_parser("test", help="every check and test tier")
     test.add_argument("tiers", nargs="*", help="only these tiers")
@@ -43,6 +58,9 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--backend", choices=["cpu", "gpu"], help="peers: only this side")
     soak = verbs.add_parser("soak", help="use the site for long and see that memory stays constant")
     soak.add_argument("--minutes", type=float, default=60, help="default 60")
+    faults = verbs.add_parser("faults", help="kill and starve the heavy worker, see nothing lost")
+    faults.add_argument("--rounds", type=int, default=25, help="kills of each kind, default 25")
+    faults.add_argument("--requests", type=int, default=10_000, help="random requests")
     verbs.add_parser("golden", help="make the golden and generated files anew")
     verbs.add_parser("lock", help="write the runtime lock anew from its sources")
     return root
@@ -50,7 +68,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """The exit status."""
-    options = parser().parse_args()
+    options, rest = parser().parse_known_args()
+    if rest and options.verb != "worker":
+        parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
     try:
         return commands.dispatch(ROOT, options)
     except SiteError as error:

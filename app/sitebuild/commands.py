@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from sitebuild import environment
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 __all__ = ["dispatch"]
@@ -20,12 +21,14 @@ def dispatch(root: Path, options: argparse.Namespace) -> int:
     return _VERBS[options.verb](root, options)
 
 
-def build_site(root: Path, mirror: str | None = None, *, snapshot: bool = True) -> Path:
+def build_site(
+    root: Path, mirror: str | None = None, *, snapshot: bool = True, connect: Sequence[str] = ()
+) -> Path:
     """The folder of the built site; unchanged parts are kept."""
     from sitebuild import site  # noqa: PLC0415  # only this subcommand needs it
 
     env = environment.ensure(root)
-    return site.build(env, mirror=mirror, snapshot_wanted=snapshot)
+    return site.build(env, mirror=mirror, snapshot_wanted=snapshot, connect=connect)
 
 
 def _setup(root: Path, _options: argparse.Namespace) -> int:
@@ -35,7 +38,12 @@ def _setup(root: Path, _options: argparse.Namespace) -> int:
 
 
 def _site(root: Path, options: argparse.Namespace) -> int:
-    out = build_site(root, options.runtime_mirror, snapshot=not options.no_snapshot)
+    out = build_site(
+        root,
+        options.runtime_mirror,
+        snapshot=not options.no_snapshot,
+        connect=options.connect,
+    )
     print(f"Built {out}")
     return 0
 
@@ -43,9 +51,40 @@ def _site(root: Path, options: argparse.Namespace) -> int:
 def _serve(root: Path, options: argparse.Namespace) -> int:
     from sitebuild import serve  # noqa: PLC0415  # only this subcommand needs it
 
-    out = build_site(root, options.runtime_mirror, snapshot=not options.no_snapshot)
+    out = build_site(
+        root,
+        options.runtime_mirror,
+        snapshot=not options.no_snapshot,
+        connect=options.connect,
+    )
     serve.forever(out, port=options.port, prefix=options.prefix)
     return 0
+
+
+def _worker(root: Path, options: argparse.Namespace) -> int:
+    rest: list[str] = options.rest
+    env = environment.ensure(root)
+    # Its other commands, and its help, need no site.
+    if not options.no_site and not {"token", "backup", "--help", "-h"}.intersection(rest):
+        site = build_site(root, options.runtime_mirror, snapshot=not options.no_snapshot)
+        rest = ["--site", str(site), *rest]
+    command = [str(env.python), "-m", "tensorloom_worker", *rest]
+    if os.name != "nt":
+        # The service becomes this process: Ctrl+C and service managers reach it directly.
+        os.execve(env.python, command, env.variables())  # noqa: S606  # our own module
+    return subprocess.run(command, env=env.variables(), check=False).returncode
+
+
+def _faults(root: Path, options: argparse.Namespace) -> int:
+    env = environment.ensure(root)
+    variables = {
+        **env.variables(),
+        "TENSORLOOM_FAULT_ROUNDS": str(options.rounds),
+        "TENSORLOOM_REQUESTS": str(options.requests),
+    }
+    places = [root / "tests" / "worker" / "test_requests.py", root / "tests" / "faults"]
+    command = [str(env.python), "-m", "pytest", *map(str, places), "-q", "-s"]
+    return subprocess.run(command, cwd=root, env=variables, check=False).returncode
 
 
 def _check(root: Path, _options: argparse.Namespace) -> int:
@@ -98,10 +137,12 @@ _VERBS: dict[str, Callable[[Path, argparse.Namespace], int]] = {
     "setup": _setup,
     "site": _site,
     "serve": _serve,
+    "worker": _worker,
     "check": _check,
     "test": _test,
     "bench": _bench,
     "soak": _soak,
+    "faults": _faults,
     "golden": _golden,
     "lock": _lock,
 }

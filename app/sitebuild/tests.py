@@ -32,9 +32,11 @@ QUIET = ("property", "conformance", "unit", "golden", "ts")
 """No browser, no built site; longest first, so that two at a time end together."""
 ON_DEVICE = ("conformance",)
 """Wants what the browsers' packages bring along: a software Vulkan adapter."""
+ALONE = ("worker", "faults")
+"""Real services and clusters, which take both cores: one tier at a time, without a browser."""
 ON_SITE = ("build", "browser", "engines")
 """On the built site."""
-TIERS = ("check", *QUIET, *ON_SITE)
+TIERS = ("check", *QUIET, *ALONE, *ON_SITE)
 AT_ONCE = 2
 LONGEST_SECONDS = 15 * 60
 
@@ -79,6 +81,7 @@ def run_all(env: Environment, only: list[str]) -> int:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         quiet = [tier for tier in QUIET if tier in wanted]
         tallies += pool.map(lambda tier: _run_tier(env, tier, show=False), quiet)
+    tallies += [_run_tier(env, tier, show=True) for tier in ALONE if tier in wanted]
     if any(tier in ON_SITE for tier in wanted):
         tallies.append(_site(env))
         tallies += [_run_tier(env, tier, show=True) for tier in ON_SITE if tier in wanted]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from doubles import LocalExecutor  # noqa: E402  # after the path is set
+from doubles import LocalExecutor  # after the path is set
 
-from tensorloom_worker import __main__ as command  # noqa: E402  # the same
+from tensorloom_worker import __main__ as command  # the same
 
 if __name__ == "__main__":
     command._executor = LocalExecutor

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from tensorloom.errors import InputError, NetworkError, Where
+from tensorloom.errors import InputError, NetworkError, PlanError, Where
 from tensorloom.model import codec
 from tensorloom.model.recipe import BlobArray
 from tensorloom.plan.tree import ContractionTree
@@ -66,13 +66,17 @@ def check_request(request: ContractRequest | EntryRequest, max_tensors: int) -> 
                 "Send a plan that was made for this network.",
                 Where(indices=(name,)),
             )
-        ContractionTree(  # checks the path
-            inputs=tuple(tensor.indices for tensor in network.tensors),
-            output=network.output,
-            dimensions=tuple((index.name, index.dimension) for index in network.indices),
-            path=request.plan.path,
-            sliced=request.plan.sliced,
-        )
+        try:
+            ContractionTree(
+                inputs=tuple(tensor.indices for tensor in network.tensors),
+                output=network.output,
+                dimensions=tuple((index.name, index.dimension) for index in network.indices),
+                path=request.plan.path,
+                sliced=request.plan.sliced,
+            )
+        except PlanError as error:
+            hint = "Send a plan that was made for this network."
+            raise PlanError("bad-path", error.message, hint) from error
     return network
 
 

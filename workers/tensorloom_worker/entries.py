@@ -7,6 +7,7 @@ functions stand in this table, never on the wire.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, ValidationError
@@ -100,6 +101,7 @@ ENTRIES: dict[str, Entry] = {
 }
 
 
+@cache
 def facts() -> tuple[EntryFacts, ...]:
     """What the entry points are called and want, for clients."""
     return tuple(

@@ -83,8 +83,8 @@ class Runner(Protocol):
     async def finish(self, live: Live, outcome: Outcome) -> JobResult:
         """Write the result down; it is on the disk when this returns."""
 
-    async def keep(self, live: Live) -> None:
-        """Write the job's state down."""
+    async def keep(self, live: Live, job: Job) -> None:
+        """Write a new state of the job down; it is on the disk when this returns."""
 
     def tell(self, live: Live) -> None:
         """Tell subscribers of the job's state."""
@@ -335,8 +335,7 @@ class Queue:
             )
             outcome = await self._runner.run(live)
             result = await self._runner.finish(live, outcome)
-            live.job = live.job.model_copy(update={"result": result, "note": None, "error": None})
-            await self._end(live, "done")
+            await self._end(live, "done", result=result)
         except Cancelled:
             await self._stopped(live)
         except TensorloomError as error:
@@ -362,7 +361,7 @@ class Queue:
 
     async def _begin(self, live: Live) -> None:
         again = live.job.started_at is not None
-        live.job = live.job.model_copy(
+        job = live.job.model_copy(
             update={
                 "state": "running" if live.job.kind == "entry" else "searching",
                 "started_at": live.job.started_at or now_text(),
@@ -372,7 +371,8 @@ class Queue:
             }
         )
         if not again or live.begun:
-            await self._runner.keep(live)
+            await self._runner.keep(live, job)
+        live.job = job
         live.begun = False
         self._tell(live)
 
@@ -413,18 +413,16 @@ class Queue:
         self._tell(live)
 
     async def _failed(self, live: Live, error: TensorloomError) -> None:
-        live.job = live.job.model_copy(update={"error": to_refusal(error), "note": None})
-        await self._end(live, "failed")
+        await self._end(live, "failed", error=to_refusal(error))
 
-    async def _end(self, live: Live, state: State) -> None:
-        """The final state, told when the disk has it; a full disk is waited for."""
-        live.job = live.job.model_copy(
-            update={"state": state, "finished_at": now_text(), "queue_position": None}
-        )
+    async def _end(self, live: Live, state: State, **more: object) -> None:
+        """The final state, seen and told when the disk has it; a full disk is waited for."""
+        final = {"state": state, "finished_at": now_text(), "note": None, "queue_position": None}
+        job = live.job.model_copy(update={**final, **more})
         tries = 0
         while True:
             try:
-                await self._runner.keep(live)
+                await self._runner.keep(live, job)
                 break
             except TensorloomError as error:
                 _LOG.warning("The end of job %s cannot be written: %s", live.job.id, error)
@@ -432,5 +430,6 @@ class Queue:
                     return
                 await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
                 tries += 1
+        live.job = job
         live.ended.set()
         self._tell(live)

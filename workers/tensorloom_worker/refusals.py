@@ -51,6 +51,7 @@ _STATUS: dict[str, int] = {
     "result-not-ready": 404,
     "method-not-allowed": 405,
     "sender-too-slow": 408,
+    "array-in-use": 409,
     "job-key-used": 409,
     "upload-busy": 409,
     "upload-offset": 409,
@@ -145,6 +146,10 @@ def from_validation(error: ValidationError, what: str) -> InputError:
     place = ".".join(str(part) for part in found["loc"] if part not in {"contract", "entry"})
     place = place[:_MAX_PLACE] or what
     match found["type"]:
+        case "union_tag_not_found":
+            return _bad_kind("missing-field", what, "is missing")
+        case "union_tag_invalid":
+            return _bad_kind("bad-field", what, "is neither 'contract' nor 'entry'")
         case "missing":
             return InputError(
                 "missing-field",
@@ -168,3 +173,12 @@ def from_validation(error: ValidationError, what: str) -> InputError:
                 "The interface's description, /v1/openapi.json, says what it may be.",
                 values={"field": place},
             )
+
+
+def _bad_kind(code: str, what: str, problem: str) -> InputError:
+    return InputError(
+        code,
+        f"The field 'kind' of {what} {problem}.",
+        "Give 'contract' with a document, or 'entry' with the name of an entry point.",
+        values={"field": "kind"},
+    )

@@ -410,10 +410,10 @@ class Service:
             details=outcome.details,
         )
 
-    async def keep(self, live: Live) -> None:
-        """Write a job's state down."""
+    async def keep(self, live: Live, job: Job) -> None:
+        """Write a new state of a job down."""
         live.changed = self.hub.next_id()
-        names = await asyncio.to_thread(self.store.update_job, live.job, live.changed)
+        names = await asyncio.to_thread(self.store.update_job, job, live.changed)
         self._drop_sums(names)
 
     def tell(self, live: Live) -> None:

@@ -1,0 +1,224 @@
+"""Whose turn it is: fair shares, turns that end, waits that are no failures. No HTTP, no disk."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import pytest
+from doubles import machine_error
+
+from tensorloom.errors import Cancelled
+from tensorloom_worker import queue as queue_module
+from tensorloom_worker.ledger import Outcome, Progress
+from tensorloom_worker.queue import Live, Queue
+from tensorloom_worker.records import Job, JobProgress, JobResult
+from tensorloom_worker.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.asyncio
+
+
+class Script:
+    """A runner whose jobs end when they are told to."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+        self.kept: list[tuple[str, str]] = []
+        self.told: list[str] = []
+        self.release: dict[str, asyncio.Event] = {}
+        self.errors: dict[str, list[Exception]] = {}
+        self.full = 0
+        self.changed = asyncio.Event()
+        self.queue: Queue | None = None
+
+    async def run(self, live: Live) -> Outcome:
+        job = live.job.id
+        self.began.append(job)
+        self.changed.set()
+        assert self.queue is not None
+        self.queue.hear(live, Progress(state="running"))
+        waits = [
+            asyncio.create_task(event.wait())
+            for event in (self.release.setdefault(job, asyncio.Event()), live.cancelled)
+        ]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if live.cancelled.is_set():
+            raise Cancelled("cancelled", "Stopped.")
+        if self.errors.get(job):
+            raise self.errors[job].pop(0)
+        return Outcome(array=np.zeros(()), error_bound=0.0, ms=0.0, mul_adds=0, backend="numpy")
+
+    async def finish(self, _live: Live, _outcome: Outcome) -> JobResult:
+        return JobResult(
+            shape=(),
+            dtype="float64",
+            error_bound=0,
+            bytes=0,
+            sha256="0" * 64,
+            ms=0,
+            mul_adds=0,
+            backend="numpy",
+        )
+
+    async def keep(self, live: Live, job: Job) -> None:
+        if self.full > 0:
+            self.full -= 1
+            raise machine_error("disk-full")
+        self.kept.append((live.job.id, job.state))
+        self.changed.set()
+
+    def tell(self, live: Live) -> None:
+        self.told.append(live.job.state)
+        self.changed.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+
+class Bench:
+    """A queue with a script."""
+
+    def __init__(self, **settings: float) -> None:
+        self.script = Script()
+        self.queue = Queue(Settings(**settings), self.script)  # type: ignore[arg-type]
+        self.script.queue = self.queue
+        self.count = 0
+
+    def add(self, name: str, token: int) -> Live:
+        self.count += 1
+        job = Job(id=name, kind="contract", title=name, state="queued", created_at="now")
+        live = Live(seq=self.count, token=token, job=job, changed=0)
+        self.queue.add(live)
+        return live
+
+    async def end(self, name: str) -> None:
+        """Let a running job come to its end."""
+        self.script.release.setdefault(name, asyncio.Event()).set()
+        await self.script.until(lambda: (name, "done") in self.script.kept)
+
+    async def __aenter__(self) -> Self:
+        self.queue.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.queue.close()
+
+
+async def test_one_client_is_served_in_order() -> None:
+    async with Bench(concurrent_jobs=1) as bench:
+        for name in ("a1", "a2", "a3"):
+            bench.add(name, 1)
+        for name in ("a1", "a2", "a3"):
+            await bench.script.until(lambda name=name: name in bench.script.began)
+            await bench.end(name)
+    assert bench.script.began == ["a1", "a2", "a3"]
+
+
+async def test_a_client_with_few_jobs_does_not_wait_for_all_of_another() -> None:
+    async with Bench(concurrent_jobs=1) as bench:
+        for number in range(5):
+            bench.add(f"a{number}", 1)
+        await bench.script.until(lambda: bench.script.began == ["a0"])
+        bench.add("b0", 2)
+        await bench.end("a0")
+        await bench.script.until(lambda: len(bench.script.began) == 2)
+    assert bench.script.began[1] == "b0"
+
+
+async def test_places_in_the_queue_take_turns() -> None:
+    bench = Bench()
+    lives = [bench.add(f"a{number}", 1) for number in range(3)]
+    lives += [bench.add(f"b{number}", 2) for number in range(2)]
+    places = {live.job.id: bench.queue.seen(live).queue_position for live in lives}
+    assert places == {"a0": 1, "b0": 2, "a1": 3, "b1": 4, "a2": 5}
+
+
+async def test_a_long_job_gives_its_turn_to_a_client_without_one_and_goes_on() -> None:
+    async with Bench(concurrent_jobs=1, turn_seconds=0.05) as bench:
+        long = bench.add("long", 1)
+        await bench.script.until(lambda: bench.script.began == ["long"])
+        bench.add("short", 2)
+        await bench.script.until(lambda: bench.script.began == ["long", "short"])
+        assert long.job.state == "queued"
+        assert long.job.note == "It gave its place to others and goes on soon."
+        await bench.end("short")
+        await bench.script.until(lambda: bench.script.began.count("long") == 2)
+        await bench.end("long")
+    assert long.job.state == "done"
+    assert long.job.note is None
+
+
+async def test_a_client_does_not_take_its_own_turn_away() -> None:
+    async with Bench(concurrent_jobs=1, turn_seconds=0.05) as bench:
+        first = bench.add("first", 1)
+        await bench.script.until(lambda: bench.script.began == ["first"])
+        bench.add("second", 1)
+        bench.queue._make_room()
+        assert first.stop is None
+
+
+async def test_a_full_disk_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_module, "RETRY_S", (0.01,))
+    async with Bench() as bench:
+        bench.script.errors["a"] = [
+            machine_error("disk-full"),
+            machine_error("cluster-unreachable"),
+        ]
+        live = bench.add("a", 1)
+        await bench.end("a")
+    assert bench.script.began == ["a"] * 3
+    assert live.job.state == "done"
+    assert live.job.error is None
+
+
+async def test_an_end_is_told_only_when_the_disk_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_module, "RETRY_S", (0.01,))
+    async with Bench() as bench:
+        live = bench.add("a", 1)
+        await bench.script.until(lambda: bench.script.began == ["a"])
+        bench.script.full = 3
+        await bench.end("a")
+        await live.ended.wait()
+    assert bench.script.full == 0
+    assert bench.script.told[-1] == "done"
+    assert bench.script.told.count("done") == 1
+
+
+async def test_a_cancelled_wait_for_the_disk_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_module, "RETRY_S", (1000.0,))
+    async with Bench() as bench:
+        bench.script.errors["a"] = [machine_error("disk-full")]
+        bench.script.release["a"] = asyncio.Event()
+        bench.script.release["a"].set()
+        live = bench.add("a", 1)
+        await bench.script.until(lambda: live.job.note is not None)
+        await bench.queue.cancel("a")
+    assert bench.script.kept[-1] == ("a", "cancelled")
+
+
+async def test_progress_is_told_at_most_five_times_a_second() -> None:
+    async with Bench() as bench:
+        live = bench.add("a", 1)
+        await bench.script.until(lambda: bench.script.began == ["a"])
+        before = len(bench.script.told)
+        for done in range(1000):
+            bench.queue.hear(live, Progress(progress=JobProgress(slices_done=done, slices=1000)))
+        assert len(bench.script.told) - before <= 1
+        assert live.job.progress.slices_done == 999
+        await bench.end("a")
+
+
+async def test_closing_leaves_jobs_as_they_were_written() -> None:
+    async with Bench() as bench:
+        bench.add("a", 1)
+        await bench.script.until(lambda: bench.script.began == ["a"])
+    assert bench.script.kept == [("a", "searching")]
