@@ -60,11 +60,11 @@ class GroupProbe:
         starts: Where the buffers begin in that part, ascending [elements].
     """
 
-    places: NDArray[np.int64]
+    places: NDArray[np.intp]
     again: int
     inputs: NDArray[Any]
     tolerance: NDArray[np.float64]
-    starts: NDArray[np.int64]
+    starts: NDArray[np.intp]
 
     @property
     def n_bytes(self) -> int:
@@ -129,7 +129,7 @@ def group_probe(program: Program, first: int, last: int, sizes: Sizes) -> GroupP
     item = ITEM_BYTES[program.dtype]
     before, inputs_bytes = _placed(program, read)
     after, made_bytes = _placed(program, made)
-    places = np.zeros(len(program.buffers), np.int64)
+    places = np.zeros(len(program.buffers), np.intp)
     places[read] = before
     places[made] = after + inputs_bytes
     inputs = _numbers(program.dtype, inputs_bytes // item)
@@ -174,29 +174,28 @@ def _logs(program: Program, steps: Sequence[Dispatch], made: set[int]) -> dict[i
     return logs
 
 
-def _placed(program: Program, numbers: Sequence[int]) -> tuple[NDArray[np.int64], int]:
+def _placed(program: Program, numbers: Sequence[int]) -> tuple[NDArray[np.intp], int]:
     """Where buffers start, one after the other, and where the last one's guard ends [bytes]."""
     item = ITEM_BYTES[program.dtype]
-    sizes = np.array([program.buffers[number].elements * item for number in numbers], np.int64)
+    sizes = np.array([program.buffers[number].elements * item for number in numbers], np.intp)
     ends = np.cumsum(-(-sizes // _LINE) * _LINE + _LINE)
-    return np.append(0, ends)[:-1].astype(np.int64), int(ends[-1]) if numbers else 0
+    return np.append(0, ends)[:-1].astype(np.intp), int(ends[-1]) if numbers else 0
 
 
 def _repeated(
     program: Program,
     numbers: Sequence[int],
-    places: NDArray[np.int64],
+    places: NDArray[np.intp],
     values: Sequence[float] | NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """A buffer's value at each of its elements, NaN in the guards."""
     item = ITEM_BYTES[program.dtype]
     _, total = _placed(program, numbers)
     spans = np.diff(np.append(places, total)) // item
-    sizes = np.array([program.buffers[number].elements for number in numbers], np.int64)
+    sizes = np.array([program.buffers[number].elements for number in numbers], np.intp)
     lengths = np.stack([sizes, spans - sizes], axis=1).reshape(-1)
     pairs = np.stack([np.array(values, np.float64), np.full(len(values), np.nan)], axis=1)
-    # Pyodide counts in 32 bits, and numpy takes no wider numbers to repeat by.
-    return np.repeat(pairs.reshape(-1), lengths.astype(np.intp))
+    return np.repeat(pairs.reshape(-1), lengths)
 
 
 def _numbers(dtype: DType, count: int) -> NDArray[Any]:
