@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--quick", action="store_true", help="one short round, nothing written")
     bench.add_argument("--cases", help="peers: only these names, groups or sets, comma-separated")
     bench.add_argument("--backend", choices=["cpu", "gpu"], help="peers: only this side")
+    bench.add_argument("--since", help="peers: leave out cases measured on this date or later")
     soak = verbs.add_parser("soak", help="use the site for long and see that memory stays constant")
     soak.add_argument("--minutes", type=float, default=60, help="default 60")
     faults = verbs.add_parser("faults", help="kill and starve the heavy worker, see nothing lost")

@@ -29,6 +29,9 @@ KINDS = {
 }
 """What ``all`` measures, in this order, and whether it is measured on the built site."""
 
+REPORTER = "peers"
+"""The kind whose script writes the table of goals."""
+
 
 def run(
     env: Environment, what: str, *, quick: bool, more: Mapping[str, str | None] | None = None
@@ -43,7 +46,8 @@ def run(
     """
     if what == "all":
         return max([run(env, kind, quick=quick) for kind in KINDS])
-    script = env.root / "tests" / "bench" / f"{what}.py"
+    folder = env.root / "tests" / "bench"
+    script = folder / f"{what}.py"
     if what not in KINDS or not script.is_file():
         raise SiteError(f"There is no benchmark {what}. There are: {', '.join(KINDS)}.")
     if KINDS[what]:
@@ -52,4 +56,12 @@ def run(
         commands.build_site(env.root)
     given = [word for name, value in (more or {}).items() if value for word in (name, value)]
     command = [str(env.python), str(script), *(["--quick"] if quick else []), *given]
+    status = _run(env, command)
+    if not quick and what != REPORTER:
+        # The table of all goals holds figures of every kind.
+        _run(env, [str(env.python), str(folder / f"{REPORTER}.py"), "--report"])
+    return status
+
+
+def _run(env: Environment, command: list[str]) -> int:
     return subprocess.run(command, cwd=env.root, env=env.variables(), check=False).returncode

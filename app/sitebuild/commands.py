@@ -106,7 +106,11 @@ def _bench(root: Path, options: argparse.Namespace) -> int:
         environment.ensure(root),
         options.what,
         quick=options.quick,
-        more={"--cases": options.cases, "--backend": options.backend},
+        more={
+            "--cases": options.cases,
+            "--backend": options.backend,
+            "--since": options.since,
+        },
     )
 
 
