@@ -16,7 +16,8 @@ import numpy as np
 import tuning_shapes as shapes
 
 from tensorloom.execute.kernel_store import NoStore
-from tensorloom.execute.tuning import Tuner, flop
+from tensorloom.execute.known_kernels import flop
+from tensorloom.execute.tuning import Tuner
 from tensorloom.execute.wasm import trials as wasm_trials
 from tensorloom.execute.wasm.trials import TRIAL_SLOT, WasmTrials, wasm_ways
 from tensorloom.kernels.wasm import jit
@@ -205,11 +206,12 @@ class Wide(WasmTrials):
         device = bench.tuner.device
         super().__init__(spec, bench.kernels, device, perf_counter)
         self.spec = spec
-        self.proposed = set(self._ways)
+        self.texts = [option.text for option in self.options]
+        self.proposed = set(self.texts)
         self._device = replace(device, tiles=TILES, complex_tiles=TILES)
         for candidate, _ in jit._space((spec, exchanged(spec)), self._device):
             self.add(candidate.text)
-        self.texts = list(self._ways)
+        self.texts = list(dict.fromkeys([*self.texts, *self._ways]))
 
     def add(
         self, text: str, *, cycles: float | None = None, instead: KernelSpec | None = None

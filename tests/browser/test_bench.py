@@ -63,6 +63,28 @@ def test_any_contraction_is_timed_in_any_type(bench: Workbench, dtype: str, boun
     assert found["gflops"] == pytest.approx(flop / found["ms"] / 1e6)
     assert found["kernel"]
     assert 0 < found["tuneMs"] < 5000
+    assert found["deviceMs"] >= 0
+
+
+def test_what_the_tuner_knows_is_not_tuned_again(bench: Workbench) -> None:
+    given = [
+        "aib,bjc->aijc",
+        [[9, 20, 30], [30, 21, 8]],
+        "float32",
+        {"backend": "wasm", "minMs": 5},
+    ]
+    first, again = (timed(bench.page, *given) for _ in range(2))
+    assert again["kernel"] == first["kernel"]
+    # Warming is all that is left: three windows that agree and three more, of 4 ms.
+    assert again["tuneMs"] < first["tuneMs"]
+    assert again["deviceMs"] < 50
+
+
+def test_what_has_no_room_is_refused(bench: Workbench) -> None:
+    given = ["ij,jk->ik", [[60_000, 60_000], [60_000, 60_000]], "float32", {"backend": "wasm"}]
+    refused = timed(bench.page, *given)["refused"]
+    assert refused["code"] == "does-not-fit"
+    assert "28.8 GB" in refused["message"]
 
 
 @pytest.mark.parametrize("backend", ["numpy", "webgpu"])

@@ -30,3 +30,16 @@ test("a run that was given up half way leaves nothing to the next one", async ()
   engine.read(program, lent(out));
   assert.deepEqual(out, wanted.slice());
 });
+
+test("so many runs in a row are timed, and the numbers are those of one", async () => {
+  const { programs, parts } = readCompiled(FILE);
+  const { inputs } = programs[0] as Compiled;
+  const engine = engineBridge("", BUILD);
+  const program = await engine.open(FILE);
+  for (let number = 0; number < inputs; number += 1) engine.write(program, number, parts.get(`input ${number}`) as Uint8Array);
+  assert.equal(engine.spent(program, 0) < engine.spent(program, 200), true);
+  const wanted = parts.get("value") as Uint8Array;
+  const out = new Uint8Array(wanted.length);
+  engine.read(program, lent(out));
+  assert.deepEqual(out, wanted.slice());
+});

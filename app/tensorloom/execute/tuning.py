@@ -3,9 +3,11 @@
     tuner.observe(program)         after a result: its shapes wait for their turn, heaviest first
     await tuner.step(pause)        at most about 20 ms of work; False when there is nothing to do
     tuner.plans_for(program)       the best known kernels, for the next run
+    await tuner.settle(program, …) what is not known of a program's kernels, found out now
 
-A better kernel replaces the old one in the next run; one whose
-numbers differ from the reference is thrown out, and ``report`` says so.
+What was measured of a shape counts before what is known of its class. A better kernel replaces the
+old one in the next run; one whose numbers differ from the reference is thrown out, and ``report``
+says so. Where the page has threads, each winner is run on all of them too.
 """
 
 from __future__ import annotations
@@ -14,22 +16,28 @@ import json
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tensorloom.errors import InputError, TensorloomError, UnsupportedKernel
 from tensorloom.execute.gpu.microbench import measured_gpu
 from tensorloom.execute.gpu.trials import SEEDS, GpuTrials
-from tensorloom.execute.known_device import is_measured, wasm_device, with_gpu
+from tensorloom.execute.known_device import is_measured, with_gpu
+from tensorloom.execute.known_kernels import (
+    LEAST_MUL_ADDS,
+    KnownKernels,
+    Place,
+    Shape,
+    flop,
+    without_best,
+)
 from tensorloom.execute.microbench import measured_cpu
 from tensorloom.execute.wasm.rates import CYCLES_PER_MS
-from tensorloom.execute.wasm.trials import WasmTrials, wasm_ways
-from tensorloom.kernels.gpu.candidate import GpuCandidate
-from tensorloom.kernels.gpu.space import why_not
-from tensorloom.kernels.wasm.jit import Candidate, WasmDevice, jit_schedule
+from tensorloom.execute.wasm.team_trials import LEAST_FLOP, MOST_MS, fits
+from tensorloom.execute.wasm.trials import WasmTrials
 from tensorloom.kernels.wasm.schedule import schedule
-from tensorloom.tune.database import Database, Entry, Key, read_entries, shape_class
+from tensorloom.tune.database import Database, Entry, read_entries
 from tensorloom.tune.device import DeviceRecord, device_from_json, device_to_json
-from tensorloom.tune.search import Search, Trial
+from tensorloom.tune.search import Search
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -38,17 +46,23 @@ if TYPE_CHECKING:
     from tensorloom.execute.gpu.microbench import Found as GpuFound
     from tensorloom.execute.kernel_store import KernelStore
     from tensorloom.execute.wasm.kernels import WasmKernels
+    from tensorloom.execute.wasm.team_trials import TeamTrials
     from tensorloom.kernels.program import KernelSpec, Program
     from tensorloom.kernels.wasm.schedule import Kernel, Schedule
     from tensorloom.tune.device import CpuFacts, Curve
 
     Pause = Callable[[], Awaitable[None]]
-    Place = Literal["wasm", "webgpu"]
 
-__all__ = ["BUDGET_MS", "Shape", "Tuner", "flop"]
+__all__ = ["BUDGET_MS", "LEAST_SHARE", "Tuner"]
 
 BUDGET_MS = 300.0
-"""Time to find the best kernel of one shape on the CPU [ms]."""
+"""Time to find the best kernel of one shape on the CPU, threads included [ms]."""
+
+THREADS_MS = 90.0
+"""Part of it for comparing threads, where there are any [ms]."""
+
+NETWORK_MS = 3000.0
+"""No other shape of a program is begun after this by who waits for it [ms]."""
 
 GPU_BUDGET_MS, GPU_NETWORK_MS = 1000.0, 2800.0
 """The same for a GPU, and for all shapes of a network there: 3 s with a last one that takes longer
@@ -56,9 +70,6 @@ than it should [ms]."""
 
 LEAST_TRIED = 3
 """Of a shape's candidates on the CPU."""
-
-LEAST_MUL_ADDS = 4096
-"""Smaller kernels cost what a call costs, whatever they are."""
 
 LEAST_SHARE = 0.01
 """Shapes with less of a program's work are not worth their time."""
@@ -68,38 +79,13 @@ MOST_SHAPES = 200
 FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """A shape that was tuned, or is being tuned.
-
-    Args:
-        spec: The kernel.
-        backend: Where it runs.
-        trials: What is known of its candidates.
-        history: ``(ms since its tuning began, ms of a run)`` at each gain.
-        spent_ms: Time spent on it [ms].
-        message: Why its tuning ended, or nothing yet.
-    """
-
-    spec: KernelSpec
-    backend: Place
-    trials: tuple[Trial, ...]
-    history: tuple[tuple[float, float], ...] = ()
-    spent_ms: float = 0.0
-    message: str = ""
-
-    @property
-    def best(self) -> Trial | None:
-        """The fastest candidate that passed its check."""
-        return next((trial for trial in self.trials if trial.state == "best"), None)
-
-
-class Tuner:
+class Tuner(KnownKernels):
     """Tunes the kernels of one engine and its GPU.
 
     Args:
         kernels: The WASM engine.
         gpu: The GPU's device, where there is one.
+        team: What measures threads, where the page has any.
         store: Where results are kept.
         engine: Browser engine and its major version.
         clock: Seconds.
@@ -118,20 +104,18 @@ class Tuner:
         engine: str,
         clock: Callable[[], float],
         gpu: GpuDevice | None = None,
+        team: TeamTrials | None = None,
     ) -> None:
+        threads = 1 if team is None else team.count
+        super().__init__(relaxed=kernels.relaxed, engine=engine, gpu=gpu, threads=threads)
         self._kernels = kernels
-        self._gpu = gpu
+        self._team = team
         self._gpu_left_ms = GPU_NETWORK_MS
         self._gpu_pace = 1.0
         self._store = store
-        self._engine = engine
         self._clock = clock
-        self.database = Database()
-        self.revision = 0
-        self.record: DeviceRecord | None = None
         self.report: list[str] = []
         self.spent_ms = 0.0
-        self._shapes: dict[tuple[Place, str], Shape] = {}
         self._waiting: list[tuple[Place, KernelSpec]] = []
         self._current: _Current | None = None
         self._measuring: Generator[None, None, tuple[CpuFacts, tuple[Curve, ...]]] | None = None
@@ -139,109 +123,10 @@ class Tuner:
         self._gpu_refused = False
         self._loaded = False
         self._unsaved = False
-        self._known: dict[str, tuple[int, Schedule | None]] = {}
-
-    # --- what runs ask --------------------------------------------------------------------------
-
-    def plans_for(self, program: Program) -> tuple[Schedule, ...] | None:
-        """How to run each kernel of a program; ``None`` where nothing better is known."""
-        found = [self.schedule_for(spec) for spec in program.kernels]
-        if not any(found):
-            return None
-        relaxed = self._kernels.relaxed
-        return tuple(
-            way or schedule(spec, relaxed=relaxed)
-            for way, spec in zip(found, program.kernels, strict=True)
-        )
-
-    def schedule_for(self, spec: KernelSpec) -> Schedule | None:
-        """The best known way to run a kernel, measured on this device for shapes like it."""
-        if spec.unary or spec.mul_adds < LEAST_MUL_ADDS or self.record is None:
-            return None
-        known = self._known.get(spec.name)
-        if known is None or known[0] != self.revision:
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            known = self.revision, self._stored(spec)
-            self._known[spec.name] = known
-        return known[1]
-
-    def _stored(self, spec: KernelSpec) -> Schedule | None:
-        entry = self.database.get(self.key(spec, "wasm"))
-        if entry is None or not entry.trusted:
-            return None
-        try:
-            candidate = Candidate.parse(entry.candidate)
-        except ValueError:
-            return None
-        # Measured here, so predictions need no model of it.
-        ms = flop(spec) / entry.gflops / 1e6
-        return replace(jit_schedule(spec, candidate, self.device), cycles=CYCLES_PER_MS * ms)
-
-    def candidate_for(self, spec: KernelSpec) -> GpuCandidate | None:
-        """The same for the GPU."""
-        if self.record is None or spec.unary:
-            return None
-        entry = self.database.get(self.key(spec, "webgpu"))
-        if entry is None or not entry.trusted:
-            return None
-        try:
-            candidate = GpuCandidate.parse(entry.candidate)
-        except InputError:
-            return None
-        # A class holds other sizes too, and what fits one may break a limit for another.
-        limited = self._gpu is None or why_not(spec, candidate, self._gpu.limits)
-        return None if limited else candidate
-
-    def known_ms(self, spec: KernelSpec, backend: Place = "wasm") -> float | None:
-        """One call of a kernel's best candidate, measured here; ``None`` where none was [ms].
-
-        A shape that was tuned itself counts before its class, whose other members may be smaller.
-        """
-        shape = self._shapes.get((backend, spec.name))
-        if shape is not None and shape.best is not None:
-            return shape.best.ms
-        if self.record is None or spec.unary:
-            return None
-        entry = self.database.get(self.key(spec, backend))
-        return flop(spec) / entry.gflops / 1e6 if entry is not None and entry.trusted else None
-
-    def key(self, spec: KernelSpec, backend: Place) -> Key:
-        """Where the database keeps a shape."""
-        device = "unknown"
-        if self.record is not None:
-            device = self.record.cpu_key if backend == "wasm" else self.record.gpu_key
-        return Key(
-            device=device,
-            engine=self._engine,
-            backend=backend,
-            dtype=spec.dtype,
-            shape=shape_class(spec),
-        )
-
-    @property
-    def device(self) -> WasmDevice:
-        """What candidates are proposed for."""
-        return wasm_device(self.record, relaxed=self._kernels.relaxed)
 
     def without(self, kernel: Kernel) -> None:
-        """A kernel was thrown out: the next best of its shape takes its place, if one is known."""
-        spec, candidate = kernel.spec, kernel.candidate
-        if spec is None or candidate is None:
-            return
-        key = self.key(spec, "wasm")
-        entry = self.database.get(key)
-        if entry is None or entry.candidate != candidate.text:
-            return
-        shape = self._shapes.pop(("wasm", spec.name), None)
-        rest = None if shape is None else without_best(shape)
-        if rest is None or rest.best is None or rest.best.ms is None:
-            self.database.forget(key)
-        else:
-            gflops = flop(spec) / rest.best.ms / 1e6
-            self.database.put(key, Entry(candidate=rest.best.option.text, gflops=gflops))
-            self._shapes["wasm", spec.name] = rest
-        self._changed()
+        """As for ``KnownKernels``; the next step writes it down."""
+        super().without(kernel)
         self._unsaved = True
 
     # --- what happens while nobody waits --------------------------------------------------------
@@ -268,7 +153,13 @@ class Tuner:
         if self.record is None:
             return True
         entry = self.database.get(self.key(spec, backend))
-        return entry is None or not entry.trusted
+        return entry is None or not entry.trusted or self._lacks_gain(backend, spec, entry)
+
+    def _lacks_gain(self, backend: Place, spec: KernelSpec, entry: Entry) -> bool:
+        """Whether a shape of an earlier visit was tuned without the threads that there are now."""
+        if backend == "webgpu" or entry.threads == self.threads or flop(spec) < LEAST_FLOP:
+            return False
+        return fits(spec) and flop(spec) / entry.gflops / 1e6 <= MOST_MS
 
     @property
     def on_gpu(self) -> bool:
@@ -310,29 +201,68 @@ class Tuner:
         await self._go_on(pause)
         return True
 
-    async def best(self, spec: KernelSpec, pause: Pause, backend: Place = "wasm") -> Shape:
-        """Tunes one shape now, whatever else waits.
-
-        Args:
-            spec: The kernel; not unary.
-            pause: As for ``step``.
-            backend: Where.
-        """
+    async def measured(self, pause: Pause) -> None:
+        """The device record, measured now if it is not known."""
         if not self._loaded:
             await self._load()
         while self.record is None:
             self._measure_on()
             await pause()
+
+    async def settle(
+        self, program: Program, pause: Pause, backend: Place = "wasm", *, threads: int = 1
+    ) -> None:
+        """Tunes the kernels of a program now, heaviest first, as long as ``NETWORK_MS`` last.
+
+        Args:
+            program: The program.
+            pause: As for ``step``.
+            backend: Where.
+            threads: How many there may be; their gain is measured too.
+        """
+        await self.measured(pause)
+        self._gpu_left_ms = GPU_NETWORK_MS
+        start = self._clock()
+        for spec in sorted(program.kernels, key=lambda spec: -spec.mul_adds):
+            if not spec.unary and 1e3 * (self._clock() - start) < NETWORK_MS:
+                await self.best(spec, pause, backend, threads=threads)
+
+    async def best(
+        self, spec: KernelSpec, pause: Pause, backend: Place = "wasm", *, threads: int = 1
+    ) -> Shape:
+        """Tunes one shape now, whatever else waits; what is known of it is not tuned again.
+
+        Args:
+            spec: The kernel; not unary.
+            pause: As for ``step``.
+            backend: Where.
+            threads: How many there may be.
+        """
+        await self.measured(pause)
         name = backend, spec.name
         entry = self.database.get(self.key(spec, backend))
-        if name not in self._shapes and (entry is None or not entry.trusted):
-            self._start(backend, spec)
-            while self._current is not None:
-                await self._go_on(pause)
+        known = entry is not None and entry.trusted and entry.spec == spec.name
+        if name not in self._shapes and not known:
+            self._put_off(backend)
+            current = self._made(backend, spec, threads=threads)
+            while current.search.request is not None:
+                await self._answer(current, pause)
                 await pause()
+            await self._finish(current, pause, threads)
+        elif backend == "wasm" and self.gain(spec, threads) is None:
+            way = self.schedule_for(spec, least=0) or schedule(spec, relaxed=self._relaxed)
+            await self._compare(spec, way, pause, threads)
+            await self._keep(spec)
         return self._shapes.get(name) or Shape(
             spec=spec, backend=backend, trials=(), message="Known from an earlier visit."
         )
+
+    def _put_off(self, backend: Place) -> None:
+        """Whose turn it is on a backend begins again later: trials share a slot and a device."""
+        current = self._current
+        if current is not None and current.backend == backend:
+            self._current = None
+            self._waiting.insert(0, (backend, current.spec))
 
     def shape(self, spec: KernelSpec, backend: Place = "wasm") -> Shape | None:
         """What is known of a shape, also while it is tuned."""
@@ -381,6 +311,7 @@ class Tuner:
         """Forgets all kernels; the device record stays."""
         self.database.clear()
         self._shapes.clear()
+        self._gains.clear()
         self._changed()
         await self._save()
 
@@ -437,41 +368,58 @@ class Tuner:
         return False
 
     def _start(self, backend: Place, spec: KernelSpec) -> None:
+        # Every shape gets its share, and what others left.
+        others = sum(place == "webgpu" for place, _ in self._waiting)
+        self._current = self._made(backend, spec, threads=self.threads, others=others)
+
+    def _made(self, backend: Place, spec: KernelSpec, *, threads: int, others: int = 0) -> _Current:
         entry = self.database.get(self.key(spec, backend))
         known = entry.candidate if entry else None
         trials: WasmTrials | GpuTrials
         if backend == "wasm":
             trials = WasmTrials(spec, self._kernels, self.device, self._clock)
-            search = Search(trials.options, budget_ms=BUDGET_MS, known=known, least=LEAST_TRIED)
+            budget = BUDGET_MS - THREADS_MS * (threads > 1 and flop(spec) >= LEAST_FLOP)
+            search = Search(trials.options, budget_ms=budget, known=known, least=LEAST_TRIED)
         else:
             assert self._gpu is not None
-            # Every shape gets its share, and what others left.
-            others = sum(place == "webgpu" for place, _ in self._waiting)
             budget = min(GPU_BUDGET_MS, self._gpu_left_ms / (1 + others))
             trials = GpuTrials(spec, self._gpu, self._clock)
             search = Search(
                 trials.options, budget_ms=budget, known=known, seeds=SEEDS, pace=self._gpu_pace
             )
-        self._current = _Current(backend=backend, spec=spec, trials=trials, search=search)
+        return _Current(backend=backend, spec=spec, trials=trials, search=search)
 
     async def _go_on(self, pause: Pause) -> None:
         current = self._current
         assert current is not None
-        search = current.search
-        if search.request is not None:
-            before = search.spent_ms
-            search.take(await current.trials.answer(search.request, pause))
-            spent = search.spent_ms - before
-            self.spent_ms += spent
-            if current.backend == "webgpu":
-                self._gpu_left_ms -= spent
-                self._gpu_pace = search.pace
-        if search.request is None:
-            self._current = None
-            await self._finish(current.seen())
+        if current.search.request is not None:
+            await self._answer(current, pause)
+        if current.search.request is None:
+            await self._finish(current, pause, self.threads)
+            if self._current is current:
+                self._current = None
 
-    async def _finish(self, shape: Shape) -> None:
-        spec = shape.spec
+    async def _answer(self, current: _Current, pause: Pause) -> None:
+        """The next step of a search."""
+        search = current.search
+        assert search.request is not None
+        before = search.spent_ms
+        search.take(await current.trials.answer(search.request, pause))
+        spent = search.spent_ms - before
+        self.spent_ms += spent
+        if current.backend == "webgpu":
+            self._gpu_left_ms -= spent
+            self._gpu_pace = search.pace
+
+    async def _finish(self, current: _Current, pause: Pause, threads: int) -> None:
+        """The search has ended: its winner is proved and shared out, and kept."""
+        spec, shape = current.spec, current.seen()
+        if isinstance(current.trials, WasmTrials) and shape.best is not None:
+            way = current.trials.way(shape.best.option.text)
+            if self._is_ready(way):
+                await self._compare(spec, way, pause, threads)
+            else:
+                shape = without_best(shape)
         if len(self._shapes) >= MOST_SHAPES:
             del self._shapes[next(iter(self._shapes))]
         self._shapes[shape.backend, spec.name] = shape
@@ -481,20 +429,29 @@ class Tuner:
             if trial.state == "failed"
         ]
         del self.report[:-_MOST_REPORTED]
-        key, best = self.key(spec, shape.backend), shape.best
-        if best is None or best.ms is None or not self._is_ready(spec, shape):
+        await self._keep(spec, shape.backend)
+
+    async def _keep(self, spec: KernelSpec, backend: Place = "wasm") -> None:
+        """What is known of a shape goes into the database."""
+        key, found = self.key(spec, backend), self._found(spec, backend)
+        shape = self._shapes.get((backend, spec.name))
+        if found is None or (shape is not None and shape.best is None):
             self.database.forget(key)
         else:
-            gflops = flop(spec) / best.ms / 1e6
-            self.database.put(key, Entry(candidate=best.option.text, gflops=gflops))
+            gain = None if backend == "webgpu" else self.gain(spec, self.threads)
+            entry = Entry(
+                candidate=found[0],
+                gflops=flop(spec) / found[1] / 1e6,
+                spec=spec.name,
+                threads=1 if gain is None else self.threads,
+                gain=gain or 1.0,
+            )
+            self.database.put(key, entry)
         self._changed()
         await self._save()
 
-    def _is_ready(self, spec: KernelSpec, shape: Shape) -> bool:
+    def _is_ready(self, way: Schedule) -> bool:
         """Compiles and proves the winner now, so that no run has to wait for it."""
-        if shape.backend != "wasm" or shape.best is None:
-            return True
-        way = wasm_ways(spec, self.device)[shape.best.option.text]
         try:
             self._kernels.slot(way.kernel)
         except UnsupportedKernel:
@@ -502,8 +459,23 @@ class Tuner:
         self._kernels.release([way.kernel])
         return True
 
-    def _changed(self) -> None:
-        self.revision += 1
+    async def _compare(self, spec: KernelSpec, way: Schedule, pause: Pause, threads: int) -> None:
+        """Measures what threads gain, where there may be any doubt."""
+        if self._team is None or threads == 1 or flop(spec) < LEAST_FLOP or not fits(spec):
+            return
+        if way.cycles > CYCLES_PER_MS * MOST_MS:
+            return
+        start = self._clock()
+        try:
+            gain = await self._team.gain(spec, way, pause, threads)
+        except UnsupportedKernel as error:
+            self.report.append(f"Threads were not compared: {error.message}")
+            self._team, self.threads = None, 1
+        else:
+            if len(self._gains) >= MOST_SHAPES:
+                del self._gains[next(iter(self._gains))]
+            self._gains[spec.name, threads] = gain
+        self.spent_ms += 1e3 * (self._clock() - start)
 
     async def _load(self) -> None:
         self._loaded = True
@@ -531,21 +503,6 @@ class Tuner:
         await self._store.save(json.dumps(kept, separators=(",", ":")))
 
 
-def without_best(shape: Shape) -> Shape:
-    """The shape with its best candidate failed, and the fastest of the others in its place."""
-    others = [one for one in shape.trials if one.state == "measured" and one.ms is not None]
-    second = min(others, key=lambda one: one.ms or 0.0, default=None)
-
-    def seen(trial: Trial) -> Trial:
-        if trial is second:
-            return replace(trial, state="best")
-        if trial.state == "best":
-            return replace(trial, state="failed", reason="thrown out in a run")
-        return trial
-
-    return replace(shape, trials=tuple(seen(trial) for trial in shape.trials))
-
-
 @dataclass(slots=True, kw_only=True)
 class _Current:
     """The shape whose turn it is."""
@@ -566,10 +523,4 @@ class _Current:
         )
 
 
-_MOST_KNOWN = 4096
 _MOST_REPORTED = 20
-
-
-def flop(spec: KernelSpec) -> int:
-    """Floating-point operations of a kernel: 2 per real multiply-add, 8 per complex one."""
-    return spec.mul_adds * (8 if spec.dtype.startswith("complex") else 2)

@@ -22,7 +22,9 @@ __all__ = ["MOST_BYTES", "Database", "Entry", "Key", "read_entries", "shape_clas
 MOST_BYTES = 200_000
 """Largest database [bytes of JSON]."""
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 had neither ``spec`` nor ``threads`` and ``gain``."""
+
 LONGEST_TEXT = 120
 _DTYPES = ("float32", "float64", "complex64", "complex128")
 
@@ -54,11 +56,17 @@ class Entry:
         candidate: Its text.
         gflops: Its speed [GFLOP/s].
         trusted: Whether it was measured here.
+        spec: Name of the one kernel of its class that was measured.
+        threads: For how many threads ``gain`` was measured; 1 if it was not.
+        gain: How many times as fast all of them are, by running both in turns.
     """
 
     candidate: str
     gflops: float
     trusted: bool = True
+    spec: str = ""
+    threads: int = 1
+    gain: float = 1.0
 
 
 def shape_class(spec: KernelSpec) -> str:
@@ -165,6 +173,9 @@ def _row(key: Key, entry: Entry) -> dict[str, object]:
         "candidate": entry.candidate,
         "gflops": round(entry.gflops, 3),
         "trusted": entry.trusted,
+        "spec": entry.spec,
+        "threads": entry.threads,
+        "gain": round(entry.gain, 3),
     }
 
 
@@ -216,13 +227,7 @@ def _entry(row: Any, where: str) -> tuple[Key, Entry]:  # noqa: ANN401  # from J
         raise _bad(f"{where}.backend", "wasm or webgpu")
     if texts["dtype"] not in _DTYPES:
         raise _bad(f"{where}.dtype", "a type of numbers")
-    gflops, trusted = row.get("gflops"), row.get("trusted")
-    # The upper limit also keeps NaN and infinities out, which Python's JSON lets in.
-    if not isinstance(gflops, (int, float)) or not 0 < gflops < _FASTEST:
-        raise _bad(f"{where}.gflops", "a positive number")
-    if type(trusted) is not bool:
-        raise _bad(f"{where}.trusted", "true or false")
-    unknown = set(row) - set(texts) - {"gflops", "trusted"}
+    unknown = set(row) - set(texts) - {"gflops", "trusted", "spec", "threads", "gain"}
     if unknown:
         raise _bad(f"{where}.{min(map(str, unknown))}", "left out: only parameters are shared")
     key = Key(
@@ -232,10 +237,36 @@ def _entry(row: Any, where: str) -> tuple[Key, Entry]:  # noqa: ANN401  # from J
         dtype=texts["dtype"],
         shape=texts["shape"],
     )
-    return key, Entry(candidate=texts["candidate"], gflops=float(gflops), trusted=trusted)
+    return key, _measured(row, texts["candidate"], where)
+
+
+def _measured(row: Mapping[str, Any], candidate: str, where: str) -> Entry:
+    """What was measured of a candidate."""
+    gflops, trusted = row.get("gflops"), row.get("trusted")
+    spec, threads, gain = row.get("spec", ""), row.get("threads", 1), row.get("gain", 1.0)
+    # The upper limits also keep NaN and infinities out, which Python's JSON lets in.
+    if not isinstance(gflops, (int, float)) or not 0 < gflops < _FASTEST:
+        raise _bad(f"{where}.gflops", "a positive number")
+    if type(trusted) is not bool:
+        raise _bad(f"{where}.trusted", "true or false")
+    if not isinstance(spec, str) or len(spec) > LONGEST_TEXT:
+        raise _bad(f"{where}.spec", "a short text")
+    if type(threads) is not int or not 1 <= threads <= _MOST_THREADS:
+        raise _bad(f"{where}.threads", f"a whole number from 1 to {_MOST_THREADS}")
+    if type(gain) not in (int, float) or not 0 < gain < _FASTEST:
+        raise _bad(f"{where}.gain", "a positive number")
+    return Entry(
+        candidate=candidate,
+        gflops=float(gflops),
+        trusted=trusted,
+        spec=spec,
+        threads=threads,
+        gain=float(gain),
+    )
 
 
 _FASTEST = 1e9
+_MOST_THREADS = 1024
 
 
 def _bad(where: str, wanted: str) -> DocumentError:

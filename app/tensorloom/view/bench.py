@@ -6,14 +6,16 @@ the check against a reference are told apart from it.
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tensorloom.engine import backend_choice, planned
-from tensorloom.errors import NetworkError
+from tensorloom.errors import DeviceMemoryError, NetworkError
 from tensorloom.execute.backend import no_pulse
 from tensorloom.execute.backends import available, numpy_backend
+from tensorloom.execute.quantities import bytes_text
 from tensorloom.execute.wasm.page_engine import PageEngine
 from tensorloom.kernels.lower import lower
 from tensorloom.model.document import check_dtype
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tensorloom.execute.tuning import Tuner
+    from tensorloom.kernels.program import Program
     from tensorloom.model.recipe import DType
     from tensorloom.plan.plan import Plan
     from tensorloom.view.timings import Timed
@@ -37,24 +41,35 @@ _NUMPY_MUL_ADDS = 200_000_000
 _MOST = 60_000
 """Largest number of any option."""
 
+MOST_BYTES = 3 << 30
+"""Python's memory in a page ends at 4 GiB; what is left is room for copies and gaps."""
 
-async def bench(given: dict[str, Any], buffers: Sequence[bytes]) -> dict[str, Any]:
+_NOTHING = np.zeros(())
+
+
+async def bench(
+    given: dict[str, Any], buffers: Sequence[bytes], tuner: Tuner | None
+) -> dict[str, Any]:
     """The record that the call resolves with.
 
     Args:
         given: ``equation``, ``shapes``, ``dtype``, ``backend``, ``threads``, ``minMs``, and whether
             there are ``inputs`` and an ``expect``.
         buffers: Bytes of the inputs, then of the expected result.
+        tuner: The page's, which nobody else has meanwhile; ``None`` without WASM.
 
     Raises:
-        TensorloomError: As ``contract``; ``bad-array`` where bytes and shape do not agree.
+        TensorloomError: As ``contract``; ``bad-array`` where bytes and shape do not agree,
+            ``does-not-fit`` before anything is allocated, ``out-of-memory`` after all.
     """
     dtype: DType = given["dtype"]
     check_dtype(dtype)
     shapes = _shapes(given["shapes"])
-    arrays = _inputs(shapes, dtype, buffers if given["inputs"] else ())
-    plan, operands = planned(str(given["equation"]), arrays)
+    _refuse_more_than(MOST_BYTES, sum(map(prod, shapes)) * ITEM_BYTES[dtype])
+    # A plan asks for shapes; these arrays have those and hold one number.
+    plan, _ = planned(str(given["equation"]), [np.broadcast_to(_NOTHING, s) for s in shapes])
     program = lower(plan, dtype)
+    _refuse_more_than(MOST_BYTES, _needed(plan, program, checked=not given["expect"]))
     if not program.dispatches:
         raise NetworkError(
             "nothing-to-time",
@@ -63,15 +78,24 @@ async def bench(given: dict[str, Any], buffers: Sequence[bytes]) -> dict[str, An
         )
     name = backend_choice(str(given["backend"]))
     asked = _at_least(given, "threads", 1), _at_least(given, "minMs", 0)
-    timed = await timed_on(name, program, operands, threads=int(asked[0]), min_ms=asked[1])
+    try:
+        arrays = _inputs(shapes, dtype, buffers if given["inputs"] else ())
+        plan, operands = planned(str(given["equation"]), arrays)
+        timed = await timed_on(
+            name, program, operands, tuner=tuner, threads=int(asked[0]), min_ms=asked[1]
+        )
+        expected, reference = await _expected(given, plan, operands, buffers, dtype)
+    except MemoryError as error:
+        needed = _needed(plan, program, checked=not given["expect"])
+        raise _memory("out-of-memory", "This page ran out of memory", needed) from error
     flop = program.mul_adds * (8 if dtype.startswith("complex") else 2)
-    expected, reference = await _expected(given, plan, operands, buffers, dtype)
     return {
         "gflops": flop / timed.ms / 1e6,
         "ms": timed.ms,
         "maxErr": _error(timed, expected),
         "kernel": timed.kernel,
         "tuneMs": timed.tune_ms,
+        "deviceMs": timed.device_ms,
         "backend": "wasm" if name == "auto" else name,
         "threads": timed.threads,
         "reference": reference,
@@ -123,14 +147,47 @@ def _inputs(
     if buffers:
         return [_array(buffers[n], shape, dtype, f"Input {n}") for n, shape in enumerate(shapes)]
     random = np.random.default_rng(1)
-    made = [random.uniform(-1, 1, shape) for shape in shapes]
-    if dtype.startswith("complex"):
-        made = [array + 1j * random.uniform(-1, 1, array.shape) for array in made]
-    return [array.astype(dtype) for array in made]
+    return [_random(random, shape, dtype) for shape in shapes]
+
+
+def _random(random: np.random.Generator, shape: tuple[int, ...], dtype: DType) -> NDArray[Any]:
+    """Made in place: a large array has no room for a second one beside it."""
+    made = np.empty(shape, dtype)
+    scalars = made.reshape(-1).view(made.real.dtype)
+    random.random(out=scalars, dtype=scalars.dtype)
+    scalars *= 2
+    scalars -= 1
+    return made
+
+
+def _needed(plan: Plan, program: Program, *, checked: bool) -> int:
+    """Bytes that Python's memory holds at once: inputs, result, and the reference's run."""
+    inputs = sum(buffer.elements for buffer in program.buffers if buffer.source is not None)
+    held = (inputs + prod(program.shape)) * ITEM_BYTES[program.dtype]
+    return held + (lower(plan, _wide(program.dtype)).peak_bytes if checked else 0)
+
+
+def _refuse_more_than(limit: int, needed: int) -> None:
+    if needed > limit:
+        raise _memory("does-not-fit", "This benchmark does not fit", needed)
+
+
+def _memory(code: str, what: str, needed: int) -> DeviceMemoryError:
+    return DeviceMemoryError(
+        code,
+        f"{what}: it holds {bytes_text(needed)} at once, numbers and reference; "
+        f"a page has room for {bytes_text(MOST_BYTES)}.",
+        "Make a dimension smaller, or give the right answer as expect.",
+        values={"neededBytes": str(needed), "limitBytes": str(MOST_BYTES)},
+    )
+
+
+def _wide(dtype: DType) -> DType:
+    return "complex128" if dtype.startswith("complex") else "float64"
 
 
 def _array(data: bytes, shape: tuple[int, ...], dtype: DType, label: str) -> NDArray[Any]:
-    wanted = int(np.prod(shape, dtype=object)) * ITEM_BYTES[dtype]
+    wanted = prod(shape) * ITEM_BYTES[dtype]
     if len(data) != wanted:
         raise _bad_array(
             f"{label} has {len(data)} bytes; {wanted} belong to shape {list(shape)} in {dtype}.",
@@ -151,7 +208,7 @@ async def _expected(
     dtype: DType,
 ) -> tuple[NDArray[Any] | None, str]:
     """The right answer and where it comes from."""
-    wide: DType = "complex128" if dtype.startswith("complex") else "float64"
+    wide = _wide(dtype)
     program = lower(plan, wide)
     if given["expect"]:
         return _array(buffers[-1], program.shape, dtype, "The expected result"), "given"

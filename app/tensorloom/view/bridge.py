@@ -158,8 +158,9 @@ def _pulse(watch: Watch, total: int) -> Pulse:
     return RunProgress(total, tell, stopped, sums=False)
 
 
-async def _bench(_session: Session, given: dict[str, Any], buffers: Sequence[Any]) -> Answer:
-    record = await bench(given, [_bytes(buffer) for buffer in buffers])
+async def _bench(session: Session, given: dict[str, Any], buffers: Sequence[Any]) -> Answer:
+    async with session.live.undisturbed() as tuner:
+        record = await bench(given, [_bytes(buffer) for buffer in buffers], tuner)
     return True, json.dumps(record, allow_nan=False), []
 
 

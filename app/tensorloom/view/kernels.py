@@ -18,15 +18,9 @@ from tensorloom.assets import templates
 from tensorloom.errors import Cancelled
 from tensorloom.execute.gpu.backend import WebGpuBackend
 from tensorloom.execute.kernel_store import kernel_store
+from tensorloom.execute.known_kernels import LEAST_MUL_ADDS, flop
 from tensorloom.execute.sharing import SharedBackend
-from tensorloom.execute.tuning import (
-    BUDGET_MS,
-    GPU_BUDGET_MS,
-    LEAST_MUL_ADDS,
-    LEAST_SHARE,
-    Tuner,
-    flop,
-)
+from tensorloom.execute.tuning import BUDGET_MS, GPU_BUDGET_MS, LEAST_SHARE, Tuner
 from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.kernels.gpu.plan import gpu_plan
 from tensorloom.kernels.gpu.space import default_candidate
@@ -93,6 +87,7 @@ class KernelDesk:
             engine=engine_name(),
             clock=perf_counter,
             gpu=gpu.device if isinstance(gpu, WebGpuBackend) else None,
+            team=None if wasm.threads is None else wasm.threads.trials,
         )
         wasm.chooser = self._tuner
         if isinstance(gpu, WebGpuBackend):
@@ -159,6 +154,11 @@ class KernelDesk:
             return task.result()
         except Cancelled:
             return None
+
+    async def at_rest(self) -> None:
+        """Waits for a piece of work that a GPU goes on with alone."""
+        if self._under_way is not None:
+            await asyncio.wait({self._under_way})
 
     # --- what the page asks -------------------------------------------------------------------
 

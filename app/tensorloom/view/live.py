@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +29,13 @@ from tensorloom.view.records import error_json, plan_json, result_json
 from tensorloom.view.searching import PathSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from tensorloom.execute.arrays import ArrayStore
     from tensorloom.execute.backend import Backend, BackendName, Pulse, Result
     from tensorloom.execute.backends import Available
     from tensorloom.execute.run import BackendChoice, Choice
+    from tensorloom.execute.tuning import Tuner
     from tensorloom.model.document import Document
     from tensorloom.model.network import Network
     from tensorloom.model.recipe import DType
@@ -208,6 +210,19 @@ class LiveValue:
         self._take(result, document)
         self._tune_after(choice, result)
         return result
+
+    @asynccontextmanager
+    async def undisturbed(self) -> AsyncIterator[Tuner | None]:
+        """The page's tuner for the block; nothing runs and nothing else is tuned meanwhile."""
+        await self.find_devices()
+        self._calls += 1
+        try:
+            async with self._lock:
+                await self.kernels.at_rest()
+                yield self.kernels.tuner
+        finally:
+            self._calls -= 1
+            self._go_on_tuning()
 
     def _choice_now(self, document: Document, backend: BackendChoice, dtype: DType) -> Choice:
         plan = self._planned(document.network)

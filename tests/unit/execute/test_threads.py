@@ -111,8 +111,18 @@ def test_runs_at_once_each_get_their_own_value() -> None:
 
 def test_small_programs_stay_in_place() -> None:
     threads = ThreadedRuns(cast("PageEngine", FakeEngine()), WasmFeatures())
-    assert [threads.worth(product(size)) for size in (64, 128, 256)] == [False, False, True]
+    found = [threads.worth(product(size), None) for size in (64, 128, 256)]
+    assert found == [False, False, True]
     assert threads.count == 2
+
+
+def test_what_was_measured_decides_beside_the_copies() -> None:
+    threads = ThreadedRuns(cast("PageEngine", FakeEngine()), WasmFeatures())
+    # Three arrays of 256 kB and of 4 MB: copied in 0.2 and 3 ms, with 0.1 ms for the calls.
+    assert [threads.worth(product(256), ms) for ms in (-1.0, 0.25, 0.35)] == [False, False, True]
+    assert [threads.worth(product(1024), ms) for ms in (3.0, 3.5)] == [False, True]
+    # Small ones, too, if they gain.
+    assert threads.worth(product(128), 1.0)
 
 
 def test_without_room_for_threads_a_program_runs_in_place() -> None:
@@ -124,7 +134,7 @@ def test_without_room_for_threads_a_program_runs_in_place() -> None:
     backend = WasmBackend(WasmtimeHost())
     backend.threads = ThreadedRuns(cast("PageEngine", Full()), WasmFeatures())
     arrays = [np.ones((256, 256), np.float32)] * 2
-    assert backend.threads.worth(product(256))
+    assert backend.threads.worth(product(256), None)
     assert (drive(backend.run(product(256), arrays, no_pulse)).value == 256).all()
 
 

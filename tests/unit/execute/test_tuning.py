@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
 
-from tensorloom.errors import DocumentError
+from tensorloom.errors import DocumentError, UnsupportedKernel
 from tensorloom.execute import tuning
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.kernel_store import FileStore, NoStore
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tensorloom.execute.wasm.team_trials import TeamTrials
     from tensorloom.kernels.program import KernelSpec, Program
 
 RECORD = DeviceRecord(
@@ -377,6 +378,132 @@ def test_one_shape_can_be_tuned_at_once(backend: WasmBackend) -> None:
     shape = drive(tuner.best(spec_of(product()), no_pause))
     assert shape.best is not None
     assert drive(tuner.best(spec_of(product()), no_pause)) == shape
+
+
+class Team:
+    """Threads that gain as much as they are told."""
+
+    count = 2
+
+    def __init__(self, gain: float | Exception) -> None:
+        self.told = gain
+        self.asked: list[tuple[str, str, int]] = []
+
+    async def gain(self, spec: KernelSpec, way: Any, _pause: Any, threads: int) -> float:
+        self.asked.append((spec.name, way.kernel.name, threads))
+        if isinstance(self.told, Exception):
+            raise self.told
+        return self.told
+
+
+def team_tuner(backend: WasmBackend, team: Team, store: Any = None) -> Tuner:
+    made = Tuner(
+        backend.kernels,
+        store=store or NoStore(),
+        engine="wasmtime 1",
+        clock=clock(),
+        team=cast("TeamTrials", team),
+    )
+    made.record, made._loaded = RECORD, True
+    return made
+
+
+def test_settling_finds_out_once_and_the_winner_is_shared_out(backend: WasmBackend) -> None:
+    team, store, program = Team(1.8), Store(), product(128)
+    spec = spec_of(program)
+    tuner = team_tuner(backend, team, store)
+    assert tuner.saved_ms(program) is None
+    drive(tuner.settle(program, no_pause, threads=2))
+    spent = tuner.spent_ms
+    best = tuner.shape(spec).best  # type: ignore[union-attr]  # it was tuned
+    ((name, kernel, threads),) = team.asked
+    assert (name, threads) == (spec.name, 2)
+    plans = tuner.plans_for(program, least=1)
+    assert kernel == plans[0].kernel.name if plans else "gemm-float32"
+    assert tuner.saved_ms(program) == pytest.approx(best.ms * (1 - 1 / 1.8))  # type: ignore[union-attr]
+    assert tuner.pays(program, 2)
+    # Known: nothing is done again, here and on the next visit.
+    drive(tuner.settle(program, no_pause, threads=2))
+    assert (tuner.spent_ms, len(team.asked)) == (spent, 1)
+    again = Tuner(
+        backend.kernels,
+        store=store,
+        engine="wasmtime 1",
+        clock=clock(),
+        team=cast("TeamTrials", team),
+    )
+    drive(again.settle(program, no_pause, threads=2))
+    assert (again.spent_ms, len(team.asked)) == (0, 1)
+    assert again.gain(spec, 2) == 1.8
+
+
+def test_threads_that_lose_are_not_taken(backend: WasmBackend) -> None:
+    program = product(128)
+    for told, pays in ((0.9, False), (0.97, True), (1.5, True)):
+        tuner = team_tuner(backend, Team(told))
+        drive(tuner.settle(program, no_pause, threads=2))
+        assert tuner.pays(program, 2) == pays
+    # What is too small to be shared out runs alone.
+    assert not tuner.pays(product(40), 2)
+
+
+def test_a_shape_known_from_a_page_without_threads_is_only_compared(backend: WasmBackend) -> None:
+    store, program = Store(), product(128)
+    alone = tuner_for(backend, store)
+    drive(alone.settle(program, no_pause))
+    team = Team(1.6)
+    tuner = team_tuner(backend, team, store)
+    tuner._loaded, tuner.record = False, None
+    drive(tuner.settle(program, no_pause, threads=2))
+    assert len(team.asked) == 1
+    assert tuner.shape(spec_of(program)) is None  # it was not tuned
+    assert tuner.gain(spec_of(program), 2) == 1.6
+
+
+def test_idle_time_compares_threads_too(backend: WasmBackend) -> None:
+    team, program = Team(1.7), product(128)
+    tuner = team_tuner(backend, team)
+    tuner.observe(program)
+    finish(tuner)
+    assert len(team.asked) == 1
+    saved = tuner.saved_ms(program)
+    assert saved is not None
+    assert saved > 0
+
+
+def test_a_page_whose_threads_do_not_start_goes_on_without(backend: WasmBackend) -> None:
+    team, program = Team(UnsupportedKernel("wasm-refused", "No helpers.")), product(128)
+    tuner = team_tuner(backend, team)
+    drive(tuner.settle(program, no_pause, threads=2))
+    assert tuner.shape(spec_of(program)).best is not None  # type: ignore[union-attr]
+    assert any("No helpers." in words for words in tuner.report)
+    assert tuner.gain(spec_of(program), 2) is None
+
+
+def test_a_shape_counts_before_its_class(backend: WasmBackend) -> None:
+    tuner, larger, smaller = tuner_for(backend), product(64), product(62)
+    assert tuner.key(spec_of(larger), "wasm") == tuner.key(spec_of(smaller), "wasm")
+    drive(tuner.settle(larger, no_pause))
+    assert tuner.known_ms(spec_of(smaller)) is not None
+    assert tuner.shape(spec_of(smaller)) is None
+    # Who waits for the best kernel gets that of the shape itself.
+    drive(tuner.settle(smaller, no_pause))
+    found = [tuner.shape(spec_of(one)) for one in (larger, smaller)]
+    assert [shape is not None and shape.best is not None for shape in found] == [True, True]
+    assert tuner.known_ms(spec_of(larger)) == found[0].best.ms  # type: ignore[union-attr]
+
+
+def test_who_waits_comes_before_what_was_under_way(backend: WasmBackend) -> None:
+    tuner, first, wanted = tuner_for(backend), product(), product(70)
+    tuner.observe(first)
+    for _ in range(3):
+        assert drive(tuner.step(no_pause))
+    drive(tuner.settle(wanted, no_pause))
+    assert tuner.shape(spec_of(wanted)).best is not None  # type: ignore[union-attr]
+    finish(tuner)
+    shape = tuner.shape(spec_of(first))
+    assert shape is not None
+    assert shape.best is not None
 
 
 def test_measured_tiles_come_first() -> None:

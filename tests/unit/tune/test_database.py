@@ -95,6 +95,11 @@ def test_what_proved_wrong_is_forgotten() -> None:
         ({"gflops": float("inf")}, "gflops"),
         ({"gflops": float("nan")}, "gflops"),
         ({"trusted": 1}, "trusted"),
+        ({"spec": 5}, "spec"),
+        ({"threads": 0}, "threads"),
+        ({"threads": 2.0}, "threads"),
+        ({"gain": 0}, "gain"),
+        ({"gain": float("nan")}, "gain"),
         ({"code": "AGFzbQ=="}, "code"),
     ],
 )

@@ -1,47 +1,153 @@
-"""Which kernel ``bench`` times: the fastest of those that the engine takes."""
+"""``bench`` beside the timing: what has no room, which numbers, which kernels and threads."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
 
-from tensorloom.errors import UnsupportedKernel
+import numpy as np
+import pytest
+
+from tensorloom.errors import DeviceMemoryError
+from tensorloom.execute.backend import drive
 from tensorloom.execute.wasm.page_engine import Measured
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm.modules import WasmFeatures
-from tensorloom.kernels.wasm.schedule import schedule
 from tensorloom.plan.tree import ContractionTree
+from tensorloom.view import bench as bench_module
 from tensorloom.view import timings
+from tensorloom.view.bench import bench
 
 if TYPE_CHECKING:
-    from tensorloom.execute.wasm.page_engine import PageEngine
+    from tensorloom.execute.tuning import Tuner
+    from tensorloom.kernels.program import Program
     from tensorloom.kernels.wasm.compiled import Compiled
 
 
-class Engine:
-    """Refuses the first kernel; each later one is slower."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def measure(self, made: Compiled, *, min_ms: float, warmup_ms: float) -> Measured:
-        assert 0 < min_ms < warmup_ms
-        ((name, _),) = made.modules
-        self.asked.append(name)
-        if len(self.asked) == 1:
-            raise UnsupportedKernel("wasm-refused", "No.")
-        return Measured(ms=1.0, best_ms=float(len(self.asked)), windows=3)
+def asked(equation: str, shapes: list[list[int]], dtype: str = "float32", **more: Any) -> Any:
+    given = {"equation": equation, "shapes": shapes, "dtype": dtype, "backend": "numpy"}
+    given |= {"threads": 1, "minMs": 1, "inputs": False, "expect": False, **more}
+    return asyncio.run(bench(given, (), None))
 
 
-def test_a_candidate_that_is_refused_is_left_out() -> None:
+@pytest.mark.parametrize(
+    ("shapes", "needed"),
+    [
+        # Inputs alone; then inputs, result and a reference in double precision.
+        ([[60_000, 60_000], [60_000, 60_000]], 8 * 60_000**2),
+        ([[10**15, 10**15], [10**15, 10**15]], 8 * 10**30),
+        ([[20_000, 10], [10, 20_000]], 3 * (20_000**2 + 400_000) * 4),
+    ],
+)
+def test_what_has_no_room_is_refused_with_numbers(shapes: list[list[int]], needed: int) -> None:
+    with pytest.raises(DeviceMemoryError) as refused:
+        asked("ik,kj->ij", shapes)
+    assert refused.value.code == "does-not-fit"
+    assert refused.value.values == {"neededBytes": str(needed), "limitBytes": str(3 << 30)}
+    assert "a page has room for 3.22 GB" in refused.value.message
+
+
+def test_running_out_all_the_same_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(bench_module, "_random", no_room)
+    with pytest.raises(DeviceMemoryError) as refused:
+        asked("ik,kj->ij", [[20, 30], [30, 40]])
+    assert refused.value.code == "out-of-memory"
+    assert refused.value.values["neededBytes"] == str(3 * 4 * (600 + 1200 + 800))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_made_up_numbers_lie_between_minus_one_and_one(dtype: Any) -> None:
+    made = bench_module._random(np.random.default_rng(1), (40, 50), dtype)
+    scalars = made.reshape(-1).view(made.real.dtype)
+    assert (made.shape, made.dtype) == ((40, 50), dtype)
+    assert -1 <= scalars.min() < -0.9
+    assert 0.9 < scalars.max() <= 1
+    assert len(np.unique(scalars)) > 0.99 * scalars.size
+
+
+def test_a_bench_natively_is_right() -> None:
+    found = asked("abc,cd->dab", [[3, 4, 5], [5, 6]])
+    assert found["maxErr"] < 1e-6
+    assert (found["backend"], found["deviceMs"]) == ("numpy", 0)
+
+
+def product(side: int) -> Program:
     tree = ContractionTree(
         inputs=(("i", "k"), ("k", "j")),
         output=("i", "j"),
-        dimensions=(("i", 30), ("k", 31), ("j", 32)),
+        dimensions=(("i", side), ("j", side), ("k", side)),
         path=((0, 1),),
     )
-    (spec,) = lower(tree, "float32").kernels
-    engine, features = Engine(), WasmFeatures()
-    ready = schedule(spec, relaxed=features.relaxed_simd)
-    best = timings._best(spec, ready, features, cast("PageEngine", engine))
-    assert len(engine.asked) > 2
-    assert best.kernel.name == engine.asked[1]
+    return lower(tree, "float32")
+
+
+class Loaded:
+    def __init__(self, compiled: Compiled) -> None:
+        self.compiled = compiled
+        self.written: list[int] = []
+
+    def write(self, number: int, _array: object) -> None:
+        self.written.append(number)
+
+    def time(self, *, min_ms: float, warmup_ms: float = 0) -> Measured:
+        assert self.written == [0, 1]
+        return Measured(ms=2.0 + min_ms, best_ms=1.0 + warmup_ms, windows=3)
+
+    def read(self) -> tuple[Any, float]:
+        return np.zeros(self.compiled.shape, self.compiled.dtype), 0.0
+
+    def release(self) -> None:
+        self.written.append(-1)
+
+
+class Page:
+    """The page's engine; keeps what was loaded."""
+
+    most_threads = 2
+
+    def __init__(self) -> None:
+        self.loaded: list[Loaded] = []
+
+    async def load(self, compiled: Compiled) -> Loaded:
+        self.loaded.append(Loaded(compiled))
+        return self.loaded[-1]
+
+
+class Known:
+    """A tuner that says what it is told to."""
+
+    def __init__(self, *, pays: bool) -> None:
+        self._pays = pays
+        self.settled: list[int] = []
+
+    async def settle(self, _program: Program, _pause: object, *, threads: int) -> None:
+        self.settled.append(threads)
+
+    def plans_for(self, _program: Program, *, least: int) -> None:
+        assert least == 1
+
+    def pays(self, _program: Program, threads: int) -> bool:
+        assert threads == 2
+        return self._pays
+
+
+@pytest.mark.parametrize(
+    ("side", "threads", "pays", "taken"),
+    [(256, 2, True, 2), (256, 9, True, 2), (256, 2, False, 1), (256, 1, True, 1), (32, 2, True, 1)],
+)
+def test_the_tuner_says_which_threads(
+    monkeypatch: pytest.MonkeyPatch, side: int, threads: int, taken: int, *, pays: bool
+) -> None:
+    page, tuner, program = Page(), Known(pays=pays), product(side)
+    monkeypatch.setattr(timings, "PageEngine", lambda: page)
+    monkeypatch.setattr(timings, "BrowserHost", lambda: type("Host", (), {"features": _FEATURES}))
+    arrays = [np.ones((side, side), np.float32)] * 2
+    found = drive(timings._on_wasm(program, arrays, cast("Tuner", tuner), threads, 5.0))
+    assert (found.threads, found.ms, tuner.settled) == (taken, 7.0, [min(threads, 2)])
+    assert [loaded.written for loaded in page.loaded] == [[0, 1, -1]]
+
+
+_FEATURES = WasmFeatures()

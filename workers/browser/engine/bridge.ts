@@ -25,11 +25,11 @@ export interface EngineBridge {
   step(program: number): number;
   /** Copies the last result into a Python buffer; the power of ten that belongs to it. */
   read(program: number, out: PyProxy): number;
+  /** So many runs in a row [ms]. */
+  spent(program: number, runs: number): number;
   /** JSON: median and best duration [ms] and number of windows. */
   time(program: number, minMs: number, warmupMs: number): string;
   release(program: number): void;
-  /** A compiled file's first program on one thread with made-up numbers: what `time` gives. */
-  measure(file: PyProxy | Uint8Array, minMs: number, warmupMs: number): string;
   /** JSON, by number of threads. */
   counters(): string;
 }
@@ -88,6 +88,12 @@ export function engineBridge(base: string, build: BuildRecord): EngineBridge {
       withBytes(out, (view) => view.set(bytes));
       return log10Scale;
     },
+    spent(program, runs) {
+      const found = loaded(program);
+      const start = performance.now();
+      for (let number = 0; number < runs; number += 1) found.run();
+      return performance.now() - start;
+    },
     time(program, minMs, warmupMs) {
       const found = loaded(program);
       return JSON.stringify(measure(() => found.run(), minMs, warmupMs));
@@ -96,16 +102,6 @@ export function engineBridge(base: string, build: BuildRecord): EngineBridge {
       programs.get(program)?.release();
       programs.delete(program);
       stepping.delete(program);
-    },
-    measure(file, minMs, warmupMs) {
-      const compiled = firstOf(file);
-      const program = one(compiled).load(compiled);
-      try {
-        for (let input = 0; input < compiled.inputs; input += 1) program.write(input, madeUp(compiled, input));
-        return JSON.stringify(measure(() => program.run(), minMs, warmupMs));
-      } finally {
-        program.release();
-      }
     },
     counters: () => JSON.stringify({ programs: programs.size, engine: single?.counters() ?? null }),
   };
@@ -125,17 +121,4 @@ function seen<T>(bytes: Bytes, use: (view: Uint8Array) => T): T {
     found = { value: use(view) };
   });
   return (found as unknown as { value: T }).value;
-}
-
-/** Numbers between -1 and 1, so that sums neither grow nor vanish. */
-function madeUp(compiled: Compiled, input: number): Uint8Array {
-  const bytes = (compiled.elements[input] ?? 0) * compiled.itemBytes;
-  const single = compiled.dtype === "float32" || compiled.dtype === "complex64";
-  const made = single ? new Float32Array(bytes / 4) : new Float64Array(bytes / 8);
-  let state = 12345 + input;
-  for (let place = 0; place < made.length; place += 1) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    made[place] = state / 2 ** 31 - 1;
-  }
-  return new Uint8Array(made.buffer);
 }

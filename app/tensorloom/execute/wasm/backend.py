@@ -64,6 +64,7 @@ class _Kept:
         under_way: Runs that wait within a pause: until they end, its kernels keep their places.
         plans: How its kernels run, where the chooser said.
         revision: Of the chooser when it was asked.
+        saved_ms: What threads save of it, where the chooser knows [ms].
         alone: Whether threads are not asked again.
     """
 
@@ -74,6 +75,7 @@ class _Kept:
     under_way: int = 0
     plans: tuple[Schedule, ...] | None = None
     revision: int = -1
+    saved_ms: float | None = None
     alone: bool = False
 
 
@@ -86,6 +88,9 @@ class Chooser(Protocol):
 
     def plans_for(self, program: Program) -> tuple[Schedule, ...] | None:
         """How to run each kernel of a program; ``None`` for the model's choice."""
+
+    def saved_ms(self, program: Program) -> float | None:
+        """What threads save of a program; ``None`` where that was not measured [ms]."""
 
     def without(self, kernel: Kernel) -> None:
         """A generated kernel was thrown out; it is not to be proposed again."""
@@ -210,7 +215,11 @@ class WasmBackend:
 
     async def _run(self, known: _Kept, arrays: Sequence[NDArray[Any]], pulse: Pulse) -> RawResult:
         program = known.prepared.program
-        if self.threads is not None and not known.alone and self.threads.worth(program):
+        if (
+            self.threads is not None
+            and not known.alone
+            and self.threads.worth(program, known.saved_ms)
+        ):
             self._prove(known)
             try:
                 return await self.threads.run(program, known.plans, arrays, pulse)
@@ -285,6 +294,8 @@ class WasmBackend:
         if self.chooser is None or known.revision == self.chooser.revision or known.under_way:
             return
         known.revision = self.chooser.revision
+        if self.threads is not None:
+            known.saved_ms = self.chooser.saved_ms(known.prepared.program)
         plans = self.chooser.plans_for(known.prepared.program)
         if plans != known.plans:
             self._replan(known, plans)

@@ -68,18 +68,6 @@ class PageEngine:
             raise refused(error) from error
         return LoadedProgram(self._engine, number, compiled)
 
-    def measure(self, compiled: Compiled, *, min_ms: float, warmup_ms: float) -> Measured:
-        """How long a program for one thread takes, on made-up numbers.
-
-        Raises:
-            UnsupportedKernel: ``wasm-refused``.
-        """
-        try:
-            told = self._engine.measure(encode([compiled]), min_ms, warmup_ms)
-        except Exception as error:
-            raise refused(error) from error
-        return Measured.read(told)
-
     def counters(self) -> dict[str, Any]:
         """Programs loaded, and bytes held."""
         found: dict[str, Any] = json.loads(self._engine.counters())
@@ -117,6 +105,17 @@ class LoadedProgram:
         """
         try:
             return int(self._engine.step(self._number))
+        except Exception as error:
+            raise stopped(error) from error
+
+    def spent_ms(self, runs: int) -> float:
+        """So many runs in a row [ms].
+
+        Raises:
+            UnsupportedKernel: ``wasm-stopped``.
+        """
+        try:
+            return float(self._engine.spent(self._number, runs))
         except Exception as error:
             raise stopped(error) from error
 

@@ -1,17 +1,20 @@
-"""Big programs on the page's threaded engine, where the page is isolated; all others stay in place.
+"""Programs that gain by it on the page's threaded engine, where the page is isolated.
 
-The same kernels on the same records, so the same numbers; arrays are copied into the shared memory
-and the result out of it.
+All others stay in place. The same kernels on the same records, so the same numbers; arrays are
+copied into the shared memory and the result out of it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from tensorloom.execute.backend import RawResult
 from tensorloom.execute.wasm.page_engine import PageEngine
+from tensorloom.execute.wasm.team_trials import TeamTrials
 from tensorloom.kernels.wasm.compiled import compiled
+from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["ThreadedRuns"]
 
 _WORTH_FLOP = 16_000_000
-"""The heaviest step's work from which threads bring more than the copies cost."""
+"""The heaviest step's work from which threads bring more than the copies cost, unless measured."""
+
+_COPIES_MS, _COPIED_BYTES_PER_MS = 0.1, 4e6
+"""What a run here costs beside its work: calls, and copies into the other memory and out of it."""
 
 _KEPT = 2
 
@@ -38,9 +44,13 @@ class ThreadedRuns:
     Args:
         engine: The page's engine.
         features: What it can do.
+
+    Attributes:
+        trials: What measures their gain.
     """
 
     def __init__(self, engine: PageEngine, features: WasmFeatures) -> None:
+        self.trials = TeamTrials(engine, features)
         self._engine = engine
         self._features = features
         # Programs have one set of arrays: who waits in a pause must find its own there afterwards.
@@ -58,12 +68,21 @@ class ThreadedRuns:
         """Threads, the calling one included."""
         return self._engine.most_threads
 
-    def worth(self, program: Program) -> bool:
-        """Whether threads make this program faster; it has one result and no slices."""
+    def worth(self, program: Program, saved_ms: float | None) -> bool:
+        """Whether threads make this program faster; it has one result and no slices.
+
+        Args:
+            program: The program.
+            saved_ms: What they save of its steps, measured here; ``None`` if that is not known.
+        """
         if program.slices or program.kept or not program.dispatches:
             return False
-        flop = 8 if program.dtype.startswith("complex") else 2
-        return flop * max(kernel.mul_adds for kernel in program.kernels) >= _WORTH_FLOP
+        if saved_ms is None:
+            flop = 8 if program.dtype.startswith("complex") else 2
+            return flop * max(kernel.mul_adds for kernel in program.kernels) >= _WORTH_FLOP
+        outside = [buffer.elements for buffer in program.buffers if buffer.source is not None]
+        copied = (sum(outside) + prod(program.shape)) * ITEM_BYTES[program.dtype]
+        return saved_ms > _COPIES_MS + copied / _COPIED_BYTES_PER_MS
 
     async def run(
         self,

@@ -7,8 +7,9 @@ cut them; nobody waits longer than about 20 ms for a pause.
 
 from __future__ import annotations
 
+from functools import partial
 from math import ceil, floor, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from tensorloom.execute.microbench import WARM_MS, clock_tick_ms
 from tensorloom.execute.oracle import GUARD, filled, largest_error, rounding_bound
 from tensorloom.kernels.lone import lone_step
 from tensorloom.kernels.wasm.driver import TABLE_SIZE
-from tensorloom.kernels.wasm.jit import jit_candidates
+from tensorloom.kernels.wasm.jit import jit_kernel, jit_ranking, jit_schedule
 from tensorloom.kernels.wasm.layout import RECORD_FIELDS
 from tensorloom.kernels.wasm.modules import module_for
 from tensorloom.kernels.wasm.records import address, record_sheet, settled
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.wasm.kernels import WasmKernels
     from tensorloom.kernels.program import KernelSpec, Program
     from tensorloom.kernels.wasm.jit import WasmDevice
-    from tensorloom.kernels.wasm.schedule import Schedule
+    from tensorloom.kernels.wasm.schedule import Kernel, Schedule
     from tensorloom.tune.search import Answer, Request
 
     Pause = Callable[[], Awaitable[None]]
@@ -67,18 +68,37 @@ _COLUMN = {name: offset // 4 for name, offset in RECORD_FIELDS.items()}
 _RANGES = slice(_COLUMN["batch_start"], _COLUMN["column_stop"] + 1)
 
 
+class _Ranked(NamedTuple):
+    """A candidate before its tables are made."""
+
+    kernel: Kernel
+    cycles: float
+    schedule: Callable[[], Schedule]
+
+
 def wasm_ways(spec: KernelSpec, device: WasmDevice) -> dict[str, Schedule]:
+    """All candidates of a spec by text, in the order of ``WasmTrials``."""
+    return {text: ranked.schedule() for text, ranked in _ranked(spec, device).items()}
+
+
+def _ranked(spec: KernelSpec, device: WasmDevice) -> dict[str, _Ranked]:
     """Candidates by text, the most promising first.
 
     The ready-made kernel, which runs so far, has the second place: time may not do for all.
     """
-    ways = {}
-    for way in jit_candidates(spec, device):
-        assert way.kernel.candidate is not None
-        ways[way.kernel.candidate.text] = way
     ready = schedule(spec, relaxed=device.relaxed_simd)
-    ordered = list(ways.items())
-    return dict([*ordered[:1], (f"generic {ready.kernel.form}", ready), *ordered[1:]])
+    ordered = [
+        (
+            candidate.text,
+            _Ranked(
+                jit_kernel(spec, candidate), cycles, partial(jit_schedule, spec, candidate, device)
+            ),
+        )
+        for candidate, cycles in jit_ranking(spec, device)
+    ]
+    generic = _Ranked(ready.kernel, ready.cycles, lambda: ready)
+    ordered.insert(1, (f"generic {ready.kernel.form}", generic))
+    return dict(ordered)
 
 
 class WasmTrials:
@@ -104,7 +124,8 @@ class WasmTrials:
         self._spec = spec
         self._kernels = kernels
         self._clock = clock
-        self._ways = wasm_ways(spec, device)
+        self._ranked = _ranked(spec, device)
+        self._ways: dict[str, Schedule] = {}
         self._program = lone_step(spec)
         self._operands: _Operands | None = None
         self._loaded: _Loaded | None = None
@@ -114,17 +135,19 @@ class WasmTrials:
         self.options = tuple(
             Option(
                 text=text,
-                predicted_ms=way.cycles / CYCLES_PER_MS,
+                predicted_ms=ranked.cycles / CYCLES_PER_MS,
                 family=text.split(" ", 1)[0],
-                cut=cut,
+                cut="thrown out before" if kernels.is_out(ranked.kernel) else cut,
                 cost_ms=COST_MS,
             )
-            for text, way in self._ways.items()
+            for text, ranked in self._ranked.items()
         )
 
-    def way(self, text: str) -> Schedule | None:
-        """How a candidate runs."""
-        return self._ways.get(text)
+    def way(self, text: str) -> Schedule:
+        """How a candidate runs; its tables are made when first asked for."""
+        if text not in self._ways:
+            self._ways[text] = self._ranked[text].schedule()
+        return self._ways[text]
 
     async def answer(self, request: Request, pause: Pause) -> Answer:
         """Serves a request; what goes wrong is a failure of the candidate.
@@ -159,7 +182,7 @@ class WasmTrials:
         if self._loaded is None or self._loaded.text != text:
             if self._operands is None:
                 self._operands = _Operands(self._program, self._kernels)
-            self._loaded = _Loaded(text, self._ways[text], self._operands, self._kernels)
+            self._loaded = _Loaded(text, self.way(text), self._operands, self._kernels)
         return self._loaded
 
     async def _window(self, text: str, pause: Pause, *, first: bool) -> float:

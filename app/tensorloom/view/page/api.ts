@@ -100,7 +100,10 @@ export interface BenchResult {
   /** max|C - expect| / max|expect|; null where a number left the range. */
   maxErr: number | null;
   kernel: string;
+  /** Tuning, comparing threads, compiling and warming; what is known is not tuned again. */
   tuneMs: number;
+  /** Measuring the device, once, before that. */
+  deviceMs: number;
   backend: Exclude<Backend, "auto">;
   threads: number;
   /** What `maxErr` was measured against. */
