@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from canvas import Canvas
 from sitebuild import bundle, environment, serve
 from watch import Watch, origin_of
 from workbench import Workbench, ready
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser
@@ -61,3 +62,31 @@ def bench(shared_page: tuple[Workbench, Watch]) -> Iterator[Workbench]:
     workbench.clear()
     yield workbench
     assert seen.unexpected() == []
+
+
+@pytest.fixture
+def new_canvas(browser: Browser, harness_url: str) -> Iterator[Callable[..., Canvas]]:
+    """Opens the canvas in a page of its own; a problem in one of them fails the test."""
+    contexts = []
+    problems: list[str] = []
+
+    def make(**options: Any) -> Canvas:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, **options})
+        contexts.append(context)
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto(harness_url)
+        page.wait_for_selector(".tl-canvas .react-flow__pane")
+        return Canvas(page)
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+@pytest.fixture
+def canvas(new_canvas: Callable[..., Canvas]) -> Canvas:
+    """The canvas in a page of its own."""
+    return new_canvas()

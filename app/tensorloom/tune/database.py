@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tensorloom.errors import DocumentError
+from tensorloom.tune.fields import bad_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -270,9 +271,4 @@ _MOST_THREADS = 1024
 
 
 def _bad(where: str, wanted: str) -> DocumentError:
-    return DocumentError(
-        "bad-kernels",
-        f"The field '{where}' of this kernel database cannot be used.",
-        f"It should be {wanted}.",
-        values={"field": where},
-    )
+    return bad_field("bad-kernels", where, wanted, of="kernel database")

@@ -7,9 +7,12 @@ that no curve gave is ``None``: who needs it then does without.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from tensorloom.errors import DocumentError
+from tensorloom.tune.fields import bad_field
+
+if TYPE_CHECKING:
+    from tensorloom.errors import DocumentError
 
 __all__ = [
     "GPU_CURVES",
@@ -279,9 +282,4 @@ _LONGEST_TEXT = 200
 
 
 def _bad(where: str, wanted: object) -> DocumentError:
-    return DocumentError(
-        "bad-device",
-        f"The field '{where}' of this device record cannot be used.",
-        f"It should be {wanted}.",
-        values={"field": where},
-    )
+    return bad_field("bad-device", where, wanted, of="device record")
