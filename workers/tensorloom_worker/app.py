@@ -75,6 +75,13 @@ def _fastapi(service: Service) -> FastAPI:
         docs_url=None,  # they would load scripts of other origins
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
     )
     app.state.service = service
     for router in (about.open_router, about.router, arrays.router, jobs.router, streams.router):

@@ -248,6 +248,8 @@ def _readable_rows(path: Path, table: str) -> Iterator[tuple[int, dict[str, obje
     except sqlite3.DatabaseError:
         return
     with closing(old):
+        if not list(_walk(old, "SELECT 0 AS _rowid FROM sqlite_master")):
+            return
         last = -1
         for rowid, row in _walk(old, f"SELECT rowid AS _rowid, * FROM {table} ORDER BY rowid"):  # noqa: S608  # our names
             last = rowid

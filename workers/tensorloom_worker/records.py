@@ -70,6 +70,8 @@ def _whole(value: object) -> object:
         if not value.isascii() or not value.isdigit() or len(value) > _DIGITS:
             raise ValueError("it must be a string of decimal digits")
         return int(value)
+    if isinstance(value, bool):
+        raise ValueError("it must be a string of decimal digits")  # noqa: TRY004  # what pydantic wants
     return value
 
 

@@ -1,0 +1,379 @@
+"""What survives: the database, its damage, its versions, the ledger, the files, the backup."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tensorloom.errors import ExecutionError, WorkerRejected
+from tensorloom_worker import database
+from tensorloom_worker.files import Files
+from tensorloom_worker.ledger import Partial, Prefix, TaskLayout
+from tensorloom_worker.records import ArrayUse, Job, PlanJson
+from tensorloom_worker.refusals import writing
+from tensorloom_worker.store import Client, Store, canonical
+from tensorloom_worker.sums import INLINE_BYTES, StoredLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+REQUEST = canonical({"kind": "entry", "entry": "path-search", "parameters": {}})
+LARGE = bytes(range(256)) * (INLINE_BYTES // 256 + 1)
+
+
+def job(name: str, state: str = "queued") -> Job:
+    return Job(id=name * 32, kind="entry", title="T", state=state, created_at="now")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+@pytest.fixture
+def store(files: Files) -> Iterator[Store]:
+    found = Store(files.root)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def owner(store: Store) -> Client:
+    return store.put_token("owner", "hash")
+
+
+@pytest.fixture
+def ledger(store: Store, files: Files, owner: Client) -> StoredLedger:
+    add(store, owner, "a")
+    return StoredLedger(store, files)
+
+
+def add(store: Store, owner: Client, name: str) -> str:
+    uses = {"t": ArrayUse(sha256="0" * 64)}
+    store.add_job(owner, job(name), request=REQUEST, key=None, arrays=uses, changed=1)
+    return name * 32
+
+
+A = "a" * 32
+
+
+def test_the_database_waits_for_the_disk(store: Store) -> None:
+    with store.transaction() as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # full
+
+
+def test_a_final_state_is_never_left(store: Store, owner: Client) -> None:
+    name = add(store, owner, "a")
+    store.update_job(job("a", "cancelled"), 2)
+    store.update_job(job("a", "running"), 3)
+    assert store.job(owner, name).job.state == "cancelled"
+    assert store.unfinished() == []
+
+
+def test_unfinished_jobs_come_back_in_order(store: Store, owner: Client) -> None:
+    for name in "abc":
+        add(store, owner, name)
+    store.update_job(job("b", "running"), 2)
+    found = [(waiting.stored.job.id[0], waiting.begun) for waiting in store.unfinished()]
+    assert found == [("a", False), ("b", True), ("c", False)]
+
+
+def test_starts_are_counted(store: Store) -> None:
+    assert [store.count_start() for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_task_is_recorded_once(ledger: StoredLedger) -> None:
+    assert ledger.record(A, 3, Partial(total=b"first", compensation=b"rest", exponent=-7))
+    assert not ledger.record(A, 3, Partial(total=b"second"))
+    assert ledger.tasks(A) == {3: Partial(total=b"first", compensation=b"rest", exponent=-7)}
+
+
+def test_a_folded_task_is_not_recorded_again(ledger: StoredLedger) -> None:
+    for task in range(4):
+        ledger.record(A, task, Partial(total=b"%d" % task))
+    ledger.fold(A, Prefix(upto=3, partial=Partial(total=b"sum")))
+    assert ledger.prefix(A) == Prefix(upto=3, partial=Partial(total=b"sum"))
+    assert not ledger.record(A, 2, Partial(total=b"again"))
+    assert set(ledger.tasks(A)) == {3}
+
+
+@pytest.mark.parametrize("total", [b"small", LARGE])
+def test_nothing_is_recorded_of_a_job_that_is_gone(
+    ledger: StoredLedger, store: Store, files: Files, total: bytes
+) -> None:
+    store.remove_job(A)
+    assert not ledger.record(A, 0, Partial(total=total))
+    ledger.fold(A, Prefix(upto=1, partial=Partial(total=total)))
+    assert ledger.prefix(A) is None
+    assert ledger.tasks(A) == {}
+    files.sweep(arrays=set(), jobs=store.known_jobs(), sums=ledger.file_names())
+    assert list(files.sums.iterdir()) == []
+
+
+def test_large_sums_lie_in_files_that_go_with_them(
+    ledger: StoredLedger, store: Store, files: Files
+) -> None:
+    for task in range(3):
+        ledger.record(A, task, Partial(total=LARGE, exponent=task))
+    assert len(list(files.sums.iterdir())) == 3
+    assert ledger.tasks(A)[2] == Partial(total=LARGE, exponent=2)
+    ledger.fold(A, Prefix(upto=2, partial=Partial(total=LARGE)))
+    assert len(list(files.sums.iterdir())) == 2
+    names = store.update_job(job("a", "done"), 5)
+    assert sorted(names) == sorted(path.name for path in files.sums.iterdir())
+
+
+@pytest.mark.parametrize("total", [b"small", LARGE])
+def test_a_damaged_sum_is_done_again(
+    ledger: StoredLedger, store: Store, files: Files, total: bytes
+) -> None:
+    ledger.record(A, 0, Partial(total=total))
+    ledger.record(A, 1, Partial(total=total))
+    with store.transaction() as connection:
+        connection.execute("UPDATE tasks SET data = 'x' WHERE task = 0 AND data IS NOT NULL")
+    for row in store.rows("SELECT file FROM tasks WHERE task = 0 AND file IS NOT NULL"):
+        path = files.sums / row["file"]
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert set(ledger.tasks(A)) == {1}
+    assert ledger.record(A, 0, Partial(total=total))
+    assert set(ledger.tasks(A)) == {0, 1}
+
+
+def test_a_damaged_prefix_begins_the_job_anew(ledger: StoredLedger, store: Store) -> None:
+    ledger.fold(A, Prefix(upto=2, partial=Partial(total=b"sum")))
+    with store.transaction() as connection:
+        connection.execute("UPDATE prefixes SET data = 'x'")
+    assert ledger.prefix(A) is None
+    assert ledger.record(A, 0, Partial(total=b"again"))
+
+
+def test_a_layout_is_fixed_once(ledger: StoredLedger) -> None:
+    plan = PlanJson(path=((0, 1),), sliced=("i",))
+    first = TaskLayout(
+        plan=plan, slices=10, slices_per_task=3, dtype="float64", backend="numpy", extra={"a": [1]}
+    )
+    second = TaskLayout(plan=plan, slices=10, slices_per_task=5, dtype="float64", backend="numpy")
+    ledger.fix_layout(A, first)
+    ledger.fix_layout(A, second)
+    assert ledger.layout(A) == first
+    assert first.tasks == 4
+
+
+def test_a_job_whose_record_is_damaged_is_shown_as_failed_and_the_rest_goes_on(
+    store: Store, owner: Client
+) -> None:
+    for name in "ab":
+        add(store, owner, name)
+    with store.transaction() as connection:
+        connection.execute("UPDATE jobs SET record = '{\"id\":1' WHERE id = ?", (A,))
+    found = {stored.job.id[0]: stored.job for stored in store.jobs(owner, limit=9, before=None)}
+    assert found["a"].state == "failed"
+    assert found["a"].error is not None
+    assert found["a"].error.code == "job-damaged"
+    assert found["b"].state == "queued"
+
+
+def test_a_request_that_changed_on_the_disk_is_not_run(store: Store, owner: Client) -> None:
+    name = add(store, owner, "a")
+    assert store.request(name).kind == "entry"
+    with store.transaction() as connection:
+        connection.execute("UPDATE jobs SET request = replace(request, 'path', 'math')")
+    with pytest.raises(WorkerRejected, match="damaged") as caught:
+        store.request(name)
+    assert caught.value.code == "job-damaged"
+
+
+def filled(folder: Path, jobs: int) -> set[str]:
+    """A closed database with so many jobs, each large enough to fill pages."""
+    store = Store(folder)
+    owner = store.put_token("owner", "hash")
+    names = {f"{number:032x}" for number in range(jobs)}
+    for number in range(jobs):
+        one = Job(
+            id=f"{number:032x}", kind="entry", title="x" * 200, state="queued", created_at="now"
+        )
+        store.add_job(owner, one, request=REQUEST + " " * 2000, key=None, arrays={}, changed=1)
+    with store.transaction():
+        pass
+    store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.close()
+    return names
+
+
+def test_a_damaged_database_is_moved_aside_and_its_readable_rows_carried_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = filled(tmp_path, 100)
+    path = tmp_path / database.FILE
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2 // 4096 * 4096
+    content[middle : middle + 3 * 4096] = b"\xaa" * (3 * 4096)
+    path.write_bytes(content)
+    store = Store(tmp_path)
+    with closing(store):
+        assert store.salvage is not None
+        kept = store.known_jobs()
+        assert kept < names
+        assert len(kept) >= 50
+        assert [client.name for client in store.clients()] == ["owner"]
+        assert store.salvage.aside.read_bytes() == bytes(content)
+        assert store.rows("PRAGMA integrity_check")[0][0] == "ok"
+    assert "is damaged" in caplog.text
+    with closing(Store(tmp_path)) as again:
+        assert again.salvage is None
+        assert again.known_jobs() == kept
+
+
+def test_a_file_that_is_no_database_is_moved_aside(tmp_path: Path) -> None:
+    (tmp_path / database.FILE).write_bytes(b"not a database at all" * 1000)
+    with closing(Store(tmp_path)) as store:
+        assert store.salvage is not None
+        assert store.known_jobs() == set()
+
+
+def test_a_half_written_log_loses_only_what_was_not_finished(tmp_path: Path) -> None:
+    filled(tmp_path, 3)
+    store = Store(tmp_path)
+    owner = store.clients()[0]
+    add(store, owner, "a")
+    log = (tmp_path / f"{database.FILE}-wal").read_bytes()
+    main = (tmp_path / database.FILE).read_bytes()
+    store.close()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / database.FILE).write_bytes(main)
+    (other / f"{database.FILE}-wal").write_bytes(log[:-100])
+    with closing(Store(other)) as cut:
+        assert cut.salvage is None
+        assert len(cut.known_jobs()) == 3
+
+
+def test_a_database_of_a_newer_service_is_left_alone(tmp_path: Path) -> None:
+    filled(tmp_path, 1)
+    with closing(sqlite3.connect(tmp_path / database.FILE)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    before = (tmp_path / database.FILE).read_bytes()
+    with pytest.raises(ValueError, match="has version 99; this service reads up to 1"):
+        Store(tmp_path)
+    assert (tmp_path / database.FILE).read_bytes() == before
+
+
+def test_every_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    with closing(Store(tmp_path)) as fresh:
+        wanted = {row["sql"] for row in fresh.rows("SELECT sql FROM sqlite_master")}
+        assert fresh.rows("PRAGMA user_version")[0][0] == database.SCHEMA_VERSION
+    assert len(database._MIGRATIONS) == database.SCHEMA_VERSION
+    for version in range(database.SCHEMA_VERSION):
+        folder = tmp_path / str(version)
+        folder.mkdir()
+        with closing(sqlite3.connect(folder / database.FILE)) as old:
+            for script in database._MIGRATIONS[:version]:
+                old.executescript(script)
+            old.execute(f"PRAGMA user_version = {version}")
+        with closing(Store(folder)) as store:
+            found = {row["sql"] for row in store.rows("SELECT sql FROM sqlite_master")}
+        assert found == wanted
+
+
+def test_a_backup_is_whole_while_the_service_writes(tmp_path: Path) -> None:
+    names = filled(tmp_path, 20)
+    target = tmp_path / "copy.sqlite3"
+    with closing(Store(tmp_path)) as store:
+        owner = store.clients()[0]
+        with store.transaction() as connection:
+            connection.execute("UPDATE jobs SET state = 'half'")
+            size = database.backup(tmp_path, target)
+        add(store, owner, "f")
+    assert target.stat().st_size == size
+    restored = tmp_path / "restored"
+    restored.mkdir()
+    target.rename(restored / database.FILE)
+    with closing(Store(restored)) as copy:
+        assert copy.salvage is None
+        assert copy.known_jobs() == names
+        assert {waiting.stored.job.state for waiting in copy.unfinished()} == {"queued"}
+
+
+def test_a_file_is_whole_or_not_there(files: Files) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"half"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(ExecutionError) as caught:
+        files.write(files.result("r"), broken())
+    assert caught.value.code == "disk-full"
+    assert list(files.results.iterdir()) == []
+    files.write(files.result("r"), (b"ab", b"c"))
+    with pytest.raises(ExecutionError):
+        files.write(files.result("r"), broken())
+    assert files.result("r").read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_has_one_name(number: int) -> None:
+    with pytest.raises(ExecutionError) as caught, writing():
+        raise OSError(number, "full")
+    assert caught.value.code == "disk-full"
+    with pytest.raises(PermissionError), writing():
+        raise PermissionError(errno.EACCES, "not full")
+
+
+def test_a_transaction_on_a_full_disk_changes_nothing(store: Store, owner: Client) -> None:
+    name = add(store, owner, "a")
+    store._writer.execute("PRAGMA max_page_count = 1")  # SQLite's own way to be full
+    request = canonical({"x": "y" * 200_000})
+    with pytest.raises(ExecutionError) as caught:
+        store.add_job(owner, job("b"), request=request, key=None, arrays={}, changed=1)
+    assert caught.value.code == "disk-full"
+    assert store.known_jobs() == {name}
+    store._writer.execute("PRAGMA max_page_count = 1000000")
+    add(store, owner, "c")
+
+
+def test_two_services_do_not_share_a_folder(tmp_path: Path) -> None:
+    first, second = Files(tmp_path), Files(tmp_path)
+    first.lock()
+    with pytest.raises(WorkerRejected) as caught:
+        second.lock()
+    assert caught.value.code == "folder-in-use"
+    first.unlock()
+    second.lock()
+    second.unlock()
+
+
+def test_files_that_nobody_knows_are_swept(files: Files) -> None:
+    for path in (
+        files.array("a" * 64),
+        files.array("b" * 64),
+        files.result("j"),
+        files.result("k"),
+        files.sums / "s",
+        files.sums / "t",
+        files.upload(1, "a" * 64),
+        files.upload(1, "c" * 64),
+    ):
+        path.write_bytes(b"x")
+    assert files.sweep(arrays={"a" * 64}, jobs={"j"}, sums={"s"}) == 4
+    left = {path.name for folder in files.root.iterdir() for path in folder.iterdir()}
+    assert left == {"a" * 64, "j.npy", "s", f"1-{'a' * 64}"}
+
+
+def test_expired_jobs_and_unused_arrays_are_found(store: Store, owner: Client) -> None:
+    name = add(store, owner, "a")
+    store.put_array(owner, "0" * 64, 5, complete=True)  # used by the job
+    store.put_array(owner, "1" * 64, 5, complete=True)
+    old = job("a", "done").model_copy(update={"finished_at": "2001-01-01T00:00:00.000Z"})
+    store.update_job(old, 2)
+    with store.transaction() as connection:
+        connection.execute("UPDATE arrays SET used_at = '2001-01-01T00:00:00.000Z'")
+    assert store.expired(30) == [(owner.id, name)]
+    assert store.expire_arrays(30) == 1
+    assert store.known_arrays() == {"0" * 64}
+    store.remove_job(name)
+    assert store.expire_arrays(30) == 1
