@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import html
 import re
-from statistics import median
+import unicodedata
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
     from workbench import Workbench
 
 pytestmark = pytest.mark.browser
 
 MOST_BYTES = 150_000
-LOADS = 5
-MOST_MS = 250 * 2
-"""The goal is 250 ms on a quiet machine; here others compute beside it, and only they may make the
-median of some loads longer."""
+LOADS = 12
+MOST_MS = 250
+"""As promised in docs/api.md, where nothing else keeps the processor busy: others may make some of
+these loads longer, not all."""
 
 SHOWN = "() => performance.getEntriesByName('shown')[0]?.startTime ?? null"
 
@@ -30,6 +30,7 @@ def test_an_embedded_network_is_there_at_once(bench: Workbench, browser: Browser
     a, b = np.array([[1.0, 2], [3, 4]]), np.array([[0.0, 1], [1, 0]])
     arrays = [{"shape": [2, 2], "data": array.ravel().tolist()} for array in (a, b)]
     bench.open(format="einsum", text="ij,jk->ik", arrays=arrays)
+    bound = bench.run(backend="wasm")["errorBound"]
     link = copied_link(bench)
     page = browser.new_page()
     fetched: list[int] = []
@@ -38,13 +39,15 @@ def test_an_embedded_network_is_there_at_once(bench: Workbench, browser: Browser
     page.wait_for_function(SHOWN)
     assert page.locator("#value").inner_text().split()[3:] == ["2", "1", "4", "3"]
     assert page.locator("circle").count() == 2
+    assert shown_bound(page) == pytest.approx(bound, rel=0.05)
+    assert shown_bound(page) >= bound
     assert sum(fetched) + len(link) < MOST_BYTES
     page.get_by_role("button", name="Tensor", exact=False).first.click()
     page.get_by_role("spinbutton").first.fill("7")
     wanted = (np.array([[7.0, 2], [3, 4]]) @ b).ravel()
     assert page.locator("#value").inner_text().split()[3:] == [f"{n:g}" for n in wanted]
     page.close()
-    assert median(shown_ms(browser, link) for _ in range(LOADS)) < MOST_MS
+    assert any(shown_ms(browser, link) < MOST_MS for _ in range(LOADS))
 
 
 def copied_link(bench: Workbench) -> str:
@@ -58,6 +61,31 @@ def copied_link(bench: Workbench) -> str:
     found = re.fullmatch(r'<iframe src="([^"]+)" title="[^"]*" [^<>]*></iframe>', frame)
     assert found, frame
     return html.unescape(found[1])
+
+
+def shown_bound(page: Page) -> float:
+    """What the page says rounding may have done, to two digits, in float64."""
+    words = page.locator("#bound").inner_text()
+    plain = unicodedata.normalize("NFKC", words).replace("\N{MINUS SIGN}", "-")
+    found = re.fullmatch(r"In float64; .* at most ([\d.]+) . 10(-\d+) of .*\.", plain)
+    assert found, words
+    return float(f"{found[1]}e{found[2]}")
+
+
+def test_what_cancels_is_said(bench: Workbench, browser: Browser) -> None:
+    arrays = [{"shape": [2], "data": [1, 1]}, {"shape": [2], "data": [1, -1 + 2.0**-40]}]
+    bench.open(format="einsum", text="i,i->", arrays=arrays)
+    page = browser.new_page()
+    page.goto(copied_link(bench))
+    page.wait_for_function(SHOWN)
+    # Twice 2 + 2 + 1 roundings; 2^-40 is left of a sum of typically sqrt(2).
+    assert shown_bound(page) == pytest.approx(10 * 2.0**-53 * 2**0.5 * 2**40, rel=0.05)
+    # The second number of the second tensor: now nothing is left but what rounding made.
+    page.get_by_role("button", name="Tensor", exact=False).nth(1).click()
+    page.get_by_role("spinbutton").nth(1).fill("-1")
+    assert page.locator("#value").inner_text() == "0"
+    assert "no digit is certain" in page.locator("#bound").inner_text()
+    page.close()
 
 
 def shown_ms(browser: Browser, link: str) -> float:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tensorloom.model.recipe import DType
     from tensorloom.plan.tree import ContractionTree
 
-__all__ = ["error_bound", "length_bound"]
+__all__ = ["error_bound", "length_bound", "log_summed"]
 
 SAFETY = 2.0
 """Covers the gap between averages and maxima; the worst of 10,000 random networks came to 0.91 of
@@ -112,11 +112,14 @@ def error_bound(
     return min(1.0, SAFETY * length_bound(program, places) * exp(min(700.0, max(0.0, loss))))
 
 
+def log_summed(tree: ContractionTree) -> float:
+    """Natural log of how many products of all tensors add up to one element of the result."""
+    return log(prod(size for name, size in tree.dimensions if name not in tree.output))
+
+
 def _log_typical(tree: ContractionTree, arrays: Sequence[NDArray[Any]]) -> float:
     """Natural log of the typical magnitude of an element if all signs were random."""
-    sizes = dict(tree.dimensions)
-    summed = prod(size for name, size in sizes.items() if name not in tree.output)
-    total = log(summed) / 2
+    total = log_summed(tree) / 2
     for array in arrays:
         flat = array.reshape(-1)
         if flat.dtype.kind in "fc":

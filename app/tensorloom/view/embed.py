@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tensorloom.errors import DocumentError
 from tensorloom.execute.arrays import arrays_of
 from tensorloom.execute.casting import cast_arrays
+from tensorloom.execute.error_bound import SAFETY, length_bound, log_summed
 from tensorloom.execute.quantities import bytes_text
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm.compiled import compiled, encode
@@ -38,7 +39,8 @@ def embedded(document: Document, store: ArrayStore) -> bytes:
         DocumentError: ``embed-no-work`` or ``embed-too-big``.
     """
     network = document.network
-    program = lower(quick(network), document.dtype)
+    plan = quick(network)
+    program = lower(plan, document.dtype)
     if not program.dispatches:
         raise DocumentError(
             "embed-no-work",
@@ -73,6 +75,10 @@ def embedded(document: Document, store: ArrayStore) -> bytes:
             for mark in [marks[tensor.id]]
         ],
         "output": list(network.output),
+        "rounding": {
+            "plain": SAFETY * length_bound(program, ("wasm",)),
+            "logSummed": log_summed(plan.tree),
+        },
         "anchors": {name: list(place) for name, place in document.diagram.anchors.items()},
     }
     parts = {f"input {number}": array.tobytes() for number, array in enumerate(arrays)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,14 @@ def test_a_file_holds_drawing_numbers_and_kernels_for_every_engine() -> None:
         stored = np.frombuffer(read.parts[f"input {number}"], document.dtype)
         assert np.array_equal(stored, array.ravel())
     assert read.programs[0].shape == contract_network(document).value.shape
+
+
+def test_a_file_says_what_rounding_may_do() -> None:
+    document = opened("ij,jk,kl->il i=2 j=3 k=4 l=2")
+    rounding = decode(embedded(document, ArrayStore())).about["rounding"]
+    assert rounding["logSummed"] == pytest.approx(log(3 * 4))
+    # 3 inputs; 3 products and one rounding more, then 4 and one more; twice that is the bound.
+    assert rounding["plain"] == 2 * (3 + 4 + 5) * 2.0**-53
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,17 @@
  * for the first number happens before it; what is drawn is made of elements, never of markup.
  */
 
-import { checked, type Compiled, type CompiledFile, readCompiled } from "../engine/compiledFile.ts";
+import { checked, type Compiled, readCompiled } from "../engine/compiledFile.ts";
 import { startEngine } from "../engine/engine.ts";
 import type { LoadedProgram } from "../engine/program.ts";
 import { type Scalars, scalarsOf } from "../engine/scaling.ts";
 import { canFuse } from "../simd.ts";
+import { boundWords, errorBound, type Rounding } from "./bound.ts";
 import { drawing, type Drawn } from "./drawing.ts";
 
 interface About extends Drawn {
   title: string;
+  rounding?: Rounding;
 }
 
 const SHOWN_VALUES = 12;
@@ -45,9 +47,10 @@ async function start(): Promise<void> {
   const program = startEngine(compiled).load(compiled);
   const inputs = about.tensors.map((_, number) => (file.parts.get(`input ${number}`) ?? new Uint8Array(0)).slice());
   inputs.forEach((bytes, number) => program.write(number, bytes));
-  show(program);
+  const open = { about, compiled, program, inputs };
+  show(open);
   place("title").textContent = document.title = about.title;
-  place("drawing").replaceChildren(drawing(about, (number) => edit(number, { about, compiled, program, inputs, file })));
+  place("drawing").replaceChildren(drawing(about, (number) => edit(number, open)));
   performance.mark("shown");
 }
 
@@ -56,11 +59,10 @@ interface Open {
   compiled: Compiled;
   program: LoadedProgram;
   inputs: Uint8Array[];
-  file: CompiledFile;
 }
 
-/** Contracts and writes the value. */
-function show(program: LoadedProgram): void {
+/** Contracts, and writes the value with its type and how far rounding can have moved it. */
+function show({ about, inputs, program }: Open): void {
   program.run();
   const { bytes, log10Scale } = program.result();
   const { dtype, shape } = program.compiled;
@@ -70,6 +72,9 @@ function show(program: LoadedProgram): void {
   const words = Array.from({ length: Math.min(count, SHOWN_VALUES) }, (_, number) => numberText(parts, number, width));
   const more = count > SHOWN_VALUES ? `, and ${count - SHOWN_VALUES} more` : "";
   const scale = log10Scale === 0 ? "" : ` × 10^${log10Scale}`;
+  const given = inputs.map((input) => scalarsOf(dtype, input));
+  const bound = about.rounding ? errorBound(about.rounding, dtype, given, parts, log10Scale) : null;
+  place("bound").textContent = boundWords(dtype, bound);
   place("value").textContent = `${shape.length > 0 ? `${shape.join(" × ")}:  ` : ""}${words.join("  ")}${more}${scale}`;
 }
 
@@ -101,7 +106,7 @@ function edit(number: number, open: Open): void {
       parts[element] = from.valueAsNumber;
       other.value = from.value;
       open.program.write(number, bytes);
-      show(open.program);
+      show(open);
     };
     field.removeAttribute("min");
     field.removeAttribute("max");
