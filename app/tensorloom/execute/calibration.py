@@ -46,6 +46,7 @@ __all__ = [
     "SizeClass",
     "apart_ms",
     "calibrate",
+    "in_turn_ms",
     "least_disturbed",
     "matrix_chain",
     "no_pause",
@@ -239,6 +240,28 @@ async def apart_ms(
         await work()
         spent += clock() - start
     return 1e3 * spent / times
+
+
+async def in_turn_ms(
+    works: Sequence[Callable[[], Awaitable[object]]], clock: Clock, pause: Pause
+) -> list[float]:
+    """Durations of several runs, each after a pause; the middle one of a few windows [ms].
+
+    They take turns, so that what disturbs the machine for a while disturbs all alike.
+    """
+    for work in works:
+        # What the first runs compile is not counted: kernels, then groups of small steps.
+        for _ in range(_WARMING):
+            await work()
+    found: list[list[float]] = [[] for _ in works]
+    for _ in range(_TURNS):
+        for times, work in zip(found, works, strict=True):
+            times.append(await apart_ms(work, clock, pause, _EACH))
+    # The least of means of a few ticks would mostly be luck.
+    return [median(times) for times in found]
+
+
+_WARMING, _TURNS, _EACH = 3, 4, 5
 
 
 class _Bench:

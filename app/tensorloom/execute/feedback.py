@@ -1,17 +1,18 @@
 """What past runs say of predictions: a factor per backend and kind of program.
 
 The kind is the heaviest kernel and the number of steps. Rates are measured on a few samples; a
-device has more sides than those. The median of the last runs counts: a compilation or others on the
-machine make some of them longer, the tick of a clock some shorter. The first one of a program is
-left out. What was learned of a prediction ends with it: a kernel that was tuned meanwhile is
-another one. Nothing is learned of programs too short for the browser's clock.
+device has more sides than those. The mean of the middle ones of the last runs counts: a compilation
+or others on the machine make some of them longer, the tick of a clock some shorter, and several
+ticks tell more than one. The first run of a program is left out. What was learned of a prediction
+ends with it: a kernel that was tuned meanwhile is another one. Nothing is learned of programs too
+short for the browser's clock.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -114,7 +115,9 @@ class Feedback:
 
     def _found(self, seen: _Seen) -> float:
         """The factor that the last runs say."""
-        middle = median(seen.times)
+        times = sorted(seen.times)
+        outer = len(times) // 3
+        middle = fmean(times[outer : len(times) - outer])
         telling = max(middle, seen.predicted_ms) >= self._telling_ms
         if len(seen.times) < LEAST or not telling:
             return 1.0

@@ -293,14 +293,10 @@ def _shared_note(backend: SharedBackend) -> str:
 
 
 def _corrected(attempt: Attempt, feedback: Feedback) -> Attempt:
-    # Below what clocks can tell, what was learned from longer runs of the kind says nothing; and
-    # nothing is learned of runs on two backends.
-    short = attempt.predicted_ms <= CLOCK_MS or isinstance(attempt.backend, SharedBackend)
-    factor = (
-        1.0
-        if short
-        else feedback.factor(attempt.backend.name, attempt.program, attempt.predicted_ms)
-    )
+    # Nothing is learned of runs on two backends.
+    if isinstance(attempt.backend, SharedBackend):
+        return attempt
+    factor = feedback.factor(attempt.backend.name, attempt.program, attempt.predicted_ms)
     return replace(attempt, predicted_ms=factor * attempt.predicted_ms, factor=factor)
 
 

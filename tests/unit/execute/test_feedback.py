@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tensorloom.execute.feedback import MOST, Feedback
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.find import plan_for
@@ -40,10 +42,10 @@ def test_the_revision_grows_with_what_is_known() -> None:
     for _ in range(8):
         feedback.note("wasm", one, ms=60.0, predicted_ms=10.0)
     assert feedback.revision > known
-    assert feedback.factor("wasm", one, 10.0) == 6.0
+    assert feedback.factor("wasm", one, 10.0) == pytest.approx(6.0, rel=0.1)
 
 
-def test_the_median_of_the_last_runs_counts() -> None:
+def test_the_middle_of_the_last_runs_counts() -> None:
     """Neither what disturbs one of them nor a tick that one of them just missed."""
     assert noted(product(64), 99.0, 40.0, 1.0, 90.0).factor("wasm", product(64), 10.0) == 4.0
     later = noted(product(64), 99.0, *[1.0] * 9, *[40.0] * 8)
@@ -91,3 +93,11 @@ def test_another_program_or_backend_between_says_nothing() -> None:
     for backend, program in turns * 4:
         feedback.note(backend, program, ms=40.0, predicted_ms=10.0)
     assert feedback.revision == 0
+
+
+def test_several_ticks_tell_more_than_one() -> None:
+    """Runs of 0.25 ms by a clock of 0.1 ms: some show 0.2 ms, the others 0.3 ms."""
+    feedback, one = Feedback(tick_ms=0.1), product(64)
+    for ms in (0.9, *[0.2, 0.3] * 4):
+        feedback.note("wasm", one, ms=ms, predicted_ms=0.1)
+    assert feedback.factor("wasm", one, 0.1) == pytest.approx(2.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -13,10 +14,12 @@ from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.wasm import kernels as wasm_kernels
 from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.execute.wasm.page_engine import LoadedProgram
+from tensorloom.execute.wasm.rates import TYPICAL_RATES
 from tensorloom.execute.wasm.threads import ThreadedRuns
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm.assembler import Module
 from tensorloom.kernels.wasm.element import WasmFeatures
+from tensorloom.kernels.wasm.records import record_sheet
 from tensorloom.plan.tree import ContractionTree
 from wasmtime_host import WasmtimeHost
 
@@ -185,3 +188,73 @@ def test_what_the_engine_says_of_a_stop_is_a_refusal() -> None:
         loaded.step()
     assert caught.value.code == "wasm-stopped"
     assert caught.value.message == "A kernel stopped half way: unreachable in 7"
+
+
+class Holding(FakeEngine):
+    """Counts the bytes that the page's engine would hold for a program; see its program.ts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held_bytes = 0
+
+    async def load(self, compiled: Compiled) -> FakeProgram:
+        item = np.dtype(compiled.dtype).itemsize
+        places = [*compiled.elements[: compiled.inputs], compiled.elements[compiled.result]]
+        self.held_bytes = item * sum(places) + compiled.arena_bytes
+        return await super().load(compiled)
+
+
+def test_the_predicted_peak_counts_both_memories() -> None:
+    """Arrays given, their copies, intermediates, and the result in all three places."""
+    tree = ContractionTree(
+        inputs=(("i", "k"), ("k", "j"), ("j", "l")),
+        output=("i", "l"),
+        dimensions=(("i", 300), ("k", 310), ("j", 320), ("l", 330)),
+        path=((0, 1), (3, 2)),
+    )
+    program = lower(tree, "float32")
+    engine = Holding()
+    threaded, plain = WasmBackend(WasmtimeHost()), WasmBackend(WasmtimeHost())
+    threaded.threads = ThreadedRuns(cast("PageEngine", engine), WasmFeatures())
+    sizes = dict(tree.dimensions)
+    arrays = [np.ones([sizes[name] for name in names], np.float32) for names in tree.inputs]
+    drive(threaded.run(program, arrays, no_pulse))
+    in_python = sum(array.nbytes for array in arrays) + 300 * 330 * 4
+    in_javascript = 300 * 330 * 4
+    taken = in_python + in_javascript + engine.held_bytes
+    assert threaded.peak_bytes(program) == pytest.approx(taken, rel=0.02)
+    assert plain.peak_bytes(program) == program.peak_bytes
+
+
+def test_small_programs_are_copied_nowhere() -> None:
+    backend = WasmBackend(WasmtimeHost())
+    backend.threads = ThreadedRuns(cast("PageEngine", FakeEngine()), WasmFeatures())
+    assert backend.peak_bytes(product(64)) == product(64).peak_bytes
+
+
+def test_where_the_copies_have_no_room_a_program_runs_in_place() -> None:
+    """What fits without threads is neither refused nor sliced for their sake."""
+    engine, program = FakeEngine(), product(256)
+    limit = program.peak_bytes + 1000
+    backend = WasmBackend(WasmtimeHost(), limit_bytes=limit)
+    backend.threads = ThreadedRuns(cast("PageEngine", engine), WasmFeatures())
+    assert backend.peak_bytes(program) == program.peak_bytes
+    arrays = [np.ones((256, 256), np.float32)] * 2
+    assert (drive(backend.run(program, arrays, no_pulse)).value == 256).all()
+    assert engine.loads == 0
+
+
+def test_predictions_count_on_threads() -> None:
+    """All but the kernels takes as long as alone, and the copies come on top."""
+    program, rates = product(256), replace(TYPICAL_RATES, measured=())
+    alone, threaded = (WasmBackend(WasmtimeHost(), rates=rates) for _ in range(2))
+    threads = threaded.threads = ThreadedRuns(cast("PageEngine", FakeEngine()), WasmFeatures())
+    copies_ms = threads.copies_ms(program)
+    assert copies_ms == pytest.approx(0.1 + 3 * 256 * 256 * 4 / 4e6)
+    sheet = record_sheet(program, relaxed=True)
+    work_ms = rates.work_ms(program, sheet)
+    assert work_ms == pytest.approx(sheet.cycles / rates.cycles_per_ms)
+    alone_ms = alone.predicted_ms(program)
+    assert threaded.predicted_ms(program) == pytest.approx(alone_ms - work_ms / 2 + copies_ms)
+    small = product(64)
+    assert threaded.predicted_ms(small) == alone.predicted_ms(small)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -244,9 +245,23 @@ def test_memory_is_given_back(backend: WasmBackend) -> None:
     assert host.used == used
 
 
+QUIET = WasmRates(
+    run_ms=0.0,
+    input_ms=0.0,
+    bound_run_ms=0.0,
+    bound_input_ms=0.0,
+    carry_ms=0.0,
+    carried_bytes_per_ms=float("inf"),
+    cold_bytes_per_ms=float("inf"),
+    looked_bytes_per_ms=float("inf"),
+    cycles_per_ms=float("inf"),
+)
+"""Nothing takes any time."""
+
+
 def test_prediction_follows_the_model(backend: WasmBackend) -> None:
-    backend.rates = WasmRates(
-        run_ms=0.25, input_ms=0.125, cycles_per_ms=1e6, looked_bytes_per_ms=1e5
+    backend.rates = replace(
+        QUIET, run_ms=0.25, input_ms=0.125, cycles_per_ms=1e6, looked_bytes_per_ms=1e5
     )
     program = product(3, 50, "float64", ("i1",))
     cycles = record_sheet(program, relaxed=True).cycles
@@ -255,12 +270,48 @@ def test_prediction_follows_the_model(backend: WasmBackend) -> None:
     assert backend.predicted_ms(program) == pytest.approx(expected)
 
 
+def test_bytes_are_touched_for_the_first_time_once(backend: WasmBackend) -> None:
+    """Three inputs, the intermediate between and the result, each of 50 x 50 numbers."""
+    backend.rates = replace(QUIET, cold_bytes_per_ms=1e5)
+    found = backend.predicted_ms(product(3, 50, "float64"))
+    assert found == pytest.approx(5 * 50 * 50 * 8 / 1e5, rel=0.01)
+
+
+def test_what_is_one_call_has_overheads_of_its_own(backend: WasmBackend) -> None:
+    backend.rates = replace(QUIET, run_ms=4.0, input_ms=2.0, bound_run_ms=1.0, bound_input_ms=0.5)
+    program, arrays = product(5, 2, "float64"), squares(5, 2, "float64")
+    before = backend.revision
+    assert backend.predicted_ms(program) == pytest.approx(4 + 5 * 2)
+    for _ in range(2):
+        value(backend, program, arrays)
+    # From the second run on its steps are one.
+    assert backend.predicted_ms(program) == pytest.approx(1 + 5 * 0.5)
+    assert backend.revision != before
+
+
+@pytest.mark.parametrize("side", [8, 30])
+def test_carried_exponents_are_predicted_once_they_were_seen(
+    backend: WasmBackend, side: int
+) -> None:
+    """Each product of large numbers leaves the range; of small ones, no longer."""
+    backend.rates = replace(QUIET, carry_ms=1.0, carried_bytes_per_ms=1e3)
+    program = product(6, side, "float64")
+    large = [2.0**399 * array for array in [np.ones((side, side))] * 6]
+    for _ in range(2):
+        before = backend.revision
+        raw = drive(backend.run(program, large, no_pulse))
+        assert raw.log10_scale > 100
+        assert backend.predicted_ms(program) == pytest.approx(5 + 5 * side * side * 8 / 1e3)
+    # The second run only told that small steps are one by now.
+    assert side == 8 or backend.revision == before
+    value(backend, program, [np.ones((side, side))] * 6)
+    assert backend.predicted_ms(program) == 0
+
+
 def test_forms_and_types_have_rates_of_their_own(backend: WasmBackend) -> None:
-    backend.rates = WasmRates(
-        run_ms=0.0,
-        input_ms=0.0,
+    backend.rates = replace(
+        QUIET,
         cycles_per_ms=1e6,
-        looked_bytes_per_ms=float("inf"),
         measured=(("gemm", "float64", 2e6), ("gemm", "float32", 4e6), ("sum", "float64", 5e5)),
     )
     for dtype, rate in (("float64", 2e6), ("float32", 4e6), ("complex64", 3e6)):

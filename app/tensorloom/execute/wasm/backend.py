@@ -17,7 +17,9 @@ from tensorloom.execute.wasm.bound import Bound, can_bind
 from tensorloom.execute.wasm.host import BrowserHost
 from tensorloom.execute.wasm.kernels import WasmKernels
 from tensorloom.execute.wasm.rates import (
+    NOTHING_CARRIED,
     TYPICAL_RATES,
+    Carried,
     WasmRates,
     least_disturbed,
     measured_rates,
@@ -25,6 +27,7 @@ from tensorloom.execute.wasm.rates import (
 from tensorloom.execute.wasm.replay import Prepared, Replay, Settled, prepared, settle
 from tensorloom.execute.wasm.threads import ThreadedRuns
 from tensorloom.kernels.wasm.schedule import Kernel
+from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -66,6 +69,7 @@ class _Kept:
         revision: Of the chooser when it was asked.
         saved_ms: What threads save of it, where the chooser knows [ms].
         alone: Whether threads are not asked again.
+        carried: Exponents that the last run took out.
     """
 
     prepared: Prepared
@@ -77,6 +81,7 @@ class _Kept:
     revision: int = -1
     saved_ms: float | None = None
     alone: bool = False
+    carried: Carried = NOTHING_CARRIED
 
 
 class Chooser(Protocol):
@@ -138,11 +143,13 @@ class WasmBackend:
         self._kept: dict[int, _Kept] = {}
         self._latest: _Kept | None = None
         self._fusings = 0
+        self._carryings = 0
 
     @property
     def revision(self) -> tuple[int, int]:
         """Changes whenever programs may run otherwise than they did."""
-        return self._fusings, -1 if self.chooser is None else self.chooser.revision
+        chosen = -1 if self.chooser is None else self.chooser.revision
+        return self._fusings + self._carryings, chosen
 
     @property
     def detail(self) -> str:
@@ -168,18 +175,46 @@ class WasmBackend:
         }
 
     def peak_bytes(self, program: Program) -> int:
-        """What the program says [bytes]."""
-        return program.peak_bytes
+        """What the program says; where threads run it, with what is copied for them [bytes]."""
+        shared = self.threads is not None and self._shared(program, self._saved_ms(program))
+        return program.peak_bytes + (_copied_bytes(program) if shared else 0)
+
+    def _saved_ms(self, program: Program) -> float | None:
+        """What threads save of a program, where there are any and it was measured [ms]."""
+        if self.threads is None or self.chooser is None:
+            return None
+        return self.chooser.saved_ms(program)
+
+    def _shared(self, program: Program, saved_ms: float | None) -> bool:
+        """Whether threads run a program: where that is faster, and the copies have room."""
+        return (
+            self.threads is not None
+            and self.threads.worth(program, saved_ms)
+            and program.peak_bytes + _copied_bytes(program) <= self.limit_bytes
+        )
 
     def predicted_ms(self, program: Program) -> float:
         """Expected duration [ms]."""
-        known = self._known(program).prepared
-        return self.rates.predict(program, known.sheet, bound=can_bind(known))
+        known = self._known(program)
+        made = known.prepared
+        alone_ms = self.rates.predict(
+            program,
+            made.sheet,
+            arena_bytes=made.arena_bytes,
+            bound=can_bind(made),
+            carried=known.carried,
+        )
+        if self.threads is None or not self._shared(program, known.saved_ms):
+            return alone_ms
+        saved_ms = known.saved_ms
+        if saved_ms is None:
+            saved_ms = self.rates.work_ms(program, made.sheet) * (1 - 1 / self.threads.count)
+        return alone_ms - saved_ms + self.threads.copies_ms(program)
 
     async def measure(
         self, clock: Callable[[], float] = perf_counter, pause: Pause = no_pause
     ) -> None:
-        """Replace the typical rates by measured ones, in about 200 ms.
+        """Replace the typical rates by measured ones, in about 300 ms of work.
 
         Args:
             clock: Seconds.
@@ -215,11 +250,7 @@ class WasmBackend:
 
     async def _run(self, known: _Kept, arrays: Sequence[NDArray[Any]], pulse: Pulse) -> RawResult:
         program = known.prepared.program
-        if (
-            self.threads is not None
-            and not known.alone
-            and self.threads.worth(program, known.saved_ms)
-        ):
+        if self.threads is not None and not known.alone and self._shared(program, known.saved_ms):
             self._prove(known)
             try:
                 return await self.threads.run(program, known.plans, arrays, pulse)
@@ -230,6 +261,8 @@ class WasmBackend:
         if known.bound is not None:
             found = known.bound.run(arrays)
             if found is not None:
+                if known.carried is not NOTHING_CARRIED:
+                    self._learn(known, NOTHING_CARRIED)
                 return found
             known.bound.release()
         try:
@@ -244,12 +277,20 @@ class WasmBackend:
             ) from error
         known.under_way += 1
         try:
-            return await replay.result(pulse)
+            found = await replay.result(pulse)
+            self._learn(known, _carried(program, replay.taken))
+            return found
         finally:
             known.under_way -= 1
             if self._kept.get(id(program)) is not known and not known.under_way:
                 # Another one took its place while it waited; only this run still had its kernels.
                 self._forget(known)
+
+    def _learn(self, known: _Kept, carried: Carried) -> None:
+        """What a run carried, the next one of the same network will carry too."""
+        if carried != known.carried:
+            known.carried = carried
+            self._carryings += 1
 
     def _known(self, program: Program) -> _Kept:
         """What is kept of a program, which is now the one used last."""
@@ -294,8 +335,7 @@ class WasmBackend:
         if self.chooser is None or known.revision == self.chooser.revision or known.under_way:
             return
         known.revision = self.chooser.revision
-        if self.threads is not None:
-            known.saved_ms = self.chooser.saved_ms(known.prepared.program)
+        known.saved_ms = self._saved_ms(known.prepared.program)
         plans = self.chooser.plans_for(known.prepared.program)
         if plans != known.plans:
             self._replan(known, plans)
@@ -360,3 +400,30 @@ class WasmBackend:
 
 
 _INSTEAD = "It was thrown out, and another one computed this."
+
+
+def _copied_bytes(program: Program) -> int:
+    """What a run on threads holds beside the program: inputs and result are in both memories.
+
+    The result passes through a third one, JavaScript's, on its way back.
+    """
+    inputs = sum(buffer.elements for buffer in program.buffers if buffer.source is not None)
+    result = program.buffers[program.result].elements
+    return (inputs + 2 * result) * ITEM_BYTES[program.dtype]
+
+
+def _carried(program: Program, taken: Mapping[int, int]) -> Carried:
+    """Exponents that a run took out, in all slices.
+
+    Args:
+        program: What ran.
+        taken: Exponent taken out of each buffer, 0 where it is missing.
+    """
+    times = n_bytes = 0
+    for place, dispatch in enumerate(program.dispatches):
+        if taken.get(dispatch.out):
+            repeats = 1 if place < program.prologue else program.n_slices
+            times += repeats
+            size = program.buffers[dispatch.out].elements * ITEM_BYTES[program.dtype]
+            n_bytes += repeats * size
+    return Carried(times=times, n_bytes=n_bytes)

@@ -1,31 +1,38 @@
 """How long WASM takes here: the schedules' model of cycles, scaled by measured rates.
 
-    duration = run and inputs + bytes of inputs / looked_bytes_per_ms
+    duration = a run and its inputs + bytes first touched / cold_bytes_per_ms
+               + bytes of inputs / looked_bytes_per_ms
                + cycles of each kernel / rate of its form and type
+               + what was carried: exponents taken out / their rates
 
-A run is all that a user waits for, Python's part included; every input's magnitudes are looked at.
-The model knows each kernel's form and what it moves; how fast a form runs in this engine is
-measured, in a moment when nobody waits. A kernel that was tuned brings its measured time instead.
+A run is all that a user waits for, Python's part included. Whoever waits has done something else
+before, so what surrounds the kernels is measured after a rest, when caches have gone cold; the
+kernels themselves in a row. The model knows each kernel's form and what it moves; how fast a form
+runs in this engine is measured, in a moment when nobody waits. A kernel that was tuned brings its
+measured time instead. How many exponents a program carries is known once it has run.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import ceil
+from dataclasses import dataclass, fields, replace
+from math import ceil, sqrt
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorloom.execute.calibration import apart_ms, matrix_chain, no_pause
+from tensorloom.execute.calibration import in_turn_ms, matrix_chain, no_pause
 from tensorloom.execute.microbench import clock_tick_ms
 from tensorloom.kernels.lower import lower
+from tensorloom.kernels.ranges import SAFE_LOG2
 from tensorloom.kernels.wasm.schedule import Kernel
 from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.plan.tree import ContractionTree
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from numpy.typing import NDArray
 
     from tensorloom.execute.calibration import Pause, Replay
     from tensorloom.kernels.program import Program
@@ -34,10 +41,34 @@ if TYPE_CHECKING:
     from tensorloom.kernels.wasm.schedule import Form
     from tensorloom.model.recipe import DType
 
-__all__ = ["CYCLES_PER_MS", "TYPICAL_RATES", "WasmRates", "least_disturbed", "measured_rates"]
+__all__ = [
+    "CYCLES_PER_MS",
+    "NOTHING_CARRIED",
+    "TYPICAL_RATES",
+    "Carried",
+    "WasmRates",
+    "least_disturbed",
+    "measured_rates",
+]
 
 CYCLES_PER_MS = 3e6
 """What the model's cycles are nominally: a tuned kernel's are its time times this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """Exponents that were taken out of intermediates during a run.
+
+    Args:
+        times: How often.
+        n_bytes: Size of all those intermediates [bytes].
+    """
+
+    times: int = 0
+    n_bytes: int = 0
+
+
+NOTHING_CARRIED = Carried()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +78,24 @@ class WasmRates:
     Args:
         run_ms: Every run [ms].
         input_ms: Every array given to a run [ms].
-        bound_input_ms: An array given to a program that is a single call, see ``bound`` [ms].
-        cycles_per_ms: Cycles of the model per millisecond, of kernels that were not measured.
+        bound_run_ms: The run of a program that is a single call, see ``bound`` [ms].
+        bound_input_ms: An array given to such a program [ms].
+        carry_ms: An exponent taken out of an intermediate [ms].
+        carried_bytes_per_ms: Bytes of those [bytes/ms].
+        cold_bytes_per_ms: Bytes of arrays that a run is the first to touch [bytes/ms].
         looked_bytes_per_ms: Bytes of inputs whose magnitudes are looked at [bytes/ms].
+        cycles_per_ms: Cycles of the model per millisecond, of kernels that were not measured.
         measured: The same as ``cycles_per_ms`` for forms of kernels and types that were.
     """
 
     run_ms: float
     input_ms: float
     cycles_per_ms: float
-    bound_input_ms: float = 0.006
+    bound_run_ms: float = 0.03
+    bound_input_ms: float = 0.003
+    carry_ms: float = 0.06
+    carried_bytes_per_ms: float = 4e5
+    cold_bytes_per_ms: float = 1e7
     looked_bytes_per_ms: float = 2e7
     measured: tuple[tuple[Form, DType, float], ...] = ()
 
@@ -69,39 +108,72 @@ class WasmRates:
         form = {dtype: rate for name, dtype, rate in self.measured if name == kernel.form}
         return form.get(kernel.dtype) or (median(form.values()) if form else self.cycles_per_ms)
 
-    def predict(self, program: Program, sheet: RecordSheet, *, bound: bool = False) -> float:
-        """Expected duration of a program [ms].
-
-        Args:
-            program: What runs.
-            sheet: Its records.
-            bound: Whether it is a single call.
-        """
-        inputs = [buffer.elements for buffer in program.buffers if buffer.source is not None]
-        looked_ms = sum(inputs) * ITEM_BYTES[program.dtype] / self.looked_bytes_per_ms
+    def work_ms(self, program: Program, sheet: RecordSheet) -> float:
+        """What the kernels take of it, in all slices [ms]."""
         one_slice = sum(
             cycles / self.rate(kernel)
             for kernel, cycles in zip(sheet.kernels, sheet.kernel_cycles, strict=True)
         )
         once = sheet.cycles_once / max(1.0, sheet.cycles)
-        slices = program.n_slices - (program.n_slices - 1) * once
-        input_ms = self.bound_input_ms if bound else self.input_ms
-        return self.run_ms + len(inputs) * input_ms + looked_ms + slices * one_slice
+        return one_slice * (program.n_slices - (program.n_slices - 1) * once)
+
+    def predict(
+        self,
+        program: Program,
+        sheet: RecordSheet,
+        *,
+        arena_bytes: int = 0,
+        bound: bool = False,
+        carried: Carried = NOTHING_CARRIED,
+    ) -> float:
+        """Expected duration of a program [ms].
+
+        Args:
+            program: What runs.
+            sheet: Its records.
+            arena_bytes: Memory of its intermediates [bytes].
+            bound: Whether it is a single call.
+            carried: What it carried when it ran last.
+        """
+        item = ITEM_BYTES[program.dtype]
+        inputs = [buffer.elements for buffer in program.buffers if buffer.source is not None]
+        given_bytes = item * sum(inputs)
+        made_bytes = item * program.buffers[program.result].elements + arena_bytes
+        # What carries exponents is no single call, though it is tried as one each time.
+        alone = self.run_ms + len(inputs) * self.input_ms
+        tried = self.bound_run_ms + len(inputs) * self.bound_input_ms if bound else 0.0
+        return (
+            (tried if bound and not carried.times else tried + alone)
+            + (given_bytes + made_bytes) / self.cold_bytes_per_ms
+            + given_bytes / self.looked_bytes_per_ms
+            + self.work_ms(program, sheet)
+            + carried.times * self.carry_ms
+            + carried.n_bytes / self.carried_bytes_per_ms
+        )
+
+
+_SPEEDS = ("cycles_per_ms", "looked_bytes_per_ms")
+_DIFFERENCES = ("carried_bytes_per_ms", "cold_bytes_per_ms")
 
 
 def least_disturbed(one: WasmRates, other: WasmRates) -> WasmRates:
-    """The better of two measurements in each figure: what disturbs only makes slower."""
+    """The better of two measurements in each figure: what disturbs only makes slower.
+
+    Small differences of durations it makes slower or faster: there the two are averaged.
+    """
     both = {(form, dtype): rate for form, dtype, rate in one.measured}
     for form, dtype, rate in other.measured:
         both[form, dtype] = max(rate, both.get((form, dtype), 0.0))
-    return WasmRates(
-        run_ms=min(one.run_ms, other.run_ms),
-        input_ms=min(one.input_ms, other.input_ms),
-        bound_input_ms=min(one.bound_input_ms, other.bound_input_ms),
-        cycles_per_ms=max(one.cycles_per_ms, other.cycles_per_ms),
-        looked_bytes_per_ms=max(one.looked_bytes_per_ms, other.looked_bytes_per_ms),
-        measured=tuple((*kind, rate) for kind, rate in both.items()),
-    )
+    better = {}
+    for field in fields(WasmRates):
+        if field.name == "measured":
+            continue
+        pair = getattr(one, field.name), getattr(other, field.name)
+        if field.name in _DIFFERENCES:
+            better[field.name] = sqrt(pair[0] * pair[1])
+        else:
+            better[field.name] = max(pair) if field.name in _SPEEDS else min(pair)
+    return WasmRates(measured=tuple((*kind, rate) for kind, rate in both.items()), **better)
 
 
 TYPICAL_RATES = WasmRates(run_ms=0.15, input_ms=0.015, cycles_per_ms=2.8e6)
@@ -117,16 +189,28 @@ COARSE_TICK_MS = 0.5
 """Clocks that tick slower (Firefox, WebKit: 1 ms) made runs of 10 us look like 1 ms, and numpy like
 the faster backend; there the typical rates are the better guess [ms]."""
 
-WINDOWS = 5
+WINDOWS = 3
 """Others work on this machine too: the best of so many counts, with a pause before each."""
 
 TRUSTED = 2.0
 """Forms and types differ from their median by at most this factor; what is beyond was disturbed."""
 
-_LONG = 34
+UNTRUSTED = 4.0
+"""Rates that come from small differences differ from the typical ones by at most this factor."""
+
+_BOUND = 66
+"""Matrices in the longer program that is a single call: Python's share of an input is 2 us there,
+and has to be told from the clock's ticks."""
+
+_ALONE = 34
+"""Matrices in the longer program of single records."""
 
 _NOT_FUSED = 26
 """Side of matrices whose product is no small step (``kernels.arena``): they run one by one."""
+
+_FEW, _WIDE = 8, 96
+"""Matrices in the programs that carry exponents, and a side from which their numbers cost more
+than the calls."""
 
 _LEAST_MS = 5e-4
 
@@ -136,6 +220,9 @@ _DIAGONAL = ContractionTree(
     inputs=(("i", "i"),), output=("i",), dimensions=(("i", _SIDE),), path=()
 )
 """Much to look at, little to do."""
+
+_TOUCHING = ("ij,ij->ij", (512, 512))
+"""Much to touch for the first time, little to do."""
 
 _Sample = tuple["Form", "DType", str, tuple[int, ...]]
 
@@ -152,23 +239,64 @@ _SAMPLES: tuple[_Sample, ...] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Around:
-    """What surrounds kernels: two arrays and one step, and what one more of each adds."""
+class _Timed:
+    """A program with its inputs.
 
-    in_a_row_ms: float
-    short_ms: float
-    each_ms: float
-    short_cycles: float
-    each_cycles: float
+    Args:
+        program: What runs.
+        arrays: On what.
+        work: One run.
+    """
 
-    def input_ms(self, cycles_per_ms: float) -> float:
-        """An array given to a run [ms]."""
-        return max(_LEAST_MS, self.each_ms - self.each_cycles / cycles_per_ms)
+    program: Program
+    arrays: tuple[NDArray[Any], ...]
+    work: Callable[[], Awaitable[object]]
 
-    def run_ms(self, cycles_per_ms: float) -> float:
-        """A run without any [ms]."""
-        work_ms = self.short_cycles / cycles_per_ms
-        return max(_LEAST_MS, self.short_ms - 2 * self.input_ms(cycles_per_ms) - work_ms)
+    @property
+    def touched_bytes(self) -> int:
+        """Bytes of inputs and result [bytes]."""
+        made = self.program.buffers[self.program.result].elements * self.arrays[0].itemsize
+        return made + sum(array.nbytes for array in self.arrays)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bench:
+    """Where programs are timed; see ``measured_rates``."""
+
+    replay: Replay
+    sheet_of: Callable[[Program], RecordSheet]
+    clock: Callable[[], float]
+    tick_ms: float
+    pause: Pause
+
+    def timed(
+        self, program: Program, shapes: Sequence[tuple[int, ...]], value: float = 1.0
+    ) -> _Timed:
+        """The program on arrays full of one number."""
+        arrays = tuple(np.full(shape, value, program.dtype) for shape in shapes)
+
+        async def work() -> None:
+            await self.replay(program, arrays)
+
+        return _Timed(program=program, arrays=arrays, work=work)
+
+    def chain(self, length: int, side: int, *, carried: bool = False) -> _Timed:
+        """A chain of equal matrices; each product's exponent is carried, or none is."""
+        value = 2.0 ** (SAFE_LOG2["float64"] - 1) if carried else 1 / side
+        program = lower(matrix_chain(length, side), "float64")
+        return self.timed(program, [(side, side)] * length, value)
+
+    async def in_a_row_ms(self, one: _Timed) -> float:
+        """One run of many, caches warm [ms]."""
+        return await _best_ms(one.work, self.clock, self.tick_ms, self.pause)
+
+    async def in_turn_ms(self, *ones: _Timed) -> list[float]:
+        """One run of each after a rest; few, as backends keep few programs ready [ms]."""
+        return await in_turn_ms([one.work for one in ones], self.clock, self.pause)
+
+    def cycles(self, one: _Timed) -> float:
+        """What the model expects, now that it has run: its small steps are one by then."""
+        return self.sheet_of(one.program).cycles
 
 
 async def measured_rates(
@@ -177,71 +305,125 @@ async def measured_rates(
     clock: Callable[[], float],
     pause: Pause = no_pause,
 ) -> WasmRates:
-    """Rates from a few small programs, within about 200 ms; about 20 ms between pauses.
+    """Rates from a few small programs, within about 300 ms; about 20 ms between pauses.
 
     Args:
         replay: Runs a program with its arrays.
         sheet_of: The records of a program.
         clock: Seconds.
-        pause: Lets others have their turn.
+        pause: Lets others have their turn; as long as a user is away, so that caches go cold.
     """
     tick_ms = clock_tick_ms(clock)
     if tick_ms > COARSE_TICK_MS:
         return TYPICAL_RATES
-
-    async def best_ms(program: Program, shapes: list[tuple[int, ...]]) -> float:
-        arrays = [np.ones(shape, program.dtype) for shape in shapes]
-        return await _best_ms(lambda: replay(program, arrays), clock, tick_ms, pause)
-
-    async def both_ms(program: Program, shapes: list[tuple[int, ...]]) -> tuple[float, float]:
-        """In a row, and with pauses between."""
-        arrays = [np.ones(shape, program.dtype) for shape in shapes]
-
-        async def work() -> None:
-            await replay(program, arrays)
-
-        in_a_row_ms = await _best_ms(work, clock, tick_ms, pause)
-        found = [await apart_ms(work, clock, pause) for _ in range(WINDOWS)]
-        # The least of means of a few ticks would mostly be luck.
-        return in_a_row_ms, max(in_a_row_ms, median(found))
-
-    async def around(side: int) -> _Around:
-        short = lower(matrix_chain(2, side), "float64")
-        chain = lower(matrix_chain(_LONG, side), "float64")
-        in_a_row_ms, short_ms = await both_ms(short, [(side, side)] * 2)
-        _, long_ms = await both_ms(chain, [(side, side)] * _LONG)
-        return _Around(
-            in_a_row_ms=in_a_row_ms,
-            short_ms=short_ms,
-            each_ms=(long_ms - short_ms) / (_LONG - 2),
-            short_cycles=sheet_of(short).cycles,
-            each_cycles=(sheet_of(chain).cycles - sheet_of(short).cycles) / (_LONG - 2),
-        )
-
-    bound, alone = await around(2), await around(_NOT_FUSED)
+    bench = _Bench(replay=replay, sheet_of=sheet_of, clock=clock, tick_ms=tick_ms, pause=pause)
+    around = await _around(bench)
     rates: list[tuple[Form, DType, float]] = []
     for form, dtype, text, sizes in _SAMPLES:
-        program, shapes = _product(text, sizes, dtype)
-        work_ms = await best_ms(program, shapes) - alone.in_a_row_ms
-        sheet = sheet_of(program)
+        one = bench.timed(*_product(text, sizes, dtype))
+        work_ms = await bench.in_a_row_ms(one) - around.in_a_row_ms
         # Another engine may have chosen another form here: then the sample says nothing.
-        if work_ms > 0 and {k.form for k in sheet.kernels if isinstance(k, Kernel)} == {form}:
-            rates.append((form, dtype, (sheet.cycles - alone.short_cycles) / work_ms))
+        kernels = sheet_of(one.program).kernels
+        if work_ms > 0 and {k.form for k in kernels if isinstance(k, Kernel)} == {form}:
+            rates.append((form, dtype, (bench.cycles(one) - around.cycles) / work_ms))
     overall = median(rate for _, _, rate in rates) if rates else TYPICAL_RATES.cycles_per_ms
-    diagonal = lower(_DIAGONAL, "float32")
-    looked_ms = await best_ms(diagonal, [(_SIDE, _SIDE)]) - alone.in_a_row_ms
-    looked_ms -= sheet_of(diagonal).cycles / overall
+    diagonal = bench.timed(lower(_DIAGONAL, "float32"), [(_SIDE, _SIDE)])
+    looked_ms = await bench.in_a_row_ms(diagonal) - around.in_a_row_ms
+    looked_ms -= bench.cycles(diagonal) / overall
     looked = 4 * _SIDE**2 / looked_ms if looked_ms > 0 else TYPICAL_RATES.looked_bytes_per_ms
-    return WasmRates(
-        run_ms=alone.run_ms(overall),
-        input_ms=alone.input_ms(overall),
-        bound_input_ms=bound.input_ms(overall),
-        cycles_per_ms=overall,
+    return replace(
+        around.rates(overall),
         looked_bytes_per_ms=looked,
         measured=tuple(
             (form, dtype, min(max(rate, overall / TRUSTED), overall * TRUSTED))
             for form, dtype, rate in rates
         ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Around:
+    """Durations of the programs that tell what surrounds kernels, each after a rest [ms].
+
+    Args:
+        bound: Two inputs and one step in a single call; and ``_BOUND`` inputs.
+        alone: Two inputs and one step as a record; and ``_ALONE`` inputs.
+        carried: ``_FEW`` of those inputs with exponents carried, and of ``_WIDE`` ones.
+        wide: The latter without.
+        cold_ms: What the first touch adds to a run in a row, its start not counted [ms].
+        cold_bytes: To how many bytes.
+        in_a_row_ms: The shorter one of ``alone``, one of many runs [ms].
+        cycles: The same program's.
+        each_cycles: What one more input adds, in a single call and as a record.
+    """
+
+    bound: tuple[float, float]
+    alone: tuple[float, float]
+    carried: tuple[float, float]
+    wide: float
+    cold_ms: float
+    cold_bytes: int
+    in_a_row_ms: float
+    cycles: float
+    each_cycles: tuple[float, float]
+
+    def rates(self, cycles_per_ms: float) -> WasmRates:
+        """The same as rates, the kernels' share taken off."""
+        each = [
+            (long - short) / (count - 2)
+            for (short, long), count in ((self.bound, _BOUND), (self.alone, _ALONE))
+        ]
+        work = [cycles / cycles_per_ms for cycles in self.each_cycles]
+        inputs = [max(_LEAST_MS, one - own) for one, own in zip(each, work, strict=True)]
+        runs = [
+            max(_LEAST_MS, short - 2 * one - own)
+            for (short, _), one, own in zip((self.bound, self.alone), inputs, work, strict=True)
+        ]
+        plain = self.alone[0] + (_FEW - 2) * each[1]
+        carry = max(_LEAST_MS, (self.carried[0] - plain) / (_FEW - 1))
+        numbers = (self.carried[1] - self.wide) / (_FEW - 1) - carry
+        typical = TYPICAL_RATES
+        return WasmRates(
+            bound_run_ms=runs[0],
+            bound_input_ms=inputs[0],
+            run_ms=runs[1],
+            input_ms=inputs[1],
+            carry_ms=carry,
+            carried_bytes_per_ms=_believable(8 * _WIDE**2, numbers, typical.carried_bytes_per_ms),
+            cold_bytes_per_ms=_believable(self.cold_bytes, self.cold_ms, typical.cold_bytes_per_ms),
+            cycles_per_ms=cycles_per_ms,
+        )
+
+
+def _believable(n_bytes: float, ms: float, typical: float) -> float:
+    """A rate from the difference of two durations, which noise may have made anything."""
+    found = n_bytes / ms if ms > 0 else typical
+    return min(max(found, typical / UNTRUSTED), typical * UNTRUSTED)
+
+
+async def _around(bench: _Bench) -> _Around:
+    bound, bound_long = bench.chain(2, 2), bench.chain(_BOUND, 2)
+    bound_ms, bound_long_ms = await bench.in_turn_ms(bound, bound_long)
+    bound_cycles = bench.cycles(bound_long) - bench.cycles(bound)
+    alone, alone_long = bench.chain(2, _NOT_FUSED), bench.chain(_ALONE, _NOT_FUSED)
+    carried = bench.chain(_FEW, _NOT_FUSED, carried=True)
+    in_a_row_ms = await bench.in_a_row_ms(alone)
+    alone_ms, alone_long_ms, carried_ms = await bench.in_turn_ms(alone, alone_long, carried)
+    alone_cycles = bench.cycles(alone_long) - bench.cycles(alone)
+    wide, plain = bench.chain(_FEW, _WIDE, carried=True), bench.chain(_FEW, _WIDE)
+    touching = bench.timed(*_product(*_TOUCHING, "float32"))
+    touched_ms = await bench.in_a_row_ms(touching)
+    wide_ms, plain_ms, first_ms = await bench.in_turn_ms(wide, plain, touching)
+    return _Around(
+        bound=(bound_ms, bound_long_ms),
+        alone=(alone_ms, alone_long_ms),
+        carried=(carried_ms, wide_ms),
+        wide=plain_ms,
+        cold_ms=(first_ms - touched_ms) - (alone_ms - in_a_row_ms),
+        cold_bytes=touching.touched_bytes - alone.touched_bytes,
+        in_a_row_ms=in_a_row_ms,
+        cycles=bench.cycles(alone),
+        each_cycles=(bound_cycles / (_BOUND - 2), alone_cycles / (_ALONE - 2)),
     )
 
 

@@ -80,9 +80,13 @@ class ThreadedRuns:
         if saved_ms is None:
             flop = 8 if program.dtype.startswith("complex") else 2
             return flop * max(kernel.mul_adds for kernel in program.kernels) >= _WORTH_FLOP
+        return saved_ms > self.copies_ms(program)
+
+    def copies_ms(self, program: Program) -> float:
+        """What a run here takes beside its work [ms]."""
         outside = [buffer.elements for buffer in program.buffers if buffer.source is not None]
         copied = (sum(outside) + prod(program.shape)) * ITEM_BYTES[program.dtype]
-        return saved_ms > _COPIES_MS + copied / _COPIED_BYTES_PER_MS
+        return _COPIES_MS + copied / _COPIED_BYTES_PER_MS
 
     async def run(
         self,
