@@ -1,7 +1,8 @@
 """The one door for foreign text: which format it is, and who reads it.
 
-Formats: ``einsum``, ``network-json``, ``qasm``, ``uai``, ``document``, ``link``. Binary arrays come
-through ``formats.npy``. Whatever the reader refuses carries the file's or the format's name.
+Formats: ``einsum``, ``network-json``, ``qasm``, ``qsim``, ``uai``, ``document``, ``link``. Binary
+arrays come through ``formats.npy``. Whatever the reader refuses carries the file's or the format's
+name.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "open_text", "sniff"]
 
-_ENDINGS = {"qasm": "qasm", "uai": "uai", "bn": "uai", "einsum": "einsum", "tensorloom": "document"}
+_ENDINGS = {
+    "qasm": "qasm",
+    "qsim": "qsim",
+    "uai": "uai",
+    "bn": "uai",
+    "einsum": "einsum",
+    "tensorloom": "document",
+}
+_FIRST_WORDS = {"MARKOV": "uai", "BAYES": "uai", "OPENQASM": "qasm"}
 _SNIFFED_CHARACTERS = 4096
 
 
@@ -37,7 +46,7 @@ def open_text(
         format: One of ``FORMATS``; ``None`` finds out from the content, then from the name.
         name: File name, for the title and for errors.
         options: ``sizes``, ``seed`` and ``arrays`` for einsum, ``seed`` for network JSON,
-            ``output`` for qasm.
+            ``output`` for qasm and qsim.
 
     Raises:
         FileFormatError: ``unknown-format``, ``unknown-option``, ``bad-option``, or the reader's.
@@ -77,10 +86,12 @@ def sniff(text: str, name: str = "") -> str:
     start = text[:_SNIFFED_CHARACTERS].lstrip("\ufeff \t\r\n")
     first = "".join(start.split(None, 1)[:1])
     ending = name.rsplit(".", 1)[-1].lower() if "." in name else ""
-    if first in {"MARKOV", "BAYES"}:
-        return "uai"
-    if first == "OPENQASM" or start.startswith("//") or "qreg " in start:
+    if first in _FIRST_WORDS:
+        return _FIRST_WORDS[first]
+    if start.startswith("//") or "qreg " in start:
         return "qasm"
+    if first.isdigit() and _is_qsim(start):
+        return "qsim"
     if start.startswith("{"):
         return "document" if '"tensorloom"' in text else "network-json"
     if ending in _ENDINGS:
@@ -129,6 +140,21 @@ def _qasm(text: str, name: str, options: Mapping[str, object]) -> Opened:
     return Opened(document=qasm.read(text, output=output, name=name))
 
 
+def _is_qsim(start: str) -> bool:
+    from tensorloom.formats import qsim  # noqa: PLC0415  # as for qasm
+
+    return qsim.is_qsim(start)
+
+
+def _qsim(text: str, name: str, options: Mapping[str, object]) -> Opened:
+    from tensorloom.formats import qsim  # noqa: PLC0415  # as for qasm
+
+    output = options.get("output", "state")
+    if not isinstance(output, str):
+        raise _bad_option("output", output, "'state' or a bit string")
+    return Opened(document=qsim.read(text, output=output, name=name))
+
+
 def _uai(text: str, name: str, _options: Mapping[str, object]) -> Opened:
     return uai.read(text, name=name)
 
@@ -160,6 +186,7 @@ _READERS: dict[str, tuple[Callable[[str, str, Mapping[str, object]], Opened], tu
     "einsum": (_einsum, ("sizes", "seed", "arrays")),
     "network-json": (_network_json, ("seed",)),
     "qasm": (_qasm, ("output",)),
+    "qsim": (_qsim, ("output",)),
     "uai": (_uai, ()),
     "document": (_document, ()),
     "link": (_link, ()),
