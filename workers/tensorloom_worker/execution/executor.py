@@ -250,9 +250,10 @@ class Executor:
         ).hexdigest()
         if key in self._estimates:
             return self._estimates[key]
-        starts = [trees.given_tree(problem)]
-        if request.plan is not None:
-            starts.insert(0, problem.tree(request.plan))
+        starts = [] if request.plan is None else [problem.tree(request.plan)]
+        # Who gives a plan and allows no search wants that plan.
+        if request.plan is None or request.search_seconds != 0:
+            starts.append(trees.given_tree(problem))
         found, refusal = _best(starts, most)
         if found is None:
             assert refusal is not None

@@ -124,7 +124,7 @@ class Pool:
             threads_per_worker=settings.threads,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             memory_limit=self._process_limit(),
             asynchronous=True,
             silence_logs=logging.ERROR,

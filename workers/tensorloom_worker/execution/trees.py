@@ -146,6 +146,8 @@ def search(
     """
     sys.setrecursionlimit(max(sys.getrecursionlimit(), DEEP_TREES))
     deadline = time.monotonic() + seconds
+    if len(start.path) < 2:  # noqa: PLR2004  # two tensors meet in one way
+        return None
     best: Candidate | None = None
     how = "given"
     for tree, method in _found(start, most_elements, deadline, seed):
@@ -153,6 +155,8 @@ def search(
             found = fitting(tree, most_elements)
             if best is None or found.mul_adds < best.mul_adds:
                 best, how = found, method
+        if time.monotonic() > deadline:
+            break
     return None if best is None else (best.tree.path, best.tree.sliced, how)
 
 
@@ -163,12 +167,11 @@ def _found(
     from cotengra import HyperOptimizer  # noqa: PLC0415  # on workers that search only
 
     fixed = tuple(name for name in start.sliced if name in start.output)
-    names = [name for name, _ in start.dimensions]
-    number = {name: place for place, name in enumerate(names)}
-    inputs = [tuple(number[name] for name in indices) for indices in start.inputs]
-    output = tuple(number[name] for name in start.output)
+    names, letters = _letters(start)
+    inputs = [tuple(letters[name] for name in dict.fromkeys(indices)) for indices in start.inputs]
+    output = tuple(letters[name] for name in start.output)
     # A batch is always sliced, so that it counts for nothing within a slice.
-    sizes = {number[name]: 1 if name in fixed else size for name, size in start.dimensions}
+    sizes = {letters[name]: 1 if name in fixed else size for name, size in start.dimensions}
     held = input_elements(start)
     room = max(2, (most_elements - min(held, most_elements // 2)) // 3)
     methods = ["greedy", "kahypar" if find_spec("kahypar") else "labels"]
@@ -186,16 +189,18 @@ def _found(
             on_trial_error="ignore",
             optlib_opts={"seed": seed + 1000 * rounds} if _sampler() == "random" else None,
         )
-        # A search may fail in many ways, and the time may be too short for a single trial.
-        with suppress(Exception):
+        tree = None
+        # The time may be too short for a single trial.
+        with suppress(KeyError):
             tree = finder.search(inputs, output, sizes)
+        while tree is not None:
             yield _ours(start, tree, names, fixed), "cotengra"
-            while time.monotonic() < deadline:
-                before = tree.total_flops()
-                tree = tree.slice_and_reconfigure(target_size=room)
-                yield _ours(start, tree, names, fixed), "cotengra, reconfigured"
-                if tree.total_flops() >= before:
-                    break
+            before = tree.total_flops()
+            if time.monotonic() > deadline:
+                break
+            tree = tree.slice_and_reconfigure(target_size=room)
+            if tree.total_flops() >= before:
+                break
         rounds += 1
         room = max(2, room // 2)
 
@@ -217,27 +222,34 @@ def _slicings(tree: ContractionTree, room: int) -> Iterator[tuple[str, ...]]:
         room //= 2
 
 
-def _theirs(tree: ContractionTree) -> tuple[Any, list[str]]:
+def _theirs(tree: ContractionTree) -> tuple[Any, dict[str, str]]:
     """The tree in cotengra's form, and the names of its numbered indices."""
     from cotengra import (  # noqa: PLC0415  # on workers that search only
         ContractionTree as CotengraTree,
     )
 
-    names = [name for name, _ in tree.dimensions]
-    number = {name: place for place, name in enumerate(names)}
+    names, letters = _letters(tree)
     found = CotengraTree.from_path(
-        [tuple(number[name] for name in indices) for indices in tree.inputs],
-        tuple(number[name] for name in tree.output),
-        {number[name]: size for name, size in tree.dimensions},
+        [tuple(letters[name] for name in indices) for indices in tree.inputs],
+        tuple(letters[name] for name in tree.output),
+        {letters[name]: size for name, size in tree.dimensions},
         ssa_path=tree.path,
     )
     return found, names
 
 
+def _letters(tree: ContractionTree) -> tuple[dict[str, str], dict[str, str]]:
+    """Names by cotengra's letters, and letters by names; cotengrust takes no numbers."""
+    from cotengra import get_symbol  # noqa: PLC0415  # on workers that search only
+
+    letters = {name: get_symbol(place) for place, (name, _) in enumerate(tree.dimensions)}
+    return {letter: name for name, letter in letters.items()}, letters
+
+
 def _ours(
     start: ContractionTree,
     found: Any,  # noqa: ANN401  # cotengra's tree
-    names: list[str],
+    names: dict[str, str],
     fixed: tuple[str, ...],
 ) -> ContractionTree:
     sliced = tuple(names[place] for place in found.sliced_inds)

@@ -1,0 +1,316 @@
+"""Jobs on real worker processes: the right numbers, each sum once, the same bits after trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from memory_ledger import MemoryLedger
+
+from tensorloom.errors import Cancelled, NetworkError, PlanError, WorkerRejected
+from tensorloom.execute.arrays import ArrayStore, arrays_of
+from tensorloom.formats import network_json
+from tensorloom.model import codec
+from tensorloom_worker.ledger import ArrayRef
+from tensorloom_worker.partials import sum_so_far
+from tensorloom_worker.records import Batch, ContractRequest, PlanJson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Cluster
+    from tensorloom.model.document import Document
+    from tensorloom_worker.ledger import Ledger, Outcome, Progress
+
+
+def ring(n: int, size: int, *, output: tuple[str, ...] = (), seed: int = 0) -> Document:
+    """Matrices in a ring, each with a bond to the one across: a network that is worth slicing."""
+    inputs = [[f"i{k}", f"i{(k + 1) % n}", f"x{k % (n // 2)}"] for k in range(n)]
+    names = {name for indices in inputs for name in indices}
+    return network_json.from_json(
+        {
+            "inputs": inputs,
+            "output": list(output),
+            "size_dict": dict.fromkeys(sorted(names), size),
+        },
+        seed=seed,
+    ).document
+
+
+def wanted(document: Document) -> np.ndarray[Any, Any]:
+    network = document.network
+    names = {index.name: number for number, index in enumerate(network.indices)}
+    operands: list[Any] = []
+    for tensor, array in zip(
+        network.tensors, arrays_of(network, "complex128", ArrayStore()), strict=True
+    ):
+        operands += [array, [names[name] for name in tensor.indices]]
+    found = np.einsum(*operands, [names[name] for name in network.output], optimize=("greedy", 2**30))
+    return np.asarray(found)
+
+
+def request_of(document: Document, **more: Any) -> ContractRequest:
+    return ContractRequest(
+        kind="contract", document=codec.to_json(document), **({"search_seconds": 0.0} | more)
+    )
+
+
+def sliced_request(document: Document, *sliced: str, **more: Any) -> ContractRequest:
+    """A request with a tree that is cut as said, one tensor after the other."""
+    n = len(document.network.tensors)
+    path = tuple((0 if step == 0 else n + step - 1, step + 1) for step in range(n - 1))
+    return request_of(document, plan=PlanJson(path=path, sliced=sliced), **more)
+
+
+def run(
+    cluster: Cluster,
+    request: ContractRequest,
+    ledger: Ledger | None = None,
+    *,
+    arrays: dict[str, ArrayRef] | None = None,
+    heard: list[Progress] | None = None,
+    cancelled: asyncio.Event | None = None,
+) -> Outcome:
+    return cluster.do(
+        cluster.executor.run(
+            "job",
+            request,
+            arrays or {},
+            ledger or MemoryLedger(),
+            progress=(heard if heard is not None else []).append,
+            cancelled=cancelled or asyncio.Event(),
+        )
+    )
+
+
+@pytest.fixture
+def many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short tasks, so that a small job has many."""
+    monkeypatch.setattr("tensorloom_worker.execution.executor.LEAST_TASK_SECONDS", 1e-7)
+    monkeypatch.setattr("tensorloom_worker.execution.executor.FEW_TASKS", 10**9)
+
+
+SLICED = ("x0", "x1", "i3")
+
+
+@pytest.mark.parametrize("output", [(), ("i2", "x1"), ("x0", "i3")], ids=str)
+def test_a_job_gives_what_einsum_gives(
+    cluster: Cluster, many_tasks: None, output: tuple[str, ...]
+) -> None:
+    document = ring(8, 4, output=output)
+    ledger = MemoryLedger()
+    found = run(cluster, sliced_request(document, *SLICED), ledger)
+    exact = wanted(document)
+    assert found.array.shape == exact.shape
+    assert np.abs(found.array - exact).max() <= found.error_bound * np.abs(exact).max()
+    assert found.error_bound < 1e-9
+    assert ledger.fixed is not None
+    assert ledger.fixed.tasks > 10
+    assert set(ledger.times.values()) == {1}
+
+
+def test_progress_tells_of_slices_and_of_the_sum_so_far(cluster: Cluster, many_tasks: None) -> None:
+    document = ring(8, 4)
+    heard: list[Progress] = []
+    found = run(cluster, sliced_request(document, *SLICED), heard=heard)
+    assert [one.state for one in heard if one.state] == ["running"]
+    done = [one.progress.slices_done for one in heard if one.progress]
+    assert done == sorted(done)
+    assert done[-1] == 64
+    last = heard[-1].partial
+    assert last is not None
+    assert last.value is not None
+    assert last.value[0] == float(found.array)
+    assert last.standard_error == pytest.approx(0, abs=1e-12)
+
+
+class Stop(Exception):  # what a test throws
+    """Thrown by a ledger to end a run like a crash does."""
+
+
+def crash_after(count: int) -> MemoryLedger:
+    def recorded(so_far: int) -> None:
+        if so_far == count:
+            raise Stop
+
+    return MemoryLedger(recorded)
+
+
+@pytest.mark.parametrize("count", [1, 7, 23])
+def test_a_resumed_job_gives_the_same_bits(
+    cluster: Cluster, start: Callable[..., Cluster], many_tasks: None, count: int
+) -> None:
+    document = ring(8, 4, output=("i2",))
+    request = sliced_request(document, *SLICED, dtype="complex64")
+    undisturbed = run(cluster, request)
+    ledger = crash_after(count)
+    with pytest.raises(Stop):
+        run(cluster, request, ledger)
+    ledger._recorded = lambda _: None
+    # Another number of workers goes on with what is recorded.
+    other = start(workers=1) if count == 7 else cluster
+    again = run(other, request, ledger)
+    assert again.array.tobytes() == undisturbed.array.tobytes()
+    assert set(ledger.times.values()) == {1}
+    assert ledger.fixed is not None
+    assert len(ledger.times) == ledger.fixed.tasks
+
+
+def test_a_resumed_job_goes_on_from_a_prefix(
+    cluster: Cluster, many_tasks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tensorloom_worker.execution.adding.FOLD_TASKS", 3)
+    request = sliced_request(ring(8, 4), *SLICED)
+    undisturbed = run(cluster, request)
+    ledger = crash_after(12)
+    with pytest.raises(Stop):
+        run(cluster, request, ledger)
+    assert ledger.folds
+    ledger._recorded = lambda _: None
+    assert run(cluster, request, ledger).array.tobytes() == undisturbed.array.tobytes()
+    assert set(ledger.times.values()) == {1}
+
+
+def test_a_killed_worker_costs_nothing_but_time(
+    start: Callable[..., Cluster], cluster: Cluster, many_tasks: None
+) -> None:
+    request = sliced_request(ring(8, 4), *SLICED)
+    undisturbed = run(cluster, request)
+    mortal = start(workers=2)
+    victims = iter([2, 9, 15])
+    next_victim = next(victims)
+
+    def recorded(so_far: int) -> None:
+        nonlocal next_victim
+        if so_far == next_victim:
+            next_victim = next(victims, 0)
+            os.kill(a_worker_of(mortal), signal.SIGKILL)
+
+    ledger = MemoryLedger(recorded)
+    found = run(mortal, request, ledger)
+    assert found.array.tobytes() == undisturbed.array.tobytes()
+    assert set(ledger.times.values()) == {1}
+    assert next_victim == 0
+
+
+def a_worker_of(cluster: Cluster) -> int:
+    """Process id of a worker that lives."""
+    nannies = cluster.executor.pool._cluster.workers.values()
+    return next(nanny.pid for nanny in nannies if nanny.pid is not None)
+
+
+def test_a_cancelled_job_stops_and_writes_nothing_more(cluster: Cluster, many_tasks: None) -> None:
+    cancelled = asyncio.Event()
+    ledger = MemoryLedger(lambda so_far: cluster.call(cancelled.set) if so_far == 5 else None)
+    with pytest.raises(Cancelled) as caught:
+        run(cluster, sliced_request(ring(8, 4), *SLICED), ledger, cancelled=cancelled)
+    assert caught.value.code == "cancelled"
+    before = ledger.times.total()
+    assert ledger.fixed is not None
+    assert before < ledger.fixed.tasks
+    _ = run(cluster, request_of(ring(4, 2)))
+    assert ledger.times.total() == before
+
+
+def test_a_batch_shares_its_tree(cluster: Cluster, tmp_path: Path) -> None:
+    document = ring(6, 3, output=("i2",))
+    name = document.network.tensors[1].id
+    arrays = np.random.default_rng(1).normal(size=(5, 3, 3, 3))
+    np.save(tmp_path / "batch.npy", arrays)
+    ref = ArrayRef(path=tmp_path / "batch.npy", key=None, sha256="0" * 64)
+    batch = Batch.model_validate({"arrays": {name: {"sha256": "0" * 64}}})
+    found = run(cluster, request_of(document, batch=batch), arrays={f"batch:{name}": ref})
+    assert found.array.shape == (5, 3)
+    for number, array in enumerate(arrays):
+        np.save(tmp_path / f"{number}.npy", array)
+        own = ArrayRef(path=tmp_path / f"{number}.npy", key=None, sha256=f"{number}" * 64)
+        uses = {name: {"sha256": own.sha256}}
+        alone = run(cluster, request_of(document, arrays=uses), arrays={name: own})
+        np.testing.assert_allclose(found.array[number], alone.array, rtol=1e-12)
+
+
+def test_a_batch_of_unequal_lengths_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    document = ring(6, 3)
+    one, other = (tensor.id for tensor in document.network.tensors[:2])
+    refs = {}
+    for length, name in ((5, one), (4, other)):
+        np.save(tmp_path / f"{length}.npy", np.ones((length, 3, 3, 3)))
+        refs[f"batch:{name}"] = ArrayRef(path=tmp_path / f"{length}.npy", key=None, sha256="")
+    uses = {name: {"sha256": "0" * 64} for name in (one, other)}
+    request = request_of(document, batch=Batch.model_validate({"arrays": uses}))
+    with pytest.raises(NetworkError) as caught:
+        run(cluster, request, arrays=refs)
+    assert caught.value.code == "batch-mismatch"
+    assert caught.value.message == f"The batch of '{one}' has 5 arrays, that of '{other}' has 4."
+
+
+def test_an_array_of_another_shape_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    document = ring(6, 3)
+    name = document.network.tensors[0].id
+    np.save(tmp_path / "a.npy", np.ones((3, 2, 3)))
+    ref = ArrayRef(path=tmp_path / "a.npy", key=None, sha256="0" * 64)
+    request = request_of(document, arrays={name: {"sha256": ref.sha256}})
+    with pytest.raises(NetworkError) as caught:
+        run(cluster, request, arrays={name: ref})
+    assert caught.value.code == "array-shape"
+    assert caught.value.where.tensors == (name,)
+
+
+def test_the_sum_so_far_lies_where_the_result_will(cluster: Cluster, many_tasks: None) -> None:
+    document = ring(8, 4, output=("i3", "i1"))
+    request = sliced_request(document, "i3", "x0", "x1")
+    ledger = MemoryLedger()
+    found = run(cluster, request, ledger)
+    so_far = sum_so_far(ledger, "job")
+    assert so_far is not None
+    array, log10_scale = so_far
+    np.testing.assert_allclose(array * 10**log10_scale, found.array, rtol=1e-12)
+
+
+def test_an_estimate_is_given_without_arrays(cluster: Cluster) -> None:
+    document = ring(8, 8)
+    whole = cluster.do(cluster.executor.estimate(request_of(document)))
+    small = cluster.do(cluster.executor.estimate(request_of(document, memory_bytes=100_000)))
+    assert whole.fits
+    assert whole.slices == 1
+    assert small.fits
+    assert small.slices > 1
+    assert small.peak_bytes_per_worker <= 100_000 < whole.peak_bytes_per_worker
+    assert small.flop == 2 * small.mul_adds
+    assert small.result_bytes == 8
+
+
+def test_an_estimate_says_no_where_nothing_fits(cluster: Cluster) -> None:
+    document = ring(8, 8)
+    said = cluster.do(cluster.executor.estimate(request_of(document, memory_bytes=20_000)))
+    assert not said.fits
+    assert said.refusal is not None
+    assert said.refusal.code == "inputs-too-big"
+    assert said.mul_adds > 0
+    with pytest.raises(PlanError) as caught:
+        run(cluster, request_of(document, memory_bytes=20_000))
+    assert caught.value.code == "inputs-too-big"
+
+
+def test_a_backend_that_is_not_there_is_refused(cluster: Cluster) -> None:
+    with pytest.raises(WorkerRejected) as caught:
+        run(cluster, request_of(ring(6, 3), backend="cupy"))
+    assert caught.value.code == "no-such-backend"
+    assert caught.value.message == "The workers have no cupy."
+
+
+def test_a_search_is_never_worse_than_the_tree_it_was_given(cluster: Cluster) -> None:
+    document = ring(12, 4)
+    given = cluster.do(cluster.executor.estimate(request_of(document, memory_bytes=60_000)))
+    heard: list[Progress] = []
+    request = request_of(document, memory_bytes=60_000, search_seconds=1.0, plan=given.plan)
+    found = run(cluster, request, heard=heard)
+    assert [one.state for one in heard if one.state] == ["searching", "running"]
+    assert found.mul_adds <= given.mul_adds
+    exact = wanted(document)
+    assert abs(found.array - exact) <= found.error_bound * abs(exact)
