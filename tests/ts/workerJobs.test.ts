@@ -76,7 +76,8 @@ const knowing = (change: Partial<EstimateJson>): RemoteView => ({ ...on, estimat
 test("both places are said with their figures, and the button takes the one that can", () => {
   const found = offers(plan(refusing), knowing({}), "r", null);
   assert.equal(spaces(found.here.words), "14.0 GB, does not fit");
-  assert.equal(spaces(found.worker.words), "about 6 min, 64 slices, 1.8 GB per process");
+  assert.equal(spaces(found.worker.words), "about 6 min, in 64 slices");
+  assert.equal(spaces(found.worker.more ?? ""), "1.8 GB per process of the worker");
   assert.equal(found.best, "worker");
 });
 

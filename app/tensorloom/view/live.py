@@ -176,8 +176,8 @@ class LiveValue:
         """
         self.cancel()
         async with self._lock:
-            self._taken = document.network, document.dtype
             self._take(result, document)
+            self._taken = document.network, document.dtype
 
     async def run_now(
         self,
@@ -395,6 +395,7 @@ class LiveValue:
 
     def _wait(self, message: str) -> None:
         self._stale = True
+        self._taken = None
         self._answered = self._working
         partial = self._progress.partial if self._progress else None
         self._progress = None
@@ -514,6 +515,7 @@ class LiveValue:
 
     def _take(self, result: Result, document: Document) -> None:
         self._stale = False
+        self._taken = None
         self._progress = None
         self._answered = self._working
         self.result, self.result_indices = result, document.network.output

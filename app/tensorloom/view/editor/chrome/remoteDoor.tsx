@@ -28,8 +28,9 @@ export function loadRemote(): Promise<RemoteModule> {
 async function load(): Promise<RemoteModule> {
   try {
     const loaded = (await import(new URL("remote.js", import.meta.url).href)) as RemoteModule;
-    await loaded.desk.start();
+    // First: the step below makes the page draw with it.
     module = loaded;
+    await loaded.desk.start();
     return loaded;
   } catch (error) {
     loading = null;

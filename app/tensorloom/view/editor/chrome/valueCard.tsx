@@ -8,6 +8,7 @@
 import type { ReactNode } from "react";
 import type { PlanJson, ResultJson } from "../protocol.ts";
 import { store, useEditor } from "../store.ts";
+import { BigNumber } from "./bigNumber.tsx";
 import { Card, Row, Rows } from "./card.tsx";
 import { DTYPE_WORDS, place } from "./deviceWords.ts";
 import { bigCount, bytes, duration } from "./numbers.ts";
@@ -50,7 +51,7 @@ function Body({ state }: { state: ValueState }) {
     case "running":
       return <Pending bar={<Progress />} />;
     case "away":
-      return <Pending bar={<RemotePart name="Away" />} />;
+      return <RemotePart name="Away" />;
     case "stale":
       return <Pending bar={<Stale />} />;
     case "given":
@@ -83,7 +84,7 @@ function Measured({ result }: { result: ResultJson }) {
   const bar = durationBar(result.ms, result.predictedMs);
   return (
     <>
-      <Number {...headline(result)} />
+      <BigNumber {...headline(result)} />
       <div className="tl-bar" aria-hidden="true">
         <i style={{ width: `${100 * bar.measured}%` }} />
         <b style={{ left: `${100 * bar.predicted}%` }} />
@@ -113,19 +114,10 @@ function Pending({ bar }: { bar: ReactNode }) {
   const plan = useEditor((now) => now.plan);
   return (
     <>
-      {result ? <Number {...headline(result)} /> : <Number text="–" bound="" />}
+      {result ? <BigNumber {...headline(result)} /> : <BigNumber text="–" bound="" />}
       {bar}
       {plan && <Expected plan={plan} />}
     </>
-  );
-}
-
-function Number({ text, bound }: { text: string; bound: string }) {
-  const size = text.length > 22 ? "small" : text.length > 13 ? "medium" : "large";
-  return (
-    <p className="tl-number" data-size={size} aria-live="polite">
-      <b>{text}</b> {bound && <span>{bound}</span>}
-    </p>
   );
 }
 

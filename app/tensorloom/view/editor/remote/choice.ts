@@ -2,7 +2,7 @@
  * Where the drawing that is shown can be computed, with predicted figures for each place. Pure.
  *
  *     Here      14 GB, does not fit
- *     Worker    about 6 min, 64 slices, 1.8 GB per process
+ *     Worker    about 6 min, in 64 slices
  */
 
 import { bytes, duration, grouped } from "../chrome/numbers.ts";
@@ -19,6 +19,8 @@ export interface Offer {
   words: string;
   /** What to do where it does not fit. */
   hint: string;
+  /** For the tip: what it takes besides. */
+  more?: string;
 }
 
 export interface Offers {
@@ -75,8 +77,8 @@ function offerThere(remote: RemoteView | null, revision: string): Offer {
   const { predictedMs, searchMs, slices, peakBytesPerWorker, fits, refusal, basis } = found.estimate;
   const needs = `${bytes(peakBytesPerWorker)} per process`;
   if (!fits) return { fits: false, words: `${needs}, does not fit`, hint: refusal ? `${refusal.message} ${refusal.hint}`.trim() : "" };
-  const cut = slices === "1" ? "" : `, ${grouped(slices)} slices`;
-  return { fits: true, words: `about ${duration(predictedMs + searchMs)}${cut}, ${needs}`, hint: basis === "typical" ? "By typical rates: the worker has not measured its own yet." : "" };
+  const cut = slices === "1" ? "" : `, in ${grouped(slices)} slices`;
+  return { fits: true, words: `about ${duration(predictedMs + searchMs)}${cut}`, more: `${needs} of the worker`, hint: basis === "typical" ? "By typical rates: the worker has not measured its own yet." : "" };
 }
 
 /** The button's words. */

@@ -8,7 +8,7 @@
 
 import type { Backend, DocumentJson, DType, ErrorJson, PlanJson } from "../protocol.ts";
 import type { EditorState, EditorStore } from "../store.ts";
-import { connectSources, isTrustedByLink, normalAddress, refused, whyOutOfReach, type Worker } from "./address.ts";
+import { connectSources, isTrustedByLink, normalAddress, refused, USUAL_ADDRESS, whyOutOfReach, type Worker } from "./address.ts";
 import type { Connection } from "./connection.ts";
 import { Follower } from "./follower.ts";
 import { WorkerError } from "./http.ts";
@@ -50,6 +50,8 @@ export class RemoteDesk {
   private upload: RemoteView["upload"] = null;
   private asked: string | null = null;
   private askedToken = "";
+  /** What the form begins with. */
+  typed = USUAL_ADDRESS;
   /** Jobs that were seen at work: their value is awaited, not just remembered. */
   private readonly awaited = new Set<string>();
   /** Jobs whose news was put aside. */
@@ -142,7 +144,14 @@ export class RemoteDesk {
   openLink(worker: Worker): void {
     const connection = this.follower.connection;
     const now = connection.kind === "off" ? null : connection.worker.address;
+    // A link without a token is what a worker prints that was here before.
+    if (!worker.token && worker.address === now) return;
     try {
+      if (!worker.token && isTrustedByLink(worker.address, location.origin, now)) {
+        this.typed = worker.address;
+        this.store.set({ dialog: "worker" });
+        return;
+      }
       if (worker.token && isTrustedByLink(worker.address, location.origin, now)) {
         this.connect(worker.address, worker.token);
         return;

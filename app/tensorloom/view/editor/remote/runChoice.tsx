@@ -3,8 +3,9 @@
  * starts it there, how a job of it stands, and word of a job whose drawing was changed meanwhile.
  */
 
+import { BigNumber } from "../chrome/bigNumber.tsx";
 import { Row, Rows } from "../chrome/card.tsx";
-import { duration } from "../chrome/numbers.ts";
+import { bigCount, bytes, duration } from "../chrome/numbers.ts";
 import { useEditor, store } from "../store.ts";
 import { shortAddress } from "./address.ts";
 import { offers, type Place, PLACE_WORDS } from "./choice.ts";
@@ -24,7 +25,9 @@ export function RunChoice() {
     <div className="tl-run-choice" role="group" aria-label="Where to compute">
       <Rows>
         <Row label="Here">{here.words}</Row>
-        <Row label="Worker">{worker.words}</Row>
+        <Row label="Worker" title={worker.more}>
+          {worker.words}
+        </Row>
       </Rows>
       {worker.hint && (
         <p className="tl-note" role="status">
@@ -72,6 +75,7 @@ export function Away() {
   const cut = job ? slicesOf(job) : "";
   return (
     <>
+      <BigNumber text={sum || "–"} bound="" />
       <div className="tl-bar" role="progressbar" aria-label="Job on the worker" aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.floor(100 * fraction)}>
         <i style={{ width: `${100 * fraction}%` }} />
       </div>
@@ -81,12 +85,21 @@ export function Away() {
           Cancel
         </button>
       </div>
-      {sum && (
+      {job?.state === "running" && cut && (
         <p className="tl-note" role="status">
-          {cut && `${cut}. `}Their sum so far, not yet the value: <b>{sum}</b>
+          {sum ? `The sum of ${cut}, not yet the value.` : `${cut}.`}
         </p>
       )}
-      {job?.state === "running" && !sum && cut && <p className="tl-note">{cut}.</p>}
+      <Rows>
+        {job?.estimate && (
+          <>
+            <Row label="Multiply-adds">{bigCount(job.estimate.mulAdds)}</Row>
+            <Row label="Memory of a process">{bytes(job.estimate.peakBytesPerWorker)}</Row>
+            <Row label="Predicted">{duration(job.estimate.predictedMs + job.estimate.searchMs)}</Row>
+          </>
+        )}
+        <Row label="Where">{remote.connection.kind === "off" ? "worker" : `worker, ${shortAddress(remote.connection.address)}`}</Row>
+      </Rows>
     </>
   );
 }

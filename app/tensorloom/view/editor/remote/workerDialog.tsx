@@ -7,7 +7,7 @@ import { Dialog } from "../chrome/dialog.tsx";
 import { bytes } from "../chrome/numbers.ts";
 import type { ErrorJson } from "../protocol.ts";
 import { useEditor } from "../store.ts";
-import { shortAddress, USUAL_ADDRESS } from "./address.ts";
+import { shortAddress } from "./address.ts";
 import { desk } from "./deskOfPage.ts";
 import { JobLine } from "./jobLine.tsx";
 import { NOT_CONNECTED, type RemoteView } from "./view.ts";
@@ -60,7 +60,7 @@ function LinkAsks({ address }: { address: string }) {
 }
 
 function ConnectForm() {
-  const [address, setAddress] = useState(() => (location.protocol.startsWith("http") && document.querySelector('meta[name="tensorloom-worker"]') ? location.origin : USUAL_ADDRESS));
+  const [address, setAddress] = useState(() => desk().typed);
   const [token, setToken] = useState("");
   const [error, setError] = useState<ErrorJson | null>(null);
   const connect = (event: FormEvent) => {
@@ -80,7 +80,7 @@ function ConnectForm() {
       <form className="tl-worker-form" onSubmit={connect} noValidate>
         <label>
           <span>Address</span>
-          <input className="tl-field" data-focus="" type="url" inputMode="url" autoComplete="off" spellCheck={false} value={address} aria-invalid={error?.code === "worker-address"} onChange={(event) => setAddress(event.target.value)} />
+          <input className="tl-field" type="url" inputMode="url" autoComplete="off" spellCheck={false} value={address} aria-invalid={error?.code === "worker-address"} onChange={(event) => setAddress(event.target.value)} />
         </label>
         <TokenField value={token} onChange={setToken} wrong={error?.code === "worker-no-token"} />
         <button type="submit" className="tl-button is-main">
@@ -96,7 +96,7 @@ function TokenField({ value, onChange, wrong = false }: { value: string; onChang
   return (
     <label>
       <span>Token</span>
-      <input className="tl-field" type="password" autoComplete="off" spellCheck={false} value={value} aria-invalid={wrong} onChange={(event) => onChange(event.target.value)} />
+      <input className="tl-field" type="password" data-focus="" autoComplete="off" spellCheck={false} value={value} aria-invalid={wrong} onChange={(event) => onChange(event.target.value)} />
     </label>
   );
 }
