@@ -16,7 +16,6 @@ from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.formats import network_json
 from tensorloom.model import codec
 from tensorloom_worker.ledger import ArrayRef
-from tensorloom_worker.partials import sum_so_far
 from tensorloom_worker.records import Batch, ContractRequest, PlanJson
 
 if TYPE_CHECKING:
@@ -50,7 +49,8 @@ def wanted(document: Document) -> np.ndarray[Any, Any]:
         network.tensors, arrays_of(network, "complex128", ArrayStore()), strict=True
     ):
         operands += [array, [names[name] for name in tensor.indices]]
-    found = np.einsum(*operands, [names[name] for name in network.output], optimize=("greedy", 2**30))
+    output = [names[name] for name in network.output]
+    found = np.einsum(*operands, output, optimize=("greedy", 2**30))
     return np.asarray(found)
 
 
@@ -266,7 +266,7 @@ def test_the_sum_so_far_lies_where_the_result_will(cluster: Cluster, many_tasks:
     request = sliced_request(document, "i3", "x0", "x1")
     ledger = MemoryLedger()
     found = run(cluster, request, ledger)
-    so_far = sum_so_far(ledger, "job")
+    so_far = cluster.do(cluster.executor.partial("job", request, {}, ledger))
     assert so_far is not None
     array, log10_scale = so_far
     np.testing.assert_allclose(array * 10**log10_scale, found.array, rtol=1e-12)

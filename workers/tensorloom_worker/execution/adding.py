@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import dataclass, field
-from math import isfinite, sqrt
+from math import isfinite, prod, sqrt
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -28,13 +28,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from tensorloom.model.recipe import DType
     from tensorloom_worker.execution.pool import Pool
     from tensorloom_worker.execution.problem import Problem
     from tensorloom_worker.execution.strategy import Strategy
     from tensorloom_worker.execution.tasks import Done, Job
     from tensorloom_worker.ledger import Ledger, TaskLayout
 
-__all__ = ["Contraction"]
+__all__ = ["Contraction", "sum_so_far"]
 
 IN_FLIGHT = 3
 """Tasks per thread that the scheduler knows of: one runs, one waits, one is on its way."""
@@ -274,6 +277,31 @@ class Contraction:
             backend=self.layout.backend,
             log10_scale=log10_scale,
         )
+
+
+def sum_so_far(ledger: Ledger, job: str) -> tuple[NDArray[Any], float] | None:
+    """The sum of what is recorded of a job, and the log10 of what it is to be multiplied with."""
+    layout = ledger.layout(job)
+    if layout is None:
+        return None
+    blocks = layout.extra["blocks"]
+    n_blocks = prod(blocks["counts"])
+    total = Sum((n_blocks, *blocks["shape"]), layout.dtype)
+    prefix = ledger.prefix(job)
+    found = ledger.tasks(job)
+    if prefix is None and not found:
+        return None
+    if prefix is not None:
+        total.merge(Sum.of(prefix.partial, layout.dtype))
+    for task, partial in sorted(found.items()):
+        if prefix is None or task >= prefix.upto:
+            first = task * layout.slices_per_task * n_blocks // layout.slices
+            part = Sum.of(partial, layout.dtype)
+            total.merge(part, slice(first, first + len(part.total)))
+    raw = finished(total.value(), total.exponent or 0, cast("DType", layout.dtype))
+    shape = (*blocks["counts"], *blocks["shape"])
+    array = raw.value.reshape(shape).transpose(blocks["order"]).astype(layout.dtype)
+    return np.asarray(array, order="C"), raw.log10_scale
 
 
 async def _some(flying: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:

@@ -13,13 +13,13 @@ import shutil
 from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tensorloom.errors import Cancelled, PlanError, TensorloomError, WorkerRejected
 from tensorloom.execute.quantities import bytes_text
 from tensorloom_worker.entries import ENTRIES, checked_parameters
 from tensorloom_worker.execution import costs, trees
-from tensorloom_worker.execution.adding import Contraction
+from tensorloom_worker.execution.adding import Contraction, sum_so_far
 from tensorloom_worker.execution.pool import Pool
 from tensorloom_worker.execution.problem import Problem, plan_json, result_bytes
 from tensorloom_worker.execution.schedule import compiled
@@ -30,6 +30,8 @@ from tensorloom_worker.records import ContractRequest, EntryRequest, Estimate, F
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
 
     from tensorloom.plan.tree import ContractionTree
     from tensorloom_worker.execution.costs import Rates
@@ -148,6 +150,19 @@ class Executor:
             task.cancel()
             await asyncio.gather(task, stop, return_exceptions=True)
 
+    async def partial(
+        self,
+        job: str,
+        request: ContractRequest | EntryRequest,
+        arrays: Mapping[str, ArrayRef],
+        ledger: Ledger,
+    ) -> tuple[NDArray[Any], float] | None:
+        """The sum of the slices that are recorded; ``None`` where a part of it means nothing."""
+        del arrays
+        if isinstance(request, EntryRequest):
+            return None
+        return await asyncio.to_thread(sum_so_far, ledger, job)
+
     async def _outcome(
         self,
         job: str,
@@ -222,7 +237,8 @@ class Executor:
             )
         return request.backend
 
-    def _most_elements(self, problem: Problem, request: ContractRequest) -> int:
+    def most_elements(self, problem: Problem, request: ContractRequest) -> int:
+        """Memory of a worker that a request may plan for [elements]."""
         most = self.pool.memory_bytes
         if request.memory_bytes is not None:
             most = min(most, request.memory_bytes)
@@ -244,7 +260,7 @@ class Executor:
 
     def _estimated(self, problem: Problem, request: ContractRequest) -> _Found:
         """The estimate, and the tree it speaks of."""
-        most = self._most_elements(problem, request)
+        most = self.most_elements(problem, request)
         key = sha256(
             json.dumps([request.to_json(), most, problem.dtype in self._rates]).encode()
         ).hexdigest()
@@ -348,7 +364,7 @@ class Executor:
             TensorloomError: It does not fit.
         """
         backend = self._backend(request)
-        most = self._most_elements(problem, request)
+        most = self.most_elements(problem, request)
         await self._measured(problem.dtype)
         found = await asyncio.to_thread(self._estimated, problem, request)
         tree = found.tree

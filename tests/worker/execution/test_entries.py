@@ -1,0 +1,89 @@
+"""Entry points: path searches and amplitudes as jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from memory_ledger import MemoryLedger
+
+from random_networks import random_tree
+from statevector import simulate
+from tensorloom.errors import FileFormatError, InputError
+from tensorloom.formats import network_json
+from tensorloom.model import codec
+from tensorloom.plan.cost import cost_of
+from tensorloom_worker.records import EntryRequest
+
+if TYPE_CHECKING:
+    from conftest import Cluster
+    from tensorloom_worker.ledger import Outcome
+
+PROGRAM = """OPENQASM 2.0; include "qelib1.inc"; qreg q[5];
+h q[0]; h q[1]; h q[2]; h q[3]; h q[4]; cx q[0], q[1]; rz(0.3) q[1]; cz q[1], q[2]; ry(0.7) q[2];
+cx q[3], q[4]; u3(0.1, 0.2, 0.3) q[4]; cx q[2], q[3]; rx(1.1) q[0]; cz q[4], q[0]; t q[3];"""
+
+
+def run(cluster: Cluster, entry: str, **parameters: Any) -> Outcome:
+    request = EntryRequest(kind="entry", entry=entry, parameters=parameters)
+    return cluster.do(
+        cluster.executor.run(
+            "job",
+            request,
+            {},
+            MemoryLedger(),
+            progress=lambda _: None,
+            cancelled=asyncio.Event(),
+        )
+    )
+
+
+@pytest.mark.parametrize("limit", [20, 0], ids=["open wires", "a batch"])
+def test_amplitudes_are_those_of_the_state(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr("tensorloom_worker.execution.entries.MOST_OPEN", limit)
+    bits = ["00000", "01010", "11011", "01110", "01010"]
+    found = run(
+        cluster, "sample-amplitudes", circuit=PROGRAM, bits=bits, dtype="complex128", seconds=0
+    )
+    state = np.asarray(simulate(PROGRAM)).reshape(-1)
+    wanted = [state[int(text, 2)] for text in bits]
+    assert found.array.shape == (5,)
+    np.testing.assert_allclose(found.array, wanted, atol=1e-14)
+
+
+def test_one_string_is_one_amplitude(cluster: Cluster) -> None:
+    found = run(cluster, "sample-amplitudes", circuit="2\n0 h 0\n1 cnot 0 1\n", bits=["11"])
+    np.testing.assert_allclose(found.array, [np.sqrt(0.5)], rtol=1e-6)
+
+
+def test_a_bit_string_of_another_length_is_refused(cluster: Cluster) -> None:
+    with pytest.raises(FileFormatError) as caught:
+        run(cluster, "sample-amplitudes", circuit="2\n0 h 0\n", bits=["00", "010"])
+    assert caught.value.message == "Bit string 1 has 3 bits, but the circuit has 2 qubits."
+
+
+def test_a_path_search_gives_a_tree_that_is_no_worse(cluster: Cluster) -> None:
+    tree = random_tree(11)
+    document = network_json.from_json(
+        {
+            "inputs": [list(names) for names in tree.inputs],
+            "output": list(tree.output),
+            "size_dict": dict(tree.dimensions),
+        }
+    ).document
+    given = {"path": [list(pair) for pair in tree.path], "sliced": []}
+    found = run(cluster, "path-search", document=codec.to_json(document), seconds=0.5, plan=given)
+    assert found.details is not None
+    assert int(found.details["mulAdds"]) <= cost_of(tree).mul_adds
+    assert found.details["plan"]["path"] == found.array.tolist()
+    assert len(found.array) == len(tree.inputs) - 1
+
+
+def test_an_entry_that_does_not_exist_is_refused(cluster: Cluster) -> None:
+    with pytest.raises(InputError) as caught:
+        run(cluster, "format-disk")
+    assert caught.value.code == "unknown-entry"
