@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gauges import python_worker
+from isolation import choose_threads, own_page
 from page_state import python_answered
 
 if TYPE_CHECKING:
@@ -165,24 +166,10 @@ def test_odd_contractions_are_timed_in_seconds(
 
 
 @pytest.fixture(scope="module")
-def own_page(browser: Browser, site_url: str) -> Iterator[Page]:
-    """A page that a service worker is in charge of, with a context of its own."""
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(site_url)
-    python_answered(page)
-    page.evaluate("navigator.serviceWorker.ready")
-    page.wait_for_function("navigator.serviceWorker.controller !== null")
-    yield page
-    context.close()
-
-
-def choose_threads(page: Page, words: str) -> None:
-    """Chooses threads in the device's popover and follows its button, until the page is there."""
-    page.get_by_role("button", name="Show this device").click()
-    page.get_by_role("radio", name=words).click(force=True)
-    with page.expect_navigation():
-        page.get_by_role("button", name="Reload").click()
+def threads_page(browser: Browser, site_url: str) -> Iterator[Page]:
+    """A page of its own."""
+    with own_page(browser, site_url) as page:
+        yield page
 
 
 AT_ONCE = """
@@ -202,27 +189,27 @@ async () => {
 """
 
 
-def test_threads_are_chosen_used_and_left(own_page: Page) -> None:
-    assert not own_page.evaluate("crossOriginIsolated")
+def test_threads_are_chosen_used_and_left(threads_page: Page) -> None:
+    assert not threads_page.evaluate("crossOriginIsolated")
     asked = {"backend": "wasm", "threads": 2, "minMs": 5}
-    alone = timed(own_page, *LARGE, asked)
+    alone = timed(threads_page, *LARGE, asked)
     assert (alone["threads"], len(alone["notes"])) == (1, 1)
-    backend, *value = own_page.evaluate(CONTRACTED)
+    backend, *value = threads_page.evaluate(CONTRACTED)
     assert backend == "wasm"
     # The page isolates itself by its service worker, also without a network.
-    own_page.context.set_offline(offline=True)
-    choose_threads(own_page, "All cores")
-    python_answered(own_page)
-    assert own_page.evaluate("crossOriginIsolated")
-    found = timed(own_page, *LARGE, asked)
+    threads_page.context.set_offline(offline=True)
+    choose_threads(threads_page, "All cores")
+    python_answered(threads_page)
+    assert threads_page.evaluate("crossOriginIsolated")
+    found = timed(threads_page, *LARGE, asked)
     # Which of the two is faster is this machine's affair; the numbers are right either way.
     assert found["threads"] in (1, 2)
     assert found["notes"] == []
     assert found["maxErr"] < 1e-5
     # Python's own runs take the threads, and give the same numbers.
-    assert own_page.evaluate(CONTRACTED)[1:] == pytest.approx(value, rel=1e-4, abs=1e-4)
+    assert threads_page.evaluate(CONTRACTED)[1:] == pytest.approx(value, rel=1e-4, abs=1e-4)
     # Who cannot wait for threads does without them.
     plain = "(source) => pyodide.runPython(source)"
-    assert python_worker(own_page).evaluate(plain, AT_ONCE) == 300
-    choose_threads(own_page, "One thread")
-    assert not own_page.evaluate("crossOriginIsolated")
+    assert python_worker(threads_page).evaluate(plain, AT_ONCE) == 300
+    choose_threads(threads_page, "One thread")
+    assert not threads_page.evaluate("crossOriginIsolated")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gauges import python
+from isolation import choose_threads, own_page
 from page_state import python_answered
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ def test_a_group_that_stops_costs_no_number(bench: Workbench, spoil: Any) -> Non
     assert notes[0].endswith("It was thrown out, and another one computed this.")
     assert " stopped half way: RuntimeError: unreachable" in notes[0]
     bench.press("k")
+    bench.page.get_by_text("Thrown out: ").click()
     bench.page.get_by_text("The kernel fused-3-float64-").first.wait_for()
-    bench.press("k")
+    bench.page.keyboard.press("Escape")
 
 
 def test_without_a_kernel_numpy_takes_over(bench: Workbench, spoil: Any) -> None:
@@ -102,12 +104,6 @@ wasm.kernels._idle.clear()
 wasm.kernels._free.clear()
 "0"
 """
-
-ISOLATED = {
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 
 TEAM = """
 import json
@@ -174,18 +170,10 @@ json.dumps([engine.most_threads, shared, codes, same])
 @pytest.fixture
 def isolated(browser: Browser, site_url: str) -> Iterator[Page]:
     """A page with threads, where the machine has two cores."""
-    context = browser.new_context()
-    page = context.new_page()
-
-    def answer(route: Any) -> None:
-        response = route.fetch()
-        route.fulfill(response=response, headers={**response.headers, **ISOLATED})
-
-    context.route("**/*", answer)
-    page.goto(site_url)
-    python_answered(page)
-    yield page
-    context.close()
+    with own_page(browser, site_url) as page:
+        choose_threads(page, "All cores")
+        python_answered(page)
+        yield page
 
 
 def test_a_thread_that_stops_holds_nobody_up(isolated: Page) -> None:
