@@ -11,6 +11,8 @@ import pytest
 import tensorloom
 from error_codes import python_codes, typescript_codes
 from tensorloom.formats.opening import FORMATS
+from tensorloom_worker import flags
+from tensorloom_worker.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -28,7 +30,8 @@ def text_of(*names: str) -> str:
 
 
 def source_codes() -> dict[str, str]:
-    python = python_codes(sorted((ROOT / "app" / "tensorloom").rglob("*.py")))
+    places = (ROOT / "app" / "tensorloom", ROOT / "workers" / "tensorloom_worker")
+    python = python_codes(sorted(path for place in places for path in place.rglob("*.py")))
     return typescript_codes(TYPESCRIPT) | python
 
 
@@ -112,6 +115,25 @@ def test_every_option_of_the_command_line_is_documented() -> None:
     assert [option for option in options if option not in page] == []
 
 
+def test_every_flag_and_command_of_the_heavy_worker_is_documented() -> None:
+    page = text_of("docs/worker.md")
+    actions = dict.fromkeys(("serve", "rotate", "add", "remove", "list", "backup"), len)
+    text = flags.parser(actions).format_help()
+    options = sorted(set(re.findall(r"--[a-z][a-z-]+", text)) - {"--help"})
+    assert len(options) >= 25
+    assert [option for option in options if f"`{option}" not in page] == []
+    verbs = ("token rotate", "token add", "token remove", "token list", "backup")
+    assert [verb for verb in verbs if f"`{verb}" not in page] == []
+
+
+def test_every_limit_of_the_heavy_worker_has_its_default_in_the_table() -> None:
+    rows = re.findall(r"^\| `--([a-z-]+) N` \| ([\d,]+)", text_of("docs/worker.md"), re.MULTILINE)
+    assert len(rows) >= 12
+    usual = Settings()
+    for flag, shown in rows:
+        assert float(shown.replace(",", "")) == getattr(usual, flag.replace("-", "_")), flag
+
+
 def test_every_subcommand_of_the_build_is_documented() -> None:
     page = text_of("CONTRIBUTING.md")
     verbs = re.findall(r'add_parser\("([a-z]+)"', text_of("build.py"))
@@ -126,7 +148,7 @@ def test_every_test_tier_is_documented() -> None:
         for node in tree.body
         if isinstance(node, ast.Assign)
         and isinstance(node.targets[0], ast.Name)
-        and node.targets[0].id in {"QUIET", "ON_SITE"}
+        and node.targets[0].id in {"QUIET", "ALONE", "ON_SITE"}
         for name in ast.literal_eval(node.value)
     ]
     assert len(tiers) >= 6

@@ -171,7 +171,7 @@ async def test_a_full_disk_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> Non
     async with Bench() as bench:
         bench.script.errors["a"] = [
             machine_error("disk-full"),
-            machine_error("cluster-unreachable"),
+            machine_error("no-scheduler"),
         ]
         live = bench.add("a", 1)
         await bench.end("a")

@@ -39,7 +39,7 @@ STOP_S = 10.0
 RETRY_S = (2.0, 5.0, 15.0, 60.0)
 """Waits after a full disk or a lost cluster [s]; the last one repeats."""
 
-RETRIED = ("disk-full", "cluster-unreachable")
+RETRIED = ("disk-full", "no-scheduler")
 """Errors that are the machine's, not the job's: it waits and goes on."""
 
 _LOG = logging.getLogger("tensorloom_worker")

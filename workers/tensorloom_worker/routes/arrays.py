@@ -36,6 +36,7 @@ def _where(here: int, length: int) -> dict[str, str]:
 
 @router.head(
     "/{sha256}",
+    response_class=Response,
     responses={**refusals(404), 200: {"description": "How far it came.", "headers": _HEADERS}},
 )
 async def how_far(request: Request, client: Asker, sha256: Sha) -> Response:
