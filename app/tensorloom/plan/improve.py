@@ -18,7 +18,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from cotengra import ContractionTree as CotengraTree
-from cotengra.pathfinders.path_basic import ContractionProcessor
+from cotengra.pathfinders.path_basic import ContractionProcessor, OptimalOptimizer
 
 from tensorloom.plan.cost import cost_of
 from tensorloom.plan.memory import ordered_path
@@ -150,7 +150,12 @@ class _Search:
         self._offer_tree(tree, "annealed")
         yield self._progress()
         tree.subtree_reconfigure_(
-            subtree_size=8, maxiter_auto_cap=100, minimize=aim, seed=self._seed()
+            subtree_size=8,
+            maxiter_auto_cap=100,
+            minimize=aim,
+            # cotengrust, where it is installed, takes no numbers.
+            optimize=OptimalOptimizer(minimize=aim, accel=False),
+            seed=self._seed(),
         )
         self._offer_tree(tree, "reconfigured")
         yield self._progress()
