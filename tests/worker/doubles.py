@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-from math import log10
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,15 +122,6 @@ class LocalExecutor:
             array=np.asarray(total), error_bound=1e-15, ms=1.0, mul_adds=4, backend="numpy"
         )
 
-    async def partial(
-        self,
-        job: str,
-        _request: ContractRequest | EntryRequest,
-        _arrays: Mapping[str, ArrayRef],
-        ledger: Ledger,
-    ) -> tuple[np.ndarray[Any, Any], float] | None:
-        return await asyncio.to_thread(_sum_so_far, ledger, job)
-
 
 def _progress(done: int, value: np.ndarray[Any, Any]) -> Progress:
     scalar = as_pair(complex(value * done / TASKS)) if value.ndim == 0 else None
@@ -194,43 +184,3 @@ def machine_error(code: str) -> TensorloomError:
     from tensorloom.errors import ExecutionError  # noqa: PLC0415  # tests only
 
     return ExecutionError(code, "The machine is not well.", "Wait.")
-
-
-def _sum_so_far(ledger: Ledger, job: str) -> tuple[np.ndarray[Any, Any], float] | None:
-    """The array and the log10 of what it is to be multiplied with; ``None`` if nothing is there."""
-    layout = ledger.layout(job)
-    prefix = ledger.prefix(job)
-    parts: list[tuple[int | None, Partial]] = [(None, prefix.partial)] if prefix else []
-    parts += sorted(ledger.tasks(job).items())
-    if not parts:
-        return None
-    exponent = max(part.exponent for _, part in parts)
-    blocks = layout.extra.get("blocks") if layout else None
-    if layout is None or blocks is None:
-        total = sum(np.asarray(_scaled(part, part.exponent - exponent)) for _, part in parts)
-        return np.asarray(total), exponent * log10(2)
-    # A result with sliced indices lies in blocks; a task's sum holds those that it touched.
-    each = layout.slices // prod(blocks["counts"])
-    whole: np.ndarray[Any, Any] | None = None
-    for task, part in parts:
-        array = _scaled(part, part.exponent - exponent)
-        if whole is None:
-            whole = np.zeros((prod(blocks["counts"]), *blocks["shape"]), array.dtype)
-        first = 0 if task is None else task * layout.slices_per_task // each
-        whole[first : first + len(array)] += array
-    assert whole is not None
-    shaped = whole.reshape(*blocks["counts"], *blocks["shape"]).transpose(blocks["order"])
-    return np.asarray(shaped, order="C"), exponent * log10(2)
-
-
-def _scaled(part: Partial, shift: int) -> np.ndarray[Any, Any]:
-    """A sum times a power of two that is at most one; far below the largest it is zero."""
-    array = _array(part.total)
-    if part.compensation:
-        array = array + _array(part.compensation)
-    return np.asarray(array * 2.0 ** max(shift, -1074))
-
-
-def _array(data: bytes) -> np.ndarray[Any, Any]:
-    found: np.ndarray[Any, Any] = np.load(io.BytesIO(data), allow_pickle=False)
-    return found

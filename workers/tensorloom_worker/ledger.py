@@ -207,15 +207,3 @@ class Executor(Protocol):
             Cancelled: ``cancelled`` was set.
             TensorloomError: The job cannot be done.
         """
-
-    async def partial(
-        self,
-        job: str,
-        request: ContractRequest | EntryRequest,
-        arrays: Mapping[str, ArrayRef],
-        ledger: Ledger,
-    ) -> tuple[np.ndarray[Any, Any], float] | None:
-        """The sum of the slices that are recorded, and the log10 of what it is multiplied with.
-
-        ``None`` where nothing is recorded, or where a part of it means nothing.
-        """
