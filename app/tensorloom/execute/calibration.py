@@ -2,19 +2,21 @@
 
     duration = run_ms + bytes in and out / bytes_per_ms
                + per slice and kernel call: dispatch_ms + multiply-adds / rate of its class
+                 + numbers of its result / made_per_ms
 
 A run is all that a user waits for, Python's part included. A kernel that was tuned brings its
 measured time instead of its class's rate.
 
 Kernels fall in three classes, as what limits them differs: matrices (arithmetic), thin ones
-(strides and loads), streams (memory alone).
+(strides and loads), streams (memory alone). A backend that has other ways to compute brings its own
+classes, with a sample of each.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import ceil
+from math import ceil, inf
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +27,9 @@ from tensorloom.execute.casting import cast_arrays
 from tensorloom.kernels.lower import lower
 from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.plan.tree import ContractionTree
+
+SizeClass = Literal["matrix", "thin", "stream", "dots", "few"]
+"""The last two are ways of numpy's: dot products along rows, and many tiny matrices."""
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -40,11 +45,15 @@ if TYPE_CHECKING:
     Pause = Callable[[], Awaitable[None]]
     InARow = Callable[[Program, Sequence[NDArray[Any]]], Awaitable[float]]
     KnownMs = Callable[[KernelSpec], float | None]
+    SizeOf = Callable[[KernelSpec], SizeClass]
+    Samples = Mapping[SizeClass, tuple[Callable[[int], ContractionTree], int, int]]
 
 __all__ = [
+    "SAMPLES",
     "Rates",
     "SizeClass",
     "apart_ms",
+    "batched",
     "calibrate",
     "in_turn_ms",
     "least_disturbed",
@@ -55,8 +64,6 @@ __all__ = [
     "step_times",
     "whole_run",
 ]
-
-SizeClass = Literal["matrix", "thin", "stream"]
 
 MATRIX_SIDE = 8
 """Rows, columns and contraction length from which a kernel counts as a matrix product."""
@@ -90,6 +97,9 @@ RELATIVE_SPEED: Mapping[DType, float] = {
 }
 """Multiply-adds per time against float64, for types that were not measured."""
 
+INSTEAD: Mapping[SizeClass, SizeClass] = {"dots": "matrix", "few": "thin"}
+"""Whose rate counts for a class that was not measured."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
@@ -100,16 +110,21 @@ class Rates:
         dispatch_ms: Every kernel call [ms].
         bytes_per_ms: Arrays in and result out [bytes/ms].
         mul_adds_per_ms: Multiply-adds per millisecond by type and class of kernel.
+        made_per_ms: Numbers of a result that are put in their places and looked at beside the
+            work, where that takes time of its own [elements/ms].
     """
 
     run_ms: float
     dispatch_ms: float
     bytes_per_ms: float
     mul_adds_per_ms: tuple[tuple[DType, SizeClass, float], ...]
+    made_per_ms: float = inf
 
     def rate(self, dtype: DType, size: SizeClass) -> float:
         """Multiply-adds per millisecond; from another type of the same class if need be."""
         found = {name: rate for name, kind, rate in self.mul_adds_per_ms if kind == size}
+        if not found:
+            return self.rate(dtype, INSTEAD[size])
         if dtype in found:
             return found[dtype]
         name, rate = next(iter(found.items()))
@@ -126,6 +141,8 @@ def least_disturbed(one: Rates, other: Rates) -> Rates:
         dispatch_ms=min(one.dispatch_ms, other.dispatch_ms),
         bytes_per_ms=max(one.bytes_per_ms, other.bytes_per_ms),
         mul_adds_per_ms=tuple((*kind, rate) for kind, rate in both.items()),
+        # Of a small difference, which noise makes larger or smaller.
+        made_per_ms=min(one.made_per_ms, other.made_per_ms),
     )
 
 
@@ -138,7 +155,10 @@ def size_class(spec: KernelSpec) -> SizeClass:
 
 
 def step_times(
-    program: Program, rates: Rates, known_ms: KnownMs = lambda _spec: None
+    program: Program,
+    rates: Rates,
+    known_ms: KnownMs = lambda _spec: None,
+    size_of: SizeOf = size_class,
 ) -> list[float]:
     """Expected duration of each dispatch, without the start of a run and transfers [ms].
 
@@ -146,20 +166,31 @@ def step_times(
         program: What runs.
         rates: How fast.
         known_ms: One call of a kernel where it was measured, within a row of others.
+        size_of: The class of a kernel there.
     """
 
     def of(spec: KernelSpec) -> float:
         known = known_ms(spec)
-        work = spec.mul_adds / rates.rate(program.dtype, size_class(spec))
-        return rates.dispatch_ms + work if known is None else max(known, rates.dispatch_ms)
+        if known is not None:
+            return max(known, rates.dispatch_ms)
+        size = size_of(spec)
+        batch, m, n, _ = spec.extents
+        # The rate of streams has it in it: they do little else.
+        making = 0.0 if size == "stream" else batch * m * n / rates.made_per_ms
+        return rates.dispatch_ms + making + spec.mul_adds / rates.rate(program.dtype, size)
 
     times = [of(spec) for spec in program.kernels]
     return [times[dispatch.kernel] for dispatch in program.dispatches]
 
 
-def predict(program: Program, rates: Rates, known_ms: KnownMs = lambda _spec: None) -> float:
+def predict(
+    program: Program,
+    rates: Rates,
+    known_ms: KnownMs = lambda _spec: None,
+    size_of: SizeOf = size_class,
+) -> float:
     """Expected duration of a program [ms]; arguments as for ``step_times``."""
-    steps = step_times(program, rates, known_ms)
+    steps = step_times(program, rates, known_ms, size_of)
     once, one_slice = sum(steps[: program.prologue]), sum(steps[program.prologue :])
     moved_ms = _moved_bytes(program) / rates.bytes_per_ms
     return rates.run_ms + moved_ms + once + program.n_slices * one_slice
@@ -186,6 +217,7 @@ async def calibrate(
     pause: Pause = no_pause,
     *,
     in_a_row: InARow | None = None,
+    samples: Samples | None = None,
 ) -> Rates:
     """Rates measured by running small programs, within about half a second.
 
@@ -196,8 +228,10 @@ async def calibrate(
         pause: Lets others have their turn; called before each run.
         in_a_row: Duration of one of many runs, inputs and result left where they are, if the device
             can; else the start of a run is taken off [ms].
+        samples: How to make a sample of each class, its first side and its last, for a backend that
+            has its own; results take time of their own there.
     """
-    bench = _Bench(replay, clock, pause, in_a_row)
+    bench = _Bench(replay, clock, pause, in_a_row, samples or SAMPLES)
     first = dtypes[0]
     short = await bench.best_ms(matrix_chain(2), first)
     long = await bench.best_ms(matrix_chain(CHAIN), first)
@@ -211,15 +245,26 @@ async def calibrate(
     rates = [
         (dtype, size, await bench.rate(size, dtype, short, bytes_per_ms))
         for dtype in dtypes
-        for size in _SAMPLES
+        for size in bench.samples
         if bench.spent_ms < BUDGET_MS or dtype == first
     ]
-    return Rates(
+    found = Rates(
         run_ms=max(0.0, short - dispatch_ms),
         dispatch_ms=dispatch_ms,
         bytes_per_ms=bytes_per_ms,
         mul_adds_per_ms=tuple(rates),
     )
+    return found if samples is None else await _with_made(found, bench, first)
+
+
+async def _with_made(rates: Rates, bench: _Bench, dtype: DType) -> Rates:
+    """The rates with that of results, on one whose numbers lie across the product's."""
+    tree = _pair("ij", "jk", "ki", {"i": _ACROSS, "j": 2, "k": _ACROSS})
+    rest = await bench.best_ms(tree, dtype) - predict(lower(tree, dtype), rates)
+    return replace(rates, made_per_ms=_ACROSS**2 / rest) if rest > 0 else rates
+
+
+_ACROSS = 512
 
 
 _ELSEWHERE = 1 << 19
@@ -267,8 +312,16 @@ _WARMING, _TURNS, _EACH = 3, 4, 5
 class _Bench:
     """Times programs and keeps account of the time that took."""
 
-    def __init__(self, replay: Replay, clock: Clock, pause: Pause, in_a_row: InARow | None) -> None:
+    def __init__(
+        self,
+        replay: Replay,
+        clock: Clock,
+        pause: Pause,
+        in_a_row: InARow | None,
+        samples: Samples,
+    ) -> None:
         self.in_a_row = in_a_row
+        self.samples = samples
         self.replay = replay
         self.clock = clock
         self.pause = pause
@@ -310,7 +363,7 @@ class _Bench:
         self, size: SizeClass, dtype: DType, base_ms: float, bytes_per_ms: float
     ) -> float:
         """Multiply-adds per millisecond of one class, on a sample large enough to be timed."""
-        make, side, most = _SAMPLES[size]
+        make, side, most = self.samples[size]
         while True:
             tree = make(side)
             program = lower(tree, dtype)
@@ -368,6 +421,16 @@ def _diagonal(side: int) -> ContractionTree:
     return ContractionTree(inputs=(("i", "i"),), output=("i",), dimensions=(("i", side),), path=())
 
 
+def batched(side: int) -> Callable[[int], ContractionTree]:
+    """Makes samples of many products of such matrices."""
+
+    def sample(batch: int) -> ContractionTree:
+        sizes = {"b": batch, "i": side, "j": side, "k": side}
+        return _pair("bij", "bjk", "bik", sizes)
+
+    return sample
+
+
 def _pair(left: str, right: str, out: str, sizes: dict[str, int]) -> ContractionTree:
     return ContractionTree(
         inputs=(tuple(left), tuple(right)),
@@ -377,7 +440,7 @@ def _pair(left: str, right: str, out: str, sizes: dict[str, int]) -> Contraction
     )
 
 
-_SAMPLES: Mapping[SizeClass, tuple[Callable[[int], ContractionTree], int, int]] = {
+SAMPLES: Mapping[SizeClass, tuple[Callable[[int], ContractionTree], int, int]] = {
     "matrix": (_matrices, 64, 1024),
     "thin": (_vector, 256, 1024),
     "stream": (_outer, 256, 1024),

@@ -16,11 +16,14 @@ import numpy as np
 from tensorloom.errors import DeviceMemoryError
 from tensorloom.execute.backend import SlicesDone
 from tensorloom.execute.calibration import (
+    SAMPLES,
     Rates,
+    batched,
     calibrate,
     least_disturbed,
     no_pause,
     predict,
+    size_class,
     whole_run,
 )
 from tensorloom.execute.quantities import bytes_text
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorloom.execute.backend import BackendName, Pulse, RawResult
-    from tensorloom.execute.calibration import Pause
+    from tensorloom.execute.calibration import Pause, Samples, SizeClass
     from tensorloom.kernels.program import Dispatch, KernelSpec, LoopAxis, Program
     from tensorloom.model.recipe import DType
 
@@ -84,6 +87,31 @@ NATIVE_RATES = Rates(
 """One core with BLAS."""
 
 
+def way_of(spec: KernelSpec) -> SizeClass:
+    """How ``run_kernel`` computes a kernel, as far as that decides its speed."""
+    size = size_class(spec)
+    batch, m, n, k = spec.extents
+    if size == "stream" or k > DEPTH:
+        return size
+    if batch > 1 and m * n * k <= FEW_PRODUCTS:
+        return "few"
+    return "dots" if NO_BLAS and m * n * k >= MANY_PRODUCTS else size
+
+
+def _samples() -> Samples:
+    """A sample of each way; without BLAS only small matrices are multiplied by ``matmul``."""
+    few: Samples = {"few": (batched(4), 1024, 16384)}
+    if not NO_BLAS:
+        return {**SAMPLES, **few}
+    return {
+        "matrix": (batched(32), 8, 256),
+        "thin": (SAMPLES["thin"][0], 256, 512),
+        "stream": SAMPLES["stream"],
+        "dots": (SAMPLES["matrix"][0], 128, 256),
+        **few,
+    }
+
+
 class NumpyBackend:
     """Replays programs with numpy.
 
@@ -108,13 +136,13 @@ class NumpyBackend:
 
     def predicted_ms(self, program: Program) -> float:
         """Expected duration [ms]."""
-        return predict(program, self.rates)
+        return predict(program, self.rates, size_of=way_of)
 
     async def measure(
         self, clock: Callable[[], float] = perf_counter, pause: Pause = no_pause
     ) -> None:
         """Replace the typical rates by measured ones, in about 300 ms."""
-        found = await calibrate(whole_run(self), self.dtypes, clock, pause)
+        found = await calibrate(whole_run(self), self.dtypes, clock, pause, samples=_samples())
         self.rates = least_disturbed(self.rates, found) if self._measured else found
         self._measured = True
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tensorloom.execute import numpy_backend
 from tensorloom.execute.backend import drive
 from tensorloom.execute.calibration import Rates, calibrate, predict, size_class
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.program import KernelSpec, LoopAxis, Program
 from tensorloom.plan.tree import ContractionTree
+
+if TYPE_CHECKING:
+    from tensorloom.execute.calibration import SizeOf
 
 TRUE = Rates(
     run_ms=0.5,
@@ -30,8 +35,10 @@ TRUE = Rates(
 class Device:
     """Takes exactly as long as the true rates say; counts the time."""
 
-    def __init__(self) -> None:
+    def __init__(self, rates: Rates = TRUE, size_of: SizeOf = size_class) -> None:
         self.now = 0.0
+        self.rates = rates
+        self.size_of = size_of
 
     def clock(self) -> float:
         return self.now
@@ -40,7 +47,7 @@ class Device:
         assert [array.size for array in arrays] == [
             buffer.elements for buffer in program.buffers if buffer.source is not None
         ]
-        self.now += predict(program, TRUE) / 1e3
+        self.now += predict(program, self.rates, size_of=self.size_of) / 1e3
 
 
 def matrices(n: int) -> ContractionTree:
@@ -93,3 +100,76 @@ def test_calibration_finds_the_rates_within_its_budget() -> None:
         for dtype in ("float32", "float64"):
             program = lower(matrices(n), dtype)
             assert predict(program, found) == pytest.approx(predict(program, TRUE), rel=0.4)
+
+
+NUMPY = Rates(
+    run_ms=0.2,
+    dispatch_ms=0.1,
+    bytes_per_ms=2e5,
+    mul_adds_per_ms=(
+        ("float64", "matrix", 8e4),
+        ("float64", "thin", 6e4),
+        ("float64", "stream", 2e4),
+        ("float64", "dots", 8e5),
+        ("float64", "few", 4e4),
+    ),
+    made_per_ms=5e4,
+)
+"""About numpy without BLAS."""
+
+
+def products(batch: int, m: int, n: int, k: int) -> Program:
+    tree = ContractionTree(
+        inputs=(("b", "i", "j"), ("b", "j", "k")),
+        output=("b", "i", "k"),
+        dimensions=(("b", batch), ("i", m), ("j", k), ("k", n)),
+        path=((0, 1),),
+    )
+    return lower(tree, "float64")
+
+
+CASES = (
+    ("matrix", products(16, 32, 32, 32)),
+    ("thin", products(1, 4, 500, 300)),
+    ("dots", products(1, 160, 160, 160)),
+    ("few", products(4000, 4, 4, 4)),
+    ("stream", products(1, 300, 300, 1)),
+)
+
+
+@pytest.mark.parametrize(("way", "program"), CASES)
+def test_numpy_computes_in_ways_of_its_own(
+    way: str, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numpy_backend, "NO_BLAS", True)
+    assert numpy_backend.way_of(program.kernels[0]) == way
+
+
+def test_results_take_time_of_their_own() -> None:
+    """But for streams, whose rate has it in it."""
+    plain = replace(NUMPY, made_per_ms=float("inf"))
+    for way, program in CASES:
+        more = predict(program, NUMPY, size_of=lambda _spec, way=way: way)
+        less = predict(program, plain, size_of=lambda _spec, way=way: way)
+        made = 0 if way == "stream" else program.buffers[program.result].elements
+        assert more - less == pytest.approx(made / 5e4)
+
+
+def test_each_way_of_numpy_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numpy_backend, "NO_BLAS", True)
+    backend = numpy_backend.NumpyBackend()
+    device = Device(NUMPY, numpy_backend.way_of)
+    monkeypatch.setattr(numpy_backend, "whole_run", lambda _backend: device.replay)
+    drive(backend.measure(device.clock))
+    for way, program in CASES:
+        found, true = (
+            predict(program, rates, size_of=numpy_backend.way_of)
+            for rates in (backend.rates, NUMPY)
+        )
+        assert found == pytest.approx(true, rel=0.3), way
+    assert backend.rates.made_per_ms == pytest.approx(5e4, rel=0.3)
+
+
+def test_a_way_that_was_not_measured_is_estimated_from_another() -> None:
+    assert TRUE.rate("float64", "dots") == TRUE.rate("float64", "matrix")
+    assert TRUE.rate("float32", "few") == TRUE.rate("float32", "thin")
