@@ -67,18 +67,22 @@ def test_any_contraction_is_timed_in_any_type(bench: Workbench, dtype: str, boun
     assert found["deviceMs"] >= 0
 
 
+SPENT = """
+from tensorloom.view.workbench import sessions
+sessions[-1].live.kernels.tuner.spent_ms
+"""
+
+
 def test_what_the_tuner_knows_is_not_tuned_again(bench: Workbench) -> None:
-    given = [
-        "aib,bjc->aijc",
-        [[9, 20, 30], [30, 21, 8]],
-        "float32",
-        {"backend": "wasm", "minMs": 5},
-    ]
-    first, again = (timed(bench.page, *given) for _ in range(2))
-    assert again["kernel"] == first["kernel"]
-    # Warming is all that is left: three windows that agree and three more, of 4 ms.
-    assert again["tuneMs"] < first["tuneMs"]
-    assert again["deviceMs"] < 50
+    given = ["aib,bjc->aijc", [[9, 20, 30], [30, 21, 8]], "float32", {"backend": "wasm"}]
+    spent = []
+    # On a busy machine what was not settled is looked at twice more, and then no more.
+    for _ in range(4):
+        found = timed(bench.page, *given)
+        assert found["kernel"]
+        spent.append(python_worker(bench.page).evaluate("(text) => pyodide.runPython(text)", SPENT))
+    assert spent[0] > 0
+    assert spent[3] == spent[2]
 
 
 def test_what_has_no_room_is_refused(bench: Workbench) -> None:

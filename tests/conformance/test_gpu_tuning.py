@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tensorloom.execute.gpu.backend import WebGpuBackend
     from tensorloom.execute.gpu.trial import Trial
-    from tensorloom.execute.known_kernels import Shape
+    from tensorloom.execute.tuned_shape import Shape
     from tensorloom.kernels.gpu.candidate import GpuCandidate
     from tensorloom.kernels.program import Program
 

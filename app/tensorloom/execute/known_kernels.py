@@ -7,11 +7,12 @@ measured of a shape itself counts before what is known of its class.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tensorloom.errors import InputError
 from tensorloom.execute.known_device import wasm_device
+from tensorloom.execute.tuned_shape import without_best
 from tensorloom.execute.wasm.rates import CYCLES_PER_MS
 from tensorloom.execute.wasm.team_trials import LEAST_FLOP, TIE
 from tensorloom.kernels.gpu.candidate import GpuCandidate
@@ -22,45 +23,17 @@ from tensorloom.tune.database import Database, Entry, Key, shape_class
 
 if TYPE_CHECKING:
     from tensorloom.execute.gpu.device import GpuDevice
+    from tensorloom.execute.tuned_shape import Place, Shape
     from tensorloom.kernels.program import KernelSpec, Program
     from tensorloom.kernels.wasm.schedule import Kernel, Schedule
     from tensorloom.tune.device import DeviceRecord
-    from tensorloom.tune.search import Trial
 
-__all__ = ["LEAST_MUL_ADDS", "KnownKernels", "Place", "Shape", "flop", "without_best"]
-
-Place = Literal["wasm", "webgpu"]
+__all__ = ["LEAST_MUL_ADDS", "KnownKernels", "flop"]
 
 LEAST_MUL_ADDS = 4096
 """Smaller kernels cost what a call costs, whatever they are."""
 
 _MOST_KNOWN = 4096
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """A shape that was tuned, or is being tuned.
-
-    Args:
-        spec: The kernel.
-        backend: Where it runs.
-        trials: What is known of its candidates.
-        history: ``(ms since its tuning began, ms of a run)`` at each gain.
-        spent_ms: Time spent on it [ms].
-        message: Why its tuning ended, or nothing yet.
-    """
-
-    spec: KernelSpec
-    backend: Place
-    trials: tuple[Trial, ...]
-    history: tuple[tuple[float, float], ...] = ()
-    spent_ms: float = 0.0
-    message: str = ""
-
-    @property
-    def best(self) -> Trial | None:
-        """The fastest candidate that passed its check."""
-        return next((trial for trial in self.trials if trial.state == "best"), None)
 
 
 class KnownKernels:
@@ -245,21 +218,6 @@ def _shareable(program: Program) -> list[tuple[KernelSpec, int]]:
     calls = Counter(dispatch.kernel for dispatch in program.dispatches)
     found = [(program.kernels[number], count) for number, count in calls.items()]
     return [(spec, count) for spec, count in found if not spec.unary and flop(spec) >= LEAST_FLOP]
-
-
-def without_best(shape: Shape) -> Shape:
-    """The shape with its best candidate failed, and the fastest of the others in its place."""
-    others = [one for one in shape.trials if one.state == "measured" and one.ms is not None]
-    second = min(others, key=lambda one: one.ms or 0.0, default=None)
-
-    def seen(trial: Trial) -> Trial:
-        if trial is second:
-            return replace(trial, state="best")
-        if trial.state == "best":
-            return replace(trial, state="failed", reason="thrown out in a run")
-        return trial
-
-    return replace(shape, trials=tuple(seen(trial) for trial in shape.trials))
 
 
 def flop(spec: KernelSpec) -> int:

@@ -8,6 +8,8 @@
 What was measured of a shape counts before what is known of its class. A better kernel replaces the
 old one in the next run; one whose numbers differ from the reference is thrown out, and ``report``
 says so. Where the page has threads, each winner is run on all of them too.
+
+Above 500 lines, as everything here is turns at one engine and one device.
 """
 
 from __future__ import annotations
@@ -22,15 +24,16 @@ from tensorloom.errors import InputError, TensorloomError, UnsupportedKernel
 from tensorloom.execute.gpu.microbench import measured_gpu
 from tensorloom.execute.gpu.trials import SEEDS, GpuTrials
 from tensorloom.execute.known_device import is_measured, with_gpu
-from tensorloom.execute.known_kernels import (
-    LEAST_MUL_ADDS,
-    KnownKernels,
+from tensorloom.execute.known_kernels import LEAST_MUL_ADDS, KnownKernels, flop
+from tensorloom.execute.microbench import measured_cpu
+from tensorloom.execute.tuned_shape import (
     Place,
     Shape,
-    flop,
+    is_done,
+    joined,
+    unseen_first,
     without_best,
 )
-from tensorloom.execute.microbench import measured_cpu
 from tensorloom.execute.wasm.rates import CYCLES_PER_MS
 from tensorloom.execute.wasm.team_trials import LEAST_FLOP, MOST_MS, fits
 from tensorloom.execute.wasm.trials import WasmTrials
@@ -70,6 +73,13 @@ than it should [ms]."""
 
 LEAST_TRIED = 3
 """Of a shape's candidates on the CPU."""
+
+MOST_TIMES = 3
+"""Searches for a shape and looks at its threads within a visit, by who waits for the best: a busy
+machine hides it by times that do not settle, candidates not reached, threads without a gain."""
+
+CLEAR_GAIN = 1.2
+"""Threads that gain less may have had no processor."""
 
 LEAST_SHARE = 0.01
 """Shapes with less of a program's work are not worth their time."""
@@ -116,6 +126,8 @@ class Tuner(KnownKernels):
         self._clock = clock
         self.report: list[str] = []
         self.spent_ms = 0.0
+        self._searches: Counter[tuple[Place, str]] = Counter()
+        self._looks: Counter[tuple[str, int]] = Counter()
         self._waiting: list[tuple[Place, KernelSpec]] = []
         self._current: _Current | None = None
         self._measuring: Generator[None, None, tuple[CpuFacts, tuple[Curve, ...]]] | None = None
@@ -240,22 +252,35 @@ class Tuner(KnownKernels):
         """
         await self.measured(pause)
         name = backend, spec.name
-        entry = self.database.get(self.key(spec, backend))
-        known = entry is not None and entry.trusted and entry.spec == spec.name
-        if name not in self._shapes and not known:
+        if not self._is_settled(spec, backend):
             self._put_off(backend)
             current = self._made(backend, spec, threads=threads)
             while current.search.request is not None:
                 await self._answer(current, pause)
                 await pause()
             await self._finish(current, pause, threads)
-        elif backend == "wasm" and self.gain(spec, threads) is None:
+        elif backend == "wasm" and self._is_doubtful(spec, threads):
             way = self.schedule_for(spec, least=0) or schedule(spec, relaxed=self._relaxed)
             await self._compare(spec, way, pause, threads)
             await self._keep(spec)
         return self._shapes.get(name) or Shape(
             spec=spec, backend=backend, trials=(), message="Known from an earlier visit."
         )
+
+    def _is_settled(self, spec: KernelSpec, backend: Place) -> bool:
+        """Whether looking for a better kernel once more would bring nothing."""
+        shape = self._shapes.get((backend, spec.name))
+        if shape is None:
+            entry = self.database.get(self.key(spec, backend))
+            return entry is not None and entry.trusted and entry.spec == spec.name
+        return is_done(shape) or self._searches[backend, spec.name] >= MOST_TIMES
+
+    def _is_doubtful(self, spec: KernelSpec, threads: int) -> bool:
+        """Whether threads are to be compared, or compared again."""
+        gain = self.gain(spec, threads)
+        if gain is not None and gain >= CLEAR_GAIN:
+            return False
+        return self._looks[spec.name, threads] < (1 if gain == 1 else MOST_TIMES)
 
     def _put_off(self, backend: Place) -> None:
         """Whose turn it is on a backend begins again later: trials share a slot and a device."""
@@ -312,6 +337,8 @@ class Tuner(KnownKernels):
         self.database.clear()
         self._shapes.clear()
         self._gains.clear()
+        self._searches.clear()
+        self._looks.clear()
         self._changed()
         await self._save()
 
@@ -378,8 +405,11 @@ class Tuner(KnownKernels):
         trials: WasmTrials | GpuTrials
         if backend == "wasm":
             trials = WasmTrials(spec, self._kernels, self.device, self._clock)
+            seen = self._shapes.get((backend, spec.name))
+            options = trials.options if seen is None else unseen_first(trials.options, seen)
+            known = known if seen is None or seen.best is None else seen.best.option.text
             budget = BUDGET_MS - THREADS_MS * (threads > 1 and flop(spec) >= LEAST_FLOP)
-            search = Search(trials.options, budget_ms=budget, known=known, least=LEAST_TRIED)
+            search = Search(options, budget_ms=budget, known=known, least=LEAST_TRIED)
         else:
             assert self._gpu is not None
             budget = min(GPU_BUDGET_MS, self._gpu_left_ms / (1 + others))
@@ -414,6 +444,10 @@ class Tuner(KnownKernels):
     async def _finish(self, current: _Current, pause: Pause, threads: int) -> None:
         """The search has ended: its winner is proved and shared out, and kept."""
         spec, shape = current.spec, current.seen()
+        earlier = self._shapes.get((current.backend, spec.name))
+        if earlier is not None:
+            shape = joined(earlier, shape)
+        self._searches[current.backend, spec.name] += 1
         if isinstance(current.trials, WasmTrials) and shape.best is not None:
             way = current.trials.way(shape.best.option.text)
             if self._is_ready(way):
@@ -442,7 +476,8 @@ class Tuner(KnownKernels):
             entry = Entry(
                 candidate=found[0],
                 gflops=flop(spec) / found[1] / 1e6,
-                spec=spec.name,
+                # What is not settled is looked for again on the next visit.
+                spec=spec.name if shape is None or is_done(shape) else "",
                 threads=1 if gain is None else self.threads,
                 gain=gain or 1.0,
             )
@@ -474,7 +509,9 @@ class Tuner(KnownKernels):
         else:
             if len(self._gains) >= MOST_SHAPES:
                 del self._gains[next(iter(self._gains))]
-            self._gains[spec.name, threads] = gain
+            # Who else works on the machine can hide a gain, not make one.
+            self._gains[spec.name, threads] = max(gain, self.gain(spec, threads) or 0.0)
+            self._looks[spec.name, threads] += 1
         self.spent_ms += 1e3 * (self._clock() - start)
 
     async def _load(self) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
 __all__ = [
+    "OUT_OF_TIME",
     "Answer",
     "Check",
     "Failure",
@@ -45,6 +46,8 @@ MOST_WINDOWS = 8
 
 PATIENCE = 4
 """Candidates without a gain after which the search ends."""
+
+OUT_OF_TIME = "The time for this shape is used up."
 
 HOPELESS = 1.5
 """A candidate that is this many times slower after warming up is not timed to the end."""
@@ -250,7 +253,7 @@ class Search:
             if text is None:
                 self.message = "All candidates were tried."
                 if self._is_waiting:
-                    self.message = "The time for this shape is used up."
+                    self.message = OUT_OF_TIME
                 return
             before = self.best
             yield from self._try(text)

@@ -493,6 +493,44 @@ def test_a_shape_counts_before_its_class(backend: WasmBackend) -> None:
     assert tuner.known_ms(spec_of(larger)) == found[0].best.ms  # type: ignore[union-attr]
 
 
+def test_a_busy_machine_is_given_a_second_look(
+    backend: WasmBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "BUDGET_MS", 0.0)
+    tuner, program = tuner_for(backend), product(64)
+    spec, reached, settled = spec_of(program), [], []
+    for _ in range(4):
+        before = tuner.spent_ms
+        drive(tuner.settle(program, no_pause))
+        shape, entry = tuner.shape(spec), tuner.database.get(tuner.key(spec, "wasm"))
+        assert shape is not None
+        assert entry is not None
+        assert shape.best is not None
+        assert [one.state for one in shape.trials].count("best") == 1
+        reached.append(sum(one.state != "waiting" for one in shape.trials))
+        # What is not settled is looked for again on the next visit.
+        settled.append((tuner.spent_ms > before, entry.spec == spec.name))
+    # Each search reaches three: the best one so far, and others.
+    assert reached == [3, 5, 7, 7]
+    assert settled == [(True, False), (True, False), (True, True), (False, True)]
+
+
+def test_threads_that_gain_nothing_are_looked_at_again(backend: WasmBackend) -> None:
+    team, program = Team(0.7), product(128)
+    tuner, spec = team_tuner(backend, team), spec_of(program)
+    found = []
+    for gain in (0.7, 1.1, 0.9, 1.9):
+        team.told = gain
+        drive(tuner.settle(program, no_pause, threads=2))
+        found.append(tuner.gain(spec, 2))
+    # Others on the machine hide a gain and make none: the best look counts.
+    assert found == [0.7, 1.1, 1.1, 1.1]
+    assert len(team.asked) == tuning.MOST_TIMES
+    entry = tuner.database.get(tuner.key(spec, "wasm"))
+    assert entry is not None
+    assert (entry.threads, entry.gain) == (2, 1.1)
+
+
 def test_who_waits_comes_before_what_was_under_way(backend: WasmBackend) -> None:
     tuner, first, wanted = tuner_for(backend), product(), product(70)
     tuner.observe(first)

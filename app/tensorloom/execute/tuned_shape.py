@@ -1,0 +1,85 @@
+"""What is known of one shape's candidates, and how later findings change it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from tensorloom.tune.search import OUT_OF_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tensorloom.kernels.program import KernelSpec
+    from tensorloom.tune.search import Option, Trial
+
+__all__ = ["Place", "Shape", "is_done", "joined", "unseen_first", "without_best"]
+
+Place = Literal["wasm", "webgpu"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A shape that was tuned, or is being tuned.
+
+    Args:
+        spec: The kernel.
+        backend: Where it runs.
+        trials: What is known of its candidates.
+        history: ``(ms since its tuning began, ms of a run)`` at each gain.
+        spent_ms: Time spent on it [ms].
+        message: Why its tuning ended, or nothing yet.
+    """
+
+    spec: KernelSpec
+    backend: Place
+    trials: tuple[Trial, ...]
+    history: tuple[tuple[float, float], ...] = ()
+    spent_ms: float = 0.0
+    message: str = ""
+
+    @property
+    def best(self) -> Trial | None:
+        """The fastest candidate that passed its check."""
+        return next((trial for trial in self.trials if trial.state == "best"), None)
+
+
+def is_done(shape: Shape) -> bool:
+    """Whether every candidate was reached, and the best one's times agree."""
+    waiting = any(trial.state == "waiting" for trial in shape.trials)
+    settled = shape.best is None or not shape.best.reason
+    return settled and not (waiting and shape.message == OUT_OF_TIME)
+
+
+def unseen_first(options: Sequence[Option], seen: Shape) -> tuple[Option, ...]:
+    """Candidates that an earlier search did not reach before the others."""
+    reached = {trial.option.text for trial in seen.trials if trial.state != "waiting"}
+    return tuple(sorted(options, key=lambda option: option.text in reached))
+
+
+def joined(earlier: Shape, later: Shape) -> Shape:
+    """A second search, with what only the first one reached."""
+    known = {trial.option.text: trial for trial in earlier.trials}
+
+    def seen(trial: Trial) -> Trial:
+        old = known.get(trial.option.text, trial)
+        if trial.state != "waiting" or old.state == "waiting":
+            return trial
+        return replace(old, state="measured") if old.state == "best" else old
+
+    return replace(later, trials=tuple(seen(trial) for trial in later.trials))
+
+
+def without_best(shape: Shape) -> Shape:
+    """The shape with its best candidate failed, and the fastest of the others in its place."""
+    others = [one for one in shape.trials if one.state == "measured" and one.ms is not None]
+    second = min(others, key=lambda one: one.ms or 0.0, default=None)
+
+    def seen(trial: Trial) -> Trial:
+        if trial is second:
+            return replace(trial, state="best")
+        if trial.state == "best":
+            return replace(trial, state="failed", reason="thrown out in a run")
+        return trial
+
+    return replace(shape, trials=tuple(seen(trial) for trial in shape.trials))
