@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Library", "Ours", "Window"]
 
+SAYING = """async (given) => {{
+  try {{
+    return await ({function})(given);
+  }} catch (thrown) {{
+    throw thrown instanceof Error ? thrown : new Error(thrown?.message ?? JSON.stringify(thrown));
+  }}
+}}"""
+"""What is thrown need not be an error, and its words would be lost."""
+
 LIVES = 4
 """How often a page may end in one case."""
 
@@ -60,7 +69,7 @@ class Window:
         """
         with limited(self._limit_s, lambda: os.kill(self._process, signal.SIGKILL)) as late:
             try:
-                return self._page.evaluate(function, argument)
+                return self._page.evaluate(SAYING.format(function=function), argument)
             except Error as error:
                 said = str(error).removeprefix("Page.evaluate: ").strip() or "no message"
                 why = f"no answer in {self._limit_s:g} s" if late.is_set() else said
