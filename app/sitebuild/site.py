@@ -69,7 +69,7 @@ def build(
     payload.build(env, runtime.ensure(env, mirror=mirror), python)
     _prerender(env, python)
     made = snapshot_wanted and snapshot.build(env, python)
-    _assemble(env, out, bundles, python, made=made, connect=[_origin(one) for one in connect])
+    _assemble(env, out, bundles, python, made=made, connect=connect)
     stamp.write()
     return out
 
@@ -86,7 +86,7 @@ def _prerender(env: Environment, python: Path) -> None:
 
 
 def _assemble(
-    env: Environment, out: Path, bundles: Path, python: Path, *, made: bool, connect: list[str]
+    env: Environment, out: Path, bundles: Path, python: Path, *, made: bool, connect: Sequence[str]
 ) -> None:
     part = out.with_name("dist.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -103,11 +103,7 @@ def _assemble(
         "sizes": {path.name: path.stat().st_size for path in part.glob("py-*/*.*")},
         "snapshot": made,
     }
-    allowed = "".join(f" {origin}" for origin in connect)
-    pages = {
-        name: (env.root / "static" / name).read_text().replace("{{connect}}", allowed)
-        for name in PAGES
-    }
+    pages = _pages(env.root, connect)
     record["build"] = digest_of(files_under(part), *pages.values(), below=part)[:16]
     for name, page in pages.items():
         (part / name).write_text(_page(page, record))
@@ -115,6 +111,14 @@ def _assemble(
     (part / "service-worker.js").write_text(_worker_facts(part, record) + worker)
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)
+
+
+def _pages(root: Path, connect: Sequence[str]) -> dict[str, str]:
+    """The pages by name; their policy lets them reach these origins."""
+    allowed = "".join(f" {_origin(one)}" for one in connect)
+    return {
+        name: (root / "static" / name).read_text().replace("{{connect}}", allowed) for name in PAGES
+    }
 
 
 def _origin(address: str) -> str:

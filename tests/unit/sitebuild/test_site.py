@@ -6,14 +6,14 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from sitebuild import payload, serve, site, snapshot
+import pytest
+
+from sitebuild import SiteError, payload, serve, site, snapshot
 from sitebuild.browsers import Browsers
 from sitebuild.environment import Environment
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def test_folders_are_named_by_their_contents(tmp_path: Path) -> None:
@@ -100,3 +100,37 @@ def test_the_server_knows_types_and_no_path_outside_its_prefix(tmp_path: Path) -
     assert handler.translate_path("/tensorloom/../../etc/passwd").startswith(str(tmp_path))
     assert handler.guess_type("x.wasm") == "application/wasm"
     assert handler.guess_type("x.mjs") == "text/javascript"
+
+
+def connect_sources(page: str) -> list[str]:
+    found = re.search(r"connect-src ([^;]*);", page)
+    assert found is not None
+    return found[1].split()
+
+
+def test_the_page_reaches_its_own_place_this_machine_and_what_the_build_names(root: Path) -> None:
+    here = ["'self'", "blob:", "data:", "http://127.0.0.1:*", "http://localhost:*"]
+    assert connect_sources(site._pages(root, ())["index.html"]) == here
+    named = site._pages(root, ["https://worker.example", "https://lab.example:8765"])
+    assert connect_sources(named["index.html"]) == [
+        *here,
+        "https://worker.example",
+        "https://lab.example:8765",
+    ]
+    assert connect_sources(named["embed.html"]) == ["'self'"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "worker.example",
+        "https://worker.example/",
+        "https:",
+        "https://*",
+        "https://a; img-src *",
+        "",
+    ],
+)
+def test_only_origins_go_into_the_policy(root: Path, address: str) -> None:
+    with pytest.raises(SiteError, match="this is not an origin"):
+        site._pages(root, [address])
