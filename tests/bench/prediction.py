@@ -77,7 +77,9 @@ def main() -> int:
     options.add_argument("--only", default="", help="networks whose names contain this")
     options.add_argument("--site", type=Path, default=ROOT / "dist", help="the built site")
     options.add_argument("--save", type=Path, help="where to put all figures as JSON")
+    options.add_argument("--backends", default=",".join(BACKENDS), help="only these; not written")
     asked = options.parse_args()
+    backends = tuple(asked.backends.split(","))
     every = [*map(of_case, REFERENCE), *plans()]
     chosen = [one for one in every if asked.only in one.name and one.mul_adds <= MOST_MUL_ADDS]
     if asked.quick:
@@ -90,15 +92,18 @@ def main() -> int:
         page = browser.new_page()
         page.goto(address)
         page.evaluate("tensorloom.ready")
-        _calibrate(page)
+        _calibrate(page, backends)
         for one in chosen:
-            found[one.name] = _measured(page, one)
+            found[one.name] = _measured(page, one, backends)
             print(one.name, *(_line(name, it) for name, it in found[one.name].items()), sep=" | ",
                   flush=True)  # fmt: skip
         browser.close()
     if asked.save:
         told = {name: {b: asdict(it) for b, it in row.items()} for name, row in found.items()}
         asked.save.write_text(json.dumps(told))
+    if not {"wasm", "webgpu"} <= set(backends):
+        print(_prediction(found))
+        return 0
     texts = _prediction(found), _placement(found)
     print(*texts, sep="\n\n")
     if not asked.quick and not asked.only:
@@ -108,23 +113,19 @@ def main() -> int:
     return 0
 
 
-def _calibrate(page: Page) -> None:
+def _calibrate(page: Page, backends: Sequence[str]) -> None:
     """First answers, and the idle time after each in which the page measures where it ran."""
     product = {"format": "einsum", "text": "ij,jk->ik", "sizes": {"i": 8, "j": 8, "k": 8}}
     page.evaluate("(options) => tensorloom.open(options)", {**product, "dtype": "float32"})
-    for backend in BACKENDS * MEASUREMENTS:
+    for backend in [*backends] * MEASUREMENTS:
         page.evaluate(RUN, [backend, "float32", 1, 1])
         page.wait_for_timeout(CALIBRATION_MS)
 
 
-def _measured(page: Page, one: Opened) -> dict[str, Found]:
+def _measured(page: Page, one: Opened, backends: Sequence[str]) -> dict[str, Found]:
     """Every backend that can, and ``auto``."""
     page.evaluate("(options) => tensorloom.open(options)", {**one.options, "dtype": one.dtype})
-    able = [
-        name
-        for name in ("wasm", "webgpu", "numpy")
-        if one.mul_adds <= SLOW_MUL_ADDS.get(name, MOST_MUL_ADDS)
-    ]
+    able = [name for name in backends if one.mul_adds <= SLOW_MUL_ADDS.get(name, MOST_MUL_ADDS)]
     # The first two of each compile: kernels, then fused steps.
     fresh = {name: page.evaluate(RUN, [name, one.dtype, 60, 6, 5]) for name in able}
     page.wait_for_timeout(TUNING_MS)
