@@ -47,6 +47,23 @@ trusted.report.clear()
 """
 
 
+GROUPS = """
+import json
+from tensorloom.execute.backends import opened
+wasm = opened().backends["wasm"]
+json.dumps([len(wasm._latest.prepared.groups), wasm.kernels.report])
+"""
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_right_groups_are_proven_and_used(bench: Workbench, dtype: str) -> None:
+    sizes = {"i": 3, "j": 5, "k": 4, "l": 6, "m": 3}
+    bench.open(format="einsum", text="ij,jk,kl,lm->im", sizes=sizes, seed=3)
+    found = [bench.run(backend="wasm", dtype=dtype) for _ in range(4)]
+    assert [one["notes"] for one in found] == [[]] * 4
+    assert python(bench.page, GROUPS) == [1, []]
+
+
 @pytest.fixture
 def spoil(bench: Workbench) -> Iterator[Any]:
     """Has kernels whose name begins so stop at once; afterwards all are as they were."""

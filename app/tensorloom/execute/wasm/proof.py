@@ -78,7 +78,8 @@ def _is_right(
     made, again = block[probe.inputs.size :].reshape(2, -1)
     block[: probe.inputs.size] = probe.inputs
     made[...] = again[...] = np.nan
-    places = (probe.places + host.address(block)).astype(np.uint32)
+    # Addresses may be beyond what 32 bits with a sign hold.
+    places = (probe.places.astype(np.int64) + host.address(block)).astype(np.uint32)
     table = host.placed(np.zeros(STATUS_BYTES // 4 + len(places), np.uint32))
     table[STATUS_BYTES // 4 :] = places
     records = host.placed(rows)

@@ -111,7 +111,7 @@ def probe_sizes(program: Program, first: int, last: int, *, looked: bool) -> Siz
         return None
     every = [n for n, one in enumerate(program.buffers) if looked and one.source is not None]
     sizes = dict.fromkeys(every, 0.0) | {n: log for n, log in logs.items() if n not in {*made}}
-    n_bytes = _placed(program, [*sizes])[1] + 2 * _placed(program, made)[1]
+    n_bytes = _held(program, [*sizes]) + 2 * _held(program, made)
     return sizes if n_bytes <= MOST_PROBE_BYTES else None
 
 
@@ -172,6 +172,13 @@ def _logs(program: Program, steps: Sequence[Dispatch], made: set[int]) -> dict[i
         terms = log2(program.kernels[step.kernel].extents[3])
         logs[step.out] = logs[step.left] + right + terms
     return logs
+
+
+def _held(program: Program, numbers: Sequence[int]) -> int:
+    """Where the last one's guard ends [bytes]: Python's own number, for it may be too large."""
+    item = ITEM_BYTES[program.dtype]
+    sizes = (program.buffers[number].elements * item for number in numbers)
+    return sum(-(-size // _LINE) * _LINE + _LINE for size in sizes)
 
 
 def _placed(program: Program, numbers: Sequence[int]) -> tuple[NDArray[np.intp], int]:
