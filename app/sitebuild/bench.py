@@ -24,6 +24,8 @@ KINDS = {
     "roofline": False,
     "circuits": False,
     "overhead": True,
+    "worker": False,
+    "scale": False,
     "tuning": True,
     "peers": True,
 }

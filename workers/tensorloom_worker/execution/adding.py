@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from tensorloom.execute.scaling import finished
+from tensorloom.plan.cost import input_elements
 from tensorloom_worker.execution import tasks
 from tensorloom_worker.execution.runner import assembled
 from tensorloom_worker.execution.schedule import compiled
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorloom.model.recipe import DType
-    from tensorloom_worker.execution.pool import Pool
+    from tensorloom_worker.execution.pool import Delivery, Pool
     from tensorloom_worker.execution.problem import Problem
     from tensorloom_worker.execution.strategy import Strategy
     from tensorloom_worker.execution.tasks import Done, Job
@@ -46,6 +47,9 @@ FOLD_SECONDS = 15.0
 FOLD_TASKS = 256
 FOLD_BYTES = 16 << 20
 """When the prefix is written: after so long, so many tasks, or so many bytes of them."""
+
+FEW_INPUTS = 1 << 14
+"""Inputs whose numbers are looked at in the service's own process [elements]."""
 
 TELL_SECONDS = 0.2
 """Progress is told no more often [s]."""
@@ -146,7 +150,7 @@ class Contraction:
         size = self.layout.slices_per_task
         return task * size, min(self.layout.slices, (task + 1) * size)
 
-    async def _run(self, parcel: Any) -> None:  # noqa: ANN401  # the pool's own
+    async def _run(self, parcel: Delivery) -> None:
         """Keeps a few tasks per thread under way until none is missing."""
         missing = self._missing()
         flying: set[asyncio.Task[None]] = set()
@@ -162,7 +166,7 @@ class Contraction:
                 one.cancel()
             await asyncio.gather(*flying, return_exceptions=True)
 
-    async def _one(self, parcel: Any, task: int) -> None:  # noqa: ANN401  # the pool's own
+    async def _one(self, parcel: Delivery, task: int) -> None:
         start, end = self._range(task)
         done: Done = await self.pool.deliver(tasks.contract, parcel, start, end)
         recording = asyncio.ensure_future(asyncio.to_thread(self._record, task, done.partial))
@@ -256,7 +260,7 @@ class Contraction:
                 standard_error=self._spread.standard_error(self.layout.tasks),
             )
 
-    async def _finish(self, parcel: Any) -> Outcome:  # noqa: ANN401  # the pool's own
+    async def _finish(self, parcel: Delivery) -> Outcome:
         schedule = compiled(self.strategy.main, self.strategy.levels)
         ms = (monotonic() - self._begun) * 1000
         self._tell(force=True)
@@ -268,7 +272,7 @@ class Contraction:
 
         array, log10_scale = await asyncio.to_thread(whole)
         largest = float(np.abs(array).max()) if array.size else 0.0
-        bound = await self.pool.deliver(tasks.bound_of, parcel, largest, log10_scale)
+        bound = await self._bound(parcel, largest, log10_scale)
         return Outcome(
             array=array,
             error_bound=bound,
@@ -277,6 +281,13 @@ class Contraction:
             backend=self.layout.backend,
             log10_scale=log10_scale,
         )
+
+    async def _bound(self, parcel: Delivery, largest: float, log10_scale: float) -> float:
+        """Bound on the error; small jobs need not go to a worker for it."""
+        if input_elements(self.strategy.main) <= FEW_INPUTS:
+            return await asyncio.to_thread(tasks.bound, self.spec, largest, log10_scale)
+        found: float = await self.pool.deliver(tasks.bound_of, parcel, largest, log10_scale)
+        return found
 
 
 def sum_so_far(ledger: Ledger, job: str) -> tuple[NDArray[Any], float] | None:

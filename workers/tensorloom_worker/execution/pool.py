@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tensorloom_worker.execution.tasks import Job
     from tensorloom_worker.settings import Settings
 
-__all__ = ["Pool"]
+__all__ = ["DASK", "WORKER_VARIABLES", "Delivery", "Pool"]
 
 SHARE_OF_MEMORY = 0.7
 """Of the machine's memory that all workers together may use unless told; the rest is the
@@ -61,7 +61,7 @@ WORKER_VARIABLES = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
 }
 
-_DASK = {
+DASK = {
     "distributed.comm.timeouts.connect": "10s",
     "distributed.scheduler.allowed-failures": 10,
     "distributed.scheduler.work-stealing": False,
@@ -106,7 +106,7 @@ class Pool:
             WorkerUnreachable: ``no-scheduler``.
         """
         # For the whole process: nannies read it later, when they start workers again.
-        dask.config.set(_DASK)
+        dask.config.set(DASK)
         if self.is_local:
             await self._start_local()
         else:

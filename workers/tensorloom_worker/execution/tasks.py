@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.backend import BackendName
     from tensorloom_worker.ledger import Partial
 
-__all__ = ["Done", "Job", "Parcel", "backends_here", "bound_of", "contract"]
+__all__ = ["Done", "Job", "Parcel", "backends_here", "bound", "bound_of", "contract"]
 
 MOST_JOBS = 2
 """Jobs whose inputs and tables a process keeps."""
@@ -173,6 +173,11 @@ def contract(where: str | Parcel, start: int, end: int) -> Done:
 def bound_of(where: str | Parcel, largest: float, log10_scale: float) -> float:
     """Bound on the relative error of a job's result whose largest magnitude is given."""
     _, job = _opened(where)
+    return bound(job, largest, log10_scale)
+
+
+def bound(job: Job, largest: float, log10_scale: float) -> float:
+    """The same, for who has the job itself."""
     request = ContractRequest.from_json(job.request)
     problem = Problem.of(request, job.arrays)
     arrays = problem.arrays(request, job.arrays)
