@@ -7,14 +7,10 @@ thread per process. ``--only`` runs some of the parts: ``slices``, ``scaling``, 
 
 from __future__ import annotations
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
-
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -40,9 +36,6 @@ from tensorloom_worker.execution.runner import Runner, Shared
 from tensorloom_worker.execution.strategy import Strategy, strategy_for
 from tensorloom_worker.records import ContractRequest
 from tensorloom_worker.settings import Settings
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "worker"))
-from memory_ledger import MemoryLedger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -267,6 +260,14 @@ async def executor(workers: int) -> AsyncIterator[Executor]:
             await found.close()
 
 
+def ledger() -> Any:
+    """A ledger in memory, the tests' own."""
+    sys.path.insert(0, str(ROOT / "tests" / "worker"))
+    from memory_ledger import MemoryLedger  # noqa: PLC0415  # not on the path before
+
+    return MemoryLedger()
+
+
 async def ran(found: Executor, request: ContractRequest) -> tuple[float, Any]:
     """``(seconds, outcome)`` of one job."""
     begun = time.perf_counter()
@@ -274,7 +275,7 @@ async def ran(found: Executor, request: ContractRequest) -> tuple[float, Any]:
         f"job-{begun}",
         request,
         {},
-        MemoryLedger(),
+        ledger(),
         progress=lambda _: None,
         cancelled=asyncio.Event(),
     )
@@ -345,15 +346,8 @@ def dask_part(*, quick: bool) -> tuple[str, dict[str, float]]:
 
     for one in chosen:
         ours, theirs, count = asyncio.run(compared(one))
-        rows.append(
-            [
-                one.name,
-                str(one.tree.n_slices),
-                f"{theirs:.1f}",
-                f"{ours:.1f}",
-                f"{theirs / ours:.1f}",
-            ]
-        )
+        times = f"{theirs:.1f}", f"{ours:.1f}", f"{theirs / ours:.1f}"
+        rows.append([one.name, str(one.tree.n_slices), *times])
         figures[f"{one.name}: plain dask"] = theirs / ours
         print(rows[-1], count, flush=True)
     text = (
@@ -423,12 +417,11 @@ def many_part(*, quick: bool) -> tuple[str, dict[str, float]]:
         async with executor(1) as found:
             _ = await ran(found, request)
             for _ in range(1 if quick else 3):
-                wall, outcome = await ran(found, request)
+                wall, _ = await ran(found, request)
                 walls.append(wall)
                 inside.append(
                     await found.pool.call(_alone, found.pool.memory_bytes, document, tree)
                 )
-                del outcome
         return walls, inside
 
     walls, inside = asyncio.run(on_dask())
@@ -577,21 +570,14 @@ def minutes_part(*, quick: bool) -> tuple[str, dict[str, float]]:
                 heard: list[Any] = []
                 begun = time.perf_counter()
                 outcome = await found.run(
-                    "job", request, {}, MemoryLedger(),
+                    "job", request, {}, ledger(),
                     progress=heard.append, cancelled=asyncio.Event(),
                 )  # fmt: skip
                 wall = time.perf_counter() - begun
                 said = next(one.estimate for one in reversed(heard) if one.estimate)
-                rows.append(
-                    [
-                        f"{name}, dimension {size}",
-                        str(said.slices),
-                        f"{outcome.mul_adds:.3g}",
-                        f"{wall:.0f}",
-                        f"{said.predicted_ms / 1000:.0f}",
-                        f"{outcome.ms / 1000:.0f}",
-                    ]  # fmt: skip
-                )
+                predicted, took = f"{said.predicted_ms / 1000:.0f}", f"{outcome.ms / 1000:.0f}"
+                work = str(said.slices), f"{outcome.mul_adds:.3g}"
+                rows.append([f"{name}, dimension {size}", *work, f"{wall:.0f}", predicted, took])
                 print(rows[-1], flush=True)
 
     asyncio.run(measure())
@@ -606,7 +592,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small, nothing written")
     parser.add_argument("--only", help="some of the parts, comma-separated")
     options = parser.parse_args()
-    os.environ.update(WORKER_VARIABLES)
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        # BLAS and malloc read their variables when they are loaded.
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | WORKER_VARIABLES)
     wanted = options.only.split(",") if options.only else PARTS
     store = CACHE / "worker.json"
     known: dict[str, Any] = json.loads(store.read_text()) if store.is_file() else {}
