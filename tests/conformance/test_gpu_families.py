@@ -26,7 +26,7 @@ from tensorloom.kernels.gpu.space import why_not
 from tensorloom.kernels.gpu.wgsl import GpuLimits
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.tree import ContractionTree
-from tensorloom.tune.search import Failure, Sample, Window
+from tensorloom.tune.search import Check, Failure, Sample, Verdict, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -267,6 +267,17 @@ def test_what_the_device_refuses_scores_as_failed(least: WebGpuBackend) -> None:
         assert isinstance(sample, Sample)
     finally:
         least.device.limits = usual  # type: ignore[misc]  # as above
+
+
+@pytest.mark.parametrize("k", [2, 4, 8])
+def test_a_gate_is_checked_like_a_large_operand(gpu: WebGpuBackend, k: int) -> None:
+    # Of 4, 16 and 64 numbers, on one side or the other of what guards an operand elsewhere.
+    spec = _product((64, k, k), "complex64").kernels[0]
+    trials = GpuTrials(spec, gpu.device, perf_counter)
+    text = next(option.text for option in trials.options if not option.cut)
+    verdict = drive(trials.answer(Check(text=text), no_pause))
+    assert isinstance(verdict, Verdict)
+    assert verdict.error <= verdict.bound < 1e-3
 
 
 async def no_pause() -> None:

@@ -51,10 +51,9 @@ def rounding_bound(spec: KernelSpec, left: NDArray[Any], right: NDArray[Any]) ->
     each = _PER_PRODUCT * (1.0 if single else 2.0**-29)
     # A complex product is four real ones, two for each part.
     each *= 2.0 if spec.dtype.startswith("complex") else 1.0
-    # The block that fills operands has every number that occurs.
-    largest = [
-        float(np.abs(array[:_PERIOD][: len(array) - GUARD]).max()) for array in (left, right)
-    ]
+    # The block that fills operands has every number that occurs. A guard is no number, and an
+    # operand need not have one: on a GPU nothing lies behind it.
+    largest = [float(np.nanmax(np.abs(array[:_PERIOD]))) for array in (left, right)]
     return each * spec.extents[3] * largest[0] * largest[1]
 
 

@@ -14,7 +14,7 @@ from tensorloom.plan.tree import ContractionTree
 if TYPE_CHECKING:
     from tensorloom.kernels.program import KernelSpec
 
-SIZES = {"a": 3, "b": 20, "c": 31, "d": 7, "e": 40}
+SIZES = {"a": 3, "b": 20, "c": 31, "d": 7, "e": 40, "f": 4, "g": 4}
 
 
 def spec_of(equation: str, dtype: str) -> KernelSpec:
@@ -54,6 +54,16 @@ def test_a_right_result_is_within_rounding(equation: str, dtype: str) -> None:
     (left, right), out = operands(equation, dtype)
     bound = rounding_bound(spec, left, right)
     assert 0 < largest_error(spec, left, right, out) <= bound < 1e-2
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_the_bound_is_the_same_without_guards(dtype: str) -> None:
+    # A gate of two qubits has as many numbers as a guard.
+    spec = spec_of("ef,fg->eg", dtype)
+    (left, right), _ = operands("ef,fg->eg", dtype)
+    assert right.size - GUARD <= GUARD
+    bound = rounding_bound(spec, left[:-GUARD], right[:-GUARD])
+    assert rounding_bound(spec, left, right) == bound > 0
 
 
 @pytest.mark.parametrize("equation", EQUATIONS[:4])
