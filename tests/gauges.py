@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page, Worker
 
-__all__ = ["Gauges", "growth", "python", "python_worker"]
+__all__ = ["Gauges", "at_rest", "growth", "python", "python_worker"]
 
 COUNT = """
 import gc, json
@@ -49,6 +49,22 @@ def python(page: Page, source: str) -> Any:  # any JSON
     return json.loads(
         python_worker(page).evaluate("(source) => pyodide.runPythonAsync(source)", source)
     )
+
+
+AT_REST = """
+import asyncio
+from tensorloom.execute.backends import opened
+
+tuner = opened().backends["wasm"].chooser
+while tuner.running or tuner.record is None:
+    await asyncio.sleep(0.05)
+"0"
+"""
+
+
+def at_rest(page: Page) -> None:
+    """Until nothing is tuned or measured any more, which holds buffers and kernels of its own."""
+    python(page, AT_REST)
 
 
 @dataclass  # without slots: Playwright leaves a mark on whose methods it calls

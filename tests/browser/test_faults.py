@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from gauges import python, python_worker
+from gauges import at_rest, python, python_worker
 
 if TYPE_CHECKING:
     from workbench import Workbench
@@ -81,6 +81,7 @@ def test_thousands_of_runs_leave_nothing_behind(
 ) -> None:
     opened(bench)
     bench.run()
+    at_rest(bench.page)
     stages = python(bench.page, RUNS.replace("GIVEN", json.dumps([name, jobs, times])))
     assert stages[0] == stages[1] == stages[2]
     assert stages[0]["programs" if name == "wasm" else "plans"] > 0
@@ -104,6 +105,31 @@ def test_a_gpu_that_others_asked_for_again_loads_again_what_it_had(bench: Workbe
     renew += "import tensorloom_page\ntensorloom_page.gpu.lose()\n"
     renew += "await opened().backends['webgpu'].device.renew()\n'0'"
     python(bench.page, renew)
+    after = bench.run(**GPU)
+    assert value(after) == value(before)
+    assert (after["backend"], after["notes"]) == ("webgpu", [])
+
+
+def test_a_gpu_that_does_not_come_back_hands_over_and_is_back_when_it_is(bench: Workbench) -> None:
+    opened(bench)
+    before = bench.run(**GPU)
+    worker = python_worker(bench.page)
+    worker.evaluate(
+        """() => {
+          globalThis.asked = navigator.gpu.requestAdapter;
+          navigator.gpu.requestAdapter = () => Promise.resolve(null);
+        }"""
+    )
+    try:
+        python(bench.page, "import tensorloom_page; tensorloom_page.gpu.lose(); '0'")
+        for _ in range(2):
+            found = bench.run(**GPU)
+            assert value(found)
+            assert found["backend"] == "wasm"
+            words = "WebGPU could not run it: The GPU went away and did not come back."
+            assert found["notes"] == [words]
+    finally:
+        worker.evaluate("() => { navigator.gpu.requestAdapter = asked; }")
     after = bench.run(**GPU)
     assert value(after) == value(before)
     assert (after["backend"], after["notes"]) == ("webgpu", [])

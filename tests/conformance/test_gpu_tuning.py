@@ -180,6 +180,25 @@ def test_a_device_that_does_not_come_back_fails_its_candidates_alone(
     assert failed == {"the device went away over it, for good: WebGPU found no adapter here."}
 
 
+def test_a_device_that_does_not_come_back_is_what_a_run_says(
+    gpu: WebGpuBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, arrays = network()
+    before = drive(gpu.run(program, arrays, no_pulse)).value
+
+    async def none_left() -> None:
+        raise UnsupportedKernel("no-gpu", "WebGPU found no adapter here.")
+
+    gpu.device.lose()  # type: ignore[attr-defined]  # the native device can
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(gpu.device, "renew", none_left)
+        for _ in range(2):
+            with pytest.raises(DeviceLost) as caught:
+                drive(gpu.run(program, arrays, no_pulse))
+            assert caught.value.message == "The GPU went away and did not come back."
+    np.testing.assert_array_equal(drive(gpu.run(program, arrays, no_pulse)).value, before)
+
+
 def test_what_was_loaded_before_others_renewed_the_device_runs_again(gpu: WebGpuBackend) -> None:
     program, arrays = network()
     before = drive(gpu.run(program, arrays, no_pulse)).value

@@ -223,8 +223,19 @@ class WebGpuBackend:
                 return await self._run(program, arrays, pulse)
             except DeviceLost:
                 self.loaded.forget()
-                await self.device.renew()
+                await self._renew()
                 return await self._run(program, arrays, pulse)
+
+    async def _renew(self) -> None:
+        """Asks for the device again after it was lost."""
+        try:
+            await self.device.renew()
+        except UnsupportedKernel as error:
+            raise DeviceLost(
+                "device-lost",
+                "The GPU went away and did not come back.",
+                "Run it on the CPU; load the page again to look for the GPU anew.",
+            ) from error
 
     async def _run(
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
