@@ -277,16 +277,34 @@ def test_bytes_are_touched_for_the_first_time_once(backend: WasmBackend) -> None
     assert found == pytest.approx(5 * 50 * 50 * 8 / 1e5, rel=0.01)
 
 
-def test_what_is_one_call_has_overheads_of_its_own(backend: WasmBackend) -> None:
-    backend.rates = replace(QUIET, run_ms=4.0, input_ms=2.0, bound_run_ms=1.0, bound_input_ms=0.5)
-    program, arrays = product(5, 2, "float64"), squares(5, 2, "float64")
-    before = backend.revision
-    assert backend.predicted_ms(program) == pytest.approx(4 + 5 * 2)
+@pytest.mark.parametrize("n", [2, 5, 40])
+def test_small_steps_are_predicted_as_the_one_call_they_become(
+    backend: WasmBackend, n: int
+) -> None:
+    """From the second run on they are one; the first one compiles, whatever was predicted."""
+    backend.rates = replace(
+        QUIET,
+        run_ms=4.0,
+        input_ms=2.0,
+        bound_run_ms=1.0,
+        bound_input_ms=0.5,
+        cycles_per_ms=1e3,
+        cold_bytes_per_ms=1e4,
+    )
+    program, arrays = product(n, 2, "float64"), squares(n, 2, "float64")
+    first = backend.predicted_ms(program)
+    assert first > 1 + n * 0.5
     for _ in range(2):
         value(backend, program, arrays)
-    # From the second run on its steps are one.
-    assert backend.predicted_ms(program) == pytest.approx(1 + 5 * 0.5)
-    assert backend.revision != before
+    assert backend.predicted_ms(program) == pytest.approx(first)
+
+
+def test_large_steps_are_predicted_one_by_one(backend: WasmBackend) -> None:
+    backend.rates = replace(QUIET, run_ms=4.0, input_ms=2.0, bound_run_ms=1.0, bound_input_ms=0.5)
+    program, arrays = product(5, 40, "float64"), squares(5, 40, "float64")
+    for _ in range(3):
+        assert backend.predicted_ms(program) == pytest.approx(4 + 5 * 2)
+        value(backend, program, arrays)
 
 
 @pytest.mark.parametrize("side", [8, 30])

@@ -21,6 +21,7 @@ from tensorloom.execute.wasm.rates import (
     TYPICAL_RATES,
     Carried,
     WasmRates,
+    all_small,
     least_disturbed,
     measured_rates,
 )
@@ -197,12 +198,15 @@ class WasmBackend:
         """Expected duration [ms]."""
         known = self._known(program)
         made = known.prepared
+        # Small steps become groups at the second run; the first one compiles, and is no measure.
+        small = known.runs < _FUSED_FROM and not program.slices and all_small(program)
         alone_ms = self.rates.predict(
             program,
             made.sheet,
             arena_bytes=made.arena_bytes,
-            bound=can_bind(made),
+            bound=can_bind(made, grouped=small),
             carried=known.carried,
+            grouped=small,
         )
         if self.threads is None or not self._shared(program, known.saved_ms):
             return alone_ms

@@ -32,10 +32,15 @@ _MOST_BYTES = 1 << 20
 """Intermediates and results up to which their memory is kept between runs [bytes]."""
 
 
-def can_bind(known: Prepared) -> bool:
-    """Whether a program is one call, its inputs' magnitudes looked at within it."""
+def can_bind(known: Prepared, *, grouped: bool = False) -> bool:
+    """Whether a program is one call, its inputs' magnitudes looked at within it.
+
+    Args:
+        known: The program.
+        grouped: Whether its small steps will be groups, though they are none yet; all are small.
+    """
     program, sheet = known.program, known.sheet
-    first = sheet.fused[0][0] if sheet.fused else None
+    first = sheet.fused[0][0] if sheet.fused else 0 if grouped else None
     size = known.arena_bytes + program.buffers[program.result].elements * ITEM_BYTES[program.dtype]
     return (
         first == 0

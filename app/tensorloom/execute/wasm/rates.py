@@ -23,8 +23,10 @@ import numpy as np
 
 from tensorloom.execute.calibration import in_turn_ms, matrix_chain, no_pause
 from tensorloom.execute.microbench import clock_tick_ms
+from tensorloom.kernels.arena import small_runs
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.ranges import SAFE_LOG2
+from tensorloom.kernels.wasm.records import group_cycles
 from tensorloom.kernels.wasm.schedule import Kernel
 from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.plan.tree import ContractionTree
@@ -47,6 +49,7 @@ __all__ = [
     "TYPICAL_RATES",
     "Carried",
     "WasmRates",
+    "all_small",
     "least_disturbed",
     "measured_rates",
 ]
@@ -125,6 +128,7 @@ class WasmRates:
         arena_bytes: int = 0,
         bound: bool = False,
         carried: Carried = NOTHING_CARRIED,
+        grouped: bool = False,
     ) -> float:
         """Expected duration of a program [ms].
 
@@ -134,11 +138,13 @@ class WasmRates:
             arena_bytes: Memory of its intermediates [bytes].
             bound: Whether it is a single call.
             carried: What it carried when it ran last.
+            grouped: Whether its steps, all small, will be groups when it runs again.
         """
         item = ITEM_BYTES[program.dtype]
         inputs = [buffer.elements for buffer in program.buffers if buffer.source is not None]
         given_bytes = item * sum(inputs)
         made_bytes = item * program.buffers[program.result].elements + arena_bytes
+        work_ms = self.work_ms(program, sheet)
         # What carries exponents is no single call, though it is tried as one each time.
         alone = self.run_ms + len(inputs) * self.input_ms
         tried = self.bound_run_ms + len(inputs) * self.bound_input_ms if bound else 0.0
@@ -146,10 +152,22 @@ class WasmRates:
             (tried if bound and not carried.times else tried + alone)
             + (given_bytes + made_bytes) / self.cold_bytes_per_ms
             + given_bytes / self.looked_bytes_per_ms
-            + self.work_ms(program, sheet)
+            + (grouped_cycles(program) / self.cycles_per_ms if grouped else work_ms)
             + carried.times * self.carry_ms
             + carried.n_bytes / self.carried_bytes_per_ms
         )
+
+
+def all_small(program: Program) -> bool:
+    """Whether every step of a program will be in a group."""
+    runs = small_runs(program)
+    return bool(runs) and sum(last - first for first, last in runs) == len(program.dispatches)
+
+
+def grouped_cycles(program: Program) -> float:
+    """What the model will expect of such a program, without slices, once it has its groups."""
+    mul_adds = sum(program.kernels[dispatch.kernel].mul_adds for dispatch in program.dispatches)
+    return group_cycles(len(program.dispatches), mul_adds)
 
 
 _SPEEDS = ("cycles_per_ms", "looked_bytes_per_ms")
@@ -195,7 +213,7 @@ WINDOWS = 3
 TRUSTED = 2.0
 """Forms and types differ from their median by at most this factor; what is beyond was disturbed."""
 
-UNTRUSTED = 4.0
+UNTRUSTED = 2.0
 """Rates that come from small differences differ from the typical ones by at most this factor."""
 
 _BOUND = 66

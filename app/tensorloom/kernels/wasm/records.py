@@ -41,6 +41,7 @@ __all__ = [
     "address",
     "check_of",
     "fill_table",
+    "group_cycles",
     "record_sheet",
     "settled",
 ]
@@ -216,7 +217,7 @@ class _Maker:
         words[_COLUMN["check"]] = CHECK_DOUBLE
         words[_COLUMN["check_bytes"]] = STATUS_BYTES
         mul_adds = sum(step.mul_adds for step in steps)
-        cycles = RECORD_CYCLES + sum(_STEP_CYCLES + 1.5 * step.mul_adds for step in steps)
+        cycles = group_cycles(len(steps), mul_adds)
         return _Record(words, (0, 0, 0), group.last - 1, mul_adds, cycles)
 
     def _of(self, number: int) -> Iterator[_Record]:
@@ -247,6 +248,11 @@ class _Maker:
 
 _STEP_CYCLES = 20
 """What a step of a fused group costs beyond its products."""
+
+
+def group_cycles(steps: int, mul_adds: int) -> float:
+    """What a fused group of so many steps takes, with so many multiply-adds in all of them."""
+    return RECORD_CYCLES + _STEP_CYCLES * steps + 1.5 * mul_adds
 
 
 def settled(
