@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from distributed import LocalCluster
 
 from tensorloom_worker.execution.executor import Executor
 from tensorloom_worker.settings import Settings
@@ -59,3 +60,28 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Cl
 def cluster(start: Callable[..., Cluster]) -> Cluster:
     """Two worker processes, which all tests share."""
     return start(workers=2)
+
+
+@pytest.fixture(scope="session")
+def elsewhere(cluster: Cluster) -> Iterator[str]:
+    """Address of a scheduler with one worker, which somebody else has started."""
+
+    async def begin() -> LocalCluster:
+        return await LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            processes=False,
+            protocol="tcp://",
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address=None,
+            asynchronous=True,
+        )
+
+    running = cluster.do(begin())
+    yield running.scheduler_address
+    cluster.do(close(running))
+
+
+async def close(running: LocalCluster) -> None:
+    await running.close()

@@ -7,16 +7,19 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
+import dask
 import numpy as np
 import pytest
 from memory_ledger import MemoryLedger
 
-from tensorloom.errors import Cancelled, NetworkError, PlanError, WorkerRejected
+from tensorloom.errors import Cancelled, NetworkError, PlanError, WorkerRejected, WorkerUnreachable
 from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.formats import network_json
 from tensorloom.model import codec
+from tensorloom_worker.execution.pool import Pool
 from tensorloom_worker.ledger import ArrayRef
 from tensorloom_worker.records import Batch, ContractRequest, PlanJson
+from tensorloom_worker.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,7 +146,11 @@ def crash_after(count: int) -> MemoryLedger:
 
 @pytest.mark.parametrize("count", [1, 7, 23])
 def test_a_resumed_job_gives_the_same_bits(
-    cluster: Cluster, start: Callable[..., Cluster], many_tasks: None, count: int
+    cluster: Cluster,
+    start: Callable[..., Cluster],
+    elsewhere: str,
+    many_tasks: None,
+    count: int,
 ) -> None:
     document = ring(8, 4, output=("i2",))
     request = sliced_request(document, *SLICED, dtype="complex64")
@@ -152,8 +159,8 @@ def test_a_resumed_job_gives_the_same_bits(
     with pytest.raises(Stop):
         run(cluster, request, ledger)
     ledger._recorded = lambda _: None
-    # Another number of workers goes on with what is recorded.
-    other = start(workers=1) if count == 7 else cluster
+    # Another number of workers goes on with what is recorded, on a cluster that was there before.
+    other = start(scheduler=elsewhere) if count == 7 else cluster
     again = run(other, request, ledger)
     assert again.array.tobytes() == undisturbed.array.tobytes()
     assert set(ledger.times.values()) == {1}
@@ -182,7 +189,7 @@ def test_a_killed_worker_costs_nothing_but_time(
     request = sliced_request(ring(8, 4), *SLICED)
     undisturbed = run(cluster, request)
     mortal = start(workers=2)
-    victims = iter([2, 9, 15])
+    victims = iter([2, 15])
     next_victim = next(victims)
 
     def recorded(so_far: int) -> None:
@@ -232,6 +239,33 @@ def test_a_batch_shares_its_tree(cluster: Cluster, tmp_path: Path) -> None:
         uses = {name: {"sha256": own.sha256}}
         alone = run(cluster, request_of(document, arrays=uses), arrays={name: own})
         np.testing.assert_allclose(found.array[number], alone.array, rtol=1e-12)
+
+
+def test_files_reach_workers_that_share_no_folder(
+    cluster: Cluster, start: Callable[..., Cluster], elsewhere: str, tmp_path: Path
+) -> None:
+    document = ring(6, 3)
+    name = document.network.tensors[2].id
+    np.save(tmp_path / "a.npy", np.random.default_rng(2).normal(size=(3, 3, 3)))
+    ref = ArrayRef(path=tmp_path / "a.npy", key=None, sha256="a" * 64)
+    request = request_of(document, arrays={name: {"sha256": ref.sha256}})
+    near = run(cluster, request, arrays={name: ref})
+    far = start(scheduler=elsewhere)
+    assert far.executor.about().scheduler == "tcp"
+    found = run(far, request, arrays={name: ref})
+    assert found.array.tobytes() == near.array.tobytes()
+    assert found.array != run(cluster, request_of(document)).array
+
+
+def test_a_scheduler_that_is_not_there_is_named(cluster: Cluster, tmp_path: Path) -> None:
+    async def connect() -> None:
+        with dask.config.set({"distributed.comm.timeouts.connect": "200ms"}):
+            settings = Settings(data_folder=tmp_path, scheduler="tcp://127.0.0.1:9")
+            await Pool(settings)._connect()
+
+    with pytest.raises(WorkerUnreachable) as caught:
+        cluster.do(connect())
+    assert caught.value.code == "no-scheduler"
 
 
 def test_a_batch_of_unequal_lengths_is_refused(cluster: Cluster, tmp_path: Path) -> None:
