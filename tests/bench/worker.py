@@ -227,7 +227,7 @@ def _spin(seconds: float, ready: Any, found: Any) -> None:
     ready.wait()
     end, count = time.perf_counter() + seconds, 0
     while time.perf_counter() < end:
-        matrix @ matrix
+        _ = matrix @ matrix
         count += 1
     found.put(count)
 
