@@ -121,17 +121,24 @@ export class RemoteDesk {
     if (token.trim() === "") throw refused("worker-no-token", "There is no token.", "The worker prints it when it starts for the first time; `token rotate` makes a new one.");
     this.asked = null;
     this.askedToken = "";
-    this.jobs.clear();
-    this.about = null;
+    this.forget();
     const worker: Worker = { address, token: token.trim() };
     rememberWorker(worker);
     this.follower.connect(worker);
   }
 
+  /** Another worker may call its jobs the same. */
+  private forget(): void {
+    this.jobs.clear();
+    this.awaited.clear();
+    this.known.clear();
+    this.landed = null;
+    this.about = null;
+  }
+
   disconnect(): void {
     rememberWorker(null);
-    this.jobs.clear();
-    this.about = null;
+    this.forget();
     this.follower.disconnect();
     if (this.store.get().backend === "worker") this.store.set({ backend: "auto" });
   }
