@@ -109,7 +109,7 @@ def test_raised_limits_let_more_through() -> None:
             "a sum of 12 is too short to stage 8 products at once",
         ),
         (
-            _matrices(4, 512, 512),
+            _matrices(4, 4096, 512),
             HARDWARE,
             "registers 4x4/8x8",
             "8.00 times the work, as tiles hang over the edges",
@@ -140,6 +140,29 @@ def test_what_cannot_win_is_cut_with_its_reason(
     verdicts = {verdict.candidate.text: verdict for verdict in survey(spec, limits)}
     assert verdicts[text].cut == reason
     assert not verdicts[text].by_limit
+
+
+def _batched(batch: int, rows: int, columns: int, contracted: int) -> KernelSpec:
+    left, right, out = rows * contracted, contracted * columns, rows * columns
+    return replace(
+        _matrices(rows, columns, contracted),
+        batch=(LoopAxis(size=batch, left=left, right=right, out=out),),
+    )
+
+
+@pytest.mark.parametrize(
+    "spec", [_batched(4000, 5, 6, 7), _batched(999, 3, 3, 3), _matrices(2050, 3, 1950)]
+)
+def test_tiles_that_hang_over_are_tried_where_they_should_win(spec: KernelSpec) -> None:
+    first = gpu_candidates(spec, SIMULATED)[0]
+    assert first.family == "lanes"
+    assert padded_work(spec, first, SIMULATED) > 1.25 * spec.mul_adds
+    times = {
+        verdict: modelled_ms(spec, verdict.candidate, SIMULATED)
+        for verdict in survey(spec, SIMULATED)
+    }
+    best = min(ms for verdict, ms in times.items() if not verdict.cut)
+    assert all(ms >= best for verdict, ms in times.items() if "hang over" in verdict.cut)
 
 
 SHAPES = (

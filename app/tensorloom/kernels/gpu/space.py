@@ -9,7 +9,7 @@ costs (simulated GPUs), by what won elsewhere otherwise.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, inf
 from typing import TYPE_CHECKING
 
 from tensorloom.kernels.gpu.candidate import GpuCandidate
@@ -87,7 +87,32 @@ def survey(spec: KernelSpec, limits: GpuLimits) -> tuple[Verdict, ...]:
                 cut=reason or _why_no_winner(spec, candidate, limits),
                 by_limit=bool(reason),
             )
-    return tuple(sorted(seen.values(), key=lambda verdict: _rank(spec, verdict, limits)))
+    verdicts = _without_hanging(spec, list(seen.values()), limits)
+    return tuple(sorted(verdicts, key=lambda verdict: _rank(spec, verdict, limits)))
+
+
+def _without_hanging(
+    spec: KernelSpec, verdicts: list[Verdict], limits: GpuLimits
+) -> Iterator[Verdict]:
+    """Cuts tiles that hang over the edges, but for those that should win all the same.
+
+    Of small matrices, or where three columns meet lanes of four, every tile does.
+    """
+    padding = {
+        verdict.candidate: padded_work(spec, verdict.candidate, limits) / max(1, spec.mul_adds)
+        for verdict in verdicts
+        if not verdict.cut
+    }
+    times = {candidate: modelled_ms(spec, candidate, limits) for candidate in padding}
+    fitting = [times[candidate] for candidate in padding if padding[candidate] <= MOST_PADDING]
+    best = min(fitting, default=inf)
+    for verdict in verdicts:
+        hanging = padding.get(verdict.candidate, 0.0)
+        if hanging > MOST_PADDING and times[verdict.candidate] >= best:
+            reason = f"{hanging:.2f} times the work, as tiles hang over the edges"
+            yield replace(verdict, cut=reason)
+        else:
+            yield verdict
 
 
 def default_candidate(spec: KernelSpec, limits: GpuLimits) -> GpuCandidate:
@@ -195,9 +220,6 @@ def _why_no_winner(  # noqa: PLR0911  # a rule each
         return f"a sum of {contracted} is too short to stage {candidate.depth} products at once"
     if candidate.splits > 1 and contracted // candidate.splits < SHORT_SPLIT:
         return f"parts of fewer than {SHORT_SPLIT} products"
-    padding = padded_work(spec, candidate, limits) / max(1, spec.mul_adds)
-    if padding > MOST_PADDING:
-        return f"{padding:.2f} times the work, as tiles hang over the edges"
     groups = workgroups(spec, candidate, limits)
     wanted = limits.min_groups
     if groups < wanted and candidate.splits == 1 and _could_spread(spec, candidate, limits):
