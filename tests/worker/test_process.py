@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
 import socket
 import subprocess
-import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -16,16 +14,25 @@ from urllib.parse import quote, urlsplit
 import httpx
 import numpy as np
 import pytest
-from worker_harness import PATIENCE_S, ROOT, Process, contraction, npy, sha, worker
+from worker_harness import PATIENCE_S, Process, contraction, npy, sha, worker
 
 from tensorloom_worker import __main__ as command
 from tensorloom_worker import server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     Starter = Callable[..., Process]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A service for tests that leave it as it was."""
+    folder = tmp_path_factory.mktemp("shared") / "data"
+    process = Process(folder=folder, flags=("--body-seconds", "0.5")).start()
+    yield process
+    process.kill()
 
 
 def connect(process: Process) -> socket.socket:
@@ -111,8 +118,8 @@ def test_a_stop_ends_open_streams(process_of: Starter) -> None:
         assert [line for line in lines if line.startswith("data")] == []
 
 
-def test_events_come_as_they_happen_and_go_on_after_the_last_one(process_of: Starter) -> None:
-    process = process_of()
+def test_events_come_as_they_happen_and_go_on_after_the_last_one(shared: Process) -> None:
+    process = shared
     with process.client() as client, client.stream("GET", "/v1/events") as stream:
         lines = stream.iter_lines()
         next(lines)
@@ -154,16 +161,18 @@ async def test_a_client_that_says_nothing_is_hung_up_on(
             await task
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(process_of: Starter) -> None:
-    process = process_of("--body-seconds", "0.2")
+def test_a_body_that_does_not_come_is_not_waited_for(shared: Process) -> None:
+    process = shared
     body = head(process, "POST", "/v1/jobs", "Content-Type: application/json", "Content-Length: 9")
     answer = answer_to(process, body + b"{")
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"sender-too-slow" in answer
 
 
-def test_lying_lengths_do_no_harm(process_of: Starter) -> None:
-    process = process_of("--body-seconds", "0.5")
+def test_lying_lengths_do_no_harm(shared: Process) -> None:
+    process = shared
+    with process.client() as client:
+        before = client.get("/v1/jobs").json()
     kind = "Content-Type: application/json"
     text = json.dumps(contraction()).encode()
     short = head(process, "POST", "/v1/jobs", kind, f"Content-Length: {len(text) - 5}") + text
@@ -177,11 +186,11 @@ def test_lying_lengths_do_no_harm(process_of: Starter) -> None:
     )
     assert b" 500 " not in answer_to(process, both + b"0\r\n\r\n")[:20]
     with process.client() as client:
-        assert client.get("/v1/jobs").json() == {"jobs": []}
+        assert client.get("/v1/jobs").json() == before
 
 
-def test_a_head_that_is_too_long_or_no_http_is_refused(process_of: Starter) -> None:
-    process = process_of()
+def test_a_head_that_is_too_long_or_no_http_is_refused(shared: Process) -> None:
+    process = shared
     long = head(process, "GET", "/v1/jobs", f"X-Long: {'x' * 100_000}")
     assert answer_to(process, long[:-4]).startswith(b"HTTP/1.1 400 ")
     assert answer_to(process, b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03\r\n\r\n").startswith(
@@ -235,42 +244,40 @@ def test_tls_by_flags(process_of: Starter, tmp_path: Path) -> None:
         stranger.get("/v1/health")
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join(str(ROOT / name) for name in ("app", "workers"))
-    return subprocess.run(
-        [sys.executable, "-m", "tensorloom_worker", *arguments, "--data", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": path},
-        timeout=PATIENCE_S,
-    )
+def said(capsys: pytest.CaptureFixture[str], folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """Exit status, output and errors of a command, in this process beside the running service."""
+    capsys.readouterr()
+    status = command.main([*arguments, "--data", str(folder)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
 
 
-def test_tokens_and_backups_while_the_service_runs(process_of: Starter, tmp_path: Path) -> None:
+def test_tokens_and_backups_while_the_service_runs(
+    process_of: Starter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     process = process_of()
     folder = process.folder
     with process.client() as client:
         job = client.post("/v1/jobs", json=contraction()).json()["id"]
         finished(process, client, job)
-        fresh = run(folder, "token", "rotate")
+        _, fresh, _ = said(capsys, folder, "token", "rotate")
         assert client.get("/v1/about").status_code == 401
-        process.token = fresh.stdout.strip()
+        process.token = fresh.strip()
     with process.client() as client:
         assert client.get(f"/v1/jobs/{job}").json()["state"] == "done"
-    added = run(folder, "token", "add", "Ada")
-    assert run(folder, "token", "list").stdout == "owner\nAda\n"
-    again = run(folder, "token", "add", "Ada")
-    assert (again.returncode, again.stdout) == (2, "")
-    assert "There is a client called Ada" in again.stderr
-    owner, process.token = process.token, added.stdout.strip()
+    _, added, _ = said(capsys, folder, "token", "add", "Ada")
+    assert said(capsys, folder, "token", "list") == (0, "owner\nAda\n", "")
+    status, out, error = said(capsys, folder, "token", "add", "Ada")
+    assert (status, out) == (2, "")
+    assert "There is a client called Ada" in error
+    owner, process.token = process.token, added.strip()
     with process.client() as client:
         assert client.get("/v1/jobs").json() == {"jobs": []}
-        assert run(folder, "token", "remove", "Ada").returncode == 0
+        assert said(capsys, folder, "token", "remove", "Ada")[0] == 0
         assert client.get("/v1/jobs").status_code == 401
     copy = tmp_path / "copy.sqlite3"
-    backup = run(folder, "backup", str(copy))
-    assert backup.stdout == f"{copy}: {copy.stat().st_size} bytes\n"
+    _, out, _ = said(capsys, folder, "backup", str(copy))
+    assert out == f"{copy}: {copy.stat().st_size} bytes\n"
     process.stop()
     # What was backed up is a database that a service starts on.
     (folder / "jobs.sqlite3").unlink()
@@ -316,11 +323,12 @@ def test_bad_command_lines_end_in_one_line(
     assert captured.out == ""
 
 
-def test_a_second_service_on_the_same_folder_is_refused(process_of: Starter) -> None:
-    process = process_of()
-    second = run(process.folder, "--port", "0")
-    assert second.returncode == 2
-    assert second.stderr.strip().splitlines()[-1] == (
+def test_a_second_service_on_the_same_folder_is_refused(
+    shared: Process, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, error = said(capsys, shared.folder, "--port", "0")
+    assert status == 2
+    assert error.strip().splitlines()[-1] == (
         "tensorloom-worker: Another heavy worker uses this data folder. "
         "Stop it, or give this one another folder with --data."
     )
