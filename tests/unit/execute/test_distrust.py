@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,11 @@ from tensorloom.errors import UnsupportedKernel
 from tensorloom.execute import run as execute_run
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.numpy_backend import NumpyBackend
+from tensorloom.execute.tuned_shape import Shape
+from tensorloom.execute.tuning import Tuner
 from tensorloom.execute.wasm import kernels as wasm_kernels
 from tensorloom.execute.wasm.backend import WasmBackend
+from tensorloom.execute.wasm.trials import wasm_ways
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm import fused as wasm_fused
 from tensorloom.kernels.wasm.assembler import Module, i32
@@ -23,6 +27,9 @@ from tensorloom.kernels.wasm.jit_code import get, memory, op
 from tensorloom.kernels.wasm.layout import RECORD_FIELDS
 from tensorloom.plan.cost import cost_of
 from tensorloom.plan.plan import Plan
+from tensorloom.tune.database import Entry
+from tensorloom.tune.device import CpuFacts, DeviceRecord
+from tensorloom.tune.search import Option, Trial
 from wasmtime_host import WasmtimeHost
 
 if TYPE_CHECKING:
@@ -96,12 +103,13 @@ class Proposals:
         self.texts.remove(kernel.candidate.text)
 
 
-def sabotage(monkeypatch: pytest.MonkeyPatch, text: str, condition: Any = None) -> None:
-    """Makes one candidate stop."""
+def sabotage(monkeypatch: pytest.MonkeyPatch, *texts: str, condition: Any = None) -> None:
+    """Makes candidates stop."""
     make = wasm_kernels.module_for
+    spoiled = [Candidate.parse(text) for text in texts]
 
     def module_for(kernel: Any, features: Any) -> bytes:
-        if getattr(kernel, "candidate", None) == Candidate.parse(text):
+        if getattr(kernel, "candidate", None) in spoiled:
             with stopping(condition):
                 return make(kernel, features)
         return make(kernel, features)
@@ -124,7 +132,7 @@ def runs(backend: WasmBackend, sides: tuple[int, ...], times: int = 3) -> list[R
 
 @pytest.mark.parametrize("condition", [None, on_two_tiles], ids=["in its probe", "in the run"])
 def test_the_next_candidate_takes_over(monkeypatch: pytest.MonkeyPatch, condition: Any) -> None:
-    sabotage(monkeypatch, FIRST, condition)
+    sabotage(monkeypatch, FIRST, condition=condition)
     backend = WasmBackend(WasmtimeHost())
     backend.chooser = chooser = Proposals(FIRST, SECOND)
     first, *others = runs(backend, BIG)
@@ -144,7 +152,7 @@ def test_the_next_candidate_takes_over(monkeypatch: pytest.MonkeyPatch, conditio
 def test_the_ready_kernel_takes_over_from_the_last_candidate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sabotage(monkeypatch, FIRST, on_two_tiles)
+    sabotage(monkeypatch, FIRST, condition=on_two_tiles)
     backend = WasmBackend(WasmtimeHost())
     backend.chooser = Proposals(FIRST)
     assert len(runs(backend, BIG)[0].notes) == 1
@@ -305,3 +313,105 @@ def test_a_program_that_cannot_settle_gives_back_what_it_took(
     monkeypatch.setattr(backend.kernels, "slot", slot)
     drive(backend.run(program, matrices((*sides, 32)), no_pulse))
     assert not backend.kernels._users
+
+
+class Store:
+    """Keeps what was saved."""
+
+    text: str | None = None
+
+    async def load(self) -> str | None:
+        return self.text
+
+    async def save(self, text: str) -> None:
+        self.text = text
+
+
+async def no_pause() -> None:
+    pass
+
+
+def texts_of(tuner: Tuner, program: Program) -> list[str]:
+    """The first three candidates that are generated."""
+    ways = wasm_ways(program.kernels[0], tuner.device)
+    return [text for text in ways if not text.startswith("generic")][:3]
+
+
+@pytest.fixture
+def tuned() -> tuple[WasmBackend, Tuner, Store, Program]:
+    """A backend whose tuner has tried three candidates, by a clock of its own."""
+    backend, store = WasmBackend(WasmtimeHost(pages=1 << 11)), Store()
+    looks = count()
+
+    def clock() -> float:
+        look = next(looks)
+        return (1e-6 if look < 2000 else 2e-3) * look
+
+    tuner = Tuner(backend.kernels, store=store, engine="wasmtime 1", clock=clock)
+    facts = CpuFacts(vector_registers=16, l1_bytes=32_768, relaxed_simd=True)
+    tuner.record = DeviceRecord(name="measured here", origin="measured", cpu=facts)
+    tuner._loaded = True
+    backend.chooser = tuner
+    program = lower(chain((40, 47, 43)), "float64")
+    (spec,) = program.kernels
+    first, second, third = texts_of(tuner, program)
+    trials = (
+        Trial(option=Option(text=first), state="best", ms=1.0),
+        Trial(option=Option(text=second), state="measured", ms=2.0),
+        Trial(option=Option(text=third), state="measured", ms=3.0),
+    )
+    tuner._shapes["wasm", spec.name] = Shape(spec=spec, backend="wasm", trials=trials)
+    entry = Entry(candidate=first, gflops=2e-6 * spec.mul_adds, spec=spec.name)
+    tuner.database.put(tuner.key(spec, "wasm"), entry)
+    tuner._changed()
+    return backend, tuner, store, program
+
+
+def tune(tuner: Tuner, program: Program) -> None:
+    tuner.observe(program)
+    while drive(tuner.step(no_pause)):
+        pass
+
+
+def best_of(tuner: Tuner, program: Program) -> str:
+    shape = tuner.shape(program.kernels[0])
+    assert shape is not None
+    assert shape.best is not None
+    return shape.best.option.text
+
+
+def test_the_tuner_proposes_its_next_best_and_never_the_same_again(
+    tuned: tuple[WasmBackend, Tuner, Store, Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, tuner, store, program = tuned
+    texts = texts_of(tuner, program)
+    sabotage(monkeypatch, *texts, condition=on_two_tiles)
+    arrays = matrices((40, 47, 43))
+    found = [drive(backend.run(program, arrays, no_pulse)) for _ in range(3)]
+    for raw in found:
+        np.testing.assert_allclose(raw.value, arrays[0] @ arrays[1], rtol=0, atol=1e-10)
+    first, *others = (raw.notes for raw in found)
+    assert [text.replace(" ", "-") in note for text, note in zip(texts, first, strict=True)] == [
+        True
+    ] * 3
+    assert others == [(), ()]
+    assert len(tuner.thrown_out) == 3
+    assert tuner.plans_for(program) is None
+    # They are not tried again, whatever else is.
+    tune(tuner, program)
+    shape = tuner.shape(program.kernels[0])
+    assert shape is not None
+    states = {trial.option.text: trial.state for trial in shape.trials}
+    assert [states[text] for text in texts] == ["cut"] * 3
+    assert store.text is not None
+    assert not any(f'"candidate":"{text}"' in store.text for text in texts)
+
+
+def test_a_tuner_that_knows_another_kernel_by_now_keeps_it(
+    tuned: tuple[WasmBackend, Tuner, Store, Program],
+) -> None:
+    _, tuner, _, program = tuned
+    before, revision = best_of(tuner, program), tuner.revision
+    way = jit_schedule(program.kernels[0], Candidate.parse(texts_of(tuner, program)[1]), DEVICE)
+    tuner.without(way.kernel)
+    assert (best_of(tuner, program), tuner.revision) == (before, revision)
