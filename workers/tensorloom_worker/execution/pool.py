@@ -70,6 +70,9 @@ DASK = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.98,
     "distributed.admin.tick.limit": "30s",
+    # A cluster gives a worker up that is away 15 s after it was last lost, even if its nanny is
+    # starting it for another reason then: killed twice in such a time, it never came back.
+    "distributed.deploy.lost-worker-timeout": "365 days",
 }
 
 
