@@ -57,6 +57,9 @@ SEARCH_SHARE = 0.1
 LONGEST_SEARCH = 120.0
 """Share of the predicted time that a search may take unless told, and its most [s]."""
 
+LOOK_SECONDS = 5.0
+"""How long an estimate looks for a better tree where the first one is no good [s]."""
+
 LEAST_SEARCH = 1.0
 """What is searched for a tree that fits, where the first one does not [s]."""
 
@@ -122,9 +125,26 @@ class Executor:
             return await self._entry_estimate(request)
         problem = Problem.of(request, {})
         self._backend(request)
+        return (await self._looked(problem, request)).estimate
+
+    async def _looked(self, problem: Problem, request: ContractRequest) -> _Found:
+        """The estimate; where the first tree is no good, after a short search for a better one."""
         await self._measured(problem.dtype)
         found = await asyncio.to_thread(self._estimated, problem, request)
-        return found.estimate
+        refusal = found.estimate.refusal
+        if (
+            refusal is None
+            or refusal.code not in ("too-many-slices", "job-too-long")
+            or request.search_seconds == 0
+        ):
+            return found
+        start = found.tree
+        if start is None:
+            start = await asyncio.to_thread(trees.given_tree, problem)
+        tree = await self.searched(start, self.most_elements(problem, request), LOOK_SECONDS)
+        if tree is None:
+            return found
+        return await asyncio.to_thread(self._estimated, problem, request, tree)
 
     async def run(  # the contract of the service
         self,
@@ -258,18 +278,20 @@ class Executor:
         if dtype not in self._rates:
             await asyncio.wait({self._measure(dtype)}, timeout=5.0)
 
-    def _estimated(self, problem: Problem, request: ContractRequest) -> _Found:
-        """The estimate, and the tree it speaks of."""
+    def _estimated(
+        self, problem: Problem, request: ContractRequest, better: ContractionTree | None = None
+    ) -> _Found:
+        """The estimate, and the tree it speaks of: the best of those that are known."""
         most = self.most_elements(problem, request)
         key = sha256(
             json.dumps([request.to_json(), most, problem.dtype in self._rates]).encode()
         ).hexdigest()
-        if key in self._estimates:
+        if key in self._estimates and better is None:
             return self._estimates[key]
         starts = [] if request.plan is None else [problem.tree(request.plan)]
         # Who gives a plan and allows no search wants that plan.
         if request.plan is None or request.search_seconds != 0:
-            starts.append(trees.given_tree(problem))
+            starts.append(trees.given_tree(problem) if better is None else better)
         found, refusal = _best(starts, most)
         if found is None:
             assert refusal is not None
@@ -365,8 +387,7 @@ class Executor:
         """
         backend = self._backend(request)
         most = self.most_elements(problem, request)
-        await self._measured(problem.dtype)
-        found = await asyncio.to_thread(self._estimated, problem, request)
+        found = await self._looked(problem, request)
         tree = found.tree
         seconds = self._search_seconds(request, found.estimate)
         if tree is None or seconds > 0:

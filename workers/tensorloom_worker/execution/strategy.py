@@ -104,7 +104,7 @@ class Strategy:
         sizes = dict(self.main.dimensions)
         sources = sum(_size(n, sizes) for table in self.tables for n in table.tree.inputs)
         making = max((cost_of(table.tree).peak_elements for table in self.tables), default=0)
-        return max(peak + sources, held + making)
+        return max(peak + sources, held + making) + adding_elements(self.main)
 
 
 def strategy_for(tree: ContractionTree, most_elements: int | None = None) -> Strategy:
@@ -114,6 +114,8 @@ def strategy_for(tree: ContractionTree, most_elements: int | None = None) -> Str
         tree: With its sliced indices.
         most_elements: Memory of a worker; no limit on tables if it is ``None`` [elements].
     """
+    if most_elements is not None:
+        most_elements -= adding_elements(tree)
     if not tree.sliced or not tree.path:
         return Strategy.of(replace(tree, sliced=ordered_slices(tree)), most_elements)
     room = None if most_elements is None else most_elements - cost_of(tree).peak_elements
@@ -124,6 +126,15 @@ def strategy_for(tree: ContractionTree, most_elements: int | None = None) -> Str
     held = sum(_size(n, full) for table in tables for n in table.tree.inputs)
     levels = levels_of(main, None if most_elements is None else most_elements - held)
     return Strategy(tables=tables, main=main, inputs=inputs, levels=levels)
+
+
+def adding_elements(tree: ContractionTree) -> int:
+    """What adding up the slices of a block holds [elements].
+
+    A sum in double precision, what it lost, and both once more as they are sent.
+    """
+    full = dict(tree.dimensions)
+    return 4 * prod(full[name] for name in tree.output if name not in tree.sliced)
 
 
 def carried_slices(tree: ContractionTree) -> Mapping[int, frozenset[str]]:
