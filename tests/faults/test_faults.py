@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ROUNDS = int(os.environ.get("TENSORLOOM_FAULT_ROUNDS", "3"))
 SEED = int(os.environ.get("TENSORLOOM_FAULT_SEED", "20261130"))
-RAILS, RUNGS, DIMENSION = 3, 6, 9
+RAILS, RUNGS, DIMENSION = 3, 6, 10
 STATES = ("queued", "searching", "running")
 
 
@@ -62,7 +62,7 @@ REQUEST = {
         "sliced": ["a0", "b0"],
     },
     "searchSeconds": 0,
-    "memoryBytes": 2**28,
+    "memoryBytes": 2**29,
 }
 
 
@@ -220,3 +220,5 @@ def test_nothing_is_left_of_finished_jobs_but_their_results(campaign: Campaign) 
     assert {path.stem for path in (folder / "results").iterdir()} == {job["id"] for job in jobs}
     assert list((folder / "sums").iterdir()) == []
     assert list((folder / "damaged").iterdir()) == []
+    assert "INFO distributed" not in campaign.process.log
+    assert campaign.process.token not in campaign.process.log

@@ -55,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _executor(settings: Settings) -> Executor:
     from tensorloom_worker.execution.executor import Executor as Dask  # noqa: PLC0415  # slow to import
 
+    # Dask says every connection, from its import on; what it warns of is worth a line.
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     return Dask(settings)
 
 
@@ -66,8 +68,6 @@ def _serve(given: argparse.Namespace) -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
     )
-    # Dask says every connection; what it warns of is worth a line.
-    logging.getLogger("distributed").setLevel(logging.WARNING)
     app = WorkerApp(settings, _executor)
     # The server stops by itself, and then raises the signal again: that must not end the process
     # before the cluster has been closed.
