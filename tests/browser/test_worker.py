@@ -332,6 +332,9 @@ def test_a_job_whose_drawing_was_changed_opens_its_own(
     shown = bench.document()
     assert (shown["tensors"], shown["dimensions"]) == (sent["tensors"], sent["dimensions"])
     assert bench.page.locator(".tl-run-news").count() == 0
+    # What is opened is shown whole.
+    bottom = bench.paper(0, 1)[1]
+    assert all(bench.tensor(name)[1] < bottom for name in "ABCDE")
     bench.page.locator(".tl-canvas").focus()
     bench.press("Control+z")
     bench.shows_value(own[0])

@@ -336,7 +336,7 @@ export class RemoteDesk {
     if (!line.sent) return;
     if (line.job) this.awaited.add(line.job.id);
     this.landed = null;
-    if (revisionOf(this.store.get().document) !== line.sent.revision) this.store.dispatch("Open the job's drawing", [{ kind: "replace-document", document: line.sent.document }]);
+    if (revisionOf(this.store.get().document) !== line.sent.revision) this.store.dispatch("Open", [{ kind: "replace-document", document: line.sent.document }]);
     this.store.set({ dialog: null });
     this.publish();
   }
