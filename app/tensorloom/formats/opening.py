@@ -28,7 +28,7 @@ _ENDINGS = {
     "einsum": "einsum",
     "tensorloom": "document",
 }
-_FIRST_WORDS = {"MARKOV": "uai", "BAYES": "uai", "OPENQASM": "qasm"}
+_FIRST_WORDS = {"MARKOV": "uai", "BAYES": "uai"}
 _SNIFFED_CHARACTERS = 4096
 
 
@@ -86,12 +86,11 @@ def sniff(text: str, name: str = "") -> str:
     start = text[:_SNIFFED_CHARACTERS].lstrip("\ufeff \t\r\n")
     first = "".join(start.split(None, 1)[:1])
     ending = name.rsplit(".", 1)[-1].lower() if "." in name else ""
+    circuit = _circuit_format(start, first)
+    if circuit is not None:
+        return circuit
     if first in _FIRST_WORDS:
         return _FIRST_WORDS[first]
-    if start.startswith("//") or "qreg " in start:
-        return "qasm"
-    if first.isdigit() and _is_qsim(start):
-        return "qsim"
     if start.startswith("{"):
         return "document" if '"tensorloom"' in text else "network-json"
     if ending in _ENDINGS:
@@ -106,6 +105,12 @@ def sniff(text: str, name: str = "") -> str:
         "Name the format, or give the file its usual ending.",
         Where(file=name or "text"),
     )
+
+
+def _circuit_format(start: str, first: str) -> str | None:
+    if first == "OPENQASM" or start.startswith("//") or "qreg " in start:
+        return "qasm"
+    return "qsim" if first.isdigit() and _is_qsim(start) else None
 
 
 _LEAST_LINK = 60
