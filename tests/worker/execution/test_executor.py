@@ -16,6 +16,7 @@ from tensorloom.errors import Cancelled, NetworkError, PlanError, WorkerRejected
 from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.formats import network_json
 from tensorloom.model import codec
+from tensorloom_worker.execution.adding import IN_FLIGHT
 from tensorloom_worker.execution.pool import Pool
 from tensorloom_worker.ledger import ArrayRef
 from tensorloom_worker.records import Batch, ContractRequest, PlanJson
@@ -169,14 +170,19 @@ def test_a_resumed_job_gives_the_same_bits(
 
 
 def test_a_resumed_job_goes_on_from_a_prefix(
-    cluster: Cluster, many_tasks: None, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster,
+    start: Callable[..., Cluster],
+    elsewhere: str,
+    many_tasks: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tensorloom_worker.execution.adding.FOLD_TASKS", 3)
     request = sliced_request(ring(8, 4), *SLICED)
     undisturbed = run(cluster, request)
     ledger = crash_after(12)
+    # One worker runs tasks in their order, so that there is a prefix by then.
     with pytest.raises(Stop):
-        run(cluster, request, ledger)
+        run(start(scheduler=elsewhere), request, ledger)
     assert ledger.folds
     ledger._recorded = lambda _: None
     assert run(cluster, request, ledger).array.tobytes() == undisturbed.array.tobytes()
@@ -222,6 +228,29 @@ def test_a_cancelled_job_stops_and_writes_nothing_more(cluster: Cluster, many_ta
     assert before < ledger.fixed.tasks
     _ = run(cluster, request_of(ring(4, 2)))
     assert ledger.times.total() == before
+
+
+def test_the_scheduler_knows_of_few_tasks_at_a_time(
+    cluster: Cluster, many_tasks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = cluster.executor.pool
+    deliver = pool.deliver
+    under_way, most = 0, 0
+
+    async def counted(*arguments: Any) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await deliver(*arguments)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(pool, "deliver", counted)
+    ledger = MemoryLedger()
+    _ = run(cluster, sliced_request(ring(8, 4), *SLICED), ledger)
+    assert ledger.times.total() == 64
+    assert 1 < most <= IN_FLIGHT * pool.n_threads
 
 
 def test_a_batch_shares_its_tree(cluster: Cluster, tmp_path: Path) -> None:
