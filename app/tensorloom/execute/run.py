@@ -411,13 +411,13 @@ async def _run_on(
         raw = await attempt.backend.run(program, arrays, pulse)
     else:
         raw = RawResult(value=_without_work(program, arrays))
-    notes = raw.notes
+    notes = [*raw.notes]
     if exponent:
         raw = finished(raw.value, exponent, program.dtype, log10_scale=raw.log10_scale)
     ms = 1e3 * (clock() - start)
     bound = error_bound(attempt.plan.tree, program, given, raw, attempt.places)
     if _work(program) <= SECOND_OPINION_WORK:
-        bound = await _measured(bound, attempt, given, raw)
+        bound = await _measured(bound, attempt, given, raw, notes)
     return Result(
         value=raw.value,
         dtype=program.dtype,
@@ -428,7 +428,7 @@ async def _run_on(
         mul_adds=program.mul_adds,
         error_bound=bound,
         log10_scale=raw.log10_scale,
-        notes=notes,
+        notes=tuple(notes),
         placement=attempt.placement,
     )
 
@@ -441,16 +441,25 @@ def _work(program: Program) -> int:
 
 
 async def _measured(
-    bound: float, attempt: Attempt, given: tuple[NDArray[Any], ...], raw: RawResult
+    bound: float,
+    attempt: Attempt,
+    given: tuple[NDArray[Any], ...],
+    raw: RawResult,
+    notes: list[str],
 ) -> float:
-    """The error bound, by repetition where the one from averages says that much is lost."""
+    """The error bound, by repetition where the one from averages says that much is lost.
+
+    What a repetition notes is added to ``notes``.
+    """
     program = attempt.program
     least = SAFETY * length_bound(program, attempt.places)
     if bound <= MUCH_LOST * least or not program.dispatches:
         return bound
 
     async def replay(arrays: Sequence[NDArray[Any]]) -> RawResult:
-        return await attempt.backend.run(program, arrays, no_pulse)
+        again = await attempt.backend.run(program, arrays, no_pulse)
+        notes.extend(again.notes)
+        return again
 
     difference = await largest_difference(program, given, raw, replay)
     return min(bound, least + CAUTION * difference)

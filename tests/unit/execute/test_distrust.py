@@ -415,3 +415,23 @@ def test_a_tuner_that_knows_another_kernel_by_now_keeps_it(
     way = jit_schedule(program.kernels[0], Candidate.parse(texts_of(tuner, program)[1]), DEVICE)
     tuner.without(way.kernel)
     assert (best_of(tuner, program), tuner.revision) == (before, revision)
+
+
+def test_what_a_repetition_throws_out_is_noted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums that cancel are repeated for the error bound: groups are made for that second run."""
+    make = wasm_fused.FusedKernel.module
+
+    def module(kernel: wasm_fused.FusedKernel, features: Any) -> bytes:
+        with stopping():
+            return make(kernel, features)
+
+    monkeypatch.setattr(wasm_fused.FusedKernel, "module", module)
+    sides = (3, 4, 5, 6)
+    choice = execute_run.prepare(plan_of(sides), backends={"wasm": WasmBackend(WasmtimeHost())})
+    first, second, third = matrices(sides)
+    second[:, 1:] = 0
+    first[:, 0], first[:, 1] = 1.0, -1.0
+    second[0, 0], second[1, 0], second[2:, 0] = 1.0, 1.0 + 1e-13, 0.0
+    result = drive(execute_run.run(choice, [first, second, third]))
+    assert len(result.notes) == 1
+    assert result.notes[0].startswith("The kernel fused-2-float64-")
