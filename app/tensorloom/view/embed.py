@@ -20,9 +20,13 @@ from tensorloom.plan.find import quick
 
 if TYPE_CHECKING:
     from tensorloom.execute.arrays import ArrayStore
+    from tensorloom.execute.backend import BackendName
     from tensorloom.model.document import Document
 
 __all__ = ["embedded"]
+
+_PLACES: tuple[BackendName, ...] = ("wasm",)
+"""Where an embedded program runs."""
 
 _MOST_BYTES = 16 << 20
 """Larger inputs do not belong into a page that is there at once."""
@@ -76,7 +80,7 @@ def embedded(document: Document, store: ArrayStore) -> bytes:
         ],
         "output": list(network.output),
         "rounding": {
-            "plain": SAFETY * length_bound(program, ("wasm",)),
+            "plain": SAFETY * length_bound(program, _PLACES),
             "logSummed": log_summed(plan.tree),
         },
         "anchors": {name: list(place) for name, place in document.diagram.anchors.items()},
