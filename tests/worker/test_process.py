@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
+import signal
 import socket
 import subprocess
 from contextlib import closing
@@ -14,6 +16,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import numpy as np
 import pytest
+from doubles import LocalExecutor
 from worker_harness import PATIENCE_S, Process, contraction, npy, sha, worker
 
 from tensorloom_worker import __main__ as command
@@ -107,6 +110,22 @@ def test_a_killed_service_goes_on_with_its_jobs(process_of: Starter) -> None:
     with second.client() as client:
         ended = [finished(second, client, job) for job in jobs]
     assert {str(job["state"]) for job in ended} == {"done"}
+
+
+def test_a_stop_that_comes_while_all_starts_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Stopped(LocalExecutor):
+        async def start(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    usual = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(command, "_executor", Stopped)
+    try:
+        assert command.main(["--data", str(tmp_path / "data"), "--port", "0"]) == 0
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+    assert "The heavy worker is at" not in capsys.readouterr().out
 
 
 def test_a_stop_ends_open_streams(process_of: Starter) -> None:

@@ -70,14 +70,16 @@ def _serve(given: argparse.Namespace) -> int:
     )
     app = WorkerApp(settings, _executor)
     # The server stops by itself, and then raises the signal again: that must not end the process
-    # before the cluster has been closed.
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: None)
+    # before the cluster has been closed. One that comes while all starts is remembered.
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
 
     async def run() -> None:
         await app.service.start()
         try:
             server = server_of(app, settings, lambda port: _greet(settings, app, port))
-            await server.serve()
+            if not asked:
+                await server.serve()
         finally:
             await app.service.close()
 
