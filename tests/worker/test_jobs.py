@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from typing import TYPE_CHECKING
 
@@ -264,13 +265,18 @@ async def test_quotas_are_said_before_a_job_is_taken(tmp_path: Path) -> None:
             assert (await second.post("/v1/jobs", json=contraction())).status_code == 201
 
 
-async def test_a_full_disk_makes_a_job_wait_and_it_ends_right(service: Worker) -> None:
+@pytest.mark.parametrize(
+    "full", [machine_error("disk-full"), OSError(errno.ENOSPC, "No space left on device")]
+)
+async def test_a_full_disk_makes_a_job_wait_and_it_ends_right(
+    service: Worker, full: Exception
+) -> None:
     failed: list[int] = []
 
     def fail(_job: str, task: int) -> Exception | None:
         if len(failed) < 1 and task == 2:
             failed.append(task)
-            return machine_error("disk-full")
+            return full
         return None
 
     service.executor.fail = fail

@@ -186,8 +186,12 @@ async def test_an_end_is_told_only_when_the_disk_has_it(monkeypatch: pytest.Monk
         live = bench.add("a", 1)
         await bench.script.until(lambda: bench.script.began == ["a"])
         bench.script.full = 3
-        await bench.end("a")
+        bench.script.release["a"].set()
+        await bench.script.until(lambda: live.job.note is not None)
+        assert live.job.state == "running"
+        assert live.job.note == "Its end waits: The machine is not well. Wait."
         await live.ended.wait()
+    assert live.job.note is None
     assert bench.script.full == 0
     assert bench.script.told[-1] == "done"
     assert bench.script.told.count("done") == 1

@@ -428,6 +428,8 @@ class Queue:
                 _LOG.warning("The end of job %s cannot be written: %s", live.job.id, error)
                 if self._closing:
                     return
+                live.job = live.job.model_copy(update={"note": f"Its end waits: {error}"})
+                self._tell(live)
                 await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
                 tries += 1
         live.job = job

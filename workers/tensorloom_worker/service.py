@@ -35,7 +35,7 @@ from tensorloom_worker.records import (
     JobResult,
     as_pair,
 )
-from tensorloom_worker.refusals import rejected
+from tensorloom_worker.refusals import rejected, writing
 from tensorloom_worker.store import Store, canonical, now_text
 from tensorloom_worker.sums import StoredLedger
 from tensorloom_worker.uploads import Uploads
@@ -363,14 +363,15 @@ class Service:
         """Run a job from where the ledger says that it stopped."""
         identity = live.job.id
         request, refs = await asyncio.to_thread(self._prepared, identity)
-        return await self.executor.run(
-            identity,
-            request,
-            refs,
-            self.ledger,
-            progress=lambda heard: self.queue.hear(live, heard),
-            cancelled=live.cancelled,
-        )
+        with writing():  # the execution has files of its own
+            return await self.executor.run(
+                identity,
+                request,
+                refs,
+                self.ledger,
+                progress=lambda heard: self.queue.hear(live, heard),
+                cancelled=live.cancelled,
+            )
 
     def _prepared(self, identity: str) -> tuple[ContractRequest | EntryRequest, Any]:
         request = self.store.request(identity)
