@@ -295,7 +295,7 @@ def request_of(one: Case, **more: Any) -> ContractRequest:
 
 def scaling_part(*, quick: bool) -> tuple[str, dict[str, float]]:
     """One worker and two, and a control of pure numpy in pinned processes."""
-    one = case("rand_50_5_a", 2, "complex64", 2**14 if quick else 2**18)
+    one = case("rand_50_5_a", 2, "complex64", 2**14 if quick else 2**22)
 
     async def both() -> tuple[list[float], list[float], list[float]]:
         single, double, controls = [], [], []
