@@ -48,6 +48,7 @@ def text_of(rows: Mapping[str, Row]) -> str:
         missing = [case.name for case in cases if case.name not in rows]
         if known:
             parts.append(f"### {heading}\n\n{_table(known)}\n\n{_means(known)}")
+            parts += _notes(known)
         if missing:
             parts.append(f"Not measured ({heading[0].lower()}{heading[1:]}): {', '.join(missing)}.")
     return "\n\n".join(parts)
@@ -119,6 +120,15 @@ def _cell(row: Row, name: str) -> str:
         why = " ".join(row["failed"][name].replace("|", "/").split())
         return f"failed: {why if len(why) <= SHORT else why[:SHORT].rstrip() + ' ...'}"
     return f"{row['gflops'][name][0]:.3g}" if name in row["gflops"] else "-"
+
+
+def _notes(rows: list[Row]) -> list[str]:
+    """What is to be known of some rows, each note once."""
+    cases: dict[str, list[str]] = {}
+    for row in rows:
+        if row.get("note"):
+            cases.setdefault(row["note"], []).append(row["case"])
+    return [f"{', '.join(names)}: {note}" for note, names in cases.items()]
 
 
 def _means(rows: list[Row]) -> str:

@@ -105,6 +105,7 @@ def _merged(one: Row, other: Row) -> Row:
     return {
         **one, **parts, "foreign": {**one["foreign"], **other["foreign"]},
         "wrong": one["wrong"] + other["wrong"],
+        "note": " ".join(row["note"] for row in (one, other) if row.get("note")),
         "products": one.get("products") or other.get("products"),
         "date": max(one["date"], other["date"]),
     }  # fmt: skip

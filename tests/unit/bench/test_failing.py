@@ -154,7 +154,7 @@ def test_rows_are_kept_as_they_come_and_a_campaign_goes_on(place: Any) -> None:
     row = peers.measure(place, losing, CASE, rounds=2)
     peers_rows.keep(row)
     cpu = peers.measure(place, {"ours 1t": Steady(), "numpy 1t": Steady()}, CASE, rounds=2)
-    peers_rows.keep({**cpu, "foreign": 0.3})
+    peers_rows.keep({**cpu, "foreign": 0.3, "note": "The second of two runs."})
     kept = peers_rows.kept()[CASE.name]
     assert kept["failed"] == {"jax gpu": LOST}
     assert set(kept["gflops"]) == {"ours gpu", "ours 1t", "numpy 1t"}
@@ -170,6 +170,7 @@ def test_rows_are_kept_as_they_come_and_a_campaign_goes_on(place: Any) -> None:
     # numpy is no peer on WASM, and jax failed: nothing to set ours against.
     assert shown.count("| - |") >= 1
     assert "cpu 30%" in shown
+    assert f"\n\n{CASE.name}: The second of two runs." in text
     assert len(peers_rows.LOG.read_text().splitlines()) == 2
 
 
