@@ -51,17 +51,32 @@ GROUPS = """
 import json
 from tensorloom.execute.backends import opened
 wasm = opened().backends["wasm"]
-json.dumps([len(wasm._latest.prepared.groups), wasm.kernels.report])
+groups = [group for known in wasm._kept.values() for group in known.prepared.groups]
+json.dumps([sum(group.dtype == DTYPE and wasm.kernels.is_proven(group) for group in groups),
+            wasm.kernels.report])
 """
+
+REPORT = """
+import json
+from tensorloom.execute.backends import opened
+json.dumps(opened().backends["wasm"].kernels.report)
+"""
+
+MOST_RUNS = 20
+"""Groups are made for a program's second run; measuring the device may push it out before."""
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
 def test_right_groups_are_proven_and_used(bench: Workbench, dtype: str) -> None:
     sizes = {"i": 3, "j": 5, "k": 4, "l": 6, "m": 3}
     bench.open(format="einsum", text="ij,jk,kl,lm->im", sizes=sizes, seed=3)
-    found = [bench.run(backend="wasm", dtype=dtype) for _ in range(4)]
-    assert [one["notes"] for one in found] == [[]] * 4
-    assert python(bench.page, GROUPS) == [1, []]
+    for _ in range(MOST_RUNS):
+        assert bench.run(backend="wasm", dtype=dtype)["notes"] == []
+        proven, thrown_out = python(bench.page, GROUPS.replace("DTYPE", repr(dtype)))
+        assert thrown_out == []
+        if proven:
+            return
+    raise AssertionError("no group was made")
 
 
 @pytest.fixture
@@ -78,18 +93,25 @@ def spoil(bench: Workbench) -> Iterator[Any]:
 def test_a_group_that_stops_costs_no_number(bench: Workbench, spoil: Any) -> None:
     given = {"format": "einsum", "text": "ij,jk,kl,lm->im", "seed": 3}
     given["sizes"] = {"i": 3, "j": 5, "k": 4, "l": 6, "m": 2}
-    bench.open(**given)
     spoil("fused-")
+    bench.open(**given)
     wanted = bench.run(backend="numpy", dtype="float64")["value"]
-    found = [bench.run(backend="wasm", dtype="float64") for _ in range(4)]
-    for one in found:
+    reported: list[str] = []
+    runs_left = MOST_RUNS
+    while runs_left:
+        one = bench.run(backend="wasm", dtype="float64")
         assert one["backend"] == "wasm"
         np.testing.assert_allclose(one["value"], wanted, rtol=1e-12)
-    notes = [note for one in found for note in one["notes"]]
-    assert len(notes) == 1
-    assert notes[0].startswith("The kernel fused-3-float64-")
-    assert notes[0].endswith("It was thrown out, and another one computed this.")
-    assert " stopped half way: RuntimeError: unreachable" in notes[0]
+        # Once it is thrown out, some runs more: nobody tries it again. Which run it was that met
+        # it, and was noted, is the page's affair: it runs what is shown by itself.
+        runs_left -= 1
+        if not reported:
+            reported = python(bench.page, REPORT)
+            runs_left = 4 if reported else runs_left
+    assert python(bench.page, REPORT) == reported
+    (words,) = reported
+    assert words.startswith("The kernel fused-3-float64-")
+    assert words.endswith(" stopped half way: RuntimeError: unreachable")
     bench.press("k")
     bench.page.get_by_text("Thrown out: ").click()
     bench.page.get_by_text("The kernel fused-3-float64-").first.wait_for()
