@@ -82,6 +82,10 @@ WINDOW_MS, WINDOWS = 1.5, 3
 """A window is at least so long, as browsers round clocks to 0.1 ms; of a few the best counts, of
 runs that are short beside the clock's tick the middle one [ms]."""
 
+LEAST_LEFT = 1 / 16
+"""What is taken off a sample's duration may have been disturbed more than that was: so much of it
+is left, or its rate would be anything. Predictions of the sample itself are no further off."""
+
 APART = 12
 """Short runs in a window, each after a pause: whoever waits for one has done something else before,
 and finds the caches cold. In a row Python's part seems four times faster than it is (Pyodide)."""
@@ -131,18 +135,22 @@ class Rates:
         return rate * RELATIVE_SPEED[dtype] / RELATIVE_SPEED[name]
 
 
-def least_disturbed(one: Rates, other: Rates) -> Rates:
-    """The better of two measurements in each figure: what disturbs only makes slower."""
-    both = {(dtype, size): rate for dtype, size, rate in one.mul_adds_per_ms}
-    for dtype, size, rate in other.mul_adds_per_ms:
-        both[dtype, size] = max(rate, both.get((dtype, size), 0.0))
+def least_disturbed(found: Sequence[Rates]) -> Rates:
+    """The best of some measurements in each figure: what disturbs only makes slower.
+
+    Differences of short durations it makes slower or faster: there the middle one counts, so that
+    one measurement on a busy machine does not stay.
+    """
+    best: dict[tuple[DType, SizeClass], float] = {}
+    for dtype, size, rate in (rate for one in found for rate in one.mul_adds_per_ms):
+        best[dtype, size] = max(rate, best.get((dtype, size), 0.0))
+    making = median(1 / one.made_per_ms for one in found)
     return Rates(
-        run_ms=min(one.run_ms, other.run_ms),
-        dispatch_ms=min(one.dispatch_ms, other.dispatch_ms),
-        bytes_per_ms=max(one.bytes_per_ms, other.bytes_per_ms),
-        mul_adds_per_ms=tuple((*kind, rate) for kind, rate in both.items()),
-        # Of a small difference, which noise makes larger or smaller.
-        made_per_ms=min(one.made_per_ms, other.made_per_ms),
+        run_ms=min(one.run_ms for one in found),
+        dispatch_ms=median(one.dispatch_ms for one in found),
+        bytes_per_ms=1 / median(1 / one.bytes_per_ms for one in found),
+        mul_adds_per_ms=tuple((*kind, rate) for kind, rate in best.items()),
+        made_per_ms=1 / making if making else inf,
     )
 
 
@@ -236,12 +244,14 @@ async def calibrate(
     short = await bench.best_ms(matrix_chain(2), first)
     long = await bench.best_ms(matrix_chain(CHAIN), first)
     side = 512
-    moving = await bench.best_ms(_diagonal(side), first) - short
-    if moving < max(SIGNIFICANT_MS, short):
+    moving = await bench.best_ms(_diagonal(side), first)
+    if moving - short < max(SIGNIFICANT_MS, short):
         side = 1024
-        moving = await bench.best_ms(_diagonal(side), first) - short
+        moving = await bench.best_ms(_diagonal(side), first)
+    # From everything that follows it is taken off: who held up the first look may have gone.
+    short = min(short, await bench.best_ms(matrix_chain(2), first))
     dispatch_ms = max(1e-4, (long - short) / (CHAIN - 2))
-    bytes_per_ms = _moved_bytes(lower(_diagonal(side), first)) / max(1e-3, moving)
+    bytes_per_ms = _moved_bytes(lower(_diagonal(side), first)) / max(1e-3, _left(moving, short))
     rates = [
         (dtype, size, await bench.rate(size, dtype, short, bytes_per_ms))
         for dtype in dtypes
@@ -374,10 +384,15 @@ class _Bench:
                 side *= 2
                 continue
             apart = base_ms + _moved_bytes(program) / bytes_per_ms
-            elapsed = await self.best_ms(tree, dtype) - apart
-            if elapsed >= max(SIGNIFICANT_MS, base_ms) or side >= most:
-                return program.mul_adds / max(0.02, elapsed)
+            whole = await self.best_ms(tree, dtype)
+            if whole - apart >= max(SIGNIFICANT_MS, base_ms) or side >= most:
+                return program.mul_adds / max(0.02, _left(whole, apart))
             side *= 2
+
+
+def _left(whole_ms: float, apart_ms: float) -> float:
+    """A duration without a part that was measured at another time [ms]."""
+    return max(whole_ms - apart_ms, LEAST_LEFT * whole_ms)
 
 
 def _ones(tree: ContractionTree, dtype: DType) -> list[NDArray[Any]]:

@@ -9,12 +9,22 @@ import pytest
 
 from tensorloom.execute import numpy_backend
 from tensorloom.execute.backend import drive
-from tensorloom.execute.calibration import Rates, calibrate, predict, size_class
+from tensorloom.execute.calibration import (
+    LEAST_LEFT,
+    Rates,
+    calibrate,
+    least_disturbed,
+    matrix_chain,
+    predict,
+    size_class,
+)
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.program import KernelSpec, LoopAxis, Program
 from tensorloom.plan.tree import ContractionTree
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tensorloom.execute.calibration import SizeOf
 
 TRUE = Rates(
@@ -173,3 +183,56 @@ def test_each_way_of_numpy_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_way_that_was_not_measured_is_estimated_from_another() -> None:
     assert TRUE.rate("float64", "dots") == TRUE.rate("float64", "matrix")
     assert TRUE.rate("float32", "few") == TRUE.rate("float32", "thin")
+
+
+class HeldUp(Device):
+    """Others hold the machine at some runs.
+
+    Args:
+        ms: What each of those takes longer [ms].
+        when: Whether a run is one, by its number and program.
+    """
+
+    def __init__(self, ms: float, when: Callable[[int, Program], bool]) -> None:
+        super().__init__()
+        self.ms, self.when, self.runs = ms, when, 0
+
+    async def replay(self, program: Program, arrays: list[Any]) -> None:
+        self.now += self.ms / 1e3 if self.when(self.runs, program) else 0.0
+        self.runs += 1
+        await super().replay(program, arrays)
+
+
+def test_who_holds_up_the_first_look_is_not_in_the_rates() -> None:
+    """An empty run that seems to take 20 ms would leave calls nothing, and samples little."""
+    # One run to compile, one to see how long it takes, and three windows of one.
+    device = HeldUp(20.0, lambda run, _program: run < 5)
+    found = drive(calibrate(device.replay, ("float32",), device.clock))
+    for n in (64, 512):
+        program = lower(matrices(n), "float32")
+        assert predict(program, found) == pytest.approx(predict(program, TRUE), rel=0.4)
+
+
+def test_what_is_taken_off_a_sample_leaves_it_a_share_of_its_time() -> None:
+    sample = lower(matrices(1024), "float32")
+    device = HeldUp(
+        3000.0, lambda _run, program: program.kernels[0].extents != (1, 1024, 1024, 1024)
+    )
+    found = drive(calibrate(device.replay, ("float32",), device.clock))
+    work_ms = sample.mul_adds / found.rate("float32", "matrix")
+    assert work_ms == pytest.approx(LEAST_LEFT * predict(sample, TRUE))
+
+
+def test_one_measurement_on_a_busy_machine_does_not_stay() -> None:
+    chain = lower(matrix_chain(100), "float32")
+    wrong = (
+        replace(TRUE, dispatch_ms=1e-4, bytes_per_ms=1e12, made_per_ms=10.0),
+        replace(TRUE, dispatch_ms=99.0, bytes_per_ms=1.0, made_per_ms=float("inf")),
+    )
+    right = replace(TRUE, made_per_ms=5e4)
+    for one in wrong:
+        for order in ((one, right, right), (right, one, right), (right, right, one)):
+            found = least_disturbed(order)
+            assert predict(chain, found) == pytest.approx(predict(chain, right))
+            assert found.made_per_ms == pytest.approx(5e4)
+    assert predict(chain, least_disturbed([TRUE])) == pytest.approx(predict(chain, TRUE))

@@ -122,7 +122,7 @@ class WebGpuBackend:
     ) -> None:
         self.device = device
         self.rates = rates
-        self._measured = False
+        self._found: list[Rates] = []
         self.choose = choose
         self.tuner: Measured | None = None
         self.limit_bytes = device.limit_bytes
@@ -185,8 +185,8 @@ class WebGpuBackend:
             # Nobody runs these again; their buffers are megabytes.
             for key in self.loaded.keys() - users:
                 self.loaded.drop(self.device, key)
-        self.rates = least_disturbed(self.rates, found) if self._measured else found
-        self._measured = True
+        self._found.append(found)
+        self.rates = least_disturbed(self._found)
 
     async def try_kernel(
         self,
