@@ -84,6 +84,20 @@ def test_unfinished_jobs_come_back_in_order(store: Store, owner: Client) -> None
     assert found == [("a", False), ("b", True), ("c", False)]
 
 
+def test_a_new_client_sees_nothing_of_one_that_was_removed(store: Store, owner: Client) -> None:
+    old = store.put_token("visitor", "old")
+    add(store, old, "a")
+    store.remove_token("visitor")
+    assert store.jobs(store.put_token("stranger", "new"), limit=10, before=None) == []
+    add(store, owner, "b")
+    store.remove_token("stranger")
+    store.remove_token("owner")
+    # Who lost all tokens gets the first client's jobs back, and nobody else does.
+    assert store.jobs(store.put_token("guest", "third"), limit=10, before=None) == []
+    again = store.jobs(store.put_token("owner", "fourth"), limit=10, before=None)
+    assert [stored.job.id for stored in again] == ["b" * 32]
+
+
 def test_starts_are_counted(store: Store) -> None:
     assert [store.count_start() for _ in range(3)] == [1, 2, 3]
 

@@ -36,7 +36,7 @@ from tensorloom_worker.records import (
     as_pair,
 )
 from tensorloom_worker.refusals import rejected, writing
-from tensorloom_worker.store import Store, canonical, now_text
+from tensorloom_worker.store import FIRST_CLIENT, Store, canonical, now_text
 from tensorloom_worker.sums import StoredLedger
 from tensorloom_worker.uploads import Uploads
 
@@ -103,7 +103,7 @@ class Service:
         self.queue = Queue(self.settings, self)
         if not self.store.clients():
             self.first_token = security.new_token()
-            self.store.put_token("owner", security.hash_token(self.first_token))
+            self.store.put_token(FIRST_CLIENT, security.hash_token(self.first_token))
         self.files.sweep(
             arrays=self.store.known_arrays(),
             jobs=self.store.known_jobs(),

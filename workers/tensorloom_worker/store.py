@@ -46,6 +46,25 @@ def canonical(value: object) -> str:
     return text
 
 
+FIRST_CLIENT = "owner"
+"""Who gets the token that is printed at the first start."""
+
+_PUT_CLIENT = """
+    INSERT INTO tokens (id, name, hash, created_at) VALUES (
+        CASE WHEN :name = :first AND NOT EXISTS (SELECT 1 FROM tokens WHERE id = 1) THEN 1
+        ELSE 1 + max(
+            1,
+            (SELECT coalesce(max(id), 0) FROM tokens),
+            (SELECT coalesce(max(token), 0) FROM jobs),
+            (SELECT coalesce(max(token), 0) FROM arrays)
+        ) END,
+        :name, :hash, :now
+    )
+    ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at
+    RETURNING id
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     """Who holds a token.
@@ -154,13 +173,14 @@ class Store:
     # Tokens.
 
     def put_token(self, name: str, digest: str) -> Client:
-        """The client of this name, with a token of this hash from now on."""
+        """The client of this name, with a token of this hash from now on.
+
+        A new client gets a number that nobody had: jobs and arrays of removed ones stay for a
+        while. The first client alone comes back to its own, should all tokens be lost.
+        """
         with self.transaction() as connection:
-            row = connection.execute(
-                "INSERT INTO tokens (name, hash, created_at) VALUES (?, ?, ?) ON CONFLICT (name) "
-                "DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at RETURNING id",
-                (name, digest, now_text()),
-            ).fetchone()
+            values = {"name": name, "first": FIRST_CLIENT, "hash": digest, "now": now_text()}
+            row = connection.execute(_PUT_CLIENT, values).fetchone()
             return Client(id=row[0], name=name, hash=digest)
 
     def remove_token(self, name: str) -> bool:
