@@ -24,6 +24,8 @@ from tensorloom.plan.tree import ContractionTree
 from wasmtime_host import WasmtimeHost
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from tensorloom.execute.backend import Pulse, RawResult
@@ -358,15 +360,16 @@ def test_a_coarse_clock_measures_nothing() -> None:
     assert backend.rates == TYPICAL_RATES
 
 
-def test_each_form_is_measured_in_turn() -> None:
-    """A clock that only kernels move: 1 ms for each million cycles."""
-    backend = WasmBackend(WasmtimeHost())
+def paced(
+    backend: WasmBackend, held: Callable[[Program], float] = lambda _program: 0.0
+) -> Callable[[], float]:
+    """A clock that only runs move: 1 ms for each million cycles, and what they are held up [ms]."""
     now = 0.0
     run = backend.run
 
     async def timed(program: Program, arrays: list[Any], pulse: Pulse) -> RawResult:
         nonlocal now
-        now += 1e-9 * record_sheet(program, relaxed=True).cycles
+        now += 1e-9 * record_sheet(program, relaxed=True).cycles + 1e-3 * held(program)
         return await run(program, arrays, pulse)
 
     def clock() -> float:
@@ -375,10 +378,42 @@ def test_each_form_is_measured_in_turn() -> None:
         return now
 
     backend.run = timed  # type: ignore[method-assign]  # to move the clock
-    drive(backend.measure(clock))
+    return clock
+
+
+def test_each_form_is_measured_in_turn() -> None:
+    backend = WasmBackend(WasmtimeHost())
+    drive(backend.measure(paced(backend)))
     kinds = {(form, dtype): rate for form, dtype, rate in backend.rates.measured}
     assert {("gemm", "float32"), ("gemm", "complex128"), ("run", "float32")} <= set(kinds)
     assert all(rate == pytest.approx(1e6, rel=0.02) for rate in kinds.values())
+
+
+def test_a_sample_that_takes_hardly_longer_than_an_empty_run_tells_nothing() -> None:
+    """Small programs are held up for nearly as long as the largest sample takes."""
+    cycles = record_sheet(product(2, 96, "complex128"), relaxed=True).cycles
+
+    def held(program: Program) -> float:
+        return 0.97e-6 * cycles if max(program.kernels[0].extents) < 96 else 0.0
+
+    backend = WasmBackend(WasmtimeHost())
+    drive(backend.measure(paced(backend, held)))
+    rates = backend.rates
+    assert (rates.cycles_per_ms, rates.measured) == (TYPICAL_RATES.cycles_per_ms, ())
+
+
+def test_a_measurement_leaves_programs_as_warm_as_they_were() -> None:
+    backend = WasmBackend(WasmtimeHost())
+    program, arrays = product(3, 8, "float64"), [np.ones((8, 8))] * 3
+    for _ in range(3):
+        drive(backend.run(program, arrays, no_pulse))
+    (known,) = backend._kept.values()
+    counts = backend.counts
+    assert known.bound is not None
+    drive(backend.measure(paced(backend)))
+    assert list(backend._kept.values()) == [known]
+    assert known.bound is not None
+    assert backend.counts["bytes"] == counts["bytes"]
 
 
 def test_a_measurement_that_is_interrupted_changes_nothing() -> None:
