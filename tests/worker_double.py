@@ -51,6 +51,9 @@ class WorkerDouble:
         lost: So many requests to come are cut off without an answer.
         broken: So many requests to come are answered with status 503.
         cut: So many PATCH requests to come are cut off half way; what arrived by then stays.
+        busy: So many PATCH requests to come are told that an earlier one is still being read.
+        full: While set, PATCH requests are told that the client's share is used up.
+        partials: By job, the sum so far and log10 of its scale.
         away: While set, no request is answered at all.
         estimate: Replaces fields of every estimate.
         requests: ``(method, path, headers)`` of all that came.
@@ -62,11 +65,14 @@ class WorkerDouble:
     lost: int = 0
     broken: int = 0
     cut: int = 0
+    busy: int = 0
+    full: bool = False
     away: bool = False
     estimate: dict[str, Any] = field(default_factory=dict)
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     results: dict[str, bytes] = field(default_factory=dict)
+    partials: dict[str, tuple[bytes, float]] = field(default_factory=dict)
     blobs: dict[str, bytearray] = field(default_factory=dict)
     keys: dict[str, tuple[str, str]] = field(default_factory=dict)
     bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -286,6 +292,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, double.jobs[job[1]])
         elif job and job[2] == "/result.npy" and job[1] in double.results:
             self._file(double.results[job[1]])
+        elif job and job[2] == "/partial.npy" and job[1] in double.partials:
+            data, log10_scale = double.partials[job[1]]
+            self._answer(200, data, {"Tensorloom-Log10-Scale": repr(log10_scale)})
         else:
             self._answer(404, _refusal("no-such-thing", "There is nothing here."))
 
@@ -361,6 +370,15 @@ class _Handler(BaseHTTPRequestHandler):
         sha256, length = parts.path.rpartition("/")[2], int(parse_qs(parts.query)["length"][0])
         kept = double.blobs.setdefault(sha256, bytearray())
         offset, announced = int(self.headers["Upload-Offset"]), int(self.headers["Content-Length"])
+        if double.full:
+            self._body()
+            self._answer(429, _refusal("quota-bytes", "You have too much here."))
+            return
+        if double.busy > 0:
+            double.busy -= 1
+            self._body()
+            self._answer(409, _refusal("upload-busy", "Another request sends it."))
+            return
         if offset != len(kept):
             self._body()
             self._answer(409, _refusal("wrong-offset", "This is not where it goes on."))

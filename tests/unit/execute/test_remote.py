@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import socket
 from typing import TYPE_CHECKING, Any
@@ -197,6 +198,49 @@ def test_a_file_that_is_there_is_not_sent_again(double: WorkerDouble, client_of:
     client.upload(name, data, lambda _: None)
     client.upload(name, data, lambda _: None)
     assert methods(double).count(f"PATCH /v1/arrays/{name}") == 1
+
+
+def test_an_upload_waits_for_an_earlier_try_that_the_worker_still_reads(
+    double: WorkerDouble, client_of: Clients
+) -> None:
+    data, waited = b"some bytes", list[float]()
+    name = hashlib.sha256(data).hexdigest()
+    double.busy = 2
+    client_of(double, sleep=waited.append).upload(name, data, lambda _: None)
+    assert bytes(double.blobs[name]) == data
+    assert waited == [0.25, 0.5]
+
+
+def test_an_upload_that_the_worker_never_takes_ends(
+    double: WorkerDouble, client_of: Clients
+) -> None:
+    data, waited = b"some bytes", list[float]()
+    name = hashlib.sha256(data).hexdigest()
+    double.busy = 1_000_000
+    client = client_of(double, sleep=waited.append, patience_s=30.0)
+    with pytest.raises(WorkerRejected) as caught:
+        client.upload(name, data, lambda _: None)
+    assert caught.value.code == "upload-busy"
+    assert 30.0 <= sum(waited) <= 60.0
+
+
+def test_a_share_that_is_used_up_is_said_at_once(double: WorkerDouble, client_of: Clients) -> None:
+    data, waited = b"some bytes", list[float]()
+    double.full = True
+    client = client_of(double, sleep=waited.append)
+    with pytest.raises(WorkerRejected) as caught:
+        client.upload(hashlib.sha256(data).hexdigest(), data, lambda _: None)
+    assert caught.value.code == "quota-bytes"
+    assert waited == []
+
+
+def test_the_sum_so_far_comes_with_its_own_scale(double: WorkerDouble, client_of: Clients) -> None:
+    file = io.BytesIO()
+    np.save(file, np.array(1.5))
+    double.partials["0" * 32] = (file.getvalue(), 301.25)
+    found = client_of(double).partial("0" * 32)
+    assert found == (file.getvalue(), 301.25)
+    assert client_of(double).partial("1" * 32) is None
 
 
 # --- tries ------------------------------------------------------------------------------------

@@ -44,6 +44,12 @@ LONGEST_PAUSE_S = 10.0
 _PASSING = frozenset({429, 500, 502, 503, 504})
 """Statuses that may be others a little later."""
 
+_LASTING = frozenset({"quota-bytes"})
+"""What does not pass before somebody deletes something."""
+
+_UPLOAD_PASSING = frozenset({"upload-busy", "upload-offset"})
+"""What an upload is told while the worker has not seen yet that an earlier try broke off."""
+
 _BROKEN = (OSError, http.client.HTTPException)
 """What a broken connection raises."""
 
@@ -158,14 +164,15 @@ class WorkerClient:
         """The job, stopped unless it was over."""
         return _record(self.request("POST", f"/v1/jobs/{quote(job, safe='')}/cancel"))
 
-    def partial(self, job: str) -> bytes | None:
-        """The sum so far as a .npy file; ``None`` where there is none."""
+    def partial(self, job: str) -> tuple[bytes, float] | None:
+        """The sum so far as a .npy file, and log10 of its scale; ``None`` where there is none."""
         try:
-            return self.request("GET", f"/v1/jobs/{quote(job, safe='')}/partial.npy").body
+            answer = self.request("GET", f"/v1/jobs/{quote(job, safe='')}/partial.npy")
         except WorkerRejected as error:
             if error.values.get("status") == http.HTTPStatus.NOT_FOUND:
                 return None
             raise
+        return answer.body, float(answer.headers.get("tensorloom-log10-scale", 0.0))
 
     def result(self, job: str, n_bytes: int) -> bytes:
         """The result as a .npy file, in pieces, each asked for again if its connection breaks."""
@@ -191,6 +198,7 @@ class WorkerClient:
         """
         path = f"/v1/arrays/{sha256}"
         offset = self._offset(path)
+        pauses = _pauses(self.patience_s)
         while offset < len(data):
             said(offset)
             headers = {
@@ -200,10 +208,20 @@ class WorkerClient:
             piece = data[offset : offset + PIECE_BYTES]
             try:
                 answer = self._once("PATCH", f"{path}?length={len(data)}", piece, headers)
-            except _Passing:
+            except (_Passing, WorkerRejected) as error:
+                before, refusal = offset, error.said if isinstance(error, _Passing) else error
+                if refusal is error and refusal.code not in _UPLOAD_PASSING:
+                    raise
+                pause = next(pauses)
+                if pause is None:
+                    raise refusal from error
+                self.pause(pause)
                 # Some of the piece may have arrived.
                 offset = self._offset(path)
+                if offset > before:
+                    pauses = _pauses(self.patience_s)
                 continue
+            pauses = _pauses(self.patience_s)
             offset = int(answer.headers.get("upload-offset", offset + len(piece)))
         said(offset)
 
@@ -269,7 +287,7 @@ class WorkerClient:
         if answer.status < http.HTTPStatus.MULTIPLE_CHOICES:
             return answer
         refusal = self._refusal(answer)
-        if answer.status in _PASSING:
+        if answer.status in _PASSING and refusal.code not in _LASTING:
             raise _Passing(refusal, None)
         raise refusal
 

@@ -125,11 +125,10 @@ async def _pulse(client: WorkerClient, record: dict[str, Any], told: Watcher) ->
     mul_adds = int((record.get("estimate") or {}).get("mulAdds", 0))
 
     async def so_far() -> RawResult | None:
-        data = client.partial(record["id"])
-        if data is None:
+        found = client.partial(record["id"])
+        if found is None:
             return None
-        scale = float((record.get("partial") or {}).get("log10Scale", 0.0))
-        return RawResult(value=_array(data), log10_scale=scale)
+        return RawResult(value=_array(found[0]), log10_scale=found[1])
 
     slices = SlicesDone(done=done, of=of, so_far=so_far) if of > 1 else None
     await told.pulse(int(mul_adds * float(progress.get("fraction", 0.0))), slices)
