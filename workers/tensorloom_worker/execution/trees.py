@@ -175,6 +175,8 @@ def _found(
     held = input_elements(start)
     room = max(2, (most_elements - min(held, most_elements // 2)) // 3)
     methods = ["greedy", "kahypar" if find_spec("kahypar") else "labels"]
+    # The first trial of a large network may take twice the time given, but no longer.
+    objective = _patient_flops(2 * deadline - time.monotonic())
     rounds = 0
     while (left := deadline - time.monotonic()) > _LEAST_SECONDS:
         finder = HyperOptimizer(
@@ -183,7 +185,7 @@ def _found(
             max_time=left * (_FIRST_SHARE if rounds == 0 else 1.0),
             max_repeats=10_000,
             parallel=False,
-            minimize="flops",
+            minimize=objective,
             slicing_reconf_opts={"target_size": room},
             progbar=False,
             on_trial_error="ignore",
@@ -198,11 +200,38 @@ def _found(
             before = tree.total_flops()
             if time.monotonic() > deadline:
                 break
-            tree = tree.slice_and_reconfigure(target_size=room)
+            try:
+                tree = tree.slice_and_reconfigure(target_size=room, minimize=objective)
+            except TimeoutError:
+                break
             if tree.total_flops() >= before:
                 break
         rounds += 1
         room = max(2, room // 2)
+
+
+def _patient_flops(until: float) -> Any:  # noqa: ANN401  # an objective of cotengra
+    """Counts operations until a moment; then it breaks off whatever asks.
+
+    cotengra looks at the clock between trials only, and a trial that has to slice a large network
+    many times over takes minutes. A trial that is broken off counts as failed.
+    """
+    from cotengra.scoring import FlopsObjective  # noqa: PLC0415  # on workers that search only
+
+    class PatientFlops(FlopsObjective):  # type: ignore[misc]  # cotengra has no types
+        def cost_local_tree_node(self, tree: Any, node: Any) -> Any:  # noqa: ANN401  # cotengra's
+            self._look()
+            return super().cost_local_tree_node(tree, node)
+
+        def score_slice_index(self, costs: Any, ix: Any) -> Any:  # noqa: ANN401  # cotengra's
+            self._look()
+            return super().score_slice_index(costs, ix)
+
+        def _look(self) -> None:
+            if time.monotonic() > until:
+                raise TimeoutError
+
+    return PatientFlops()
 
 
 def _sampler() -> str:
