@@ -62,19 +62,29 @@ class Subscription:
 
         Args:
             heartbeat_s: Longest silence [s].
-            alive: Asked after each silence; the stream ends when it says no.
+            alive: Asked about as often, however much there is to tell; the stream ends when it
+                says no.
         """
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
         while not self.closed:
+            silent = False
             try:
                 await asyncio.wait_for(self._wake.wait(), heartbeat_s)
             except TimeoutError:
+                silent = True
+            if silent or loop.time() - asked >= heartbeat_s:
                 if not alive():
                     return
+                asked = loop.time()
+            if silent:
                 yield None
                 continue
-            self._wake.clear()
-            while self._waiting:
-                yield self._waiting.pop(next(iter(self._waiting)))
+            if not self._waiting:
+                self._wake.clear()
+                continue
+            event = self._waiting.pop(next(iter(self._waiting)))
+            yield event
 
 
 class Hub:
