@@ -15,9 +15,12 @@ from tensorloom.errors import FileFormatError, InputError
 from tensorloom.formats import network_json
 from tensorloom.model import codec
 from tensorloom.plan.cost import cost_of
+from tensorloom_worker.execution.entries import _bras
 from tensorloom_worker.records import EntryRequest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Cluster
     from tensorloom_worker.ledger import Outcome
 
@@ -53,6 +56,14 @@ def test_amplitudes_are_those_of_the_state(
     wanted = [state[int(text, 2)] for text in bits]
     assert found.array.shape == (5,)
     np.testing.assert_allclose(found.array, wanted, atol=1e-14)
+
+
+def test_two_jobs_with_the_same_bits_do_not_share_files(tmp_path: Path) -> None:
+    one, other = (_bras(tmp_path, job, ["01", "10"], [0, 1], "complex64") for job in ("a", "b"))
+    assert {ref.sha256 for ref in one.values()} == {ref.sha256 for ref in other.values()}
+    for ref in one.values():
+        ref.path.unlink()
+    assert all(ref.path.is_file() for ref in other.values())
 
 
 def test_one_string_is_one_amplitude(cluster: Cluster) -> None:

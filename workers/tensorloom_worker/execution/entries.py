@@ -126,7 +126,7 @@ async def sample_amplitudes(
         array = outcome.array[places] if varying else np.full(len(bits), outcome.array)
         return replace(outcome, array=np.asarray(array))
     folder = executor.settings.data_folder / "running"
-    arrays = await asyncio.to_thread(_bras, folder, bits, varying, parameters.dtype)
+    arrays = await asyncio.to_thread(_bras, folder, job, bits, varying, parameters.dtype)
     uses = {end_id(qubit): {"sha256": arrays[BATCH + end_id(qubit)].sha256} for qubit in varying}
     batched = ContractRequest.model_validate({**request.model_dump(), "batch": {"arrays": uses}})
     try:
@@ -164,14 +164,17 @@ def with_ends(document: Document, ends: dict[int, str]) -> Document:
 
 
 def _bras(
-    folder: Path, bits: Sequence[str], varying: Sequence[int], dtype: str
+    folder: Path, job: str, bits: Sequence[str], varying: Sequence[int], dtype: str
 ) -> dict[str, ArrayRef]:
-    """The bras of the qubits that vary, one file each with a row for every bit string."""
+    """The bras of the qubits that vary, one file each with a row for every bit string.
+
+    They are the job's own: another one with the same bits may end before.
+    """
     found: dict[str, Any] = {}
     for qubit in varying:
         rows = np.array([[text[qubit] == "0", text[qubit] == "1"] for text in bits], dtype)
         digest = sha256(rows.tobytes()).hexdigest()
-        path = folder / f"{digest}-{qubit}.npy"
+        path = folder / f"{job}-{qubit}.npy"
         np.save(path, rows)
         found[BATCH + end_id(qubit)] = ArrayRef(path=path, key=None, sha256=digest)
     return found
