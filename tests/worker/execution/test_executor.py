@@ -133,6 +133,22 @@ def test_progress_tells_of_slices_and_of_the_sum_so_far(cluster: Cluster, many_t
     assert last.standard_error == pytest.approx(0, abs=1e-12)
 
 
+def test_telling_never_waits_for_the_disk(
+    cluster: Cluster, many_tasks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tensorloom_worker.execution.adding.TELL_SECONDS", 0.0)
+
+    def slow_disk(_count: int) -> None:
+        # Ends when the loop has had several turns, in which it tells of the tasks before.
+        for _ in range(10):
+            turn = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), cluster.loop)
+            turn.result(timeout=60)
+
+    ledger = MemoryLedger(slow_disk)
+    run(cluster, sliced_request(ring(8, 4), *SLICED), ledger)
+    assert ledger.times.total() > 10
+
+
 class Stop(Exception):  # what a test throws
     """Thrown by a ledger to end a run like a crash does."""
 

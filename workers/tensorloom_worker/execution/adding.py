@@ -111,6 +111,8 @@ class Contraction:
     _recorded: set[int] = field(default_factory=set)
     _spread: _Spread = field(default_factory=_Spread)
     _change: float | None = None
+    # Made where the sum changes: whoever tells of it must not wait for a disk.
+    _partial: PartialValue | None = None
     _folded: tuple[float, int, int] = (0.0, 0, 0)
     _told: float = 0.0
     _begun: float = 0.0
@@ -141,6 +143,7 @@ class Contraction:
         self._recorded = set(self._pending)
         self._folded = (monotonic(), self._upto, 0)
         self._advance()
+        self._partial = self._shown()
 
     def _missing(self) -> Iterator[int]:
         first, recorded = self._upto, frozenset(self._recorded)
@@ -187,6 +190,7 @@ class Contraction:
             self._pending[task] = partial
             self._recorded.add(task)
             self._advance()
+            self._partial = self._shown()
             self._fold()
 
     def _advance(self) -> None:
@@ -243,22 +247,21 @@ class Contraction:
         self.progress(
             Progress(
                 progress=JobProgress(slices_done=done, slices=of, fraction=done / of, eta_ms=eta),
-                partial=self._partial(),
+                partial=self._partial,
             )
         )
 
-    def _partial(self) -> PartialValue | None:
+    def _shown(self) -> PartialValue | None:
         """The sum so far of a scalar, and how much it still moves."""
-        with self._lock:
-            if self._upto == 0 or self._sum.total.size != 1:
-                return None
-            raw = finished(self._sum.value(), self._sum.exponent or 0, self.problem.dtype)
-            return PartialValue(
-                value=as_pair(complex(raw.value.reshape(()))),
-                log10_scale=raw.log10_scale,
-                relative_change=self._change,
-                standard_error=self._spread.standard_error(self.layout.tasks),
-            )
+        if self._upto == 0 or self._sum.total.size != 1:
+            return None
+        raw = finished(self._sum.value(), self._sum.exponent or 0, self.problem.dtype)
+        return PartialValue(
+            value=as_pair(complex(raw.value.reshape(()))),
+            log10_scale=raw.log10_scale,
+            relative_change=self._change,
+            standard_error=self._spread.standard_error(self.layout.tasks),
+        )
 
     async def _finish(self, parcel: Delivery) -> Outcome:
         schedule = compiled(self.strategy.main, self.strategy.levels)
