@@ -16,16 +16,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tensorloom.errors import InputError, TensorloomError, UnsupportedKernel
-from tensorloom.execute.gpu.microbench import measured_gpu
+from tensorloom.errors import InputError, UnsupportedKernel
+from tensorloom.execute.device_measuring import DeviceMeasuring
 from tensorloom.execute.gpu.trials import SEEDS, GpuTrials
-from tensorloom.execute.known_device import is_measured, with_gpu
+from tensorloom.execute.known_device import with_gpu
 from tensorloom.execute.known_kernels import LEAST_MUL_ADDS, KnownKernels, flop
-from tensorloom.execute.microbench import measured_cpu
 from tensorloom.execute.tuned_shape import (
     Place,
     Shape,
@@ -39,20 +37,18 @@ from tensorloom.execute.wasm.team_trials import LEAST_FLOP, MOST_MS, fits
 from tensorloom.execute.wasm.trials import WasmTrials
 from tensorloom.kernels.wasm.schedule import schedule
 from tensorloom.tune.database import Database, Entry, read_entries
-from tensorloom.tune.device import DeviceRecord, device_from_json, device_to_json
+from tensorloom.tune.device import device_from_json, device_to_json
 from tensorloom.tune.search import Search
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable
 
     from tensorloom.execute.gpu.device import GpuDevice
-    from tensorloom.execute.gpu.microbench import Found as GpuFound
     from tensorloom.execute.kernel_store import KernelStore
     from tensorloom.execute.wasm.kernels import WasmKernels
     from tensorloom.execute.wasm.team_trials import TeamTrials
     from tensorloom.kernels.program import KernelSpec, Program
     from tensorloom.kernels.wasm.schedule import Kernel, Schedule
-    from tensorloom.tune.device import CpuFacts, Curve
 
     Pause = Callable[[], Awaitable[None]]
 
@@ -130,9 +126,7 @@ class Tuner(KnownKernels):
         self._looks: Counter[tuple[str, int]] = Counter()
         self._waiting: list[tuple[Place, KernelSpec]] = []
         self._current: _Current | None = None
-        self._measuring: Generator[None, None, tuple[CpuFacts, tuple[Curve, ...]]] | None = None
-        self._measuring_gpu: AsyncGenerator[GpuFound | None, None] | None = None
-        self._gpu_refused = False
+        self._measuring = DeviceMeasuring(kernels, gpu, clock)
         self._loaded = False
         self._unsaved = False
 
@@ -165,19 +159,31 @@ class Tuner(KnownKernels):
         if self.record is None:
             return True
         entry = self.database.get(self.key(spec, backend))
-        return entry is None or not entry.trusted or self._lacks_gain(backend, spec, entry)
+        return entry is None or not entry.trusted or self._is_doubted(backend, spec, entry)
 
-    def _lacks_gain(self, backend: Place, spec: KernelSpec, entry: Entry) -> bool:
-        """Whether a shape of an earlier visit was tuned without the threads that there are now."""
-        if backend == "webgpu" or entry.threads == self.threads or flop(spec) < LEAST_FLOP:
+    def _is_doubted(self, backend: Place, spec: KernelSpec, entry: Entry) -> bool:
+        """Whether an earlier visit did not come to an end with a shape, as on a busy machine.
+
+        Not on a GPU: what a network's time does not do for there, it will not do for again.
+        """
+        return backend == "wasm" and (not entry.spec or self._lacks_gain(spec, entry))
+
+    def _lacks_gain(self, spec: KernelSpec, entry: Entry) -> bool:
+        """Whether a shape was tuned without the threads that there are now, or without their gain.
+
+        A gain of exactly 1 is that of a kernel which is not shared out.
+        """
+        if self._team is None or flop(spec) < LEAST_FLOP or not fits(spec):
             return False
-        return fits(spec) and flop(spec) / entry.gflops / 1e6 <= MOST_MS
+        if entry.threads == self.threads and (entry.gain == 1 or entry.gain >= CLEAR_GAIN):
+            return False
+        return flop(spec) / entry.gflops / 1e6 <= MOST_MS
 
     @property
     def on_gpu(self) -> bool:
         """Whether what is at work is on the GPU."""
         if self._current is None:
-            return self._measuring_gpu is not None
+            return self._measuring.on_gpu
         return self._current.backend == "webgpu"
 
     @property
@@ -189,9 +195,7 @@ class Tuner(KnownKernels):
     @property
     def _wants_gpu(self) -> bool:
         """Whether the GPU's part of the record is missing and may be had."""
-        if self._gpu is None or self.record is None or self._gpu_refused:
-            return False
-        return not is_measured(self.record.gpu)
+        return self.record is not None and self._measuring.wants_gpu(self.record)
 
     async def step(self, pause: Pause) -> bool:
         """Does the next piece of work; whether there was any.
@@ -346,16 +350,10 @@ class Tuner(KnownKernels):
 
     def _measure_on(self) -> None:
         """The next step of the device record."""
-        if self._measuring is None:
-            self._measuring = measured_cpu(self._kernels, self._clock)
         start = self._clock()
-        try:
-            next(self._measuring)
-        except StopIteration as done:
-            facts, curves = done.value
-            record = DeviceRecord(name="measured here", origin="measured", cpu=facts, curves=curves)
-            self.record = with_gpu(record, self._gpu)
-            self._measuring = None
+        record = self._measuring.cpu_step()
+        if record is not None:
+            self.record = record
             self._changed()
         self.spent_ms += 1e3 * (self._clock() - start)
 
@@ -363,26 +361,13 @@ class Tuner(KnownKernels):
         """The next step of the GPU's part, last of all: nothing is chosen by it."""
         if not self._wants_gpu:
             return False
-        assert self._gpu is not None
         assert self.record is not None
-        if self._measuring_gpu is None:
-            self._measuring_gpu = measured_gpu(self._gpu, self._clock)
         start = self._clock()
-        try:
-            found = await anext(self._measuring_gpu)
-        except TensorloomError as error:
-            # What costs the device once is not tried again on this visit.
-            self._measuring_gpu, self._gpu_refused = None, True
-            self.report.append(f"The GPU was not measured: {error.message}")
-            with suppress(TensorloomError):
-                await self._gpu.renew()
-            return True
+        found = await self._measuring.gpu_step(self.record)
         self.spent_ms += 1e3 * (self._clock() - start)
         if found is not None:
-            facts, curves = found
-            self._measuring_gpu = None
-            self.record = replace(self.record, gpu=facts, curves=(*self.record.curves, *curves))
-            self._gpu_refused = not is_measured(facts)
+            self.record = found.record
+            self.report += found.report
             await self._save()
         return True
 
@@ -472,18 +457,30 @@ class Tuner(KnownKernels):
         if found is None or (shape is not None and shape.best is None):
             self.database.forget(key)
         else:
-            gain = None if backend == "webgpu" else self.gain(spec, self.threads)
+            threads, gain = self._gain_to_keep(spec, backend, candidate=found[0])
             entry = Entry(
                 candidate=found[0],
                 gflops=flop(spec) / found[1] / 1e6,
                 # What is not settled is looked for again on the next visit.
                 spec=spec.name if shape is None or is_done(shape) else "",
-                threads=1 if gain is None else self.threads,
-                gain=gain or 1.0,
+                threads=threads,
+                gain=gain,
             )
             self.database.put(key, entry)
         self._changed()
         await self._save()
+
+    def _gain_to_keep(
+        self, spec: KernelSpec, backend: Place, *, candidate: str
+    ) -> tuple[int, float]:
+        """Threads and their gain; a page without any leaves what is known of the candidate."""
+        gain = None if backend == "webgpu" else self.gain(spec, self.threads)
+        if gain is not None:
+            return self.threads, gain
+        entry = self.database.get(self.key(spec, backend))
+        if self._team is None and entry is not None and entry.candidate == candidate:
+            return entry.threads, entry.gain
+        return 1, 1.0
 
     def _is_ready(self, way: Schedule) -> bool:
         """Compiles and proves the winner now, so that no run has to wait for it."""
@@ -523,6 +520,7 @@ class Tuner(KnownKernels):
             if isinstance(kept, dict) and kept.get("engine") == self._engine:
                 self.record = with_gpu(device_from_json(kept.get("device")), self._gpu)
                 self.database = Database(read_entries(json.dumps(kept.get("kernels"))))
+                self._measuring.refused = str(kept.get("gpu-refused", ""))
         except (ValueError, InputError):
             self.record, self.database = None, Database()
         self._changed()
@@ -536,6 +534,7 @@ class Tuner(KnownKernels):
             "engine": self._engine,
             "device": device_to_json(self.record),
             "kernels": json.loads(self.database.to_text()),
+            "gpu-refused": self._measuring.refused,
         }
         await self._store.save(json.dumps(kept, separators=(",", ":")))
 

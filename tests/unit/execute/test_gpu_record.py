@@ -9,6 +9,7 @@ import pytest
 
 from modelled_gpu import ModelledGpu
 from tensorloom.execute.backend import drive
+from tensorloom.execute.known_device import with_gpu
 from tensorloom.execute.tuning import Tuner
 from tensorloom.execute.wasm.kernels import WasmKernels
 from tensorloom.tune.device import CpuFacts, Curve, DeviceRecord, device_to_json
@@ -51,7 +52,7 @@ def tuner_for(gpu: ModelledGpu | None, store: Store, measured: DeviceRecord = RE
     clock = gpu.clock if gpu else lambda: 0.0
     made = Tuner(kernels, store=store, engine="wasmtime 1", clock=clock, gpu=device)
     drive(made._load())
-    made.record = made.record or measured
+    made.record = made.record or with_gpu(measured, device)
     return made
 
 
@@ -110,13 +111,17 @@ def test_a_device_that_it_costs_is_asked_for_again_and_left_alone() -> None:
     assert gpu.renewals == 1
     assert tuner.report == ["The GPU was not measured: The GPU went away."]
     assert not tuner.running
-    assert store.text is None
+    # Nor is it lost once on each visit; another one is tried.
+    assert finished(tuner_for(ModelledGpu(), store)) == 0
+    assert finished(tuner_for(ModelledGpu(description="another"), store)) > 10
 
 
 def test_a_device_that_refuses_all_is_not_asked_for_ever() -> None:
-    tuner = tuner_for(ModelledGpu(refused=("//",)), Store())
+    store = Store()
+    tuner = tuner_for(ModelledGpu(refused=("//",)), store)
     assert finished(tuner) > 10
     assert not tuner.running
+    assert finished(tuner_for(ModelledGpu(), store)) == 0
 
 
 def test_a_record_of_an_earlier_version_is_measured_anew() -> None:

@@ -106,6 +106,11 @@ def test_a_loss_is_looked_at_again_until_the_processors_are_free() -> None:
     assert never.live == 0
 
 
+def test_no_gain_is_larger_than_the_threads_explain() -> None:
+    """Whoever held up the kernel alone at each turn made it look three times as slow."""
+    assert gain(Engine(lambda threads, _at: 3.0 if threads == 1 else 0.6)) == 2
+
+
 def test_what_is_not_shared_out_is_not_run() -> None:
     engine = Engine(lambda _threads, _at: 1.0)
     spec = spec_of(32)

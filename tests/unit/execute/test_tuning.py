@@ -531,6 +531,75 @@ def test_threads_that_gain_nothing_are_looked_at_again(backend: WasmBackend) -> 
     assert (entry.threads, entry.gain) == (2, 1.1)
 
 
+def next_visit(backend: WasmBackend, store: Store, team: Team | None = None) -> Tuner:
+    """A tuner that knows what an earlier one has stored."""
+    made = team_tuner(backend, team, store) if team else tuner_for(backend, store)
+    made.record, made._loaded = None, False
+    assert drive(made.step(no_pause))
+    assert made.record == RECORD
+    return made
+
+
+def test_a_search_that_a_busy_machine_ended_is_made_again_on_the_next_visit(
+    backend: WasmBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, program = Store(), product(64)
+    with monkeypatch.context() as busy:
+        busy.setattr(tuning, "BUDGET_MS", 0.0)
+        first = tuner_for(backend, store)
+        first.observe(program)
+        finish(first)
+        first.observe(program)
+        assert not first.running
+    monkeypatch.setattr(tuning, "BUDGET_MS", 1e9)
+    second = next_visit(backend, store)
+    second.observe(program)
+    assert second.running
+    finish(second)
+    entry = second.database.get(second.key(spec_of(program), "wasm"))
+    assert entry is not None
+    assert entry.spec == spec_of(program).name
+    third = next_visit(backend, store)
+    third.observe(program)
+    assert not third.running
+
+
+@pytest.mark.parametrize(("first", "again"), [(1.1, True), (0.8, True), (1.5, False), (1.0, False)])
+def test_a_gain_that_a_busy_machine_hid_is_looked_for_on_the_next_visit(
+    backend: WasmBackend, monkeypatch: pytest.MonkeyPatch, first: float, *, again: bool
+) -> None:
+    """A clear one is not; nor one of exactly 1, as of a kernel that is not shared out."""
+    monkeypatch.setattr(tuning, "BUDGET_MS", 1e9)
+    store, program, team = Store(), product(128), Team(first)
+    tuner = team_tuner(backend, team, store)
+    tuner.observe(program)
+    finish(tuner)
+    team.told = 1.9
+    tuner = next_visit(backend, store, team)
+    tuner.observe(program)
+    assert tuner.running == again
+    finish(tuner)
+    assert tuner.gain(spec_of(program), 2) == (1.9 if again else first)
+    # Once for each visit.
+    tuner.observe(program)
+    assert not tuner.running
+
+
+def test_a_page_without_threads_leaves_what_is_known_of_them(
+    backend: WasmBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "BUDGET_MS", 1e9)
+    store, program = Store(), product(128)
+    tuner = team_tuner(backend, Team(1.7), store)
+    tuner.observe(program)
+    finish(tuner)
+    alone = next_visit(backend, store)
+    alone.observe(program)
+    assert not alone.running
+    drive(alone._keep(spec_of(program)))
+    assert next_visit(backend, store, Team(9.0)).gain(spec_of(program), 2) == 1.7
+
+
 def test_who_waits_comes_before_what_was_under_way(backend: WasmBackend) -> None:
     tuner, first, wanted = tuner_for(backend), product(), product(70)
     tuner.observe(first)
