@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import subprocess
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -175,6 +175,42 @@ async def test_a_client_that_says_nothing_is_hung_up_on(
             reader, writer = await asyncio.open_connection("127.0.0.1", await ready)
             writer.write(b"GET /v1/health HTTP/1.1\r\nHost: loc")
             assert await reader.read() == b""  # hung up, without an answer
+            writer.close()
+            serving.should_exit = True
+            await task
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("first", "status", "more"),
+    [
+        (b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n", b"200", b"GET /v1/hea"),
+        (b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n", b"200", b"\r\n"),
+        (
+            b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n{",
+            b"401",
+            b" ",
+        ),
+    ],
+    ids=["a second head", "empty lines", "a body that was refused"],
+)
+async def test_who_dawdles_after_an_answer_is_hung_up_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bytes, status: bytes, more: bytes
+) -> None:
+    ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    async with worker(tmp_path / "data", port=0) as found:
+        serving = server.server_of(found.app, found.app.service.settings, ready.set_result)
+        task = asyncio.create_task(serving.serve())
+        async with asyncio.timeout(PATIENCE_S):
+            reader, writer = await asyncio.open_connection("127.0.0.1", await ready)
+            writer.write(first)
+            answer = await reader.readuntil(b"}")
+            assert answer.startswith(b"HTTP/1.1 " + status)
+            monkeypatch.setattr(server, "HEAD_S", 0.05)
+            writer.write(more)
+            # Uvicorn would wait for ever.
+            with suppress(ConnectionResetError):
+                await reader.read()
             writer.close()
             serving.should_exit = True
             await task

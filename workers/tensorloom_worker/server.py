@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Server", "server_of"]
 
 HEAD_S = 15.0
-"""Longest time until the head of the first request is here [s]."""
+"""Longest time until the head of a request is here [s]."""
 
 KEEP_ALIVE_S = 30
 MAX_CONNECTIONS = 512
@@ -28,25 +28,54 @@ STOP_S = 15
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP/1.1 that hangs up on clients which connect and then say nothing, or very little."""
+    """HTTP/1.1 that hangs up on clients which connect and then say nothing, or very little.
+
+    A head, the first or a later one, and what is left of a body that was refused have ``HEAD_S``
+    to come. Uvicorn's own timer waits for the next request alone, and any byte ends it.
+    """
 
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401  # base class's own
         """Start to wait for the head of a request."""
         super().connection_made(transport)
-        self._head_timer = self.loop.call_later(HEAD_S, self._hang_up)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Wait for the rest, unless a request is being answered."""
+        super().data_received(data)
+        if self._is_answering:
+            self._wait_no_longer()
+        elif self._head_timer is None:
+            self._wait()
+
+    def on_response_complete(self) -> None:
+        """Leave the time to the next request to uvicorn."""
+        self._wait_no_longer()
+        super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop to wait."""
-        if self._head_timer is not None:
-            self._head_timer.cancel()
+        self._wait_no_longer()
         super().connection_lost(exc)
 
+    @property
+    def _is_answering(self) -> bool:
+        cycle: Any = self.cycle  # set by the first request, whatever the annotation says
+        return cycle is not None and not cycle.response_complete
+
+    def _wait(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_S, self._hang_up)
+
+    def _wait_no_longer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
     def _hang_up(self) -> None:
-        transport: Any = self.transport  # both are set by then, whatever the annotations say
-        cycle: Any = self.cycle
-        if cycle is None and not transport.is_closing():
+        self._head_timer = None
+        transport: Any = self.transport  # set by then, whatever the annotation says
+        if not self._is_answering and not transport.is_closing():
             transport.close()
 
 
