@@ -188,7 +188,8 @@ export function createApi(python: PythonCalls, store: () => EditorStore | undefi
       await settled();
       if (options.backend === "worker") return runOnWorker(await loadRemote(), options);
       const { backend = "auto", dtype = null, onProgress, signal } = options;
-      const tell = onProgress && ((text: string) => onProgress(JSON.parse(text) as RunNews));
+      // What computes it may have more to tell before it hears that nobody wants it.
+      const tell = onProgress && ((text: string) => signal?.aborted || onProgress(JSON.parse(text) as RunNews));
       const asked = { backend, dtype, watched: onProgress !== undefined || signal !== undefined };
       const { text, buffers } = await unlessAborted(signal, () => python.call("run", asked, [], { signal, tell }));
       onProgress?.({ state: "done", fraction: 1, etaMs: 0 });
