@@ -119,9 +119,10 @@ export class Team {
 /** For a helper that was thrown out of `serve`: its record counts as done, or the leader would wait for ever. */
 export function stoppedHalfWay(memory: WebAssembly.Memory, control: number): void {
   const words = new Int32Array(memory.buffer as ArrayBuffer, control, CONTROL_BYTES / 4);
-  // The leader waits for this record, so the job is still the same.
-  const job = new Int32Array(memory.buffer as ArrayBuffer, Atomics.load(words, CONTROL.job / 4), JOB_BYTES / 4);
+  // The leader waits for this record, so the job is still the same; or it stopped half way itself,
+  // and there is none: what lies at address 0 is somebody else's.
+  const job = Atomics.load(words, CONTROL.job / 4);
   Atomics.store(words, CONTROL.stopped / 4, 1);
-  Atomics.add(job, JOB.done / 4, 1);
+  if (job !== 0) Atomics.add(new Int32Array(memory.buffer as ArrayBuffer, job, JOB_BYTES / 4), JOB.done / 4, 1);
   Atomics.sub(words, CONTROL.busy / 4, 1);
 }
