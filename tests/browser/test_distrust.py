@@ -63,7 +63,7 @@ json.dumps(opened().backends["wasm"].kernels.report)
 """
 
 MOST_RUNS = 20
-"""Groups are made for a program's second run; measuring the device may push it out before."""
+"""Groups are made for a program's second run; others may push it out before."""
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])

@@ -337,7 +337,8 @@ class Tuner(KnownKernels):
         return taken
 
     async def cleared(self) -> None:
-        """Forgets all kernels; the device record stays."""
+        """Forgets all kernels; the device record stays. A GPU that was refused is tried again."""
+        self._measuring.refused = ""
         self.database.clear()
         self._shapes.clear()
         self._gains.clear()
