@@ -247,6 +247,20 @@ async def test_a_result_that_is_too_big_fails_the_job(tmp_path: Path) -> None:
     assert found["error"]["values"] == {"most": 100}
 
 
+async def test_results_count_for_the_share_of_bytes(tmp_path: Path) -> None:
+    async with worker(tmp_path / "data", max_stored_bytes=200, concurrent_jobs=1) as small:
+        first = await small.submit()
+        second = await small.submit()
+        size = int((await small.finished(first))["result"]["bytes"])
+        assert 100 < size <= 200 < 2 * size
+        assert (await small.finished(second))["error"]["code"] == "quota-bytes"
+        object.__setattr__(small.app.service.settings, "max_stored_bytes", size)
+        more = await small.client.post("/v1/jobs", json=contraction())
+        assert (more.status_code, more.json()["code"]) == (429, "quota-bytes")
+        assert (await small.client.delete(f"/v1/jobs/{first}")).status_code == 204
+        assert "result" in await small.finished(await small.submit())
+
+
 async def test_quotas_are_said_before_a_job_is_taken(tmp_path: Path) -> None:
     limits = {"max_jobs_per_token": 3, "max_queue": 2, "concurrent_jobs": 1}
     async with worker(tmp_path / "data", **limits) as small:

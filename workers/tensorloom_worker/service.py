@@ -199,6 +199,7 @@ class Service:
             check_arrays(network, self.uploads.facts_of(client, uses))
 
     def _check_quota(self, client: Client) -> None:
+        self._check_bytes(client.id, 1)
         if self.queue.waiting >= self.settings.max_queue:
             raise rejected(
                 "queue-full",
@@ -212,6 +213,17 @@ class Service:
                 f"{self.queue.count_of(client.id)} of your jobs wait or run, the most that may.",
                 "Wait for them or cancel some.",
                 {"most": self.settings.max_jobs_per_token},
+            )
+
+    def _check_bytes(self, token: int, more: int) -> None:
+        stored = self.store.stored_bytes(token)
+        if stored + more > self.settings.max_stored_bytes:
+            raise rejected(
+                "quota-bytes",
+                f"You have {stored} bytes here; with this result they would pass "
+                f"{self.settings.max_stored_bytes}.",
+                "Delete jobs and arrays that are no longer needed.",
+                {"stored": stored, "most": self.settings.max_stored_bytes},
             )
 
     def newest(self, job: Job) -> Job:
@@ -379,9 +391,9 @@ class Service:
 
     async def finish(self, live: Live, outcome: Outcome) -> JobResult:
         """Write a result down."""
-        return await asyncio.to_thread(self._write, live.job.id, outcome)
+        return await asyncio.to_thread(self._write, live, outcome)
 
-    def _write(self, identity: str, outcome: Outcome) -> JobResult:
+    def _write(self, live: Live, outcome: Outcome) -> JobResult:
         array = outcome.array
         parts = _npy_parts(array)
         size = sum(map(len, parts))
@@ -392,7 +404,8 @@ class Service:
                 "Close some open indices, or start the worker with a higher --max-result-bytes.",
                 {"most": self.settings.max_result_bytes},
             )
-        path = self.files.result(identity)
+        self._check_bytes(live.token, size)
+        path = self.files.result(live.job.id)
         self.files.write(path, parts)
         digest = sha256()
         for part in parts:

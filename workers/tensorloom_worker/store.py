@@ -400,13 +400,13 @@ class Store:
                 (_days_ago(days),),
             ).rowcount
 
-    def stored_bytes(self, client: Client) -> int:
+    def stored_bytes(self, token: int) -> int:
         """Bytes of the arrays and results of a client."""
         arrays = self.rows(
-            "SELECT coalesce(sum(length), 0) AS n FROM arrays WHERE token = ?", client.id
+            "SELECT coalesce(sum(length), 0) AS n FROM arrays WHERE token = ?", token
         )
         results = self.rows(
-            "SELECT coalesce(sum(result_bytes), 0) AS n FROM jobs WHERE token = ?", client.id
+            "SELECT coalesce(sum(result_bytes), 0) AS n FROM jobs WHERE token = ?", token
         )
         return int(arrays[0]["n"]) + int(results[0]["n"])
 

@@ -120,7 +120,7 @@ class Uploads:
                 "Split it, or start the worker with a higher --max-upload-bytes.",
                 {"most": self._settings.max_upload_bytes},
             )
-        stored = self._store.stored_bytes(client)
+        stored = self._store.stored_bytes(client.id)
         if stored + length > self._settings.max_stored_bytes:
             raise rejected(
                 "quota-bytes",
