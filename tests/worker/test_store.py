@@ -314,6 +314,14 @@ def test_a_backup_is_whole_while_the_service_writes(tmp_path: Path) -> None:
         assert {waiting.stored.job.state for waiting in copy.unfinished()} == {"queued"}
 
 
+def test_a_backup_never_takes_the_place_of_the_database(store: Store, files: Files) -> None:
+    before = (files.root / database.FILE).stat().st_ino
+    with pytest.raises(ValueError, match="another file"):
+        database.backup(files.root, files.root / "results" / ".." / database.FILE)
+    assert (files.root / database.FILE).stat().st_ino == before
+    assert store.count_start() == 1
+
+
 def test_a_file_is_whole_or_not_there(files: Files) -> None:
     def broken() -> Iterator[bytes]:
         yield b"half"

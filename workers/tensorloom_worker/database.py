@@ -161,8 +161,11 @@ def backup(folder: Path, target: Path) -> int:
     """Bytes of a copy of the database, taken while the service runs.
 
     Raises:
+        ValueError: The copy would take the place of the database.
         sqlite3.Error: It could not be copied.
     """
+    if target.resolve() == (folder / FILE).resolve():
+        raise ValueError("The copy would take the place of the database itself; name another file.")
     with closing(connect(folder / FILE, read_only=True)) as source:
         fresh = target.with_name(f"{target.name}.part")
         fresh.unlink(missing_ok=True)
