@@ -287,8 +287,14 @@ def test_a_batch_shares_its_tree(cluster: Cluster, tmp_path: Path) -> None:
 
 
 def test_files_reach_workers_that_share_no_folder(
-    cluster: Cluster, start: Callable[..., Cluster], elsewhere: str, tmp_path: Path
+    cluster: Cluster,
+    start: Callable[..., Cluster],
+    elsewhere: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     document = ring(6, 3)
     name = document.network.tensors[2].id
     np.save(tmp_path / "a.npy", np.random.default_rng(2).normal(size=(3, 3, 3)))
@@ -300,6 +306,7 @@ def test_files_reach_workers_that_share_no_folder(
     found = run(far, request, arrays={name: ref})
     assert found.array.tobytes() == near.array.tobytes()
     assert found.array != run(cluster, request_of(document)).array
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_a_scheduler_that_is_not_there_is_named(cluster: Cluster, tmp_path: Path) -> None:

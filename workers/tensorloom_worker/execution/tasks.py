@@ -7,10 +7,10 @@ to threads. A worker process loads this module by name; nothing is pickled but t
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 import threading
 from collections import OrderedDict
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -33,7 +33,7 @@ from tensorloom_worker.ledger import ArrayRef
 from tensorloom_worker.records import ContractRequest, PlanJson
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from tensorloom.execute.backend import BackendName
     from tensorloom_worker.ledger import Partial
@@ -111,23 +111,26 @@ def _read(path: str) -> tuple[str, Job]:
 
 
 def _opened(where: str | Parcel) -> tuple[str, Job]:
-    """The job of a parcel, its files put where this process finds them."""
+    """The job of a file or a parcel, whose files are not unpacked yet."""
     if isinstance(where, str):
         return _read(where)
     key = sha256(where.text.encode()).hexdigest()
-    job = Job.from_json(json.loads(where.text))
-    if not where.files:
-        return key, job
-    with _GUARD:
-        folder = Path(tempfile.gettempdir()) / f"tensorloom-{os.getpid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        arrays = {}
-        for name, ref in job.arrays.items():
-            path = folder / ref.sha256
-            if not path.exists():
-                path.write_bytes(where.files[ref.sha256])
-            arrays[name] = replace(ref, path=path)
-    return key, replace(job, arrays=arrays)
+    return key, Job.from_json(json.loads(where.text))
+
+
+@contextmanager
+def _unpacked(where: str | Parcel, job: Job) -> Iterator[Job]:
+    """The job with its files where this process finds them; those of a parcel lie there for now."""
+    if isinstance(where, str) or not where.files:
+        yield job
+        return
+    # What is mapped stays after its name is gone; Windows keeps the file until it is let go of.
+    with tempfile.TemporaryDirectory(prefix="tensorloom-", ignore_cleanup_errors=True) as folder:
+        paths = {name: Path(folder) / name for name in where.files}
+        for name, path in paths.items():
+            path.write_bytes(where.files[name])
+        arrays = {name: replace(ref, path=paths[ref.sha256]) for name, ref in job.arrays.items()}
+        yield replace(job, arrays=arrays)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +162,7 @@ _GUARD = threading.Lock()
 
 def contract(where: str | Parcel, start: int, end: int) -> Done:
     """The sum of the slices ``start`` to ``end - 1`` of a job."""
-    runner, exponent = _runner(*_opened(where))
+    runner, exponent = _runner(where)
     begun = perf_counter()
     try:
         total = runner.run(start, end)
@@ -172,8 +175,8 @@ def contract(where: str | Parcel, start: int, end: int) -> Done:
 
 def bound_of(where: str | Parcel, largest: float, log10_scale: float) -> float:
     """Bound on the relative error of a job's result whose largest magnitude is given."""
-    _, job = _opened(where)
-    return bound(job, largest, log10_scale)
+    with _unpacked(where, _opened(where)[1]) as job:
+        return bound(job, largest, log10_scale)
 
 
 def bound(job: Job, largest: float, log10_scale: float) -> float:
@@ -193,8 +196,9 @@ def backends_here() -> tuple[str, ...]:
     return ("numpy", *(name for name in ("torch", "cupy") if find_spec(name)))
 
 
-def _runner(key: str, job: Job) -> tuple[Runner, int]:
+def _runner(where: str | Parcel) -> tuple[Runner, int]:
     """This thread's runner of a job, and the exponent of its inputs."""
+    key, job = _opened(where)
     with _GUARD:
         loaded = _LOADED.pop(key, None) or _Loaded()
         _LOADED[key] = loaded
@@ -203,7 +207,8 @@ def _runner(key: str, job: Job) -> tuple[Runner, int]:
     me = threading.get_ident()
     with loaded.lock:
         if loaded.shared is None:
-            loaded.shared, loaded.exponent = _load(job)
+            with _unpacked(where, job) as here:
+                loaded.shared, loaded.exponent = _load(here)
         if me not in loaded.runners:
             loaded.runners[me] = Runner(loaded.shared)
         return loaded.runners[me], loaded.exponent
