@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    from numpy.typing import NDArray
 
     from tensorloom_worker.records import (
         ContractRequest,
@@ -206,4 +207,12 @@ class Executor(Protocol):
         Raises:
             Cancelled: ``cancelled`` was set.
             TensorloomError: The job cannot be done.
+        """
+
+    async def partial(
+        self, job: str, request: ContractRequest | EntryRequest, ledger: Ledger
+    ) -> tuple[NDArray[Any], float] | None:
+        """The sum of what is recorded, and the log10 of what it is to be multiplied with.
+
+        ``None`` where nothing is recorded yet, or where a part of the work means nothing.
         """

@@ -22,7 +22,6 @@ from tensorloom_worker import API, VERSION, entries, security
 from tensorloom_worker.checking import check_arrays, check_request, read_request, uses_of
 from tensorloom_worker.events import Hub
 from tensorloom_worker.files import Files, hash_of
-from tensorloom_worker.partials import sum_so_far
 from tensorloom_worker.queue import Live, Queue
 from tensorloom_worker.records import (
     FINAL,
@@ -323,7 +322,8 @@ class Service:
         job = self.job(client, identity)
         found = None
         if job.state not in FINAL:
-            found = await asyncio.to_thread(sum_so_far, self.ledger, identity)
+            request = await asyncio.to_thread(self.store.request, identity)
+            found = await self.executor.partial(identity, request, self.ledger)
         if found is None:
             raise rejected(
                 "result-not-ready",

@@ -352,7 +352,7 @@ def test_the_sum_so_far_lies_where_the_result_will(cluster: Cluster, many_tasks:
     request = sliced_request(document, "i3", "x0", "x1")
     ledger = MemoryLedger()
     found = run(cluster, request, ledger)
-    so_far = cluster.do(cluster.executor.partial("job", request, {}, ledger))
+    so_far = cluster.do(cluster.executor.partial("job", request, ledger))
     assert so_far is not None
     array, log10_scale = so_far
     np.testing.assert_allclose(array * 10**log10_scale, found.array, rtol=1e-12)

@@ -179,11 +179,9 @@ class Executor:
         self,
         job: str,
         request: ContractRequest | EntryRequest,
-        arrays: Mapping[str, ArrayRef],
         ledger: Ledger,
     ) -> tuple[NDArray[Any], float] | None:
         """The sum of the slices that are recorded; ``None`` where a part of it means nothing."""
-        del arrays
         if isinstance(request, EntryRequest):
             return None
         return await asyncio.to_thread(sum_so_far, ledger, job)
