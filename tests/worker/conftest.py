@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the tests that share a cluster last.
+
+    Its client stays in this process and draws random numbers in its own thread; Hypothesis takes
+    that for strategies that do so, and refuses their tests.
+    """
+    items.sort(key=lambda item: item.path.parent.name == "execution")
+
+
 @pytest_asyncio.fixture
 async def service(tmp_path: Path) -> AsyncIterator[Worker]:
     async with worker(tmp_path / "data") as found:
