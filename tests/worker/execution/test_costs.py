@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
+from statistics import median
 
+import numpy as np
 import pytest
 
 from tensorloom.plan.tree import ContractionTree
-from tensorloom_worker.execution.costs import TYPICAL, Rates, measured, seconds_of
+from tensorloom_worker.execution import trees
+from tensorloom_worker.execution.costs import (
+    TYPICAL,
+    Rates,
+    loading_seconds,
+    measured,
+    median_of,
+    processor_clock,
+    seconds_of,
+    wall_seconds,
+)
 from tensorloom_worker.execution.executor import slices_per_task
+from tensorloom_worker.execution.problem import Problem
+from tensorloom_worker.execution.runner import Runner, Shared
 from tensorloom_worker.execution.strategy import Strategy, strategy_for
 
-PLAIN = Rates(call_s=0.0, move_s=0.0, outer_s=0.0, mul_add_s=dict.fromkeys(TYPICAL.mul_add_s, 1e-9))
+PLAIN = Rates(
+    call_s=0.0,
+    move_s=0.0,
+    outer_s=0.0,
+    write_s=0.0,
+    mul_add_s=dict.fromkeys(TYPICAL.mul_add_s, 1e-9),
+)
 """A nanosecond per multiply-add, and nothing else counts."""
 
 
@@ -63,3 +84,92 @@ def test_tasks_hold_whole_inner_loops_where_they_can() -> None:
 def test_a_short_job_is_one_task() -> None:
     tree = matrices(3, 2, ("i1",))
     assert slices_per_task(strategy_for(tree)) == 2
+
+
+@pytest.mark.parametrize(
+    ("size", "threads", "slices"), [(8, 1, 8), (2, 1, 8), (1, 4, 2), (4, 4, 4)]
+)
+def test_what_slices_share_counts_once_for_each_thread(
+    size: int, threads: int, slices: int
+) -> None:
+    strategy = Strategy.of(matrices(4, 8, ("i3",)))
+    # A times B is shared; in each slice that times a column of C is 8*8, and an outer product.
+    expected = (8**3 + slices * 8 * 8) * 1e-9
+    assert wall_seconds(strategy, PLAIN, size, threads) == pytest.approx(expected)
+
+
+def test_a_thread_more_than_tasks_saves_nothing() -> None:
+    strategy = strategy_for(matrices(3, 8, ("i2",)), 0)
+    three, four = (wall_seconds(strategy, PLAIN, 3, threads) for threads in (3, 4))
+    assert three == four > wall_seconds(strategy, PLAIN, 1, 8)
+
+
+def test_a_bad_moment_does_not_stay() -> None:
+    bad = replace(
+        PLAIN,
+        call_s=1.0,
+        mul_add_s={key: value * 1000 for key, value in PLAIN.mul_add_s.items()},
+    )
+    found = median_of([bad, PLAIN, PLAIN])
+    assert found == PLAIN
+
+
+def grid(n: int, size: int) -> Problem:
+    """A square lattice, closed by nothing."""
+    down = {(r, c): f"v{r}_{c}" for r in range(n - 1) for c in range(n)}
+    right = {(r, c): f"h{r}_{c}" for r in range(n) for c in range(n - 1)}
+    around = (
+        (down.get((r - 1, c)), down.get((r, c)), right.get((r, c - 1)), right.get((r, c)))
+        for r in range(n)
+        for c in range(n)
+    )
+    return problem([tuple(name for name in names if name) for names in around], size)
+
+
+def ring(n: int, size: int) -> Problem:
+    """Matrices in a ring, each with a bond to the one across."""
+    return problem([(f"i{k}", f"i{(k + 1) % n}", f"x{k % (n // 2)}") for k in range(n)], size)
+
+
+def problem(inputs: list[tuple[str, ...]], size: int) -> Problem:
+    names = sorted({name for one in inputs for name in one})
+    return Problem(
+        inputs=tuple(inputs),
+        output=(),
+        dimensions=tuple((name, size) for name in names),
+        dtype="float64",
+    )
+
+
+@pytest.mark.parametrize(
+    ("network", "most"),
+    [
+        (grid(5, 6), 1 << 22),
+        (grid(4, 3), 1 << 20),
+        (ring(100, 2), 1 << 20),
+        (ring(8, 8), 12_000),
+        (ring(10, 8), 1 << 22),
+        (problem([(f"i{k}", f"i{k + 1}") for k in range(60)], 128), 1 << 22),
+    ],
+    ids=["lattice", "small lattice", "many tensors", "slices", "ring", "chain"],
+)
+def test_a_prediction_is_within_twice_of_what_it_takes(network: Problem, most: int) -> None:
+    clock = processor_clock()
+    tree = trees.fitting(trees.given_tree(network), most).tree
+    strategy = strategy_for(tree, most)
+    generator = np.random.default_rng(0)
+    sizes = dict(network.dimensions)
+    arrays = [
+        generator.standard_normal([sizes[name] for name in names]) for names in network.inputs
+    ]
+
+    def ratio() -> float:
+        """Predicted by measured time, both of this moment: the machine may be busy."""
+        rates = measured(network.dtype)
+        once, loop = seconds_of(strategy, rates)
+        predicted = loading_seconds(strategy, rates) + once + loop
+        begun = clock()
+        _ = Runner(Shared(strategy, arrays, network.dtype)).run(0, tree.n_slices)
+        return predicted / (clock() - begun)
+
+    assert 0.5 < median(ratio() for _ in range(3)) < 2

@@ -2,15 +2,19 @@
 
 A multiplication of matrices takes as long as its multiply-adds at the rate of its shape; what is
 read, written and moved takes as long as its bytes; each call has a price of its own. Rates are
-measured once per type, on a worker that has nothing else to do.
+measured per type on a worker, in processor time: a machine that has other work meanwhile gives the
+same ones. They are measured again now and then, and medians of the last few count.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
-from math import log2
-from time import perf_counter
+from functools import partial
+from itertools import accumulate, pairwise
+from math import ceil, log2, prod
+from operator import mul
+from statistics import median
+from time import get_clock_info, perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +22,21 @@ import numpy as np
 from tensorloom_worker.execution.schedule import compiled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from tensorloom_worker.execution.schedule import Call
+    from tensorloom_worker.execution.schedule import Call, Schedule
     from tensorloom_worker.execution.strategy import Strategy
 
-__all__ = ["TYPICAL", "Rates", "measured", "seconds_of"]
+__all__ = [
+    "TYPICAL",
+    "Rates",
+    "loading_seconds",
+    "measured",
+    "median_of",
+    "processor_clock",
+    "seconds_of",
+    "wall_seconds",
+]
 
 _ROWS = (1, 4, 16, 64, 256)
 _SUMMED = (2, 8, 64, 256)
@@ -32,7 +45,21 @@ _SUMMED = (2, 8, 64, 256)
 _WINDOW = 0.003
 """Time for one size [s]."""
 
-MOST_PRODUCTS = 1 << 26
+_LEAST_TIMES = 3
+"""A size is timed so often at least: a median of one is no median."""
+
+_SHORT = 5e-5
+"""What takes less is timed several times in a row [s]."""
+
+_REPLAY_CALLS = 2.5
+"""What a call takes in a runner's loop, in calls by themselves."""
+
+_LOADING_CALLS = 60
+_LOADING_PASSES = 8
+"""What it takes to make and order an input: in calls, and in passes over its elements."""
+
+_CACHED = 1 << 17
+"""Results with more elements go to memory: they take as long as writing them, at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +72,13 @@ class Rates:
         mul_add_s: One multiply-add, by ``(rows, summed, columns)`` of ``_ROWS`` and ``_SUMMED``
             [s].
         outer_s: One element of an outer product [s].
+        write_s: One element of a result that no cache holds [s].
     """
 
     call_s: float
     move_s: float
     outer_s: float
+    write_s: float
     mul_add_s: Mapping[tuple[int, int, int], float]
 
 
@@ -60,7 +89,7 @@ def _typical() -> Rates:
         for k in _SUMMED
         for n in _ROWS
     }
-    return Rates(call_s=4e-6, move_s=4e-9, outer_s=1e-9, mul_add_s=table)
+    return Rates(call_s=4e-6, move_s=4e-9, outer_s=1e-9, write_s=2e-9, mul_add_s=table)
 
 
 TYPICAL = _typical()
@@ -80,21 +109,38 @@ def measured(dtype: str) -> Rates:
         for k in _SUMMED:
             for n in _ROWS:
                 x, y = array(m, k), array(k, n)
-                took = _timed(lambda x=x, y=y: np.matmul(x, y))
-                table[m, k, n] = took / (m * k * n)
+                table[m, k, n] = _timed(partial(np.matmul, x, y))
     small = array(1, 1)
     call = _timed(lambda: np.matmul(small, small).reshape((1, 1)).swapaxes(-1, -2))
-    table = {key: max(1e-12, value - call / _products(key)) for key, value in table.items()}
+    # What hardly takes longer than its call says nothing of a rate; none is beyond the fastest.
+    fastest = min(took / _products(key) for key, took in table.items() if took > 2 * call)
+    rates = {key: max(fastest, (took - call) / _products(key)) for key, took in table.items()}
     side = array(*(2,) * 18)
     order = tuple(range(1, 18, 2)) + tuple(range(0, 18, 2))
     move = _timed(lambda: np.ascontiguousarray(side.transpose(order)), 4 * _WINDOW)
     left, right = array(512, 1), array(1, 512)
     outer = _timed(lambda: np.multiply(left, right))
+    tall, wide = array(2048, 1), array(1, 512)
+    written = _timed(lambda: np.multiply(tall, wide))
     return Rates(
         call_s=call,
         move_s=move / side.size,
         outer_s=max(1e-12, (outer - call) / (512 * 512)),
-        mul_add_s=table,
+        write_s=max(1e-12, (written - call) / (2048 * 512)),
+        mul_add_s=rates,
+    )
+
+
+def median_of(several: Sequence[Rates]) -> Rates:
+    """Rates measured several times, as one: a time that was bad for one of them does not count."""
+    return Rates(
+        call_s=median(one.call_s for one in several),
+        move_s=median(one.move_s for one in several),
+        outer_s=median(one.outer_s for one in several),
+        write_s=median(one.write_s for one in several),
+        mul_add_s={
+            key: median(one.mul_add_s[key] for one in several) for key in several[0].mul_add_s
+        },
     )
 
 
@@ -102,44 +148,94 @@ def _products(key: tuple[int, int, int]) -> int:
     return key[0] * key[1] * key[2]
 
 
-def _timed(function: Any, window: float = _WINDOW) -> float:  # noqa: ANN401  # any call
+def processor_clock() -> Callable[[], float]:
+    """Time of this thread on its processor, where that is told finely enough [s]."""
+    return thread_time if get_clock_info("thread_time").resolution < _SHORT / 10 else perf_counter
+
+
+def _timed(
+    function: Callable[[], object],
+    window: float = _WINDOW,
+    clock: Callable[[], float] | None = None,
+) -> float:
     """Time of a call: the median of several, after one that warms up [s]."""
+    clock = clock or processor_clock()
     function()
-    times = []
-    end = perf_counter() + window
-    while True:
-        begin = perf_counter()
-        function()
-        now = perf_counter()
-        times.append(now - begin)
-        if now > end or len(times) >= 200:  # noqa: PLR2004  # enough for a median
-            return float(np.median(times))
+    begin = clock()
+    function()
+    in_a_row = max(1, int(_SHORT / max(clock() - begin, 1e-7)))
+    times: list[float] = []
+    spent = 0.0
+    while len(times) < _LEAST_TIMES or spent < window:
+        begin = clock()
+        for _ in range(in_a_row):
+            function()
+        took = clock() - begin
+        # A clock that stands still must not keep this going.
+        spent += max(took, window / 200)
+        times.append(took / in_a_row)
+    return median(times)
 
 
 def seconds_of(strategy: Strategy, rates: Rates) -> tuple[float, float]:
-    """``(once per worker, all slices)`` in one thread [s]."""
+    """``(tables, all slices)`` in one thread [s]."""
     once = 0.0
     for table in strategy.tables:
         plain = type(strategy).of(table.tree)
         once += sum(_call_s(call, rates) for call in compiled(plain.main, plain.levels).calls)
     schedule = compiled(strategy.main, strategy.levels)
-    times = [1]
-    for size in schedule.radix:
-        times.append(times[-1] * size)
+    return once, _loop_seconds(schedule, rates, _times(schedule), schedule.n_slices)
+
+
+def wall_seconds(strategy: Strategy, rates: Rates, slices_per_task: int, threads: int) -> float:
+    """From the first task out to the last one in, on so many threads [s].
+
+    What all slices share is made by every thread, what some share by every task that has such.
+    """
+    once, _ = seconds_of(strategy, rates)
+    schedule = compiled(strategy.main, strategy.levels)
+    slices = schedule.n_slices
+    tasks = ceil(ceil(slices / slices_per_task) / threads)
+    mine = min(slices, tasks * slices_per_task)
+    times = [
+        1 if level == 0 else min(whole, mine, ceil(mine * whole / slices) + tasks - 1)
+        for level, whole in enumerate(_times(schedule))
+    ]
+    return loading_seconds(strategy, rates) + once + _loop_seconds(schedule, rates, times, mine)
+
+
+def _times(schedule: Schedule) -> list[int]:
+    """How often what runs at each level is run for all slices."""
+    return list(accumulate(schedule.radix, mul, initial=1))
+
+
+def _loop_seconds(schedule: Schedule, rates: Rates, times: Sequence[int], slices: int) -> float:
+    """So many slices of a thread, in which each level is run so often [s]."""
     loop = sum(_call_s(call, rates) * times[call.level] for call in schedule.calls)
     looks = sum(times[leaf.level] for leaf in schedule.leaves if leaf.level)
-    per_slice = 6 * rates.call_s
-    return once, loop + (looks * rates.call_s / 4) + per_slice * schedule.n_slices
+    return loop + looks * rates.call_s / 4 + 6 * rates.call_s * slices
+
+
+def loading_seconds(strategy: Strategy, rates: Rates) -> float:
+    """What making and ordering the inputs takes each worker [s]."""
+    trees = (strategy.main, *(table.tree for table in strategy.tables))
+    sizes = dict(strategy.main.dimensions)
+    for table in strategy.tables:
+        sizes |= dict(table.tree.dimensions)
+    inputs = [names for tree in trees for names in tree.inputs]
+    elements = sum(prod(sizes[name] for name in names) for names in inputs)
+    return len(inputs) * _LOADING_CALLS * rates.call_s + elements * _LOADING_PASSES * rates.write_s
 
 
 def _call_s(call: Call, rates: Rates) -> float:
     batch, rows, summed, columns = call.extents
-    took = rates.call_s
+    took = _REPLAY_CALLS * rates.call_s
+    writing = call.elements * rates.write_s if call.elements > _CACHED else 0.0
     if call.kind == "outer":
-        took += call.elements * rates.outer_s
+        took += max(call.elements * rates.outer_s, writing)
     elif call.kind == "matmul":
         took += batch * (rates.call_s / 8 if batch > 1 else 0)
-        took += call.mul_adds * _mul_add_s(rows, summed, columns, rates)
+        took += max(call.mul_adds * _mul_add_s(rows, summed, columns, rates), writing)
     else:
         took += call.mul_adds * rates.outer_s * 1.5
     if call.natural:

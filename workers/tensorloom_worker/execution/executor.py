@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from hashlib import sha256
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from tensorloom.errors import Cancelled, PlanError, TensorloomError, WorkerRejected
@@ -63,10 +64,17 @@ LOOK_SECONDS = 5.0
 LEAST_SEARCH = 1.0
 """What is searched for a tree that fits, where the first one does not [s]."""
 
-JOB_SECONDS = 0.015
-INPUT_SECONDS = 1e-4
-"""What a job takes beside its calls: messages and records, and making and ordering each input.
-Measured on two busy cores, where small jobs took 8 to 17 ms [s]."""
+JOB_SECONDS = 0.01
+"""What a job takes beside its calls and inputs: messages and records. Measured on two busy cores,
+where small jobs took 8 to 17 ms [s]."""
+
+MEASURED_SOON = 10.0
+MEASURED_AGAIN = 600.0
+"""Rates older than this are measured once more when an estimate is asked for: soon while they are
+few, later now and then [s]."""
+
+MEASURED_LAST = 5
+"""Estimates go by the median of so many measurements."""
 
 MOST_ESTIMATES = 32
 """Estimates kept: a page asks again and again while somebody turns a dial."""
@@ -93,7 +101,10 @@ class Executor:
         self.pool = Pool(settings)
         self._folder = settings.data_folder / "running"
         self._rates: dict[str, Rates] = {}
+        self._measured_rates: dict[str, deque[Rates]] = {}
+        self._measured_at: dict[str, float] = {}
         self._measuring: dict[str, asyncio.Task[None]] = {}
+        self._clock = monotonic
         self._backends: tuple[str, ...] = ("numpy",)
         self._estimates: OrderedDict[str, _Found] = OrderedDict()
 
@@ -267,11 +278,17 @@ class Executor:
             most = min(most, request.memory_bytes)
         return most // problem.itemsize
 
-    def _measure(self, dtype: str) -> asyncio.Task[None]:
-        if dtype not in self._measuring:
+    def _measure(self, dtype: str, priority: int = 10) -> asyncio.Task[None]:
+        """Measures rates once more, unless that is under way."""
+        running = self._measuring.get(dtype)
+        if running is None or running.done():
 
             async def measure() -> None:
-                self._rates[dtype] = await self.pool.call(costs.measured, dtype, priority=10)
+                found = await self.pool.call(costs.measured, dtype, priority=priority)
+                several = self._measured_rates.setdefault(dtype, deque(maxlen=MEASURED_LAST))
+                several.append(found)
+                self._rates[dtype] = costs.median_of(several)
+                self._measured_at[dtype] = self._clock()
 
             self._measuring[dtype] = asyncio.create_task(measure(), name=f"rates of {dtype}")
         return self._measuring[dtype]
@@ -280,6 +297,13 @@ class Executor:
         """Waits for the rates of a type, but not for long: workers may be busy for hours."""
         if dtype not in self._rates:
             await asyncio.wait({self._measure(dtype)}, timeout=5.0)
+            return
+        age = self._clock() - self._measured_at[dtype]
+        if age > (
+            MEASURED_SOON if len(self._measured_rates[dtype]) < MEASURED_LAST else MEASURED_AGAIN
+        ):
+            # Not waited for, and after whatever else there is to do.
+            self._measure(dtype, priority=-10)
 
     def _estimated(
         self, problem: Problem, request: ContractRequest, better: ContractionTree | None = None
@@ -287,7 +311,7 @@ class Executor:
         """The estimate, and the tree it speaks of: the best of those that are known."""
         most = self.most_elements(problem, request)
         key = sha256(
-            json.dumps([request.to_json(), most, problem.dtype in self._rates]).encode()
+            json.dumps([request.to_json(), most, self._measured_at.get(problem.dtype)]).encode()
         ).hexdigest()
         if key in self._estimates and better is None:
             return self._estimates[key]
@@ -314,17 +338,17 @@ class Executor:
 
     def _told(self, problem: Problem, strategy: Strategy, plan: PlanJson) -> Estimate:
         rates = self._rates.get(problem.dtype)
-        once, loop = costs.seconds_of(strategy, rates or costs.TYPICAL)
-        once += JOB_SECONDS + INPUT_SECONDS * len(problem.inputs)
+        seconds = JOB_SECONDS + costs.wall_seconds(
+            strategy, rates or costs.TYPICAL, slices_per_task(strategy), self.pool.n_threads
+        )
         per_pair = 8 if problem.dtype.startswith("complex") else 2
-        threads = min(self.pool.n_threads, strategy.main.n_slices)
         return Estimate(
             mul_adds=strategy.mul_adds,
             flop=strategy.mul_adds * per_pair,
             slices=strategy.main.n_slices,
             peak_bytes_per_worker=strategy.peak_elements * problem.itemsize,
             result_bytes=result_bytes(problem),
-            predicted_ms=(once + loop / threads) * 1000,
+            predicted_ms=seconds * 1000,
             fits=True,
             basis="calibrated" if rates else "typical",
             plan=plan,
