@@ -235,11 +235,15 @@ class Pool:
                 pure=False,
                 priority=priority,
             )
+            # Dask fetches results of several callers at once: one that is broken off while the
+            # others wait takes every later result of this client with it. So none is.
+            waiting = asyncio.ensure_future(_awaited(future))
             try:
-                return await future
+                return await asyncio.shield(waiting)
             except (KilledWorker, FutureCancelledError):
                 continue
             except asyncio.CancelledError:
+                waiting.add_done_callback(_heard)
                 with suppress(Exception):
                     await future.cancel()
                 raise
@@ -304,6 +308,16 @@ class Pool:
                 if delivery.future is future:
                     await self._scatter(delivery)
         raise AssertionError
+
+
+async def _awaited(future: Any) -> Any:  # noqa: ANN401  # of Dask
+    return await future
+
+
+def _heard(waiting: asyncio.Future[Any]) -> None:
+    """Takes note of how it ended, so that nobody is told of an error that is nobody's."""
+    if not waiting.cancelled():
+        waiting.exception()
 
 
 async def _through_gateway(address: str) -> Any:  # noqa: ANN401  # a Dask client
