@@ -16,8 +16,11 @@ from tensorloom.errors import Cancelled, NetworkError, PlanError, WorkerRejected
 from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.formats import network_json
 from tensorloom.model import codec
-from tensorloom_worker.execution.adding import IN_FLIGHT
+from tensorloom_worker.execution.adding import IN_FLIGHT, is_small
 from tensorloom_worker.execution.pool import Pool
+from tensorloom_worker.execution.problem import Problem
+from tensorloom_worker.execution.strategy import strategy_for
+from tensorloom_worker.execution.trees import given_tree
 from tensorloom_worker.ledger import ArrayRef
 from tensorloom_worker.records import Batch, ContractRequest, PlanJson
 from tensorloom_worker.settings import Settings
@@ -246,6 +249,29 @@ def test_a_cancelled_job_stops_and_writes_nothing_more(cluster: Cluster, many_ta
     assert ledger.times.total() == before
 
 
+def test_a_call_given_up_while_results_are_fetched_harms_no_other(cluster: Cluster) -> None:
+    pool = cluster.executor.pool
+
+    async def story() -> object:
+        client = pool._client
+        fetching = client._gather_semaphore
+        permits = 0
+        while not fetching.locked():
+            await fetching.acquire()
+            permits += 1
+        call = asyncio.create_task(pool.call(int, "1"))
+        async with asyncio.timeout(60):
+            while client._gather_future is None:  # noqa: ASYNC110  # Dask tells nobody of it
+                await asyncio.sleep(0.01)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        for _ in range(permits):
+            fetching.release()
+        return await pool.call(int, "2")
+
+    assert cluster.do(story()) == 2
+
+
 def test_the_scheduler_knows_of_few_tasks_at_a_time(
     cluster: Cluster, many_tasks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +319,7 @@ def test_files_reach_workers_that_share_no_folder(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("tensorloom_worker.execution.adding.SMALL_CALLS", 0)
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     document = ring(6, 3)
@@ -307,6 +334,44 @@ def test_files_reach_workers_that_share_no_folder(
     assert found.array.tobytes() == near.array.tobytes()
     assert found.array != run(cluster, request_of(document)).array
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("output", [(), ("i2", "x1")], ids=str)
+def test_a_small_job_gives_the_bits_that_a_worker_gives(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, dtype: str, output: tuple[str, ...]
+) -> None:
+    sent: list[object] = []
+    deliver = cluster.executor.pool.deliver
+
+    async def noted(*arguments: Any) -> Any:
+        sent.append(arguments)
+        return await deliver(*arguments)
+
+    monkeypatch.setattr(cluster.executor.pool, "deliver", noted)
+    request = sliced_request(ring(8, 3, output=output), "x0", "i3", dtype=dtype)
+    ledger = MemoryLedger()
+    here = run(cluster, request, ledger)
+    assert sent == []
+    # It is recorded like any other, so that nothing is lost or done twice.
+    assert ledger.fixed is not None
+    assert ledger.times == {0: 1}
+    ledger.times.clear()
+    again = run(cluster, request, ledger)
+    assert not ledger.times
+    monkeypatch.setattr("tensorloom_worker.execution.adding.SMALL_CALLS", 0)
+    there = run(cluster, request)
+    assert len(sent) == 1
+    assert here.array.tobytes() == again.array.tobytes() == there.array.tobytes()
+    assert here.error_bound == there.error_bound
+
+
+def test_a_larger_job_goes_to_a_worker() -> None:
+    tree = given_tree(Problem.of(request_of(ring(6, 3)), {}))
+    assert is_small(strategy_for(tree), 1)
+    assert not is_small(strategy_for(tree), 2)
+    large = given_tree(Problem.of(request_of(ring(6, 16)), {}))
+    assert not is_small(strategy_for(large), 1)
 
 
 def test_a_scheduler_that_is_not_there_is_named(cluster: Cluster, tmp_path: Path) -> None:

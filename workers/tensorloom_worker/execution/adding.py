@@ -20,7 +20,6 @@ from tensorloom.execute.scaling import finished
 from tensorloom.plan.cost import input_elements
 from tensorloom_worker.execution import tasks
 from tensorloom_worker.execution.runner import assembled
-from tensorloom_worker.execution.schedule import compiled
 from tensorloom_worker.execution.sums import Sum
 from tensorloom_worker.ledger import Outcome, Partial, Prefix, Progress
 from tensorloom_worker.records import JobProgress, PartialValue, as_pair
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from tensorloom_worker.execution.tasks import Done, Job
     from tensorloom_worker.ledger import Ledger, TaskLayout
 
-__all__ = ["Contraction", "sum_so_far"]
+__all__ = ["Contraction", "is_small", "sum_so_far"]
 
 IN_FLIGHT = 3
 """Tasks per thread that the scheduler knows of: one runs, one waits, one is on its way."""
@@ -50,6 +49,14 @@ FOLD_BYTES = 16 << 20
 
 FEW_INPUTS = 1 << 14
 """Inputs whose numbers are looked at in the service's own process [elements]."""
+
+SMALL_MUL_ADDS = 1 << 20
+SMALL_CALLS = 256
+SMALL_ELEMENTS = 1 << 13
+SMALL_PRODUCT = 1 << 18
+"""Jobs of one task within these are done in the service's own process, in a few milliseconds: a
+message to a worker takes longer. OpenBLAS computes a product of such a size and such operands in
+one thread, as workers do, so the bits are the same. No clock has a say."""
 
 TELL_SECONDS = 0.2
 """Progress is told no more often [s]."""
@@ -123,6 +130,10 @@ class Contraction:
         await asyncio.to_thread(self._resume)
         self._begun = monotonic()
         self._tell(force=True)
+        if self.layout.backend == "numpy" and is_small(self.strategy, self.layout.tasks):
+            for task in self._missing():
+                await self._one(None, task)
+            return await self._finish(None)
         parcel = await self.pool.parcel(self.spec, self.folder)
         try:
             await self._run(parcel)
@@ -132,7 +143,7 @@ class Contraction:
 
     def _resume(self) -> None:
         """Takes up what the ledger holds."""
-        schedule = compiled(self.strategy.main, self.strategy.levels)
+        schedule = self.strategy.schedule
         self._sum = Sum((schedule.n_blocks, *schedule.block_shape), self.problem.dtype)
         prefix = self.ledger.prefix(self.job)
         if prefix is not None:
@@ -169,9 +180,16 @@ class Contraction:
                 one.cancel()
             await asyncio.gather(*flying, return_exceptions=True)
 
-    async def _one(self, parcel: Delivery, task: int) -> None:
+    async def _one(self, parcel: Delivery | None, task: int) -> None:
+        """Has a task done and records it; in this process if no worker has the job."""
         start, end = self._range(task)
-        done: Done = await self.pool.deliver(tasks.contract, parcel, start, end)
+        done: Done
+        if parcel is None:
+            done = await asyncio.to_thread(
+                tasks.contract_here, self.spec, self.problem, self.strategy, start, end
+            )
+        else:
+            done = await self.pool.deliver(tasks.contract, parcel, start, end)
         recording = asyncio.ensure_future(asyncio.to_thread(self._record, task, done.partial))
         try:
             await asyncio.shield(recording)
@@ -263,8 +281,8 @@ class Contraction:
             standard_error=self._spread.standard_error(self.layout.tasks),
         )
 
-    async def _finish(self, parcel: Delivery) -> Outcome:
-        schedule = compiled(self.strategy.main, self.strategy.levels)
+    async def _finish(self, parcel: Delivery | None) -> Outcome:
+        schedule = self.strategy.schedule
         ms = (monotonic() - self._begun) * 1000
         self._tell(force=True)
 
@@ -285,12 +303,24 @@ class Contraction:
             log10_scale=log10_scale,
         )
 
-    async def _bound(self, parcel: Delivery, largest: float, log10_scale: float) -> float:
+    async def _bound(self, parcel: Delivery | None, largest: float, log10_scale: float) -> float:
         """Bound on the error; small jobs need not go to a worker for it."""
-        if input_elements(self.strategy.main) <= FEW_INPUTS:
+        if parcel is None or input_elements(self.strategy.main) <= FEW_INPUTS:
             return await asyncio.to_thread(tasks.bound, self.spec, largest, log10_scale)
         found: float = await self.pool.deliver(tasks.bound_of, parcel, largest, log10_scale)
         return found
+
+
+def is_small(strategy: Strategy, tasks: int) -> bool:
+    """Whether a job in so many tasks is not worth a message to a worker."""
+    calls = strategy.schedule.calls
+    return (
+        tasks == 1
+        and strategy.main.n_slices * len(calls) <= SMALL_CALLS
+        and strategy.mul_adds <= SMALL_MUL_ADDS
+        and strategy.peak_elements <= SMALL_ELEMENTS
+        and all(call.mul_adds <= SMALL_PRODUCT for call in calls)
+    )
 
 
 def sum_so_far(ledger: Ledger, job: str) -> tuple[NDArray[Any], float] | None:

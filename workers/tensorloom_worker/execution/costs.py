@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorloom_worker.execution.schedule import compiled
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -54,9 +52,10 @@ _SHORT = 5e-5
 _REPLAY_CALLS = 2.5
 """What a call takes in a runner's loop, in calls by themselves."""
 
-_LOADING_CALLS = 60
-_LOADING_PASSES = 8
-"""What it takes to make and order an input: in calls, and in passes over its elements."""
+_LOADING_CALLS = 110
+_LOADING_PASSES = 5
+"""What it takes to lay out an input's part of a job and to make it: in calls, and in passes over
+its elements."""
 
 _CACHED = 1 << 17
 """Results with more elements go to memory: they take as long as writing them, at least."""
@@ -182,8 +181,8 @@ def seconds_of(strategy: Strategy, rates: Rates) -> tuple[float, float]:
     once = 0.0
     for table in strategy.tables:
         plain = type(strategy).of(table.tree)
-        once += sum(_call_s(call, rates) for call in compiled(plain.main, plain.levels).calls)
-    schedule = compiled(strategy.main, strategy.levels)
+        once += sum(_call_s(call, rates) for call in plain.schedule.calls)
+    schedule = strategy.schedule
     return once, _loop_seconds(schedule, rates, _times(schedule), schedule.n_slices)
 
 
@@ -193,7 +192,7 @@ def wall_seconds(strategy: Strategy, rates: Rates, slices_per_task: int, threads
     What all slices share is made by every thread, what some share by every task that has such.
     """
     once, _ = seconds_of(strategy, rates)
-    schedule = compiled(strategy.main, strategy.levels)
+    schedule = strategy.schedule
     slices = schedule.n_slices
     tasks = ceil(ceil(slices / slices_per_task) / threads)
     mine = min(slices, tasks * slices_per_task)

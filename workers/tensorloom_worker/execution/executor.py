@@ -10,21 +10,21 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from tensorloom.errors import Cancelled, PlanError, TensorloomError, WorkerRejected
 from tensorloom.execute.quantities import bytes_text
 from tensorloom_worker.entries import ENTRIES, checked_parameters
 from tensorloom_worker.execution import costs, trees
-from tensorloom_worker.execution.adding import Contraction, sum_so_far
+from tensorloom_worker.execution import strategy as strategies
+from tensorloom_worker.execution.adding import Contraction, is_small, sum_so_far
 from tensorloom_worker.execution.pool import Pool
 from tensorloom_worker.execution.problem import Problem, plan_json, result_bytes
-from tensorloom_worker.execution.schedule import compiled
-from tensorloom_worker.execution.strategy import strategy_for
+from tensorloom_worker.execution.rates import Measurements
 from tensorloom_worker.execution.tasks import Job, backends_here
 from tensorloom_worker.ledger import Outcome, Progress, TaskLayout
 from tensorloom_worker.records import ContractRequest, EntryRequest, Estimate, Facts, Refusal
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorloom.plan.tree import ContractionTree
-    from tensorloom_worker.execution.costs import Rates
     from tensorloom_worker.execution.strategy import Strategy
     from tensorloom_worker.ledger import ArrayRef, Ledger
     from tensorloom_worker.records import PlanJson
@@ -65,16 +64,12 @@ LEAST_SEARCH = 1.0
 """What is searched for a tree that fits, where the first one does not [s]."""
 
 JOB_SECONDS = 0.01
-"""What a job takes beside its calls and inputs: messages and records. Measured on two busy cores,
-where small jobs took 8 to 17 ms [s]."""
+SMALL_SECONDS = 0.002
+"""What a job takes beside its calls and inputs: messages and records; and one that goes to no
+worker. Measured on two busy cores [s]."""
 
-MEASURED_SOON = 10.0
-MEASURED_AGAIN = 600.0
-"""Rates older than this are measured once more when an estimate is asked for: soon while they are
-few, later now and then [s]."""
-
-MEASURED_LAST = 5
-"""Estimates go by the median of so many measurements."""
+_strategy = lru_cache(maxsize=4)(strategies.strategy_for)
+"""A job asks for its strategy when it is estimated, laid out and begun."""
 
 MOST_ESTIMATES = 32
 """Estimates kept: a page asks again and again while somebody turns a dial."""
@@ -100,11 +95,7 @@ class Executor:
         self.settings = settings
         self.pool = Pool(settings)
         self._folder = settings.data_folder / "running"
-        self._rates: dict[str, Rates] = {}
-        self._measured_rates: dict[str, deque[Rates]] = {}
-        self._measured_at: dict[str, float] = {}
-        self._measuring: dict[str, asyncio.Task[None]] = {}
-        self._clock = monotonic
+        self._rates = Measurements(self.pool)
         self._backends: tuple[str, ...] = ("numpy",)
         self._estimates: OrderedDict[str, _Found] = OrderedDict()
 
@@ -114,13 +105,11 @@ class Executor:
         self._folder.mkdir(parents=True, exist_ok=True)
         await self.pool.start()
         self._backends = await self.pool.call(backends_here, priority=1)
-        self._measure("complex64")
+        self._rates.begin("complex64")
 
     async def close(self) -> None:
         """Stop the workers, or let go of them."""
-        for task in self._measuring.values():
-            task.cancel()
-        await asyncio.gather(*self._measuring.values(), return_exceptions=True)
+        await self._rates.close()
         await self.pool.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -132,7 +121,7 @@ class Executor:
             threads=self.pool.n_threads,
             memory_bytes_per_worker=self.pool.memory_bytes,
             backends=self._backends,
-            calibrated=bool(self._rates),
+            calibrated=self._rates.any,
         )
 
     async def estimate(self, request: ContractRequest | EntryRequest) -> Estimate:
@@ -145,7 +134,7 @@ class Executor:
 
     async def _looked(self, problem: Problem, request: ContractRequest) -> _Found:
         """The estimate; where the first tree is no good, after a short search for a better one."""
-        await self._measured(problem.dtype)
+        await self._rates.ready(problem.dtype)
         found = await asyncio.to_thread(self._estimated, problem, request)
         refusal = found.estimate.refusal
         if (
@@ -228,8 +217,8 @@ class Executor:
             layout = await self._laid_out(problem, request, progress)
             await asyncio.to_thread(ledger.fix_layout, job, layout)
         tree = problem.tree(layout.plan)
-        strategy = await asyncio.to_thread(strategy_for, tree, layout.extra["mostElements"])
-        await self._measured(problem.dtype)
+        strategy = await asyncio.to_thread(_strategy, tree, layout.extra["mostElements"])
+        await self._rates.ready(problem.dtype)
         estimate = await asyncio.to_thread(self._told, problem, strategy, layout.plan)
         progress(Progress(state="running", estimate=estimate))
         spec = Job(
@@ -278,40 +267,13 @@ class Executor:
             most = min(most, request.memory_bytes)
         return most // problem.itemsize
 
-    def _measure(self, dtype: str, priority: int = 10) -> asyncio.Task[None]:
-        """Measures rates once more, unless that is under way."""
-        running = self._measuring.get(dtype)
-        if running is None or running.done():
-
-            async def measure() -> None:
-                found = await self.pool.call(costs.measured, dtype, priority=priority)
-                several = self._measured_rates.setdefault(dtype, deque(maxlen=MEASURED_LAST))
-                several.append(found)
-                self._rates[dtype] = costs.median_of(several)
-                self._measured_at[dtype] = self._clock()
-
-            self._measuring[dtype] = asyncio.create_task(measure(), name=f"rates of {dtype}")
-        return self._measuring[dtype]
-
-    async def _measured(self, dtype: str) -> None:
-        """Waits for the rates of a type, but not for long: workers may be busy for hours."""
-        if dtype not in self._rates:
-            await asyncio.wait({self._measure(dtype)}, timeout=5.0)
-            return
-        age = self._clock() - self._measured_at[dtype]
-        if age > (
-            MEASURED_SOON if len(self._measured_rates[dtype]) < MEASURED_LAST else MEASURED_AGAIN
-        ):
-            # Not waited for, and after whatever else there is to do.
-            self._measure(dtype, priority=-10)
-
     def _estimated(
         self, problem: Problem, request: ContractRequest, better: ContractionTree | None = None
     ) -> _Found:
         """The estimate, and the tree it speaks of: the best of those that are known."""
         most = self.most_elements(problem, request)
         key = sha256(
-            json.dumps([request.to_json(), most, self._measured_at.get(problem.dtype)]).encode()
+            json.dumps([request.to_json(), most, self._rates.version(problem.dtype)]).encode()
         ).hexdigest()
         if key in self._estimates and better is None:
             return self._estimates[key]
@@ -323,7 +285,7 @@ class Executor:
         if found is None:
             assert refusal is not None
             return _Found(estimate=_refused(problem, starts[0], refusal), refusal=refusal)
-        strategy = strategy_for(found, most)
+        strategy = _strategy(found, most)
         estimate = self._told(problem, strategy, plan_json(found))
         seconds = self._search_seconds(request, estimate)
         estimate = estimate.model_copy(update={"search_ms": seconds * 1000})
@@ -337,9 +299,11 @@ class Executor:
         return self._estimates[key]
 
     def _told(self, problem: Problem, strategy: Strategy, plan: PlanJson) -> Estimate:
-        rates = self._rates.get(problem.dtype)
-        seconds = JOB_SECONDS + costs.wall_seconds(
-            strategy, rates or costs.TYPICAL, slices_per_task(strategy), self.pool.n_threads
+        rates = self._rates.of(problem.dtype)
+        per_task = slices_per_task(strategy)
+        small = is_small(strategy, -(-strategy.main.n_slices // per_task))
+        seconds = (SMALL_SECONDS if small else JOB_SECONDS) + costs.wall_seconds(
+            strategy, rates or costs.TYPICAL, per_task, self.pool.n_threads
         )
         per_pair = 8 if problem.dtype.startswith("complex") else 2
         return Estimate(
@@ -425,7 +389,7 @@ class Executor:
         if tree is None:
             assert found.refusal is not None
             raise found.refusal
-        strategy = await asyncio.to_thread(strategy_for, tree, most)
+        strategy = await asyncio.to_thread(_strategy, tree, most)
         refusal = self._refusal(self._told(problem, strategy, plan_json(tree)))
         if refusal is not None:
             raise refusal
@@ -458,7 +422,7 @@ class Executor:
 
 def _blocks(strategy: Strategy) -> dict[str, list[int]]:
     """Where the sums of tasks lie in the result, for who shows it half done."""
-    schedule = compiled(strategy.main, strategy.levels)
+    schedule = strategy.schedule
     return {
         "counts": list(schedule.radix[: schedule.block_axes]),
         "shape": list(schedule.block_shape),
@@ -503,7 +467,7 @@ def _best(
 
 def _refused(problem: Problem, tree: ContractionTree, error: PlanError) -> Estimate:
     """The estimate of what does not fit: the numbers are those of the tree without slices."""
-    strategy = strategy_for(trees.tree_of(tree, tree.path, ()))
+    strategy = _strategy(trees.tree_of(tree, tree.path, ()))
     pairs = strategy.mul_adds
     return Estimate(
         mul_adds=pairs,

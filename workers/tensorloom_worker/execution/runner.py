@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorloom.execute.scaling import SAFE_LOG2, absmax, scaled, shift_for
-from tensorloom_worker.execution.schedule import compiled
 from tensorloom_worker.execution.strategy import Strategy
 from tensorloom_worker.execution.sums import Sum
 
@@ -132,7 +131,7 @@ class Shared:
     ) -> None:
         self.dtype: DType = dtype
         self.lib = lib
-        self.schedule = compiled(strategy.main, strategy.levels)
+        self.schedule = strategy.schedule
         given: list[tuple[NDArray[Any], int]] = [(array, 0) for array in arrays]
         for table in strategy.tables:
             inputs = [given[number][0] for number in table.inputs]

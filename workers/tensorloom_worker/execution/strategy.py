@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING
 
 from tensorloom.plan.cost import cost_of
 from tensorloom.plan.tree import ContractionTree
+from tensorloom_worker.execution.schedule import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from tensorloom_worker.execution.schedule import Schedule
 
 __all__ = ["Strategy", "Table", "levels_of", "ordered_slices", "strategy_for"]
 
@@ -63,6 +66,11 @@ class Strategy:
         """The plain one: nothing is made before, slices come in the order given."""
         inputs = tuple(range(len(tree.inputs)))
         return cls(tables=(), main=tree, inputs=inputs, levels=levels_of(tree, most_elements))
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """The calls of the main tree."""
+        return compiled(self.main, self.levels)
 
     @cached_property
     def block_sizes(self) -> tuple[int, ...]:

@@ -33,12 +33,22 @@ from tensorloom_worker.ledger import ArrayRef
 from tensorloom_worker.records import ContractRequest, PlanJson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tensorloom.execute.backend import BackendName
+    from tensorloom_worker.execution.strategy import Strategy
     from tensorloom_worker.ledger import Partial
 
-__all__ = ["Done", "Job", "Parcel", "backends_here", "bound", "bound_of", "contract"]
+__all__ = [
+    "Done",
+    "Job",
+    "Parcel",
+    "backends_here",
+    "bound",
+    "bound_of",
+    "contract",
+    "contract_here",
+]
 
 MOST_JOBS = 2
 """Jobs whose inputs and tables a process keeps."""
@@ -162,7 +172,16 @@ _GUARD = threading.Lock()
 
 def contract(where: str | Parcel, start: int, end: int) -> Done:
     """The sum of the slices ``start`` to ``end - 1`` of a job."""
-    runner, exponent = _runner(where)
+    return _summed(*_runner(where), start, end)
+
+
+def contract_here(job: Job, problem: Problem, strategy: Strategy, start: int, end: int) -> Done:
+    """The same for who has the job itself, and keeps nothing of it."""
+    shared, exponent = _shared(job, problem, lambda: strategy)
+    return _summed(Runner(shared), exponent, start, end)
+
+
+def _summed(runner: Runner, exponent: int, start: int, end: int) -> Done:
     begun = perf_counter()
     try:
         total = runner.run(start, end)
@@ -215,13 +234,16 @@ def _runner(where: str | Parcel) -> tuple[Runner, int]:
 
 
 def _load(job: Job) -> tuple[Shared, int]:
-    request = ContractRequest.from_json(job.request)
-    problem = Problem.of(request, job.arrays)
+    problem = Problem.of(ContractRequest.from_json(job.request), job.arrays)
     tree = problem.tree(PlanJson.from_json(job.plan))
+    return _shared(job, problem, lambda: strategy_for(tree, job.most_elements))
+
+
+def _shared(job: Job, problem: Problem, strategy: Callable[[], Strategy]) -> tuple[Shared, int]:
+    request = ContractRequest.from_json(job.request)
     try:
         arrays, exponent = cast_arrays(problem.arrays(request, job.arrays), problem.dtype)
-        strategy = strategy_for(tree, job.most_elements)
-        return Shared(strategy, arrays, problem.dtype, library(job.backend)), exponent
+        return Shared(strategy(), arrays, problem.dtype, library(job.backend)), exponent
     except MemoryError as error:
         raise out_of_memory() from error
 
