@@ -62,6 +62,14 @@ json.dumps({
 })
 """
 
+SETTLED = """
+import json
+from tensorloom.execute.backends import opened
+from tensorloom.execute.tuned_shape import is_done
+json.dumps(all(map(is_done, opened().backends["wasm"].chooser._shapes.values())))
+"""
+"""Whether its searches came to an end, which they may not on a busy machine."""
+
 
 def _on_gpu(page: Page) -> list[float]:
     found = page.evaluate("() => tensorloom.run({backend: 'webgpu', dtype: 'float32'})")
@@ -117,7 +125,7 @@ def test_a_gpu_that_goes_away_while_it_is_tuned_is_asked_for_again(bench: Workbe
     page.wait_for_timeout(300)
     python(page, "import tensorloom_page; tensorloom_page.gpu.lose(); '0'")
     told = _tried(page, known)
-    assert all("went away" in words for words in told["report"])
+    assert [words for words in told["report"] if "went away" not in words] == []
     assert any(shape["best"] for shape in told["shapes"])
     assert _on_gpu(page) == pytest.approx(before, rel=1e-3, abs=1e-2)
 
@@ -138,14 +146,18 @@ def test_a_result_is_followed_by_better_kernels_that_stay(page: Page, pictures: 
     page.get_by_role("radio", name="What was measured of this device").check()
     expect(page.get_by_text("Vector registers", exact=True)).to_be_visible()
     page.screenshot(path=pictures / "kernels-real-device.png")
+    is_settled = python(page, SETTLED)
     page.reload()
     page.evaluate("tensorloom.ready")
     _run(page)
     page.locator("body").press("k")
     expect(view.get_by_text(TUNED)).to_be_visible(timeout=15_000)
-    # Nothing was tried again: the stored kernel is in use.
+    # The stored kernel is in use, and nothing was tried again unless it had not come to an end.
     expect(page.get_by_label("Text of the kernel")).to_contain_text("v128")
     stored = re.compile(best.replace("\N{MULTIPLICATION SIGN}", "."))
     expect(page.get_by_label(stored).first).to_be_visible()
     page.get_by_role("radio", name="How the chosen kernel was found").check()
-    expect(page.locator(".tl-candidates tbody tr")).to_have_count(0)
+    if is_settled:
+        expect(page.locator(".tl-candidates tbody tr")).to_have_count(0)
+    else:
+        expect(rows.first).to_contain_text("the fastest")
