@@ -190,7 +190,8 @@ async def _on_gpu(
     """Many runs in each submission; inputs and result stay on the device."""
     start = perf_counter()
     chosen: dict[str, GpuCandidate | None] = {}
-    if tuner is not None:
+    # What a GPU cannot compute in is refused below; trying it would count as kernels thrown out.
+    if tuner is not None and program.dtype in found.dtypes:
         await tuner.settle(program, _no_pause, "webgpu")
         chosen = {spec.name: tuner.candidate_for(spec) for spec in program.kernels}
     # A backend of its own: the page's plans and choices stay as they are.
