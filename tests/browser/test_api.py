@@ -204,8 +204,13 @@ def test_too_much_is_refused_before_it_starts(bench: Workbench) -> None:
     assert bench.run()["value"] == [1]
 
 
-BIG = {"format": "einsum", "text": "ij,jk->ik", "sizes": {"i": 1500, "j": 1500, "k": 1500}, "seed": 1}
-"""More than a second by numpy without BLAS: long enough to tell how far it is, several times."""
+BIG = {
+    "format": "einsum",
+    "text": "ij,jk->ik",
+    "sizes": {"i": 1200, "j": 1200, "k": 1200},
+    "seed": 1,
+}
+"""Half a second at least by numpy without BLAS: long enough to tell how far it is."""
 
 WATCHED = """
 async (most) => {
