@@ -38,7 +38,7 @@ ON_SITE = ("build", "browser", "engines")
 """On the built site."""
 TIERS = ("check", *QUIET, *ALONE, *ON_SITE)
 AT_ONCE = 2
-LONGEST_SECONDS = 15 * 60
+LONGEST_SECONDS = 20 * 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
