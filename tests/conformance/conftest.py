@@ -12,6 +12,7 @@ from tensorloom.execute.numpy_backend import NumpyBackend
 
 if TYPE_CHECKING:
     from tensorloom.execute.backend import Backend
+    from tensorloom.execute.gpu.backend import WebGpuBackend
 
 
 def _numpy() -> Backend:
@@ -25,7 +26,7 @@ def _wasm() -> Backend:
     return module.WasmBackend(host=hosting.WasmtimeHost())
 
 
-def _webgpu() -> Backend:
+def _webgpu() -> WebGpuBackend:
     pytest.importorskip("wgpu", reason="the package wgpu is not installed")
     module = pytest.importorskip("tensorloom.execute.gpu.native")
     try:
@@ -44,3 +45,9 @@ MAKERS = {"numpy": _numpy, "wasm": _wasm, "webgpu": _webgpu}
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Each backend in turn; skipped with the reason where the machine lacks it."""
     return MAKERS[request.param]()
+
+
+@pytest.fixture(scope="module")
+def gpu() -> WebGpuBackend:
+    """The native adapter, opened anew for each module that looks inside it."""
+    return _webgpu()

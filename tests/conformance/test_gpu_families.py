@@ -17,7 +17,6 @@ from random_networks import (
     reference,
     tolerance,
 )
-from tensorloom.errors import UnsupportedKernel
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.gpu.backend import WebGpuBackend, assumed_rates
 from tensorloom.execute.gpu.trials import GpuTrials
@@ -43,16 +42,6 @@ FAMILIES = {
     "split sums": replace(OWN, most_iterations=3),
     "shared text": GpuLimits(small_mul_adds=1 << 40),
 }
-
-
-@pytest.fixture(scope="module")
-def gpu() -> WebGpuBackend:
-    native = pytest.importorskip("tensorloom.execute.gpu.native")
-    pytest.importorskip("wgpu", reason="the package wgpu is not installed")
-    try:
-        return drive(native.make())
-    except UnsupportedKernel as error:
-        pytest.skip(error.message)
 
 
 @pytest.fixture(params=list(FAMILIES), ids=[name.replace(" ", "-") for name in FAMILIES])

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from random_networks import random_arrays, random_tree
-from tensorloom.errors import UnsupportedKernel
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.kernels.gpu.candidate import GpuCandidate
 from tensorloom.kernels.gradient import lower_gradient
@@ -24,16 +23,6 @@ if TYPE_CHECKING:
     from tensorloom.kernels.program import Program
 
 pytestmark = pytest.mark.gpu
-
-
-@pytest.fixture(scope="module")
-def gpu() -> WebGpuBackend:
-    native = pytest.importorskip("tensorloom.execute.gpu.native")
-    pytest.importorskip("wgpu", reason="the package wgpu is not installed")
-    try:
-        return drive(native.make())
-    except UnsupportedKernel as error:
-        pytest.skip(error.message)
 
 
 def programs() -> Iterator[tuple[Program, list[NDArray[np.generic]]]]:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from tensorloom.assets import templates
-from tensorloom.errors import UnsupportedKernel
 from tensorloom.execute.backend import drive
 from tensorloom.execute.gpu.microbench import measured_gpu
 from tensorloom.kernels.gpu import micro
@@ -18,16 +17,6 @@ if TYPE_CHECKING:
     from tensorloom.execute.gpu.backend import WebGpuBackend
 
 pytestmark = pytest.mark.gpu
-
-
-@pytest.fixture(scope="module")
-def gpu() -> WebGpuBackend:
-    native = pytest.importorskip("tensorloom.execute.gpu.native")
-    pytest.importorskip("wgpu", reason="the package wgpu is not installed")
-    try:
-        return drive(native.make())
-    except UnsupportedKernel as error:
-        pytest.skip(error.message)
 
 
 def test_every_number_is_found_and_nothing_stays(gpu: WebGpuBackend) -> None:

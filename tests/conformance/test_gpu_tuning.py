@@ -32,16 +32,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.gpu
 
 
-@pytest.fixture(scope="module")
-def gpu() -> WebGpuBackend:
-    native = pytest.importorskip("tensorloom.execute.gpu.native")
-    pytest.importorskip("wgpu", reason="the package wgpu is not installed")
-    try:
-        return drive(native.make())
-    except UnsupportedKernel as error:
-        pytest.skip(error.message)
-
-
 def network() -> tuple[Program, list[np.ndarray[Any, Any]]]:
     """Three products of different shapes, and their operands."""
     sizes = {"a": 37, "b": 64, "c": 48, "d": 5, "e": 29}
