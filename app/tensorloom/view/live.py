@@ -2,6 +2,8 @@
 
 One task works through what changed last; a newer document interrupts it at its next pulse. While a
 gesture is in the air only what should take less than 50 ms is computed, the rest waits for release.
+
+Above 500 lines, as planning, running and idle work take turns at one task and one lock.
 """
 
 from __future__ import annotations

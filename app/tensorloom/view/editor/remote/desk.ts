@@ -4,6 +4,8 @@
  * A job remembers the drawing that it was sent with. Its value is shown as that drawing's, at once
  * if the drawing is still there, or when it is opened again; never as the value of another one.
  * Nothing is asked of any worker unless the user has connected the page to it.
+ *
+ * Above 500 lines, as sending a job and landing its value share what is known of it.
  */
 
 import type { Backend, DocumentJson, DType, ErrorJson, PlanJson } from "../protocol.ts";
