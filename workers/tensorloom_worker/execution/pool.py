@@ -1,7 +1,8 @@
 """The Dask workers: a cluster of our own on this machine, or one that is there already.
 
-Our own listens on the loopback interface only, its processes are started again when they die, and
-BLAS gets one thread per worker thread. A scheduler elsewhere is found by its address
+Our own listens on the loopback interface only and talks to nobody without its certificate; its
+processes are started again when they die, and BLAS gets one thread per worker thread. A scheduler
+elsewhere is found by its address
 (``tcp://``, ``tls://``) or through a Dask Gateway (``gateway+https://…``); if it goes away, the
 client waits and connects again. Nothing but this package's own functions is ever sent.
 """
@@ -26,6 +27,7 @@ from distributed.security import Security
 from distributed.system import MEMORY_LIMIT
 
 from tensorloom.errors import DeviceMemoryError, WorkerUnreachable
+from tensorloom_worker.execution.certificate import own_security
 from tensorloom_worker.execution.tasks import Parcel
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ DASK = {
     "distributed.comm.timeouts.connect": "10s",
     "distributed.scheduler.allowed-failures": 10,
     "distributed.scheduler.work-stealing": False,
+    # What its pages tell of tasks and logs is for nobody who happens to be on this machine.
+    "distributed.scheduler.http.routes": ["distributed.http.health"],
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
@@ -127,7 +131,9 @@ class Pool:
             threads_per_worker=settings.threads,
             processes=True,
             host="127.0.0.1",
+            security=await asyncio.to_thread(own_security),
             dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
             memory_limit=self._process_limit(),
             asynchronous=True,
             silence_logs=logging.ERROR,
