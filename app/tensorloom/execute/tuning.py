@@ -8,37 +8,29 @@
 What was measured of a shape counts before what is known of its class. A better kernel replaces the
 old one in the next run; one whose numbers differ from the reference is thrown out, and ``report``
 says so. Where the page has threads, each winner is run on all of them too.
-
-Above 500 lines, as everything here is turns at one engine and one device.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tensorloom.errors import InputError, UnsupportedKernel
-from tensorloom.execute.device_measuring import DeviceMeasuring
-from tensorloom.execute.gpu.trials import SEEDS, GpuTrials
-from tensorloom.execute.known_device import with_gpu
-from tensorloom.execute.known_kernels import LEAST_MUL_ADDS, KnownKernels, flop
+from tensorloom.errors import UnsupportedKernel
+from tensorloom.execute.compared_kernels import MOST_SHAPES, ComparedKernels
+from tensorloom.execute.doubts import MOST_TIMES, is_doubted
+from tensorloom.execute.known_kernels import LEAST_MUL_ADDS, flop
 from tensorloom.execute.tuned_shape import (
     Place,
     Shape,
     is_done,
     joined,
-    unseen_first,
     without_best,
 )
-from tensorloom.execute.wasm.rates import CYCLES_PER_MS
-from tensorloom.execute.wasm.team_trials import LEAST_FLOP, MOST_MS, fits
+from tensorloom.execute.turn import Turn, Turns
+from tensorloom.execute.wasm.team_trials import LEAST_FLOP
 from tensorloom.execute.wasm.trials import WasmTrials
 from tensorloom.kernels.wasm.schedule import schedule
-from tensorloom.tune.database import Database, Entry, read_entries
-from tensorloom.tune.device import device_from_json, device_to_json
-from tensorloom.tune.search import Search
+from tensorloom.tune.database import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,7 +40,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.wasm.kernels import WasmKernels
     from tensorloom.execute.wasm.team_trials import TeamTrials
     from tensorloom.kernels.program import KernelSpec, Program
-    from tensorloom.kernels.wasm.schedule import Kernel, Schedule
+    from tensorloom.kernels.wasm.schedule import Schedule
 
     Pause = Callable[[], Awaitable[None]]
 
@@ -67,25 +59,13 @@ GPU_BUDGET_MS, GPU_NETWORK_MS = 1000.0, 2800.0
 """The same for a GPU, and for all shapes of a network there: 3 s with a last one that takes longer
 than it should [ms]."""
 
-LEAST_TRIED = 3
-"""Of a shape's candidates on the CPU."""
-
-MOST_TIMES = 3
-"""Searches for a shape and looks at its threads within a visit, by who waits for the best: a busy
-machine hides it by times that do not settle, candidates not reached, threads without a gain."""
-
-CLEAR_GAIN = 1.2
-"""Threads that gain less may have had no processor."""
-
 LEAST_SHARE = 0.01
 """Shapes with less of a program's work are not worth their time."""
 
 MOST_WAITING = 24
-MOST_SHAPES = 200
-FORMAT = 1
 
 
-class Tuner(KnownKernels):
+class Tuner(ComparedKernels):
     """Tunes the kernels of one engine and its GPU.
 
     Args:
@@ -112,28 +92,14 @@ class Tuner(KnownKernels):
         gpu: GpuDevice | None = None,
         team: TeamTrials | None = None,
     ) -> None:
-        threads = 1 if team is None else team.count
-        super().__init__(relaxed=kernels.relaxed, engine=engine, gpu=gpu, threads=threads)
+        super().__init__(kernels, store=store, engine=engine, clock=clock, gpu=gpu, team=team)
         self._kernels = kernels
-        self._team = team
         self._gpu_left_ms = GPU_NETWORK_MS
         self._gpu_pace = 1.0
-        self._store = store
-        self._clock = clock
-        self.report: list[str] = []
-        self.spent_ms = 0.0
+        self._turns = Turns(kernels, gpu, clock)
         self._searches: Counter[tuple[Place, str]] = Counter()
-        self._looks: Counter[tuple[str, int]] = Counter()
         self._waiting: list[tuple[Place, KernelSpec]] = []
-        self._current: _Current | None = None
-        self._measuring = DeviceMeasuring(kernels, gpu, clock)
-        self._loaded = False
-        self._unsaved = False
-
-    def without(self, kernel: Kernel) -> None:
-        """As for ``KnownKernels``; the next step writes it down."""
-        super().without(kernel)
-        self._unsaved = True
+        self._current: Turn | None = None
 
     # --- what happens while nobody waits --------------------------------------------------------
 
@@ -159,25 +125,9 @@ class Tuner(KnownKernels):
         if self.record is None:
             return True
         entry = self.database.get(self.key(spec, backend))
-        return entry is None or not entry.trusted or self._is_doubted(backend, spec, entry)
-
-    def _is_doubted(self, backend: Place, spec: KernelSpec, entry: Entry) -> bool:
-        """Whether an earlier visit did not come to an end with a shape, as on a busy machine.
-
-        Not on a GPU: what a network's time does not do for there, it will not do for again.
-        """
-        return backend == "wasm" and (not entry.spec or self._lacks_gain(spec, entry))
-
-    def _lacks_gain(self, spec: KernelSpec, entry: Entry) -> bool:
-        """Whether a shape was tuned without the threads that there are now, or without their gain.
-
-        A gain of exactly 1 is that of a kernel which is not shared out.
-        """
-        if self._team is None or flop(spec) < LEAST_FLOP or not fits(spec):
-            return False
-        if entry.threads == self.threads and (entry.gain == 1 or entry.gain >= CLEAR_GAIN):
-            return False
-        return flop(spec) / entry.gflops / 1e6 <= MOST_MS
+        if entry is None or not entry.trusted:
+            return True
+        return is_doubted(spec, entry, backend=backend, threads=self.threads)
 
     @property
     def on_gpu(self) -> bool:
@@ -279,13 +229,6 @@ class Tuner(KnownKernels):
             return entry is not None and entry.trusted and entry.spec == spec.name
         return is_done(shape) or self._searches[backend, spec.name] >= MOST_TIMES
 
-    def _is_doubtful(self, spec: KernelSpec, threads: int) -> bool:
-        """Whether threads are to be compared, or compared again."""
-        gain = self.gain(spec, threads)
-        if gain is not None and gain >= CLEAR_GAIN:
-            return False
-        return self._looks[spec.name, threads] < (1 if gain == 1 else MOST_TIMES)
-
     def _put_off(self, backend: Place) -> None:
         """Whose turn it is on a backend begins again later: trials share a slot and a device."""
         current = self._current
@@ -318,34 +261,10 @@ class Tuner(KnownKernels):
         """Kernels that computed wrongly or stopped half way, in trials and in runs, in words."""
         return [*self.report, *self._kernels.report]
 
-    # --- the database ---------------------------------------------------------------------------
-
-    def exported(self) -> str:
-        """The database as text: parameters and speeds, no code."""
-        return self.database.to_text()
-
-    async def imported(self, text: str) -> int:
-        """Takes entries from elsewhere; each is tried here before it is used. How many.
-
-        Raises:
-            DocumentError: What ``read_entries`` refuses.
-        """
-        taken = self.database.merge(read_entries(text))
-        if taken:
-            self._changed()
-            await self._save()
-        return taken
-
     async def cleared(self) -> None:
-        """Forgets all kernels; the device record stays. A GPU that was refused is tried again."""
-        self._measuring.refused = ""
-        self.database.clear()
-        self._shapes.clear()
-        self._gains.clear()
+        """As for ``ComparedKernels``; everything may be searched for again."""
         self._searches.clear()
-        self._looks.clear()
-        self._changed()
-        await self._save()
+        await super().cleared()
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -376,34 +295,20 @@ class Tuner(KnownKernels):
         while self._waiting:
             backend, spec = self._waiting.pop(0)
             if self._is_open(backend, spec):
-                self._start(backend, spec)
+                # Every shape gets its share, and what others left.
+                others = sum(place == "webgpu" for place, _ in self._waiting)
+                self._current = self._made(backend, spec, threads=self.threads, others=others)
                 return True
         return False
 
-    def _start(self, backend: Place, spec: KernelSpec) -> None:
-        # Every shape gets its share, and what others left.
-        others = sum(place == "webgpu" for place, _ in self._waiting)
-        self._current = self._made(backend, spec, threads=self.threads, others=others)
-
-    def _made(self, backend: Place, spec: KernelSpec, *, threads: int, others: int = 0) -> _Current:
+    def _made(self, backend: Place, spec: KernelSpec, *, threads: int, others: int = 0) -> Turn:
         entry = self.database.get(self.key(spec, backend))
-        known = entry.candidate if entry else None
-        trials: WasmTrials | GpuTrials
-        if backend == "wasm":
-            trials = WasmTrials(spec, self._kernels, self.device, self._clock)
-            seen = self._shapes.get((backend, spec.name))
-            options = trials.options if seen is None else unseen_first(trials.options, seen)
-            known = known if seen is None or seen.best is None else seen.best.option.text
-            budget = BUDGET_MS - THREADS_MS * (threads > 1 and flop(spec) >= LEAST_FLOP)
-            search = Search(options, budget_ms=budget, known=known, least=LEAST_TRIED)
-        else:
-            assert self._gpu is not None
+        if backend == "webgpu":
             budget = min(GPU_BUDGET_MS, self._gpu_left_ms / (1 + others))
-            trials = GpuTrials(spec, self._gpu, self._clock)
-            search = Search(
-                trials.options, budget_ms=budget, known=known, seeds=SEEDS, pace=self._gpu_pace
-            )
-        return _Current(backend=backend, spec=spec, trials=trials, search=search)
+            return self._turns.on_gpu(spec, entry=entry, budget_ms=budget, pace=self._gpu_pace)
+        budget = BUDGET_MS - THREADS_MS * (threads > 1 and flop(spec) >= LEAST_FLOP)
+        seen = self._shapes.get((backend, spec.name))
+        return self._turns.on_wasm(spec, self.device, entry=entry, seen=seen, budget_ms=budget)
 
     async def _go_on(self, pause: Pause) -> None:
         current = self._current
@@ -415,19 +320,15 @@ class Tuner(KnownKernels):
             if self._current is current:
                 self._current = None
 
-    async def _answer(self, current: _Current, pause: Pause) -> None:
+    async def _answer(self, current: Turn, pause: Pause) -> None:
         """The next step of a search."""
-        search = current.search
-        assert search.request is not None
-        before = search.spent_ms
-        search.take(await current.trials.answer(search.request, pause))
-        spent = search.spent_ms - before
+        spent = await current.step(pause)
         self.spent_ms += spent
         if current.backend == "webgpu":
             self._gpu_left_ms -= spent
-            self._gpu_pace = search.pace
+            self._gpu_pace = current.search.pace
 
-    async def _finish(self, current: _Current, pause: Pause, threads: int) -> None:
+    async def _finish(self, current: Turn, pause: Pause, threads: int) -> None:
         """The search has ended: its winner is proved and shared out, and kept."""
         spec, shape = current.spec, current.seen()
         earlier = self._shapes.get((current.backend, spec.name))
@@ -471,18 +372,6 @@ class Tuner(KnownKernels):
         self._changed()
         await self._save()
 
-    def _gain_to_keep(
-        self, spec: KernelSpec, backend: Place, *, candidate: str
-    ) -> tuple[int, float]:
-        """Threads and their gain; a page without any leaves what is known of the candidate."""
-        gain = None if backend == "webgpu" else self.gain(spec, self.threads)
-        if gain is not None:
-            return self.threads, gain
-        entry = self.database.get(self.key(spec, backend))
-        if self._team is None and entry is not None and entry.candidate == candidate:
-            return entry.threads, entry.gain
-        return 1, 1.0
-
     def _is_ready(self, way: Schedule) -> bool:
         """Compiles and proves the winner now, so that no run has to wait for it."""
         try:
@@ -491,73 +380,6 @@ class Tuner(KnownKernels):
             return False
         self._kernels.release([way.kernel])
         return True
-
-    async def _compare(self, spec: KernelSpec, way: Schedule, pause: Pause, threads: int) -> None:
-        """Measures what threads gain, where there may be any doubt."""
-        if self._team is None or threads == 1 or flop(spec) < LEAST_FLOP or not fits(spec):
-            return
-        if way.cycles > CYCLES_PER_MS * MOST_MS:
-            return
-        start = self._clock()
-        try:
-            gain = await self._team.gain(spec, way, pause, threads)
-        except UnsupportedKernel as error:
-            self.report.append(f"Threads were not compared: {error.message}")
-            self._team, self.threads = None, 1
-        else:
-            if len(self._gains) >= MOST_SHAPES:
-                del self._gains[next(iter(self._gains))]
-            # Who else works on the machine can hide a gain, not make one.
-            self._gains[spec.name, threads] = max(gain, self.gain(spec, threads) or 0.0)
-            self._looks[spec.name, threads] += 1
-        self.spent_ms += 1e3 * (self._clock() - start)
-
-    async def _load(self) -> None:
-        self._loaded = True
-        text = await self._store.load()
-        try:
-            kept: Any = json.loads(text) if text else {}
-            # Another engine may keep other numbers in registers: all is measured anew.
-            if isinstance(kept, dict) and kept.get("engine") == self._engine:
-                self.record = with_gpu(device_from_json(kept.get("device")), self._gpu)
-                self.database = Database(read_entries(json.dumps(kept.get("kernels"))))
-                self._measuring.refused = str(kept.get("gpu-refused", ""))
-        except (ValueError, InputError):
-            self.record, self.database = None, Database()
-        self._changed()
-
-    async def _save(self) -> None:
-        self._unsaved = False
-        if self.record is None:
-            return
-        kept = {
-            "tensorloom-tuning": FORMAT,
-            "engine": self._engine,
-            "device": device_to_json(self.record),
-            "kernels": json.loads(self.database.to_text()),
-            "gpu-refused": self._measuring.refused,
-        }
-        await self._store.save(json.dumps(kept, separators=(",", ":")))
-
-
-@dataclass(slots=True, kw_only=True)
-class _Current:
-    """The shape whose turn it is."""
-
-    backend: Place
-    spec: KernelSpec
-    trials: WasmTrials | GpuTrials
-    search: Search
-
-    def seen(self) -> Shape:
-        return Shape(
-            spec=self.spec,
-            backend=self.backend,
-            trials=self.search.trials,
-            history=tuple(self.search.history),
-            spent_ms=self.search.spent_ms,
-            message=self.search.message,
-        )
 
 
 _MOST_REPORTED = 20

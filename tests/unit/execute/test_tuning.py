@@ -10,108 +10,42 @@ import numpy as np
 import pytest
 
 from tensorloom.errors import DocumentError, UnsupportedKernel
-from tensorloom.execute import tuning
-from tensorloom.execute.backend import drive, no_pulse
+from tensorloom.execute import doubts, tuning
+from tensorloom.execute.backend import drive
 from tensorloom.execute.kernel_store import FileStore, NoStore
 from tensorloom.execute.known_device import wasm_device
 from tensorloom.execute.tuning import Tuner
 from tensorloom.execute.wasm import trials as wasm_trials
 from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.execute.wasm.trials import WasmTrials
-from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm.jit import WasmDevice
-from tensorloom.plan.tree import ContractionTree
 from tensorloom.tune.database import Database, Entry
 from tensorloom.tune.device import CpuFacts, DeviceRecord
 from tensorloom.tune.search import Check, Failure, Sample, Verdict, Window
+from tuners import (
+    RECORD,
+    Store,
+    Team,
+    clock,
+    finish,
+    no_pause,
+    product,
+    run,
+    spec_of,
+    team_tuner,
+    tuner_for,
+)
 from wasmtime_host import WasmtimeHost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tensorloom.execute.wasm.team_trials import TeamTrials
-    from tensorloom.kernels.program import KernelSpec, Program
-
-RECORD = DeviceRecord(
-    name="measured here",
-    origin="measured",
-    cpu=CpuFacts(
-        vector_registers=16, l1_bytes=32_768, relaxed_simd=True, tiles=((6, 8, 58.0), (5, 8, 56.0))
-    ),
-)
-
-
-class Store:
-    """Keeps what was saved."""
-
-    def __init__(self, text: str | None = None) -> None:
-        self.text = text
-        self.saves = 0
-
-    async def load(self) -> str | None:
-        return self.text
-
-    async def save(self, text: str) -> None:
-        self.text = text
-        self.saves += 1
-
-
-async def no_pause() -> None:
-    pass
-
-
-def clock() -> Callable[[], float]:
-    """A clock for which every piece of work takes 2 ms, after fine ticks to look at."""
-    looks: Iterator[int] = count()
-
-    def now() -> float:
-        look = next(looks)
-        return (1e-6 if look < 2000 else 2e-3) * look
-
-    return now
-
-
-def product(side: int = 40, dtype: str = "float32") -> Program:
-    tree = ContractionTree(
-        inputs=(("i", "k"), ("k", "j")),
-        output=("i", "j"),
-        dimensions=(("i", side), ("j", side + 3), ("k", side + 7)),
-        path=((0, 1),),
-    )
-    return lower(tree, dtype)  # type: ignore[arg-type]  # names of types
-
-
-def spec_of(program: Program) -> KernelSpec:
-    return program.kernels[0]
 
 
 @pytest.fixture
 def backend() -> WasmBackend:
     return WasmBackend(WasmtimeHost(pages=1 << 11))
-
-
-def tuner_for(backend: WasmBackend, store: Any = None) -> Tuner:
-    made = Tuner(backend.kernels, store=store or NoStore(), engine="wasmtime 1", clock=clock())
-    made.record = RECORD
-    made._loaded = True
-    backend.chooser = made
-    return made
-
-
-def finish(tuner: Tuner) -> None:
-    while drive(tuner.step(no_pause)):
-        pass
-
-
-def run(backend: WasmBackend, program: Program) -> np.ndarray[Any, Any]:
-    generator = np.random.default_rng(1)
-    arrays = [
-        generator.standard_normal(buffer.elements).astype(program.dtype)
-        for buffer in program.buffers
-        if buffer.source is not None
-    ]
-    return drive(backend.run(program, arrays, no_pulse)).value
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
@@ -312,39 +246,6 @@ def test_foreign_databases_are_refused(backend: WasmBackend) -> None:
         drive(tuner_for(backend).imported("{}"))
 
 
-def test_a_second_visit_starts_from_what_the_first_one_found(backend: WasmBackend) -> None:
-    store = Store()
-    program = product()
-    first = tuner_for(backend, store)
-    first.observe(program)
-    finish(first)
-    assert store.saves == 1
-    second = Tuner(backend.kernels, store=store, engine="wasmtime 1", clock=clock())
-    assert drive(second.step(no_pause))
-    assert second.record == RECORD
-    second.observe(program)
-    assert not second.running
-    assert json.loads(second.exported()) == json.loads(first.exported())
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"engine": "wasmtime 1", "device": 5}', "null"])
-def test_a_damaged_store_is_an_empty_one(backend: WasmBackend, text: str) -> None:
-    tuner = Tuner(backend.kernels, store=Store(text), engine="wasmtime 1", clock=clock())
-    assert drive(tuner.step(no_pause))
-    assert tuner.record is None
-    assert len(tuner.database) == 0
-
-
-def test_another_engine_measures_anew(backend: WasmBackend) -> None:
-    store = Store()
-    first = tuner_for(backend, store)
-    first.observe(product())
-    finish(first)
-    other = Tuner(backend.kernels, store=store, engine="wasmtime 2", clock=clock())
-    assert drive(other.step(no_pause))
-    assert other.record is None
-
-
 def test_the_device_is_measured_before_anything_is_tuned(backend: WasmBackend) -> None:
     tuner = Tuner(backend.kernels, store=NoStore(), engine="wasmtime 1", clock=clock())
     steps = 0
@@ -378,34 +279,6 @@ def test_one_shape_can_be_tuned_at_once(backend: WasmBackend) -> None:
     shape = drive(tuner.best(spec_of(product()), no_pause))
     assert shape.best is not None
     assert drive(tuner.best(spec_of(product()), no_pause)) == shape
-
-
-class Team:
-    """Threads that gain as much as they are told."""
-
-    count = 2
-
-    def __init__(self, gain: float | Exception) -> None:
-        self.told = gain
-        self.asked: list[tuple[str, str, int]] = []
-
-    async def gain(self, spec: KernelSpec, way: Any, _pause: Any, threads: int) -> float:
-        self.asked.append((spec.name, way.kernel.name, threads))
-        if isinstance(self.told, Exception):
-            raise self.told
-        return self.told
-
-
-def team_tuner(backend: WasmBackend, team: Team, store: Any = None) -> Tuner:
-    made = Tuner(
-        backend.kernels,
-        store=store or NoStore(),
-        engine="wasmtime 1",
-        clock=clock(),
-        team=cast("TeamTrials", team),
-    )
-    made.record, made._loaded = RECORD, True
-    return made
 
 
 def test_settling_finds_out_once_and_the_winner_is_shared_out(backend: WasmBackend) -> None:
@@ -525,79 +398,10 @@ def test_threads_that_gain_nothing_are_looked_at_again(backend: WasmBackend) -> 
         found.append(tuner.gain(spec, 2))
     # Others on the machine hide a gain and make none: the best look counts.
     assert found == [0.7, 1.1, 1.1, 1.1]
-    assert len(team.asked) == tuning.MOST_TIMES
+    assert len(team.asked) == doubts.MOST_TIMES
     entry = tuner.database.get(tuner.key(spec, "wasm"))
     assert entry is not None
     assert (entry.threads, entry.gain) == (2, 1.1)
-
-
-def next_visit(backend: WasmBackend, store: Store, team: Team | None = None) -> Tuner:
-    """A tuner that knows what an earlier one has stored."""
-    made = team_tuner(backend, team, store) if team else tuner_for(backend, store)
-    made.record, made._loaded = None, False
-    assert drive(made.step(no_pause))
-    assert made.record == RECORD
-    return made
-
-
-def test_a_search_that_a_busy_machine_ended_is_made_again_on_the_next_visit(
-    backend: WasmBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, program = Store(), product(64)
-    with monkeypatch.context() as busy:
-        busy.setattr(tuning, "BUDGET_MS", 0.0)
-        first = tuner_for(backend, store)
-        first.observe(program)
-        finish(first)
-        first.observe(program)
-        assert not first.running
-    monkeypatch.setattr(tuning, "BUDGET_MS", 1e9)
-    second = next_visit(backend, store)
-    second.observe(program)
-    assert second.running
-    finish(second)
-    entry = second.database.get(second.key(spec_of(program), "wasm"))
-    assert entry is not None
-    assert entry.spec == spec_of(program).name
-    third = next_visit(backend, store)
-    third.observe(program)
-    assert not third.running
-
-
-@pytest.mark.parametrize(("first", "again"), [(1.1, True), (0.8, True), (1.5, False), (1.0, False)])
-def test_a_gain_that_a_busy_machine_hid_is_looked_for_on_the_next_visit(
-    backend: WasmBackend, monkeypatch: pytest.MonkeyPatch, first: float, *, again: bool
-) -> None:
-    """A clear one is not; nor one of exactly 1, as of a kernel that is not shared out."""
-    monkeypatch.setattr(tuning, "BUDGET_MS", 1e9)
-    store, program, team = Store(), product(128), Team(first)
-    tuner = team_tuner(backend, team, store)
-    tuner.observe(program)
-    finish(tuner)
-    team.told = 1.9
-    tuner = next_visit(backend, store, team)
-    tuner.observe(program)
-    assert tuner.running == again
-    finish(tuner)
-    assert tuner.gain(spec_of(program), 2) == (1.9 if again else first)
-    # Once for each visit.
-    tuner.observe(program)
-    assert not tuner.running
-
-
-def test_a_page_without_threads_leaves_what_is_known_of_them(
-    backend: WasmBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tuning, "BUDGET_MS", 1e9)
-    store, program = Store(), product(128)
-    tuner = team_tuner(backend, Team(1.7), store)
-    tuner.observe(program)
-    finish(tuner)
-    alone = next_visit(backend, store)
-    alone.observe(program)
-    assert not alone.running
-    drive(alone._keep(spec_of(program)))
-    assert next_visit(backend, store, Team(9.0)).gain(spec_of(program), 2) == 1.7
 
 
 def test_who_waits_comes_before_what_was_under_way(backend: WasmBackend) -> None:

@@ -1,0 +1,115 @@
+"""Known kernels that outlive a visit: loaded when a page opens, saved when something was found out.
+
+What is kept belongs to one engine: another one may keep other numbers in registers, and measures
+everything anew.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tensorloom.errors import InputError
+from tensorloom.execute.device_measuring import DeviceMeasuring
+from tensorloom.execute.known_device import with_gpu
+from tensorloom.execute.known_kernels import KnownKernels
+from tensorloom.tune.database import Database, read_entries
+from tensorloom.tune.device import device_from_json, device_to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tensorloom.execute.gpu.device import GpuDevice
+    from tensorloom.execute.kernel_store import KernelStore
+    from tensorloom.execute.wasm.kernels import WasmKernels
+    from tensorloom.kernels.wasm.schedule import Kernel
+
+__all__ = ["KeptKernels"]
+
+FORMAT = 1
+
+
+class KeptKernels(KnownKernels):
+    """Known kernels with their store.
+
+    Args:
+        kernels: The WASM engine.
+        store: Where everything is kept.
+        engine: Browser engine and its major version.
+        clock: Seconds.
+        gpu: The GPU's device, where there is one.
+        threads: Threads of the page.
+    """
+
+    def __init__(
+        self,
+        kernels: WasmKernels,
+        *,
+        store: KernelStore,
+        engine: str,
+        clock: Callable[[], float],
+        gpu: GpuDevice | None,
+        threads: int,
+    ) -> None:
+        super().__init__(relaxed=kernels.relaxed, engine=engine, gpu=gpu, threads=threads)
+        self._clock = clock
+        self._measuring = DeviceMeasuring(kernels, gpu, clock)
+        self._store = store
+        self._loaded = False
+        self._unsaved = False
+
+    def exported(self) -> str:
+        """The database as text: parameters and speeds, no code."""
+        return self.database.to_text()
+
+    async def imported(self, text: str) -> int:
+        """Takes entries from elsewhere; each is tried here before it is used. How many.
+
+        Raises:
+            DocumentError: What ``read_entries`` refuses.
+        """
+        taken = self.database.merge(read_entries(text))
+        if taken:
+            self._changed()
+            await self._save()
+        return taken
+
+    async def cleared(self) -> None:
+        """Forgets all kernels; the device record stays. A GPU that was refused is tried again."""
+        self._measuring.refused = ""
+        self.database.clear()
+        self._shapes.clear()
+        self._gains.clear()
+        self._changed()
+        await self._save()
+
+    def without(self, kernel: Kernel) -> None:
+        """As for ``KnownKernels``; the next save writes it down."""
+        super().without(kernel)
+        self._unsaved = True
+
+    async def _load(self) -> None:
+        self._loaded = True
+        text = await self._store.load()
+        try:
+            kept: Any = json.loads(text) if text else {}
+            if isinstance(kept, dict) and kept.get("engine") == self._engine:
+                self.record = with_gpu(device_from_json(kept.get("device")), self._gpu)
+                self.database = Database(read_entries(json.dumps(kept.get("kernels"))))
+                self._measuring.refused = str(kept.get("gpu-refused", ""))
+        except (ValueError, InputError):
+            self.record, self.database = None, Database()
+        self._changed()
+
+    async def _save(self) -> None:
+        self._unsaved = False
+        if self.record is None:
+            return
+        kept = {
+            "tensorloom-tuning": FORMAT,
+            "engine": self._engine,
+            "device": device_to_json(self.record),
+            "kernels": json.loads(self.database.to_text()),
+            "gpu-refused": self._measuring.refused,
+        }
+        await self._store.save(json.dumps(kept, separators=(",", ":")))

@@ -1,0 +1,126 @@
+"""The shape whose turn it is: who answers for its candidates, and what is asked of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tensorloom.execute.gpu.trials import SEEDS, GpuTrials
+from tensorloom.execute.tuned_shape import Place, Shape, unseen_first
+from tensorloom.execute.wasm.trials import WasmTrials
+from tensorloom.tune.search import Search
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tensorloom.execute.gpu.device import GpuDevice
+    from tensorloom.execute.wasm.kernels import WasmKernels
+    from tensorloom.kernels.program import KernelSpec
+    from tensorloom.kernels.wasm.jit import WasmDevice
+    from tensorloom.tune.database import Entry
+
+    Pause = Callable[[], Awaitable[None]]
+
+__all__ = ["Turn", "Turns"]
+
+LEAST_TRIED = 3
+"""Of a shape's candidates on the CPU."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Turn:
+    """A search under way.
+
+    Args:
+        backend: Where.
+        spec: The shape.
+        trials: Who answers.
+        search: Who asks.
+    """
+
+    backend: Place
+    spec: KernelSpec
+    trials: WasmTrials | GpuTrials
+    search: Search
+
+    async def step(self, pause: Pause) -> float:
+        """The next answer; what it took [ms].
+
+        Args:
+            pause: Lets others have their turn; if it raises, the same is asked again.
+        """
+        assert self.search.request is not None
+        before = self.search.spent_ms
+        self.search.take(await self.trials.answer(self.search.request, pause))
+        return self.search.spent_ms - before
+
+    def seen(self) -> Shape:
+        """What is known so far."""
+        return Shape(
+            spec=self.spec,
+            backend=self.backend,
+            trials=self.search.trials,
+            history=tuple(self.search.history),
+            spent_ms=self.search.spent_ms,
+            message=self.search.message,
+        )
+
+
+class Turns:
+    """Makes them.
+
+    Args:
+        kernels: The WASM engine.
+        gpu: The GPU's device, where there is one.
+        clock: Seconds.
+    """
+
+    def __init__(
+        self, kernels: WasmKernels, gpu: GpuDevice | None, clock: Callable[[], float]
+    ) -> None:
+        self._kernels = kernels
+        self._gpu = gpu
+        self._clock = clock
+
+    def on_wasm(
+        self,
+        spec: KernelSpec,
+        device: WasmDevice,
+        *,
+        entry: Entry | None,
+        seen: Shape | None,
+        budget_ms: float,
+    ) -> Turn:
+        """A search on the CPU.
+
+        Args:
+            spec: The shape.
+            device: What candidates are proposed for.
+            entry: What is known of its class.
+            seen: What was found out on this visit.
+            budget_ms: Time for it [ms].
+        """
+        trials = WasmTrials(spec, self._kernels, device, self._clock)
+        options = trials.options if seen is None else unseen_first(trials.options, seen)
+        known = entry.candidate if entry else None
+        if seen is not None and seen.best is not None:
+            known = seen.best.option.text
+        search = Search(options, budget_ms=budget_ms, known=known, least=LEAST_TRIED)
+        return Turn(backend="wasm", spec=spec, trials=trials, search=search)
+
+    def on_gpu(
+        self, spec: KernelSpec, *, entry: Entry | None, budget_ms: float, pace: float
+    ) -> Turn:
+        """A search on the GPU.
+
+        Args:
+            spec: The shape.
+            entry: What is known of its class.
+            budget_ms: Time for it [ms].
+            pace: See ``Search``.
+        """
+        assert self._gpu is not None
+        trials = GpuTrials(spec, self._gpu, self._clock)
+        known = entry.candidate if entry else None
+        search = Search(trials.options, budget_ms=budget_ms, known=known, seeds=SEEDS, pace=pace)
+        return Turn(backend="webgpu", spec=spec, trials=trials, search=search)
