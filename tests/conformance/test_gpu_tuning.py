@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 
 from tensorloom.errors import DeviceLost, UnsupportedKernel
+from tensorloom.execute import tuning
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.gpu import trials as gpu_trials
 from tensorloom.execute.kernel_store import NoStore
+from tensorloom.execute.known_device import with_gpu
 from tensorloom.execute.tuning import GPU_NETWORK_MS, Tuner
 from tensorloom.execute.wasm.kernels import WasmKernels
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.find import plan_for
+from tensorloom.tune.database import Database, read_entries
 from tensorloom.tune.device import DeviceRecord
 from wasmtime_host import WasmtimeHost
 
@@ -46,7 +49,7 @@ def network() -> tuple[Program, list[np.ndarray[Any, Any]]]:
 def tuner_for(gpu: WebGpuBackend) -> Tuner:
     kernels = WasmKernels(WasmtimeHost(pages=1 << 10))
     tuner = Tuner(kernels, store=NoStore(), engine="x 1", clock=perf_counter, gpu=gpu.device)
-    tuner.record, tuner._loaded = DeviceRecord(name="unknown"), True
+    tuner.record, tuner._loaded = with_gpu(DeviceRecord(name="unknown"), gpu.device), True
     return tuner
 
 
@@ -99,6 +102,38 @@ def test_what_takes_too_long_to_compile_is_left(gpu: WebGpuBackend) -> None:
     assert tried == [min(costs, key=lambda text: costs[text])]
     assert max(costs.values()) > min(costs.values())
     assert shape.message == "The time for this shape is used up."
+
+
+def test_what_an_earlier_visit_has_chosen_is_timed_alone(
+    gpu: WebGpuBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = gpu_trials.try_kernel
+    tried: list[str] = []
+
+    async def alike(
+        device: Any, spec: Any, candidate: GpuCandidate, *rest: Any, **more: Any
+    ) -> Trial:
+        tried.append(candidate.text)
+        return replace(await right(device, spec, candidate, *rest, **more), ms=1.0)
+
+    monkeypatch.setattr(gpu_trials, "try_kernel", alike)
+    # One candidate for each shape, for as many shapes as there are.
+    monkeypatch.setattr(tuning, "GPU_BUDGET_MS", 1.0)
+    monkeypatch.setattr(tuning, "GPU_NETWORK_MS", 1e9)
+    program, _ = network()
+    first = tuner_for(gpu)
+    shapes = settled(first, program)
+    tried.clear()
+    second = tuner_for(gpu)
+    second.database = Database(read_entries(first.exported()))
+    second.observe(program, "webgpu")
+    assert second.running
+    while drive(second.step(no_pause)):
+        pass
+    assert sorted(tried) == sorted(entry.candidate for _, entry in first.database.items())
+    assert [second.shape(shape.spec, "webgpu") for shape in shapes] == [None] * len(shapes)
+    second.observe(program, "webgpu")
+    assert not second.running
 
 
 def test_a_kernel_with_wrong_numbers_is_thrown_out(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tensorloom.errors import UnsupportedKernel
@@ -11,6 +12,7 @@ from tensorloom.execute.kept_kernels import KeptKernels
 from tensorloom.execute.known_kernels import flop
 from tensorloom.execute.wasm.rates import CYCLES_PER_MS
 from tensorloom.execute.wasm.team_trials import LEAST_FLOP, MOST_MS, fits
+from tensorloom.kernels.wasm.schedule import schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.wasm.team_trials import TeamTrials
     from tensorloom.kernels.program import KernelSpec
     from tensorloom.kernels.wasm.schedule import Schedule
+    from tensorloom.tune.database import Entry
 
 __all__ = ["MOST_SHAPES", "ComparedKernels"]
 
@@ -93,6 +96,13 @@ class ComparedKernels(KeptKernels):
             self._gains[spec.name, threads] = max(gain, self.gain(spec, threads) or 0.0)
             self._looks[spec.name, threads] += 1
         self.spent_ms += 1e3 * (self._clock() - start)
+
+    async def _with_gain(self, spec: KernelSpec, entry: Entry, pause: Pause) -> Entry:
+        """What is in the database of a shape, with what all threads gain on it."""
+        way = self.schedule_for(spec, least=0) or schedule(spec, relaxed=self._relaxed)
+        await self._compare(spec, way, pause, self.threads)
+        gain = self._gains.get((spec.name, self.threads))
+        return entry if gain is None else replace(entry, threads=self.threads, gain=gain)
 
     def _gain_to_keep(
         self, spec: KernelSpec, backend: Place, *, candidate: str

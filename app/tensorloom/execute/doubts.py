@@ -26,12 +26,12 @@ MOST_TIMES = 3
 machine hides it by times that do not settle, candidates not reached, threads without a gain."""
 
 
-def is_doubted(spec: KernelSpec, entry: Entry, *, backend: Place, threads: int) -> bool:
-    """Whether an earlier visit did not come to an end with a shape, as on a busy machine.
+def is_doubted(entry: Entry, backend: Place) -> bool:
+    """Whether an earlier visit did not come to an end with a search, as on a busy machine.
 
     Not on a GPU: what a network's time does not do for there, it will not do for again.
     """
-    return backend == "wasm" and (not entry.spec or lacks_gain(spec, entry, threads=threads))
+    return backend == "wasm" and not entry.spec
 
 
 def lacks_gain(spec: KernelSpec, entry: Entry, *, threads: int) -> bool:

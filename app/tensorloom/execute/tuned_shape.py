@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from tensorloom.kernels.program import KernelSpec
     from tensorloom.tune.search import Option, Trial
 
-__all__ = ["Place", "Shape", "is_done", "joined", "unseen_first", "without_best"]
+__all__ = [
+    "Place",
+    "Shape",
+    "is_done",
+    "joined",
+    "runner_up",
+    "unseen_first",
+    "without_best",
+]
 
 Place = Literal["wasm", "webgpu"]
 
@@ -70,10 +78,15 @@ def joined(earlier: Shape, later: Shape) -> Shape:
     return replace(later, trials=tuple(seen(trial) for trial in later.trials))
 
 
+def runner_up(shape: Shape) -> Trial | None:
+    """The fastest of the others."""
+    others = [one for one in shape.trials if one.state == "measured" and one.ms is not None]
+    return min(others, key=lambda one: one.ms or 0.0, default=None)
+
+
 def without_best(shape: Shape) -> Shape:
     """The shape with its best candidate failed, and the fastest of the others in its place."""
-    others = [one for one in shape.trials if one.state == "measured" and one.ms is not None]
-    second = min(others, key=lambda one: one.ms or 0.0, default=None)
+    second = runner_up(shape)
 
     def seen(trial: Trial) -> Trial:
         if trial is second:

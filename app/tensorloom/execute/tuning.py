@@ -5,9 +5,10 @@
     tuner.plans_for(program)       the best known kernels, for the next run
     await tuner.settle(program, …) what is not known of a program's kernels, found out now
 
-What was measured of a shape counts before what is known of its class. A better kernel replaces the
-old one in the next run; one whose numbers differ from the reference is thrown out, and ``report``
-says so. Where the page has threads, each winner is run on all of them too.
+What an earlier visit has found out is looked at once, when nothing is left to search for. What was
+measured of a shape counts before what is known of its class. A better kernel replaces the old one
+in the next run; one whose numbers differ from the reference is thrown out, and ``report`` says so.
+Where the page has threads, each winner is run on all of them too.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from typing import TYPE_CHECKING
 
 from tensorloom.errors import UnsupportedKernel
 from tensorloom.execute.compared_kernels import MOST_SHAPES, ComparedKernels
-from tensorloom.execute.doubts import MOST_TIMES, is_doubted
+from tensorloom.execute.doubts import MOST_TIMES, is_doubted, lacks_gain
 from tensorloom.execute.known_kernels import LEAST_MUL_ADDS, flop
+from tensorloom.execute.renewal import is_far_off, makes_a_difference, renewed
 from tensorloom.execute.tuned_shape import (
     Place,
     Shape,
     is_done,
     joined,
+    runner_up,
     without_best,
 )
 from tensorloom.execute.turn import Turn, Turns
@@ -31,6 +34,8 @@ from tensorloom.execute.wasm.team_trials import LEAST_FLOP
 from tensorloom.execute.wasm.trials import WasmTrials
 from tensorloom.kernels.wasm.schedule import schedule
 from tensorloom.tune.database import Entry
+from tensorloom.tune.recheck import Recheck
+from tensorloom.tune.search import Search
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.wasm.team_trials import TeamTrials
     from tensorloom.kernels.program import KernelSpec, Program
     from tensorloom.kernels.wasm.schedule import Schedule
+    from tensorloom.tune.database import Key
 
     Pause = Callable[[], Awaitable[None]]
 
@@ -99,6 +105,9 @@ class Tuner(ComparedKernels):
         self._turns = Turns(kernels, gpu, clock)
         self._searches: Counter[tuple[Place, str]] = Counter()
         self._waiting: list[tuple[Place, KernelSpec]] = []
+        self._unsure: list[tuple[Place, KernelSpec]] = []
+        self._seen: set[Key] = set()
+        self._again: set[Key] = set()
         self._current: Turn | None = None
 
     # --- what happens while nobody waits --------------------------------------------------------
@@ -116,18 +125,33 @@ class Tuner(ComparedKernels):
             if share >= LEAST_SHARE * total
         ]
         self._waiting = [(backend, spec) for spec in heavy if self._is_open(backend, spec)]
+        self._unsure = [(backend, spec) for spec in heavy if self._is_unsure(backend, spec)]
 
-    def _is_open(self, backend: Place, spec: KernelSpec) -> bool:
+    def _is_new(self, backend: Place, spec: KernelSpec) -> bool:
+        """Whether a shape is worth tuning, and was not tuned on this visit."""
         if spec.unary or spec.mul_adds < LEAST_MUL_ADDS or (backend, spec.name) in self._shapes:
             return False
-        if backend == "webgpu" and (self._gpu is None or self._gpu_left_ms <= 0):
+        return backend == "wasm" or self._gpu is not None
+
+    def _is_open(self, backend: Place, spec: KernelSpec) -> bool:
+        """Whether there is something to search for."""
+        if not self._is_new(backend, spec) or (backend == "webgpu" and self._gpu_left_ms <= 0):
             return False
         if self.record is None:
             return True
-        entry = self.database.get(self.key(spec, backend))
-        if entry is None or not entry.trusted:
+        key = self.key(spec, backend)
+        entry = self.database.get(key)
+        if entry is None or not entry.trusted or key in self._again:
             return True
-        return is_doubted(spec, entry, backend=backend, threads=self.threads)
+        return is_doubted(entry, backend)
+
+    def _is_unsure(self, backend: Place, spec: KernelSpec) -> bool:
+        """Whether what is known is of an earlier visit, and was not looked at on this one."""
+        if self.record is None or not self._is_new(backend, spec) or self._is_open(backend, spec):
+            return False
+        key = self.key(spec, backend)
+        entry = self.database.get(key)
+        return key not in self._seen and entry is not None and entry.trusted
 
     @property
     def on_gpu(self) -> bool:
@@ -140,7 +164,7 @@ class Tuner(ComparedKernels):
     def running(self) -> bool:
         """Whether there is anything left to do."""
         unmeasured = self._loaded and (self.record is None or self._wants_gpu)
-        return bool(self._waiting or self._current or unmeasured)
+        return bool(self._waiting or self._unsure or self._current or unmeasured)
 
     @property
     def _wants_gpu(self) -> bool:
@@ -248,11 +272,12 @@ class Tuner(ComparedKernels):
         """What goes on, in words."""
         if self._current is not None:
             extents = "x".join(str(size) for size in self._current.spec.extents[1:])
-            return f"Trying kernels for {extents}"
+            is_look = isinstance(self._current.search, Recheck)
+            return f"{'Timing' if is_look else 'Trying'} kernels for {extents}"
         if self.record is None and self._loaded:
             return "Measuring this device"
-        if self._waiting:
-            count = len(self._waiting)
+        count = len(self._waiting) + len(self._unsure)
+        if count:
             return "1 shape waits" if count == 1 else f"{count} shapes wait"
         return "Measuring the GPU" if self._wants_gpu else "All shapes are tuned"
 
@@ -264,6 +289,8 @@ class Tuner(ComparedKernels):
     async def cleared(self) -> None:
         """As for ``ComparedKernels``; everything may be searched for again."""
         self._searches.clear()
+        self._seen.clear()
+        self._again.clear()
         await super().cleared()
 
     # --- inside -----------------------------------------------------------------------------------
@@ -299,6 +326,16 @@ class Tuner(ComparedKernels):
                 others = sum(place == "webgpu" for place, _ in self._waiting)
                 self._current = self._made(backend, spec, threads=self.threads, others=others)
                 return True
+            self._unsure.append((backend, spec))
+        while self._unsure:
+            backend, spec = self._unsure.pop(0)
+            key = self.key(spec, backend)
+            entry = self.database.get(key)
+            if entry is not None and self._is_unsure(backend, spec):
+                self._current = self._turns.look(spec, backend, self.device, entry)
+                if self._current is not None:
+                    return True
+                self._seen.add(key)
         return False
 
     def _made(self, backend: Place, spec: KernelSpec, *, threads: int, others: int = 0) -> Turn:
@@ -316,21 +353,25 @@ class Tuner(ComparedKernels):
         if current.search.request is not None:
             await self._answer(current, pause)
         if current.search.request is None:
-            await self._finish(current, pause, self.threads)
+            if isinstance(current.search, Recheck):
+                await self._renew(current, current.search, pause)
+            else:
+                await self._finish(current, pause, self.threads)
             if self._current is current:
                 self._current = None
 
     async def _answer(self, current: Turn, pause: Pause) -> None:
-        """The next step of a search."""
+        """The next step."""
         spent = await current.step(pause)
         self.spent_ms += spent
-        if current.backend == "webgpu":
+        if current.backend == "webgpu" and isinstance(current.search, Search):
             self._gpu_left_ms -= spent
             self._gpu_pace = current.search.pace
 
     async def _finish(self, current: Turn, pause: Pause, threads: int) -> None:
         """The search has ended: its winner is proved and shared out, and kept."""
         spec, shape = current.spec, current.seen()
+        assert shape is not None
         earlier = self._shapes.get((current.backend, spec.name))
         if earlier is not None:
             shape = joined(earlier, shape)
@@ -360,6 +401,7 @@ class Tuner(ComparedKernels):
             self.database.forget(key)
         else:
             threads, gain = self._gain_to_keep(spec, backend, candidate=found[0])
+            before = self.database.get(key)
             entry = Entry(
                 candidate=found[0],
                 gflops=flop(spec) / found[1] / 1e6,
@@ -367,8 +409,40 @@ class Tuner(ComparedKernels):
                 spec=spec.name if shape is None or is_done(shape) else "",
                 threads=threads,
                 gain=gain,
+                second=_second(shape, before, candidate=found[0]),
             )
             self.database.put(key, entry)
+        self._seen.add(key)
+        self._again.discard(key)
+        self._changed()
+        await self._save()
+
+    async def _renew(self, current: Turn, look: Recheck, pause: Pause) -> None:
+        """A look has ended: the better one is kept, with what it takes now."""
+        spec, backend, finding = current.spec, current.backend, look.finding
+        key = self.key(spec, backend)
+        before = self.database.get(key)
+        self._seen.add(key)
+        if before is None or before.candidate not in (look.chosen, finding.best):
+            return  # It was thrown out in a run meanwhile.
+        if not finding.best:
+            self.database.forget(key)
+            self._waiting.append((backend, spec))
+        else:
+            after = renewed(before, spec, finding)
+            self.database.put(key, after)
+            if after.candidate != before.candidate:
+                self._gains.pop((spec.name, self.threads), None)
+                self._changed()
+            if is_far_off(before, spec, finding):
+                self._again.add(key)
+                self._waiting.append((backend, spec))
+            elif backend == "wasm" and lacks_gain(spec, after, threads=self.threads):
+                after = await self._with_gain(spec, after, pause)
+                self.database.put(key, after)
+            if not makes_a_difference(before, after):
+                await self._save()
+                return
         self._changed()
         await self._save()
 
@@ -383,3 +457,11 @@ class Tuner(ComparedKernels):
 
 
 _MOST_REPORTED = 20
+
+
+def _second(shape: Shape | None, entry: Entry | None, *, candidate: str) -> str:
+    """The next best candidate: of a search, or else what was kept beside the best one."""
+    if shape is not None:
+        second = runner_up(shape)
+        return second.option.text if second else ""
+    return entry.second if entry is not None and entry.candidate == candidate else ""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from tensorloom.execute.gpu.trials import SEEDS, GpuTrials
 from tensorloom.execute.tuned_shape import Place, Shape, unseen_first
-from tensorloom.execute.wasm.trials import WasmTrials
+from tensorloom.execute.wasm.trials import PairedTrials, WasmTrials
+from tensorloom.tune.recheck import Recheck
 from tensorloom.tune.search import Search
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ LEAST_TRIED = 3
 
 @dataclass(slots=True, kw_only=True)
 class Turn:
-    """A search under way.
+    """A search under way, or a look at what an earlier visit has chosen.
 
     Args:
         backend: Where.
@@ -41,7 +42,7 @@ class Turn:
     backend: Place
     spec: KernelSpec
     trials: WasmTrials | GpuTrials
-    search: Search
+    search: Search | Recheck
 
     async def step(self, pause: Pause) -> float:
         """The next answer; what it took [ms].
@@ -54,8 +55,10 @@ class Turn:
         self.search.take(await self.trials.answer(self.search.request, pause))
         return self.search.spent_ms - before
 
-    def seen(self) -> Shape:
-        """What is known so far."""
+    def seen(self) -> Shape | None:
+        """What a search knows so far."""
+        if isinstance(self.search, Recheck):
+            return None
         return Shape(
             spec=self.spec,
             backend=self.backend,
@@ -124,3 +127,34 @@ class Turns:
         known = entry.candidate if entry else None
         search = Search(trials.options, budget_ms=budget_ms, known=known, seeds=SEEDS, pace=pace)
         return Turn(backend="webgpu", spec=spec, trials=trials, search=search)
+
+    def look(
+        self, spec: KernelSpec, backend: Place, device: WasmDevice, entry: Entry
+    ) -> Turn | None:
+        """A look at a known kernel; ``None`` where it is not tried aside, as it is too large.
+
+        On a GPU it is timed alone: to compile another one may take a second. One that is no
+        candidate any more fails.
+
+        Args:
+            spec: The shape.
+            backend: Where.
+            device: What candidates are proposed for, on the CPU.
+            entry: What is known.
+        """
+        trials: WasmTrials | GpuTrials
+        if backend == "wasm":
+            trials = PairedTrials(spec, self._kernels, device, self._clock)
+        else:
+            assert self._gpu is not None
+            trials = GpuTrials(spec, self._gpu, self._clock)
+        cut = {option.text for option in trials.options if option.cut}
+        if entry.candidate in cut:
+            return None
+        rival = ""
+        if backend == "wasm":
+            texts = [option.text for option in trials.options]
+            others = [text for text in texts if text not in cut and text != entry.candidate]
+            rival = entry.second if entry.second in others else next(iter(others), "")
+        search = Recheck(entry.candidate, rival)
+        return Turn(backend=backend, spec=spec, trials=trials, search=search)

@@ -23,8 +23,8 @@ __all__ = ["MOST_BYTES", "Database", "Entry", "Key", "read_entries", "shape_clas
 MOST_BYTES = 200_000
 """Largest database [bytes of JSON]."""
 
-FORMAT = 2
-"""Format 1 had neither ``spec`` nor ``threads`` and ``gain``."""
+FORMAT = 3
+"""Format 1 had no ``spec``, ``threads`` and ``gain``, 2 no ``second``."""
 
 LONGEST_TEXT = 120
 _DTYPES = ("float32", "float64", "complex64", "complex128")
@@ -60,6 +60,7 @@ class Entry:
         spec: Name of the one kernel of its class that was measured.
         threads: For how many threads ``gain`` was measured; 1 if it was not.
         gain: How many times as fast all of them are, by running both in turns.
+        second: The next best candidate, if one is known.
     """
 
     candidate: str
@@ -68,6 +69,7 @@ class Entry:
     spec: str = ""
     threads: int = 1
     gain: float = 1.0
+    second: str = ""
 
 
 def shape_class(spec: KernelSpec) -> str:
@@ -177,6 +179,7 @@ def _row(key: Key, entry: Entry) -> dict[str, object]:
         "spec": entry.spec,
         "threads": entry.threads,
         "gain": round(entry.gain, 3),
+        "second": entry.second,
     }
 
 
@@ -228,7 +231,7 @@ def _entry(row: Any, where: str) -> tuple[Key, Entry]:  # noqa: ANN401  # from J
         raise _bad(f"{where}.backend", "wasm or webgpu")
     if texts["dtype"] not in _DTYPES:
         raise _bad(f"{where}.dtype", "a type of numbers")
-    unknown = set(row) - set(texts) - {"gflops", "trusted", "spec", "threads", "gain"}
+    unknown = set(row) - set(texts) - _FINDINGS
     if unknown:
         raise _bad(f"{where}.{min(map(str, unknown))}", "left out: only parameters are shared")
     key = Key(
@@ -244,14 +247,15 @@ def _entry(row: Any, where: str) -> tuple[Key, Entry]:  # noqa: ANN401  # from J
 def _measured(row: Mapping[str, Any], candidate: str, where: str) -> Entry:
     """What was measured of a candidate."""
     gflops, trusted = row.get("gflops"), row.get("trusted")
-    spec, threads, gain = row.get("spec", ""), row.get("threads", 1), row.get("gain", 1.0)
+    threads, gain = row.get("threads", 1), row.get("gain", 1.0)
     # The upper limits also keep NaN and infinities out, which Python's JSON lets in.
     if not isinstance(gflops, (int, float)) or not 0 < gflops < _FASTEST:
         raise _bad(f"{where}.gflops", "a positive number")
     if type(trusted) is not bool:
         raise _bad(f"{where}.trusted", "true or false")
-    if not isinstance(spec, str) or len(spec) > LONGEST_TEXT:
-        raise _bad(f"{where}.spec", "a short text")
+    for name in ("spec", "second"):
+        if not _is_short(row.get(name, "")):
+            raise _bad(f"{where}.{name}", "a short text")
     if type(threads) is not int or not 1 <= threads <= _MOST_THREADS:
         raise _bad(f"{where}.threads", f"a whole number from 1 to {_MOST_THREADS}")
     if type(gain) not in (int, float) or not 0 < gain < _FASTEST:
@@ -260,12 +264,18 @@ def _measured(row: Mapping[str, Any], candidate: str, where: str) -> Entry:
         candidate=candidate,
         gflops=float(gflops),
         trusted=trusted,
-        spec=spec,
+        spec=row.get("spec", ""),
         threads=threads,
         gain=float(gain),
+        second=row.get("second", ""),
     )
 
 
+def _is_short(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST_TEXT
+
+
+_FINDINGS = frozenset({"gflops", "trusted", "spec", "threads", "gain", "second"})
 _FASTEST = 1e9
 _MOST_THREADS = 1024
 

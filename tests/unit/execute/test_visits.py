@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tensorloom.errors import Cancelled
 from tensorloom.execute import tuning
 from tensorloom.execute.backend import drive
 from tensorloom.execute.tuning import Tuner
 from tensorloom.execute.wasm.backend import WasmBackend
+from tensorloom.execute.wasm.trials import PairedTrials, WasmTrials
+from tensorloom.kernels.wasm.jit import WasmDevice
+from tensorloom.tune.search import Check, Sample, Verdict, Window
 from tuners import (
     RECORD,
     Store,
@@ -25,25 +29,245 @@ from tuners import (
 )
 from wasmtime_host import WasmtimeHost
 
+if TYPE_CHECKING:
+    from tensorloom.kernels.program import Program
+    from tensorloom.tune.database import Entry
+
 
 @pytest.fixture
 def backend() -> WasmBackend:
     return WasmBackend(WasmtimeHost(pages=1 << 11))
 
 
-def test_a_second_visit_starts_from_what_the_first_one_found(backend: WasmBackend) -> None:
+class Times:
+    """What one run of each candidate takes from now on, and which were asked for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ms: dict[str, float | list[float]] = {}
+        self.asked: list[str] = []
+        times = self
+
+        async def window(_trials: Any, text: str, _pause: Any, *, first: bool) -> float:
+            if first:
+                times.asked.append(text)
+            ms = times.ms.get(text, 3.0)
+            if isinstance(ms, list):
+                return ms.pop(0)
+            return ms
+
+        monkeypatch.setattr(WasmTrials, "_window", window)
+
+
+@pytest.fixture
+def times(monkeypatch: pytest.MonkeyPatch) -> Times:
+    return Times(monkeypatch)
+
+
+FIRST, OTHER, THIRD, PROPOSED = "right 5x8", "unpacked 6x8", "unpacked 5x8", "right 6x8"
+
+
+def entry_of(tuner: Tuner, program: Program) -> Entry:
+    entry = tuner.database.get(tuner.key(spec_of(program), "wasm"))
+    assert entry is not None
+    return entry
+
+
+def visited(backend: WasmBackend, times: Times, program: Program) -> Store:
+    """What a first visit leaves, on which one kernel seemed best and another came next."""
+    times.ms |= {FIRST: 1.0, OTHER: 2.0}
     store = Store()
+    tuner = tuner_for(backend, store)
+    tuner.observe(program)
+    finish(tuner)
+    entry = entry_of(tuner, program)
+    assert (entry.candidate, entry.second, entry.spec) == (FIRST, OTHER, spec_of(program).name)
+    times.asked.clear()
+    return store
+
+
+def test_a_second_visit_starts_from_what_the_first_one_found(
+    backend: WasmBackend, times: Times
+) -> None:
     program = product()
-    first = tuner_for(backend, store)
-    first.observe(program)
-    finish(first)
-    assert store.saves == 1
-    second = Tuner(backend.kernels, store=store, engine="wasmtime 1", clock=clock())
-    assert drive(second.step(no_pause))
-    assert second.record == RECORD
-    second.observe(program)
-    assert not second.running
-    assert json.loads(second.exported()) == json.loads(first.exported())
+    store = visited(backend, times, program)
+    tuner = next_visit(backend, store)
+    assert tuner.record == RECORD
+    way = tuner.schedule_for(spec_of(program))
+    assert way is not None
+    assert way.kernel.candidate is not None
+    assert way.kernel.candidate.text == FIRST
+    assert not tuner.running
+
+
+def test_what_is_used_of_an_earlier_visit_is_timed_once_beside_the_next_best(
+    backend: WasmBackend, times: Times
+) -> None:
+    program = product()
+    store = visited(backend, times, program)
+    before = store.text
+    times.ms[FIRST] = 1.5
+    tuner = next_visit(backend, store)
+    tuner.observe(program)
+    assert tuner.running
+    assert tuner.message == "1 shape waits"
+    assert drive(tuner.step(no_pause))
+    assert tuner.message == "Timing kernels for 40x43x47"
+    assert tuner.shape(spec_of(program)) is None
+    finish(tuner)
+    assert times.asked == [FIRST, OTHER]
+    # It is as fast as it is now, and the next visit knows.
+    assert tuner.known_ms(spec_of(program)) == pytest.approx(1.5, rel=1e-2)
+    assert next_visit(backend, store).known_ms(spec_of(program)) == pytest.approx(1.5, rel=1e-2)
+    assert store.text != before
+    tuner.observe(program)
+    assert not tuner.running
+    assert tuner.message == "All shapes are tuned"
+
+
+def test_beside_a_kernel_that_is_kept_alone_the_model_has_its_say(
+    backend: WasmBackend, times: Times
+) -> None:
+    """As in what an earlier version has kept."""
+    program = product()
+    store = visited(backend, times, program)
+    assert store.text is not None
+    store.text = store.text.replace(f'"second":"{OTHER}"', '"second":""')
+    tuner = next_visit(backend, store)
+    tuner.observe(program)
+    finish(tuner)
+    assert times.asked == [FIRST, PROPOSED]
+    assert entry_of(tuner, program).second == PROPOSED
+
+
+def test_a_kernel_that_loses_by_little_gives_up_its_place(
+    backend: WasmBackend, times: Times
+) -> None:
+    program = product()
+    store = visited(backend, times, program)
+    times.ms[OTHER] = 0.95
+    tuner = next_visit(backend, store)
+    tuner.observe(program)
+    finish(tuner)
+    entry = entry_of(tuner, program)
+    assert (entry.candidate, entry.second) == (OTHER, FIRST)
+    assert tuner.known_ms(spec_of(program)) == pytest.approx(0.95, rel=1e-2)
+    # That is no reason to doubt all the others too.
+    assert times.asked == [FIRST, OTHER]
+    tuner.observe(program)
+    assert not tuner.running
+
+
+@pytest.mark.parametrize(
+    ("now", "best"),
+    [({OTHER: 0.5}, OTHER), ({FIRST: 0.7}, FIRST), ({THIRD: 0.1}, FIRST)],
+)
+def test_what_is_far_from_what_was_kept_is_searched_for_again(
+    backend: WasmBackend, times: Times, now: dict[str, float], best: str
+) -> None:
+    """The next best wins clearly, or the best one is faster by far; nothing else shows."""
+    program = product()
+    store = visited(backend, times, program)
+    times.ms |= now
+    tuner = next_visit(backend, store)
+    tuner.observe(program)
+    finish(tuner)
+    assert entry_of(tuner, program).candidate == best
+    is_far = set(now) & {FIRST, OTHER}
+    assert (tuner.shape(spec_of(program)) is not None) == bool(is_far)
+    assert (len(times.asked) > 2) == bool(is_far)
+    # Once on each visit.
+    times.asked.clear()
+    tuner.observe(program)
+    finish(tuner)
+    assert times.asked == []
+
+
+def test_times_that_do_not_settle_change_nothing_but_a_shorter_one(
+    backend: WasmBackend, times: Times
+) -> None:
+    program = product()
+    for first, known in ((1.1, 1.0), (0.9, 0.9)):
+        store = visited(backend, times, program)
+        times.ms |= {FIRST: [first * 1.2**n for n in range(8)], OTHER: 0.1}
+        tuner = next_visit(backend, store)
+        tuner.observe(program)
+        finish(tuner)
+        assert entry_of(tuner, program).candidate == FIRST
+        assert tuner.known_ms(spec_of(program)) == pytest.approx(known, rel=1e-2)
+
+
+def test_a_known_kernel_that_fails_is_forgotten_and_another_one_found(
+    backend: WasmBackend, times: Times
+) -> None:
+    program = product()
+    store = visited(backend, times, program)
+    times.ms[FIRST] = []
+    tuner = next_visit(backend, store)
+    tuner.observe(program)
+    finish(tuner)
+    assert entry_of(tuner, program).candidate == OTHER
+
+
+def test_a_better_kernel_with_wrong_numbers_does_not_win(
+    backend: WasmBackend, times: Times, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = product()
+    store = visited(backend, times, program)
+    times.ms[OTHER] = 0.95
+
+    async def wrong(*_given: object) -> tuple[float, float]:
+        return 1.0, 0.5
+
+    monkeypatch.setattr(WasmTrials, "_check", wrong)
+    tuner = next_visit(backend, store)
+    tuner.observe(program)
+    finish(tuner)
+    assert entry_of(tuner, program).candidate == FIRST
+
+
+def test_a_look_that_somebody_interrupts_at_its_end_is_taken_up_again(
+    backend: WasmBackend, times: Times
+) -> None:
+    program = product(128)
+    store = visited(backend, times, program)
+    times.ms[OTHER] = 0.95
+    team = Team(Cancelled("superseded", "Somebody wants something."))
+    tuner = next_visit(backend, store, team)
+    tuner.observe(program)
+    with pytest.raises(Cancelled):
+        finish(tuner)
+    team.told = 1.6
+    finish(tuner)
+    assert times.asked == [FIRST, OTHER]
+    later = next_visit(backend, store, team)
+    assert entry_of(later, program).candidate == OTHER
+    assert later.gain(spec_of(program), 2) == 1.6
+
+
+def test_one_shape_stands_for_its_class(backend: WasmBackend, times: Times) -> None:
+    larger, smaller = product(64), product(62)
+    store = visited(backend, times, larger)
+    tuner = next_visit(backend, store)
+    for program in (smaller, larger):
+        tuner.observe(program)
+        finish(tuner)
+    assert times.asked == [FIRST, OTHER]
+    assert entry_of(tuner, smaller).spec == spec_of(larger).name
+
+
+def test_both_kernels_are_in_the_engine_while_they_are_compared(backend: WasmBackend) -> None:
+    """Nothing is made up here: the engine computes, and what it computes is checked."""
+    spec = spec_of(product())
+    trials = PairedTrials(spec, backend.kernels, WasmDevice.typical(relaxed_simd=True), clock())
+    one, other = (option.text for option in trials.options[:2])
+    loaded = [trials._load(text) for text in (one, other)]
+    for text in (one, other, one):
+        sample = drive(trials.answer(Window(text=text, first=False), no_pause))
+        assert isinstance(sample, Sample)
+        verdict = drive(trials.answer(Check(text=text), no_pause))
+        assert isinstance(verdict, Verdict)
+        assert verdict.error <= verdict.bound
+    assert [trials._load(text) for text in (one, other)] == loaded
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"engine": "wasmtime 1", "device": 5}', "null"])
@@ -85,7 +309,8 @@ def test_a_search_that_a_busy_machine_ended_is_made_again_on_the_next_visit(
     assert entry.spec == spec_of(program).name
     third = next_visit(backend, store)
     third.observe(program)
-    assert not third.running
+    finish(third)
+    assert third.shape(spec_of(program)) is None
 
 
 @pytest.mark.parametrize(("first", "again"), [(1.1, True), (0.8, True), (1.5, False), (1.0, False)])
@@ -100,10 +325,13 @@ def test_a_gain_that_a_busy_machine_hid_is_looked_for_on_the_next_visit(
     finish(tuner)
     team.told = 1.9
     tuner = next_visit(backend, store, team)
+    asked = len(team.asked)
     tuner.observe(program)
-    assert tuner.running == again
     finish(tuner)
+    assert len(team.asked) == asked + again
     assert tuner.gain(spec_of(program), 2) == (1.9 if again else first)
+    # Without a search: its kernel is known.
+    assert tuner.shape(spec_of(program)) is None
     # Once for each visit.
     tuner.observe(program)
     assert not tuner.running
@@ -119,6 +347,6 @@ def test_a_page_without_threads_leaves_what_is_known_of_them(
     finish(tuner)
     alone = next_visit(backend, store)
     alone.observe(program)
-    assert not alone.running
+    finish(alone)
     drive(alone._keep(spec_of(program)))
     assert next_visit(backend, store, Team(9.0)).gain(spec_of(program), 2) == 1.7

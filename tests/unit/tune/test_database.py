@@ -49,7 +49,11 @@ def test_a_scalar_has_a_class_too() -> None:
 
 def test_databases_survive_text() -> None:
     database = Database(
-        [(key(), ENTRY), (key("other"), Entry(candidate="x", gflops=1, trusted=False))]
+        [
+            (key(), ENTRY),
+            (key("other"), Entry(candidate="x", gflops=1, trusted=False)),
+            (key("third"), Entry(candidate="x", gflops=1, second="y")),
+        ]
     )
     assert read_entries(database.to_text()) == database.items()
 
@@ -96,6 +100,8 @@ def test_what_proved_wrong_is_forgotten() -> None:
         ({"gflops": float("nan")}, "gflops"),
         ({"trusted": 1}, "trusted"),
         ({"spec": 5}, "spec"),
+        ({"second": None}, "second"),
+        ({"second": "x" * 121}, "second"),
         ({"threads": 0}, "threads"),
         ({"threads": 2.0}, "threads"),
         ({"gain": 0}, "gain"),

@@ -7,7 +7,7 @@ cut them; nobody waits longer than about 20 ms for a pause.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from math import ceil, floor, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,10 +39,12 @@ if TYPE_CHECKING:
 
     Pause = Callable[[], Awaitable[None]]
 
-__all__ = ["MOST_OPERAND_BYTES", "TRIAL_SLOT", "WasmTrials", "wasm_ways"]
+__all__ = ["MOST_OPERAND_BYTES", "TRIAL_SLOT", "PairedTrials", "WasmTrials", "wasm_ways"]
 
 TRIAL_SLOT = TABLE_SIZE - 2
 """Slot of the driver's table in which candidates take turns; kernels in use never get it."""
+
+_PAIR_SLOTS = TRIAL_SLOT, TRIAL_SLOT - 1
 
 MOST_OPERAND_BYTES = 256 << 20
 """Larger shapes are not tried aside: there may be no room for a second set of operands."""
@@ -180,10 +182,13 @@ class WasmTrials:
     def _load(self, text: str) -> _Loaded:
         """The candidate, compiled, with records for its operands."""
         if self._loaded is None or self._loaded.text != text:
-            if self._operands is None:
-                self._operands = _Operands(self._program, self._kernels)
-            self._loaded = _Loaded(text, self.way(text), self._operands, self._kernels)
+            self._loaded = self._entered(text, TRIAL_SLOT)
         return self._loaded
+
+    def _entered(self, text: str, slot: int) -> _Loaded:
+        if self._operands is None:
+            self._operands = _Operands(self._program, self._kernels)
+        return _Loaded(text, self.way(text), self._operands, self._kernels, slot)
 
     async def _window(self, text: str, pause: Pause, *, first: bool) -> float:
         loaded = self._load(text)
@@ -249,6 +254,20 @@ class WasmTrials:
         return error, rounding_bound(self._spec, left, right)
 
 
+class PairedTrials(WasmTrials):
+    """The same for two candidates that are timed in turns: each stays where it is."""
+
+    @cached_property
+    def _pair(self) -> dict[str, _Loaded]:
+        return {}
+
+    def _load(self, text: str) -> _Loaded:
+        if text not in self._pair:
+            assert len(self._pair) < len(_PAIR_SLOTS)
+            self._pair[text] = self._entered(text, _PAIR_SLOTS[len(self._pair)])
+        return self._pair[text]
+
+
 class _Operands:
     """Arrays in the engine's memory, with guards behind them."""
 
@@ -274,9 +293,11 @@ class _Operands:
 
 
 class _Loaded:
-    """A candidate in the trial slot, with its records."""
+    """A candidate in a slot of the driver's table, with its records."""
 
-    def __init__(self, text: str, way: Schedule, operands: _Operands, kernels: WasmKernels) -> None:
+    def __init__(
+        self, text: str, way: Schedule, operands: _Operands, kernels: WasmKernels, slot: int
+    ) -> None:
         self.text = text
         self.operands = operands
         self.repeats = 1
@@ -284,12 +305,12 @@ class _Loaded:
         self._kernels = kernels
         host = kernels.host
         assert kernels.driver is not None  # its table must exist before a kernel enters it
-        host.load(TRIAL_SLOT, module_for(way.kernel, host.features))
+        host.load(slot, module_for(way.kernel, host.features))
         sheet = record_sheet(operands.program, relaxed=kernels.relaxed, plans=[way])
         self._descriptors = host.placed(sheet.descriptors)
         self.pieces = sheet.pieces
         words = settled(
-            sheet, [TRIAL_SLOT], host.address(self._descriptors), host.address(kernels.workspace)
+            sheet, [slot], host.address(self._descriptors), host.address(kernels.workspace)
         )
         address(words, sheet, operands.addresses)
         words[:, _COLUMN["check"]] = 0
