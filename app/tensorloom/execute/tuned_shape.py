@@ -18,9 +18,11 @@ __all__ = [
     "Shape",
     "is_done",
     "joined",
+    "left_behind",
     "runner_up",
     "unseen_first",
     "without_best",
+    "without_tried",
 ]
 
 Place = Literal["wasm", "webgpu"]
@@ -57,6 +59,28 @@ def is_done(shape: Shape) -> bool:
     waiting = any(trial.state == "waiting" for trial in shape.trials)
     settled = shape.best is None or not shape.best.reason
     return settled and not (waiting and shape.message == OUT_OF_TIME)
+
+
+def left_behind(shape: Shape, earlier: Sequence[str]) -> tuple[str, ...]:
+    """Candidates that were tried and are neither the best nor the next best.
+
+    Args:
+        shape: How a search has ended.
+        earlier: What earlier ones have left behind.
+    """
+    ahead = {trial.option.text for trial in (shape.best, runner_up(shape)) if trial}
+    tried = [trial.option.text for trial in shape.trials if trial.state not in ("waiting", "cut")]
+    return tuple(text for text in dict.fromkeys([*earlier, *tried]) if text not in ahead)
+
+
+def without_tried(options: Sequence[Option], tried: Sequence[str]) -> tuple[Option, ...]:
+    """Candidates with those cut that an earlier visit has tried."""
+    return tuple(
+        replace(option, cut=option.cut or "tried on an earlier visit")
+        if option.text in tried
+        else option
+        for option in options
+    )
 
 
 def unseen_first(options: Sequence[Option], seen: Shape) -> tuple[Option, ...]:

@@ -14,6 +14,7 @@ Where the page has threads, each winner is run on all of them too.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tensorloom.errors import UnsupportedKernel
@@ -26,6 +27,7 @@ from tensorloom.execute.tuned_shape import (
     Shape,
     is_done,
     joined,
+    left_behind,
     runner_up,
     without_best,
 )
@@ -405,12 +407,15 @@ class Tuner(ComparedKernels):
             entry = Entry(
                 candidate=found[0],
                 gflops=flop(spec) / found[1] / 1e6,
-                # What is not settled is looked for again on the next visit.
-                spec=spec.name if shape is None or is_done(shape) else "",
+                spec=spec.name,
                 threads=threads,
                 gain=gain,
                 second=_second(shape, before, candidate=found[0]),
             )
+            if shape is not None and not is_done(shape):
+                # What is not settled is looked for again on the next visit, among the others.
+                earlier = () if before is None else before.tried
+                entry = replace(entry, spec="", tried=left_behind(shape, earlier))
             self.database.put(key, entry)
         self._seen.add(key)
         self._again.discard(key)

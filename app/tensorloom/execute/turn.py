@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tensorloom.execute.gpu.trials import SEEDS, GpuTrials
-from tensorloom.execute.tuned_shape import Place, Shape, unseen_first
+from tensorloom.execute.tuned_shape import Place, Shape, unseen_first, without_tried
 from tensorloom.execute.wasm.trials import PairedTrials, WasmTrials
 from tensorloom.tune.recheck import Recheck
 from tensorloom.tune.search import Search
@@ -104,7 +104,10 @@ class Turns:
             budget_ms: Time for it [ms].
         """
         trials = WasmTrials(spec, self._kernels, device, self._clock)
-        options = trials.options if seen is None else unseen_first(trials.options, seen)
+        if seen is None:
+            options = without_tried(trials.options, entry.tried if entry else ())
+        else:
+            options = unseen_first(trials.options, seen)
         known = entry.candidate if entry else None
         if seen is not None and seen.best is not None:
             known = seen.best.option.text

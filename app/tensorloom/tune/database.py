@@ -24,7 +24,7 @@ MOST_BYTES = 200_000
 """Largest database [bytes of JSON]."""
 
 FORMAT = 3
-"""Format 1 had no ``spec``, ``threads`` and ``gain``, 2 no ``second``."""
+"""Format 1 had no ``spec``, ``threads`` and ``gain``, 2 neither ``second`` nor ``tried``."""
 
 LONGEST_TEXT = 120
 _DTYPES = ("float32", "float64", "complex64", "complex128")
@@ -61,6 +61,7 @@ class Entry:
         threads: For how many threads ``gain`` was measured; 1 if it was not.
         gain: How many times as fast all of them are, by running both in turns.
         second: The next best candidate, if one is known.
+        tried: Candidates that need not be tried again, where time did not do for all.
     """
 
     candidate: str
@@ -70,6 +71,7 @@ class Entry:
     threads: int = 1
     gain: float = 1.0
     second: str = ""
+    tried: tuple[str, ...] = ()
 
 
 def shape_class(spec: KernelSpec) -> str:
@@ -147,7 +149,7 @@ class Database:
         for key, entry in others:
             here = self._entries.get(key)
             if here is None or not here.trusted:
-                self.put(key, replace(entry, trusted=False))
+                self.put(key, replace(entry, trusted=False, tried=()))
                 taken += 1
         return taken
 
@@ -180,6 +182,7 @@ def _row(key: Key, entry: Entry) -> dict[str, object]:
         "threads": entry.threads,
         "gain": round(entry.gain, 3),
         "second": entry.second,
+        "tried": list(entry.tried),
     }
 
 
@@ -256,6 +259,9 @@ def _measured(row: Mapping[str, Any], candidate: str, where: str) -> Entry:
     for name in ("spec", "second"):
         if not _is_short(row.get(name, "")):
             raise _bad(f"{where}.{name}", "a short text")
+    tried = row.get("tried", [])
+    if not isinstance(tried, list) or not all(map(_is_short, tried)):
+        raise _bad(f"{where}.tried", "a list of short texts")
     if type(threads) is not int or not 1 <= threads <= _MOST_THREADS:
         raise _bad(f"{where}.threads", f"a whole number from 1 to {_MOST_THREADS}")
     if type(gain) not in (int, float) or not 0 < gain < _FASTEST:
@@ -268,6 +274,7 @@ def _measured(row: Mapping[str, Any], candidate: str, where: str) -> Entry:
         threads=threads,
         gain=float(gain),
         second=row.get("second", ""),
+        tried=tuple(tried),
     )
 
 
@@ -275,7 +282,7 @@ def _is_short(value: object) -> bool:
     return isinstance(value, str) and len(value) <= LONGEST_TEXT
 
 
-_FINDINGS = frozenset({"gflops", "trusted", "spec", "threads", "gain", "second"})
+_FINDINGS = frozenset({"gflops", "trusted", "spec", "threads", "gain", "second", "tried"})
 _FASTEST = 1e9
 _MOST_THREADS = 1024
 

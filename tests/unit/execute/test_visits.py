@@ -9,6 +9,7 @@ import pytest
 from tensorloom.errors import Cancelled
 from tensorloom.execute import tuning
 from tensorloom.execute.backend import drive
+from tensorloom.execute.known_device import wasm_device
 from tensorloom.execute.tuning import Tuner
 from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.execute.wasm.trials import PairedTrials, WasmTrials
@@ -268,6 +269,34 @@ def test_both_kernels_are_in_the_engine_while_they_are_compared(backend: WasmBac
         assert isinstance(verdict, Verdict)
         assert verdict.error <= verdict.bound
     assert [trials._load(text) for text in (one, other)] == loaded
+
+
+def test_a_search_goes_on_where_an_earlier_visit_stopped(
+    backend: WasmBackend, times: Times, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each visit has time for three: the best so far, the next best, and one that is new."""
+    program, store, asked = product(64), Store(), []
+    monkeypatch.setattr(tuning, "BUDGET_MS", 0.0)
+    options = WasmTrials(
+        spec_of(program), backend.kernels, wasm_device(RECORD, relaxed=True), clock()
+    ).options
+    texts = [option.text for option in options]
+    times.ms |= {text: 2.0 - 0.1 * number for number, text in enumerate(texts)}
+    tuner = tuner_for(backend, store)
+    for _ in range(len(texts)):
+        tuner.observe(program)
+        finish(tuner)
+        asked.append(times.asked[:])
+        times.asked.clear()
+        tuner = next_visit(backend, store)
+    searches = [asked[0], *(one for one in asked[1:] if len(one) == 3)]
+    assert asked[0] == texts[:3]
+    assert asked[1] == [texts[2], texts[1], texts[3]]
+    assert {text for one in searches for text in one} == set(texts)
+    assert len(searches) == len(texts) - 2
+    # Then it has come to its end, and what it has found is looked at.
+    assert asked[-1] == [texts[-1], texts[-2]]
+    assert entry_of(tuner, program).tried == ()
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"engine": "wasmtime 1", "device": 5}', "null"])

@@ -52,7 +52,7 @@ def test_databases_survive_text() -> None:
         [
             (key(), ENTRY),
             (key("other"), Entry(candidate="x", gflops=1, trusted=False)),
-            (key("third"), Entry(candidate="x", gflops=1, second="y")),
+            (key("third"), Entry(candidate="x", gflops=1, second="y", tried=("z", "u"))),
         ]
     )
     assert read_entries(database.to_text()) == database.items()
@@ -72,7 +72,7 @@ def test_it_keeps_to_its_size_and_forgets_what_was_used_longest_ago() -> None:
 
 def test_imported_entries_are_not_trusted_and_never_replace_measured_ones() -> None:
     database = Database([(key("here"), ENTRY)])
-    loud = Entry(candidate="slow one", gflops=999)
+    loud = Entry(candidate="slow one", gflops=999, tried=("fast one",))
     assert database.merge([(key("here"), loud), (key("new"), loud)]) == 1
     assert database.get(key("here")) == ENTRY
     assert database.get(key("new")) == Entry(candidate="slow one", gflops=999, trusted=False)
@@ -102,6 +102,8 @@ def test_what_proved_wrong_is_forgotten() -> None:
         ({"spec": 5}, "spec"),
         ({"second": None}, "second"),
         ({"second": "x" * 121}, "second"),
+        ({"tried": "all"}, "tried"),
+        ({"tried": ["x", 5]}, "tried"),
         ({"threads": 0}, "threads"),
         ({"threads": 2.0}, "threads"),
         ({"gain": 0}, "gain"),
