@@ -13,6 +13,7 @@ from tensorloom.errors import InputError
 from tensorloom.execute.device_measuring import DeviceMeasuring
 from tensorloom.execute.known_device import with_gpu
 from tensorloom.execute.known_kernels import KnownKernels
+from tensorloom.execute.record_age import RecordAge
 from tensorloom.tune.database import Database, read_entries
 from tensorloom.tune.device import device_from_json, device_to_json
 
@@ -55,6 +56,7 @@ class KeptKernels(KnownKernels):
         self._clock = clock
         self._measuring = DeviceMeasuring(kernels, gpu, clock)
         self._store = store
+        self._age = RecordAge()
         self._loaded = False
         self._unsaved = False
 
@@ -97,6 +99,8 @@ class KeptKernels(KnownKernels):
                 self.record = with_gpu(device_from_json(kept.get("device")), self._gpu)
                 self.database = Database(read_entries(json.dumps(kept.get("kernels"))))
                 self._measuring.refused = str(kept.get("gpu-refused", ""))
+                self._age.visits = _whole(kept.get("visits")) + 1
+                self._unsaved = True
         except (ValueError, InputError):
             self.record, self.database = None, Database()
         self._changed()
@@ -111,5 +115,14 @@ class KeptKernels(KnownKernels):
             "device": device_to_json(self.record),
             "kernels": json.loads(self.database.to_text()),
             "gpu-refused": self._measuring.refused,
+            "visits": self._age.visits,
         }
         await self._store.save(json.dumps(kept, separators=(",", ":")))
+
+
+def _whole(value: object) -> int:
+    """A number of visits from the store."""
+    return value if type(value) is int and abs(value) < _MOST_VISITS else 0
+
+
+_MOST_VISITS = 1 << 20

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from tensorloom.kernels.program import KernelSpec, Program
     from tensorloom.kernels.wasm.schedule import Schedule
     from tensorloom.tune.database import Key
+    from tensorloom.tune.device import DeviceRecord
 
     Pause = Callable[[], Awaitable[None]]
 
@@ -165,8 +166,13 @@ class Tuner(ComparedKernels):
     @property
     def running(self) -> bool:
         """Whether there is anything left to do."""
-        unmeasured = self._loaded and (self.record is None or self._wants_gpu)
+        unmeasured = self._loaded and (self.record is None or self._is_due or self._wants_gpu)
         return bool(self._waiting or self._unsure or self._current or unmeasured)
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether the processor is to be measured again."""
+        return self.record is not None and self._age.is_due(self.record)
 
     @property
     def _wants_gpu(self) -> bool:
@@ -189,7 +195,10 @@ class Tuner(ComparedKernels):
             self._measure_on()
             return True
         if self._current is None and not self._begin():
-            return await self._measure_gpu_on()
+            if not self._is_due:
+                return await self._measure_gpu_on()
+            self._measure_on()
+            return True
         await self._go_on(pause)
         return True
 
@@ -281,6 +290,8 @@ class Tuner(ComparedKernels):
         count = len(self._waiting) + len(self._unsure)
         if count:
             return "1 shape waits" if count == 1 else f"{count} shapes wait"
+        if self._is_due:
+            return "Measuring this device again"
         return "Measuring the GPU" if self._wants_gpu else "All shapes are tuned"
 
     @property
@@ -302,9 +313,17 @@ class Tuner(ComparedKernels):
         start = self._clock()
         record = self._measuring.cpu_step()
         if record is not None:
-            self.record = record
-            self._changed()
+            self._take_up(record)
         self.spent_ms += 1e3 * (self._clock() - start)
+
+    def _take_up(self, measured: DeviceRecord) -> None:
+        """The processor was measured, perhaps not for the first time."""
+        old = self.record
+        self.record = measured if old is None else self._age.judged(old, measured)
+        if old is not None and old.cpu_key != self.record.cpu_key:
+            self.database.rename(old.cpu_key, self.record.cpu_key)
+        self._unsaved = old is not None
+        self._changed()
 
     async def _measure_gpu_on(self) -> bool:
         """The next step of the GPU's part, last of all: nothing is chosen by it."""
@@ -417,6 +436,8 @@ class Tuner(ComparedKernels):
                 earlier = () if before is None else before.tried
                 entry = replace(entry, spec="", tried=left_behind(shape, earlier))
             self.database.put(key, entry)
+            if backend == "wasm":
+                self._age.saw(entry.gflops, spec.dtype)
         self._seen.add(key)
         self._again.discard(key)
         self._changed()
@@ -436,6 +457,8 @@ class Tuner(ComparedKernels):
         else:
             after = renewed(before, spec, finding)
             self.database.put(key, after)
+            if backend == "wasm":
+                self._age.saw(after.gflops, spec.dtype)
             if after.candidate != before.candidate:
                 self._gains.pop((spec.name, self.threads), None)
                 self._changed()

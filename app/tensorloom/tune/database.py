@@ -138,6 +138,15 @@ class Database:
         if dropped is not None:
             self._bytes -= _size(key, dropped)
 
+    def rename(self, before: str, after: str) -> None:
+        """A device has another key from now on; for it, everything may be searched for again."""
+        for key, entry in self.items():
+            if key.device == before:
+                self.forget(key)
+                moved = replace(key, device=after)
+                if moved not in self._entries:
+                    self.put(moved, replace(entry, spec="", tried=()))
+
     def clear(self) -> None:
         """Drops all."""
         for key in tuple(self._entries):

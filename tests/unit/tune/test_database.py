@@ -78,6 +78,26 @@ def test_imported_entries_are_not_trusted_and_never_replace_measured_ones() -> N
     assert database.get(key("new")) == Entry(candidate="slow one", gflops=999, trusted=False)
 
 
+def test_a_device_that_has_another_key_keeps_its_kernels() -> None:
+    done = Entry(candidate="x", gflops=1, spec="gemm", tried=("y",))
+    other = Entry(candidate="z", gflops=2)
+    database = Database(
+        [
+            (key("a"), done),
+            (key("b"), done),
+            (key("b", "new"), other),
+            (key("a", "elsewhere"), done),
+        ]
+    )
+    database.rename(key().device, "new")
+    assert dict(database.items()) == {
+        # What was searched for by other caches is searched for again.
+        key("a", "new"): Entry(candidate="x", gflops=1),
+        key("b", "new"): other,
+        key("a", "elsewhere"): done,
+    }
+
+
 def test_what_proved_wrong_is_forgotten() -> None:
     database = Database([(key(), ENTRY)])
     database.forget(key())
