@@ -90,9 +90,13 @@ class KeptKernels(KnownKernels):
         super().without(kernel)
         self._unsaved = True
 
-    async def _load(self) -> None:
+    def remember(self, text: str | None) -> None:
+        """Takes up what earlier visits have left; what cannot be read is nothing.
+
+        Args:
+            text: From the store.
+        """
         self._loaded = True
-        text = await self._store.load()
         try:
             kept: Any = json.loads(text) if text else {}
             if isinstance(kept, dict) and kept.get("engine") == self._engine:
@@ -104,6 +108,9 @@ class KeptKernels(KnownKernels):
         except (ValueError, InputError):
             self.record, self.database = None, Database()
         self._changed()
+
+    async def _load(self) -> None:
+        self.remember(await self._store.load())
 
     async def _save(self) -> None:
         self._unsaved = False

@@ -74,8 +74,17 @@ class KernelDesk:
         self._ran: tuple[Program, BackendName, float] | None = None
         self._places: tuple[BackendName, ...] = ()
 
-    def devices(self, found: Available) -> None:
-        """The devices are known; tuning needs the WASM engine."""
+    async def kept(self) -> str | None:
+        """What earlier visits have left."""
+        return await kernel_store().load()
+
+    def devices(self, found: Available, kept: str | None = None) -> None:
+        """The devices are known; tuning needs the WASM engine.
+
+        Args:
+            found: The devices.
+            kept: What earlier visits have left: the first run has it already.
+        """
         self._found = found
         wasm = found.backends.get("wasm")
         if self._tuner is not None or not isinstance(wasm, WasmBackend):
@@ -89,6 +98,8 @@ class KernelDesk:
             gpu=gpu.device if isinstance(gpu, WebGpuBackend) else None,
             team=None if wasm.threads is None else wasm.threads.trials,
         )
+        if kept is not None:
+            self._tuner.remember(kept)
         wasm.chooser = self._tuner
         if isinstance(gpu, WebGpuBackend):
             gpu.choose = self._tuner.candidate_for

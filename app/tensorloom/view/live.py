@@ -260,10 +260,11 @@ class LiveValue:
     async def find_devices(self) -> Available:
         """The devices, found when first asked for: a heap snapshot must not hold any."""
         if self._found is None:
-            self._found = await available()
+            found, kept = await asyncio.gather(available(), self.kernels.kept())
+            self._found = found
             self._tick_ms = clock_tick_ms(perf_counter)
             self._feedback = Feedback(tick_ms=self._tick_ms)
-            self.kernels.devices(self._found)
+            self.kernels.devices(found, kept)
         return self._found
 
     @property
