@@ -127,7 +127,7 @@ def _measured(page: Page, one: Opened, backends: Sequence[str]) -> dict[str, Fou
     page.evaluate("(options) => tensorloom.open(options)", {**one.options, "dtype": one.dtype})
     able = [name for name in backends if one.mul_adds <= SLOW_MUL_ADDS.get(name, MOST_MUL_ADDS)]
     # The first two of each compile: kernels, then fused steps.
-    fresh = {name: page.evaluate(RUN, [name, one.dtype, 60, 6, 5]) for name in able}
+    fresh = {name: page.evaluate(RUN, [name, one.dtype, 60, 40, 5]) for name in able}
     page.wait_for_timeout(TUNING_MS)
     names = [*able, "auto"]
     for name in names:
@@ -151,7 +151,7 @@ def _window(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _found(fresh: Sequence[dict[str, Any]], late: Sequence[dict[str, Any]]) -> Found:
     return Found(
         first_ms=fresh[0]["predictedMs"],
-        fresh_ms=statistics.median(run["ms"] for run in fresh[2:]),
+        fresh_ms=_window(fresh[2:])["ms"],
         predicted_ms=statistics.median(run["predictedMs"] for run in late),
         ms=statistics.median(run["ms"] for run in late),
         used=_used(late[-1]),

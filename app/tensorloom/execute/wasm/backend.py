@@ -21,9 +21,8 @@ from tensorloom.execute.wasm.rates import (
     TYPICAL_RATES,
     Carried,
     WasmRates,
-    all_small,
-    least_disturbed,
     measured_rates,
+    typical,
 )
 from tensorloom.execute.wasm.replay import Prepared, Replay, Settled, prepared, settle
 from tensorloom.execute.wasm.threads import ThreadedRuns
@@ -138,6 +137,7 @@ class WasmBackend:
     ) -> None:
         self.limit_bytes = limit_bytes
         self.rates = rates
+        self._found: list[WasmRates] = []
         self._kernels = WasmKernels(host)
         self.chooser: Chooser | None = None
         self.threads: ThreadedRuns | None = None
@@ -199,14 +199,14 @@ class WasmBackend:
         known = self._known(program)
         made = known.prepared
         # Small steps become groups at the second run; the first one compiles, and is no measure.
-        small = known.runs < _FUSED_FROM and not program.slices and all_small(program)
+        to_group = known.runs < _FUSED_FROM and not made.groups
         alone_ms = self.rates.predict(
             program,
             made.sheet,
             arena_bytes=made.arena_bytes,
-            bound=can_bind(made, grouped=small),
+            bound=can_bind(made, grouped=to_group),
             carried=known.carried,
-            grouped=small,
+            grouped=to_group,
         )
         if self.threads is None or not self._shared(program, known.saved_ms):
             return alone_ms
@@ -236,8 +236,8 @@ class WasmBackend:
             for known in self._kept.values():
                 self._forget(known)
             self._kept, self._latest = users, None
-        again = TYPICAL_RATES not in (self.rates, found)
-        self.rates = least_disturbed(self.rates, found) if again else found
+        self._found.append(found)
+        self.rates = typical(self._found)
 
     async def run(
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse

@@ -15,6 +15,7 @@ import numpy as np
 from tensorloom.execute.backend import RawResult
 from tensorloom.execute.scaling import SAFE_LOG2
 from tensorloom.execute.wasm.host import stopped
+from tensorloom.kernels.arena import small_runs
 from tensorloom.kernels.wasm.records import PIECE_CYCLES, address, fill_table
 from tensorloom.model.stored_array import ITEM_BYTES
 
@@ -37,13 +38,15 @@ def can_bind(known: Prepared, *, grouped: bool = False) -> bool:
 
     Args:
         known: The program.
-        grouped: Whether its small steps will be groups, though they are none yet; all are small.
+        grouped: Whether its small steps will be groups, though they are none yet.
     """
     program, sheet = known.program, known.sheet
-    first = sheet.fused[0][0] if sheet.fused else 0 if grouped else None
+    firsts = [record for record, _, _ in sheet.fused]
+    if grouped:
+        firsts = [first for first, _ in small_runs(program)]
     size = known.arena_bytes + program.buffers[program.result].elements * ITEM_BYTES[program.dtype]
     return (
-        first == 0
+        firsts[:1] == [0]
         and len(sheet.pieces) == 1
         and sheet.cycles < PIECE_CYCLES
         and size <= _MOST_BYTES

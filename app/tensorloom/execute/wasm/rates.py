@@ -15,7 +15,8 @@ measured time instead. How many exponents a program carries is known once it has
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from math import ceil, sqrt
+from itertools import islice
+from math import ceil
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -49,9 +50,8 @@ __all__ = [
     "TYPICAL_RATES",
     "Carried",
     "WasmRates",
-    "all_small",
-    "least_disturbed",
     "measured_rates",
+    "typical",
 ]
 
 CYCLES_PER_MS = 3e6
@@ -111,14 +111,30 @@ class WasmRates:
         form = {dtype: rate for name, dtype, rate in self.measured if name == kernel.form}
         return form.get(kernel.dtype) or (median(form.values()) if form else self.cycles_per_ms)
 
-    def work_ms(self, program: Program, sheet: RecordSheet) -> float:
-        """What the kernels take of it, in all slices [ms]."""
-        one_slice = sum(
-            cycles / self.rate(kernel)
-            for kernel, cycles in zip(sheet.kernels, sheet.kernel_cycles, strict=True)
-        )
-        once = sheet.cycles_once / max(1.0, sheet.cycles)
-        return one_slice * (program.n_slices - (program.n_slices - 1) * once)
+    def work_ms(self, program: Program, sheet: RecordSheet, *, grouped: bool = False) -> float:
+        """What the kernels take of it, in all slices [ms].
+
+        Args:
+            program: What runs.
+            sheet: Its records.
+            grouped: Whether small steps, still records of their own, will be groups.
+        """
+        rates = [self.rate(kernel) for kernel in sheet.kernels]
+        times = [0.0] * len(program.dispatches)
+        records = zip(sheet.dispatches, sheet.slots, sheet.record_cycles, strict=True)
+        for dispatch, slot, cycles in islice(records, sheet.main):
+            times[dispatch] += cycles / rates[slot]
+        for first, last in small_runs(program) if grouped else ():
+            times[first:last] = [0.0] * (last - first)
+            times[first] = self._group_ms(program, first, last)
+        once = sum(times[: program.prologue])
+        return once + program.n_slices * sum(times[program.prologue :])
+
+    def _group_ms(self, program: Program, first: int, last: int) -> float:
+        """What the model will expect of a group of steps, once it is one [ms]."""
+        steps = program.dispatches[first:last]
+        mul_adds = sum(program.kernels[step.kernel].mul_adds for step in steps)
+        return group_cycles(len(steps), mul_adds) / self.cycles_per_ms
 
     def predict(
         self,
@@ -138,13 +154,12 @@ class WasmRates:
             arena_bytes: Memory of its intermediates [bytes].
             bound: Whether it is a single call.
             carried: What it carried when it ran last.
-            grouped: Whether its steps, all small, will be groups when it runs again.
+            grouped: Whether its small steps, still records of their own, will be groups.
         """
         item = ITEM_BYTES[program.dtype]
         inputs = [buffer.elements for buffer in program.buffers if buffer.source is not None]
         given_bytes = item * sum(inputs)
         made_bytes = item * program.buffers[program.result].elements + arena_bytes
-        work_ms = self.work_ms(program, sheet)
         # What carries exponents is no single call, though it is tried as one each time.
         alone = self.run_ms + len(inputs) * self.input_ms
         tried = self.bound_run_ms + len(inputs) * self.bound_input_ms if bound else 0.0
@@ -152,46 +167,29 @@ class WasmRates:
             (tried if bound and not carried.times else tried + alone)
             + (given_bytes + made_bytes) / self.cold_bytes_per_ms
             + given_bytes / self.looked_bytes_per_ms
-            + (grouped_cycles(program) / self.cycles_per_ms if grouped else work_ms)
+            + self.work_ms(program, sheet, grouped=grouped)
             + carried.times * self.carry_ms
             + carried.n_bytes / self.carried_bytes_per_ms
         )
 
 
-def all_small(program: Program) -> bool:
-    """Whether every step of a program will be in a group."""
-    runs = small_runs(program)
-    return bool(runs) and sum(last - first for first, last in runs) == len(program.dispatches)
+def typical(found: Sequence[WasmRates]) -> WasmRates:
+    """The middle one of several measurements, in each figure.
 
-
-def grouped_cycles(program: Program) -> float:
-    """What the model will expect of such a program, without slices, once it has its groups."""
-    mul_adds = sum(program.kernels[dispatch.kernel].mul_adds for dispatch in program.dispatches)
-    return group_cycles(len(program.dispatches), mul_adds)
-
-
-_SPEEDS = ("cycles_per_ms", "looked_bytes_per_ms")
-_DIFFERENCES = ("carried_bytes_per_ms", "cold_bytes_per_ms")
-
-
-def least_disturbed(one: WasmRates, other: WasmRates) -> WasmRates:
-    """The better of two measurements in each figure: what disturbs only makes slower.
-
-    Small differences of durations it makes slower or faster: there the two are averaged.
+    What disturbs makes a duration longer, but a difference of two of them longer or shorter, and
+    processors are faster for a moment: neither the best nor the mean would be what runs take.
     """
-    both = {(form, dtype): rate for form, dtype, rate in one.measured}
-    for form, dtype, rate in other.measured:
-        both[form, dtype] = max(rate, both.get((form, dtype), 0.0))
-    better = {}
-    for field in fields(WasmRates):
-        if field.name == "measured":
-            continue
-        pair = getattr(one, field.name), getattr(other, field.name)
-        if field.name in _DIFFERENCES:
-            better[field.name] = sqrt(pair[0] * pair[1])
-        else:
-            better[field.name] = max(pair) if field.name in _SPEEDS else min(pair)
-    return WasmRates(measured=tuple((*kind, rate) for kind, rate in both.items()), **better)
+    kinds = dict.fromkeys(kind[:2] for one in found for kind in one.measured)
+    measured = tuple(
+        (*kind, median(rate for one in found for *it, rate in one.measured if (*it,) == kind))
+        for kind in kinds
+    )
+    numbers = {
+        field.name: median(getattr(one, field.name) for one in found)
+        for field in fields(WasmRates)
+        if field.name != "measured"
+    }
+    return WasmRates(measured=measured, **numbers)
 
 
 TYPICAL_RATES = WasmRates(run_ms=0.15, input_ms=0.015, cycles_per_ms=2.8e6)
@@ -245,15 +243,16 @@ _TOUCHING = ("ij,ij->ij", (512, 512))
 _Sample = tuple["Form", "DType", str, tuple[int, ...]]
 
 _SAMPLES: tuple[_Sample, ...] = (
-    ("gemm", "float32", "ij,jk->ik", (128, 128, 128)),
-    ("gemm", "float64", "ij,jk->ik", (128, 128, 128)),
-    ("gemm", "complex64", "ij,jk->ik", (96, 96, 96)),
-    ("gemm", "complex128", "ij,jk->ik", (96, 96, 96)),
+    ("gemm", "float32", "ij,jk->ik", (192, 192, 192)),
+    ("gemm", "float64", "ij,jk->ik", (160, 160, 160)),
+    ("gemm", "complex64", "ij,jk->ik", (128, 128, 128)),
+    ("gemm", "complex128", "ij,jk->ik", (112, 112, 112)),
     ("run", "float32", "ij,jk->ik", (4, 512, 512)),
     ("run", "complex64", "ij,jk->ik", (2, 256, 512)),
     ("sum", "float64", "ij,j->i", (512, 512)),
 )
-"""Form, type, and a product that takes this form, small enough for the caches."""
+"""Form, type, and a product that takes this form, small enough for the caches and long enough to
+tell it from an empty run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,17 +335,23 @@ async def measured_rates(
         return TYPICAL_RATES
     bench = _Bench(replay=replay, sheet_of=sheet_of, clock=clock, tick_ms=tick_ms, pause=pause)
     around = await _around(bench)
+    samples = [
+        (form, bench.timed(*_product(text, sizes, dtype))) for form, dtype, text, sizes in _SAMPLES
+    ]
+    whole = [await bench.in_a_row_ms(one) for _, one in samples]
+    # From all that was and will be measured an empty run is taken off: who held up the first may
+    # have gone.
+    again_ms = await bench.in_a_row_ms(bench.chain(2, _NOT_FUSED))
+    around = replace(around, in_a_row_ms=min(around.in_a_row_ms, again_ms))
     rates: list[tuple[Form, DType, float]] = []
-    for form, dtype, text, sizes in _SAMPLES:
-        one = bench.timed(*_product(text, sizes, dtype))
-        whole_ms = await bench.in_a_row_ms(one)
+    for (form, one), whole_ms in zip(samples, whole, strict=True):
         work_ms = whole_ms - around.in_a_row_ms
         # Another engine may have chosen another form here: then the sample says nothing. Nor does
         # one that takes hardly longer than an empty run, which others have held up.
         kernels = sheet_of(one.program).kernels
         told = work_ms > LEAST_LEFT * whole_ms
         if told and {k.form for k in kernels if isinstance(k, Kernel)} == {form}:
-            rates.append((form, dtype, (bench.cycles(one) - around.cycles) / work_ms))
+            rates.append((form, one.program.dtype, (bench.cycles(one) - around.cycles) / work_ms))
     overall = median(rate for _, _, rate in rates) if rates else TYPICAL_RATES.cycles_per_ms
     diagonal = bench.timed(lower(_DIAGONAL, "float32"), [(_SIDE, _SIDE)])
     whole_ms = await bench.in_a_row_ms(diagonal)

@@ -78,13 +78,12 @@ class RecordSheet:
         pieces: Half-open ranges of records to replay in one call.
         done: Multiply-adds done after each piece, within the slice.
         cycles: What the model expects of all records of a slice.
-        kernel_cycles: The same of each kernel's records.
+        record_cycles: The same of each record, steps of groups included.
         fused: ``(record, first, last)`` of each fused group: its record, and those of its steps,
             which are replayed where the group left the safe range. They come after all pieces.
         table: Where in ``descriptors`` the table of fused groups starts [words]: a status, then the
             address of every buffer; ``None`` if there is none.
         once: How many pieces come first that are the same in every slice: the prologue.
-        cycles_once: What the model expects of those.
     """
 
     words: NDArray[np.uint32]
@@ -95,11 +94,21 @@ class RecordSheet:
     pieces: tuple[tuple[int, int], ...]
     done: tuple[int, ...]
     cycles: float
-    kernel_cycles: tuple[float, ...] = ()
+    record_cycles: tuple[float, ...] = ()
     fused: tuple[tuple[int, int, int], ...] = ()
     table: int | None = None
     once: int = 0
-    cycles_once: float = 0.0
+
+    @property
+    def main(self) -> int:
+        """How many records a slice replays; those of the steps of groups come after."""
+        return self.pieces[-1][1] if self.pieces else 0
+
+    @property
+    def slots(self) -> list[int]:
+        """The number of each record's kernel."""
+        found: list[int] = self.words[:, _COLUMN["slot"]].tolist()
+        return found
 
 
 def record_sheet(
@@ -140,9 +149,6 @@ def record_sheet(
     records, apart, fused = maker.sheet(groups, table)
     prologue = [record for record in records if record.dispatch < program.prologue]
     pieces, done = _pieces(records, len(prologue))
-    kernel_cycles = [0.0] * len(kernels)
-    for record in records:
-        kernel_cycles[record.words[_COLUMN["slot"]]] += record.cycles
     records += apart
     return RecordSheet(
         words=np.array([record.words for record in records], np.uint32).reshape(-1, _WORDS),
@@ -153,11 +159,10 @@ def record_sheet(
         pieces=pieces,
         done=done,
         cycles=sum(record.cycles for record in records[: pieces[-1][1] if pieces else 0]),
-        kernel_cycles=tuple(kernel_cycles),
+        record_cycles=tuple(record.cycles for record in records),
         fused=fused,
         table=table,
         once=sum(last <= len(prologue) for _, last in pieces),
-        cycles_once=sum(record.cycles for record in prologue),
     )
 
 
