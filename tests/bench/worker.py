@@ -17,6 +17,7 @@ import tempfile
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ from tensorloom_worker.records import ContractRequest
 from tensorloom_worker.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -87,18 +88,18 @@ class Case:
         return made
 
 
-def document_of(name: str, size: int | None) -> Document:
-    """A network of the benchmark set, all dimensions changed to one size if one is given."""
+def document_of(name: str, sizes: Sequence[int] | None) -> Document:
+    """A network of the benchmark set, its dimensions in turn changed to these if any are given."""
     value = json.loads((DATA / "networks" / f"{name}.json").read_text())
-    if size is not None:
-        value["size_dict"] = dict.fromkeys(value["size_dict"], size)
+    if sizes is not None:
+        value["size_dict"] = dict(zip(value["size_dict"], cycle(sizes), strict=False))
     return network_json.from_json(value, name=name).document
 
 
 def case(name: str, size: int | None, dtype: DType, room: int, tries: int = 128) -> Case:
     """A case with a tree of cotengra's, sliced to intermediates of so many elements."""
     sys.setrecursionlimit(100_000)
-    document = document_of(name, size)
+    document = document_of(name, None if size is None else (size,))
     inputs, output, dimensions = inputs_of(document.network)
     problem = Problem(inputs=inputs, output=output, dimensions=dimensions, dtype=dtype)
     letters = {n: cotengra.get_symbol(place) for place, (n, _) in enumerate(dimensions)}
@@ -465,7 +466,7 @@ def estimates_part(*, quick: bool) -> tuple[str, dict[str, float]]:
     async def measure() -> None:
         async with executor(2) as found:
             for name, size, dtype, memory in chosen[:2] if quick else chosen:
-                document = document_of(name, size)
+                document = document_of(name, None if size is None else (size,))
                 request = ContractRequest(
                     kind="contract",
                     document=codec.to_json(document),
@@ -555,14 +556,14 @@ def minutes_part(*, quick: bool) -> tuple[str, dict[str, float]]:
 
     async def measure() -> None:
         async with executor(2) as found:
-            chosen: list[tuple[str, int, DType, int]] = [
-                ("randreg_200_3_a", 3, "float32", 1 << 30),
-                ("cubic_6x6x10", 2, "float32", 2 << 30),
+            chosen: list[tuple[str, tuple[int, ...], DType, int]] = [
+                ("randreg_200_3_a", (3, 2, 2), "float32", 1 << 30),
+                ("cubic_6x6x10", (2, 2, 1), "float32", 2 << 30),
             ]
-            for name, size, dtype, memory in chosen[: 1 if quick else 2]:
+            for name, sizes, dtype, memory in chosen[: 1 if quick else 2]:
                 request = ContractRequest(
                     kind="contract",
-                    document=codec.to_json(document_of(name, size)),
+                    document=codec.to_json(document_of(name, sizes)),
                     dtype=dtype,
                     memory_bytes=memory,
                     search_seconds=60.0,
@@ -577,7 +578,8 @@ def minutes_part(*, quick: bool) -> tuple[str, dict[str, float]]:
                 said = next(one.estimate for one in reversed(heard) if one.estimate)
                 predicted, took = f"{said.predicted_ms / 1000:.0f}", f"{outcome.ms / 1000:.0f}"
                 work = str(said.slices), f"{outcome.mul_adds:.3g}"
-                rows.append([f"{name}, dimension {size}", *work, f"{wall:.0f}", predicted, took])
+                label = f"{name}, dimensions {', '.join(map(str, sizes))} in turn"
+                rows.append([label, *work, f"{wall:.0f}", predicted, took])
                 print(rows[-1], flush=True)
 
     asyncio.run(measure())

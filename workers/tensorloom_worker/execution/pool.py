@@ -77,6 +77,14 @@ DASK = {
     # A cluster gives a worker up that is away 15 s after it was last lost, even if its nanny is
     # starting it for another reason then: killed twice in such a time, it never came back.
     "distributed.deploy.lost-worker-timeout": "365 days",
+    # What nobody looks at here: samples of every thread's stack a hundred times a second and looks
+    # at the clock fifty times. A laptop's processor slept too little, and slices ran slower.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.worker.memory.monitor-interval": "250ms",
 }
 
 
