@@ -24,7 +24,9 @@ from tensorloom_worker.app import WorkerApp
 from tensorloom_worker.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+
+    from tensorloom_worker.ledger import Executor
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -133,10 +135,14 @@ def client_of(app: WorkerApp, token: str | None) -> httpx.AsyncClient:
 
 @asynccontextmanager
 async def worker(
-    folder: Path, *, token: str | None = None, **settings: Any
+    folder: Path,
+    *,
+    token: str | None = None,
+    executor: Callable[[Settings], Executor] = LocalExecutor,
+    **settings: Any,
 ) -> AsyncIterator[Worker]:
     """A service on a data folder; its jobs go on when it is started there again."""
-    app = WorkerApp(Settings(data_folder=folder, **settings), LocalExecutor)
+    app = WorkerApp(Settings(data_folder=folder, **settings), executor)
     await app.service.start()
     known = token or app.service.first_token
     if known is None:

@@ -7,13 +7,15 @@ from itertools import chain, repeat
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import pytest
+
+from tensorloom.errors import Cancelled, PlanError
 from tensorloom.plan.tree import ContractionTree
-from tensorloom_worker.execution import trees
+from tensorloom_worker.execution import planning, trees
+from tensorloom_worker.execution.planning import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    import pytest
 
 
 def cubic(n: int, size: int) -> ContractionTree:
@@ -42,4 +44,54 @@ def test_a_trial_that_takes_too_long_is_broken_off(monkeypatch: pytest.MonkeyPat
     assert trees.search(tree, most, 0.5, seed=0) is not None
     # The search begins at once; the first look from within a trial finds that hours have passed.
     monkeypatch.setattr(trees, "time", clock(chain(repeat(0.0, 3), repeat(1e6))))
+    monkeypatch.setattr(planning, "monotonic", clock(chain(repeat(0.0, 2), repeat(1e6))).monotonic)
     assert trees.search(tree, most, 0.5, seed=0) is None
+
+
+class Looks(Patience):
+    """Ends after so many looks, by the clock or because nobody waits."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__(60.0)
+        self.looks = looks
+        self.given_up = False
+
+    def look(self) -> None:
+        self.looks -= 1
+        if self.looks < 0 and self.given_up:
+            raise Cancelled("cancelled", "Nobody waits.")
+        if self.looks < 0:
+            raise TimeoutError
+
+
+def test_a_slicing_that_takes_too_long_ends_with_the_best_so_far() -> None:
+    tree, most = cubic(24, 2), 2**10
+    whole = Looks(10**9)
+    best = trees.fitting(tree, most, whole)
+    needed = 10**9 - whole.looks
+    found = trees.fitting(tree, most, Looks(needed - 1))
+    assert found.peak_elements <= most
+    assert found.mul_adds >= best.mul_adds
+    with pytest.raises(PlanError) as caught:
+        trees.fitting(tree, most, Looks(3))
+    assert caught.value.code == "planning-too-long"
+    assert caught.value.message == "Planning took longer than 60 s."
+
+
+def test_a_slicing_that_nobody_waits_for_ends_at_once() -> None:
+    patience = Looks(3)
+    patience.given_up = True
+    with pytest.raises(Cancelled):
+        trees.fitting(cubic(24, 2), 2**10, patience)
+    assert patience.looks == -1
+
+
+def test_a_tree_that_could_not_be_sliced_in_time_is_left_for_one_that_could() -> None:
+    tree, most = cubic(24, 2), 2**10
+    small = trees.fitting(tree, most).tree
+    best, refusal = trees.best_of([tree, small], most, Looks(3))
+    assert (best, refusal) == (small, None)
+    none, refusal = trees.best_of([tree], most, Looks(3))
+    assert none is None
+    assert refusal is not None
+    assert refusal.code == "planning-too-long"

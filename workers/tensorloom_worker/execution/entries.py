@@ -23,6 +23,7 @@ from tensorloom.model.network import Network
 from tensorloom.model.recipe import GateArray
 from tensorloom.model.tensor import Tensor
 from tensorloom_worker.execution import trees
+from tensorloom_worker.execution.planning import PLAN_SECONDS, Patience
 from tensorloom_worker.execution.problem import BATCH, Problem, plan_json
 from tensorloom_worker.execution.strategy import strategy_for
 from tensorloom_worker.ledger import ArrayRef, Outcome, Progress
@@ -60,7 +61,11 @@ async def path_search(
     )
     problem = Problem.of(request, {})
     most = executor.most_elements(problem, request)
-    start = trees.given_tree(problem) if parameters.plan is None else problem.tree(parameters.plan)
+    patience = Patience(PLAN_SECONDS)
+    if parameters.plan is None:
+        start = await executor.planning.run(lambda _: trees.given_tree(problem), patience)
+    else:
+        start = problem.tree(parameters.plan)
     progress(Progress(state="running", progress=JobProgress(eta_ms=parameters.seconds * 1000)))
     begun = monotonic()
     tree = await executor.searched(start, most, parameters.seconds)

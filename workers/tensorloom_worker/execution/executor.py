@@ -12,7 +12,7 @@ import json
 import shutil
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,13 @@ from tensorloom_worker.entries import ENTRIES, checked_parameters
 from tensorloom_worker.execution import costs, trees
 from tensorloom_worker.execution import strategy as strategies
 from tensorloom_worker.execution.adding import Contraction, is_small, sum_so_far
+from tensorloom_worker.execution.planning import (
+    ESTIMATE_SECONDS,
+    ESTIMATES_AT_ONCE,
+    PLAN_SECONDS,
+    Patience,
+    Planning,
+)
 from tensorloom_worker.execution.pool import Pool
 from tensorloom_worker.execution.problem import Problem, plan_json, result_bytes
 from tensorloom_worker.execution.rates import Measurements
@@ -98,6 +105,8 @@ class Executor:
         self._rates = Measurements(self.pool)
         self._backends: tuple[str, ...] = ("numpy",)
         self._estimates: OrderedDict[str, _Found] = OrderedDict()
+        self.planning = Planning(settings.concurrent_jobs)
+        self._estimating = Planning(ESTIMATES_AT_ONCE)
 
     async def start(self) -> None:
         """Start the workers; rates are measured meanwhile."""
@@ -109,6 +118,8 @@ class Executor:
 
     async def close(self) -> None:
         """Stop the workers, or let go of them."""
+        self.planning.close()
+        self._estimating.close()
         await self._rates.close()
         await self.pool.close()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -130,12 +141,15 @@ class Executor:
             return await self._entry_estimate(request)
         problem = Problem.of(request, {})
         self._backend(request)
-        return (await self._looked(problem, request)).estimate
+        patience = Patience(ESTIMATE_SECONDS)
+        return (await self._looked(problem, request, self._estimating, patience)).estimate
 
-    async def _looked(self, problem: Problem, request: ContractRequest) -> _Found:
+    async def _looked(
+        self, problem: Problem, request: ContractRequest, planning: Planning, patience: Patience
+    ) -> _Found:
         """The estimate; where the first tree is no good, after a short search for a better one."""
         await self._rates.ready(problem.dtype)
-        found = await asyncio.to_thread(self._estimated, problem, request)
+        found = await planning.run(partial(self._estimated, problem, request), patience)
         refusal = found.estimate.refusal
         if (
             refusal is None
@@ -145,11 +159,12 @@ class Executor:
             return found
         start = found.tree
         if start is None:
-            start = await asyncio.to_thread(trees.given_tree, problem)
+            start = await planning.run(lambda _: trees.given_tree(problem), patience)
         tree = await self.searched(start, self.most_elements(problem, request), LOOK_SECONDS)
         if tree is None:
             return found
-        return await asyncio.to_thread(self._estimated, problem, request, tree)
+        again = partial(self._estimated, problem, request, better=tree)
+        return await planning.run(again, patience)
 
     async def run(  # the contract of the service
         self,
@@ -217,15 +232,18 @@ class Executor:
             layout = await self._laid_out(problem, request, progress)
             await asyncio.to_thread(ledger.fix_layout, job, layout)
         tree = problem.tree(layout.plan)
-        strategy = await asyncio.to_thread(_strategy, tree, layout.extra["mostElements"])
+        most = layout.extra["mostElements"]
         await self._rates.ready(problem.dtype)
-        estimate = await asyncio.to_thread(self._told, problem, strategy, layout.plan)
+        patience = Patience(PLAN_SECONDS)
+        strategy = await self.planning.run(lambda _: _strategy(tree, most), patience)
+        told = partial(self._told, problem, strategy, layout.plan)
+        estimate = await self.planning.run(lambda _: told(), patience)
         progress(Progress(state="running", estimate=estimate))
         spec = Job(
             request=request.to_json(),
             arrays=dict(arrays),
             plan=layout.plan.to_json(),
-            most_elements=layout.extra["mostElements"],
+            most_elements=most,
             backend=layout.backend,
         )
         contraction = Contraction(
@@ -268,7 +286,11 @@ class Executor:
         return most // problem.itemsize
 
     def _estimated(
-        self, problem: Problem, request: ContractRequest, better: ContractionTree | None = None
+        self,
+        problem: Problem,
+        request: ContractRequest,
+        patience: Patience,
+        better: ContractionTree | None = None,
     ) -> _Found:
         """The estimate, and the tree it speaks of: the best of those that are known."""
         most = self.most_elements(problem, request)
@@ -281,7 +303,7 @@ class Executor:
         # Who gives a plan and allows no search wants that plan.
         if request.plan is None or request.search_seconds != 0:
             starts.append(trees.given_tree(problem) if better is None else better)
-        found, refusal = _best(starts, most)
+        found, refusal = trees.best_of(starts, most, patience)
         if found is None:
             assert refusal is not None
             return _Found(estimate=_refused(problem, starts[0], refusal), refusal=refusal)
@@ -379,17 +401,21 @@ class Executor:
         """
         backend = self._backend(request)
         most = self.most_elements(problem, request)
-        found = await self._looked(problem, request)
+        patience = Patience(PLAN_SECONDS)
+        found = await self._looked(problem, request, self.planning, patience)
         tree = found.tree
         seconds = self._search_seconds(request, found.estimate)
         if tree is None or seconds > 0:
             progress(Progress(state="searching", estimate=found.estimate))
-            start = tree or trees.given_tree(problem)
+            start = tree
+            if start is None:
+                start = await self.planning.run(lambda _: trees.given_tree(problem), patience)
             tree = await self.searched(start, most, max(seconds, LEAST_SEARCH)) or tree
         if tree is None:
             assert found.refusal is not None
             raise found.refusal
-        strategy = await asyncio.to_thread(_strategy, tree, most)
+        chosen = tree
+        strategy = await self.planning.run(lambda _: _strategy(chosen, most), patience)
         refusal = self._refusal(self._told(problem, strategy, plan_json(tree)))
         if refusal is not None:
             raise refusal
@@ -416,7 +442,8 @@ class Executor:
             trees.tree_of(start, path, sliced)
             for path, sliced, _ in (one for one in found if one is not None)
         ]
-        best, _ = await asyncio.to_thread(_best, options, most_elements)
+        fit = partial(trees.best_of, options, most_elements)
+        best, _ = await self.planning.run(fit, Patience(PLAN_SECONDS))
         return best
 
 
@@ -446,23 +473,6 @@ def slices_per_task(strategy: Strategy) -> int:
             break
         whole *= full[name]
     return whole * (most // whole)
-
-
-def _best(
-    options: list[ContractionTree], most_elements: int
-) -> tuple[ContractionTree | None, PlanError | None]:
-    """The tree that does least work within the memory, or why the last one does not fit."""
-    best = None
-    refusal = None
-    for tree in options:
-        try:
-            found = trees.fitting(tree, most_elements)
-        except PlanError as error:
-            refusal = error
-            continue
-        if best is None or found.mul_adds < best.mul_adds:
-            best = found
-    return (None, refusal) if best is None else (best.tree, None)
 
 
 def _refused(problem: Problem, tree: ContractionTree, error: PlanError) -> Estimate:

@@ -17,16 +17,26 @@ from typing import TYPE_CHECKING, Any
 from tensorloom.errors import PlanError
 from tensorloom.plan.cost import cost_of, input_elements
 from tensorloom.plan.find import plan_for
+from tensorloom_worker.execution.planning import Patience, took_too_long
 from tensorloom_worker.execution.problem import tree_with
 from tensorloom_worker.execution.strategy import Strategy, strategy_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tensorloom.plan.tree import ContractionTree
     from tensorloom_worker.execution.problem import Problem
 
-__all__ = ["Candidate", "candidate", "fitting", "given_tree", "search", "searchers", "tree_of"]
+__all__ = [
+    "Candidate",
+    "best_of",
+    "candidate",
+    "fitting",
+    "given_tree",
+    "search",
+    "searchers",
+    "tree_of",
+]
 
 MOST_SLICES = 2**40
 """Slices beyond which no number of workers ends before the sun."""
@@ -78,12 +88,21 @@ def candidate(tree: ContractionTree, most_elements: int) -> Candidate:
     return Candidate(tree=tree, mul_adds=strategy.mul_adds, peak_elements=strategy.peak_elements)
 
 
-def fitting(tree: ContractionTree, most_elements: int) -> Candidate:
+def fitting(
+    tree: ContractionTree, most_elements: int, patience: Patience | None = None
+) -> Candidate:
     """The best slicing of a tree that fits; the tree itself if it does.
 
+    Args:
+        tree: What is contracted, and how.
+        most_elements: Memory of a task [elements].
+        patience: How long slicings are compared; the best one so far counts when it is over.
+
     Raises:
-        PlanError: ``inputs-too-big`` or ``too-many-slices``.
+        PlanError: ``inputs-too-big``, ``too-many-slices`` or ``planning-too-long``.
+        Cancelled: Nobody waits for it any more.
     """
+    patience = patience or Patience()
     own = candidate(tree, most_elements)
     if own.peak_elements <= most_elements:
         return own
@@ -98,19 +117,12 @@ def fitting(tree: ContractionTree, most_elements: int) -> Candidate:
         )
     whole = replace(tree, sliced=())
     best: Candidate | None = None
-    since = 0
-    for sliced in _slicings(whole, most_elements - held):
-        cut = tree_with(whole, tuple(dict.fromkeys((*fixed, *sliced))))
-        if cut.n_slices > MOST_SLICES or since >= REPEATS:
-            break
-        since += best is not None
-        if cost_of(cut).peak_elements > most_elements:
-            continue
-        found = candidate(cut, most_elements)
-        if found.peak_elements <= most_elements and (
-            best is None or found.mul_adds < best.mul_adds
-        ):
-            best = found
+    try:
+        for best in _better(whole, fixed, most_elements, patience):  # noqa: B007  # the last counts
+            pass
+    except TimeoutError as error:
+        if best is None:
+            raise took_too_long(patience) from error
     if best is None:
         raise PlanError(
             "too-many-slices",
@@ -124,6 +136,49 @@ def fitting(tree: ContractionTree, most_elements: int) -> Candidate:
             },
         )
     return best
+
+
+def best_of(
+    options: Sequence[ContractionTree], most_elements: int, patience: Patience
+) -> tuple[ContractionTree | None, PlanError | None]:
+    """The tree that does least work within the memory, or why the last one does not fit."""
+    best = None
+    refusal = None
+    for tree in options:
+        try:
+            found = fitting(tree, most_elements, patience)
+        except PlanError as error:
+            refusal = error
+            continue
+        if best is None or found.mul_adds < best.mul_adds:
+            best = found
+    return (None, refusal) if best is None else (best.tree, None)
+
+
+def _better(
+    whole: ContractionTree, fixed: tuple[str, ...], most_elements: int, patience: Patience
+) -> Iterator[Candidate]:
+    """Slicings of a tree that fit, each better than the one before.
+
+    Raises:
+        TimeoutError: The patience is over.
+    """
+    held = input_elements(whole) + whole.elements(whole.output)
+    best: Candidate | None = None
+    since = 0
+    for sliced in _slicings(whole, most_elements - held, patience):
+        cut = tree_with(whole, tuple(dict.fromkeys((*fixed, *sliced))))
+        if cut.n_slices > MOST_SLICES or since >= REPEATS:
+            return
+        since += best is not None
+        if cost_of(cut).peak_elements > most_elements:
+            continue
+        found = candidate(cut, most_elements)
+        if found.peak_elements <= most_elements and (
+            best is None or found.mul_adds < best.mul_adds
+        ):
+            best = found
+            yield best
 
 
 def searchers() -> tuple[str, ...]:
@@ -146,13 +201,14 @@ def search(
     """
     sys.setrecursionlimit(max(sys.getrecursionlimit(), DEEP_TREES))
     deadline = time.monotonic() + seconds
+    patience = Patience(2 * seconds)
     if len(start.path) < 2:  # noqa: PLR2004  # two tensors meet in one way
         return None
     best: Candidate | None = None
     how = "given"
     for tree, method in _found(start, most_elements, deadline, seed):
         with suppress(PlanError):
-            found = fitting(tree, most_elements)
+            found = fitting(tree, most_elements, patience)
             if best is None or found.mul_adds < best.mul_adds:
                 best, how = found, method
         if time.monotonic() > deadline:
@@ -176,7 +232,7 @@ def _found(
     room = max(2, (most_elements - min(held, most_elements // 2)) // 3)
     methods = ["greedy", "kahypar" if find_spec("kahypar") else "labels"]
     # The first trial of a large network may take twice the time given, but no longer.
-    objective = _patient_flops(2 * deadline - time.monotonic())
+    objective = _patient_flops(Patience(2 * (deadline - time.monotonic())))
     rounds = 0
     while (left := deadline - time.monotonic()) > _LEAST_SECONDS:
         finder = HyperOptimizer(
@@ -210,8 +266,8 @@ def _found(
         room = max(2, room // 2)
 
 
-def _patient_flops(until: float) -> Any:  # noqa: ANN401  # an objective of cotengra
-    """Counts operations until a moment; then it breaks off whatever asks.
+def _patient_flops(patience: Patience) -> Any:  # noqa: ANN401  # an objective of cotengra
+    """Counts operations while somebody waits; then it breaks off whatever asks.
 
     cotengra looks at the clock between trials only, and a trial that has to slice a large network
     many times over takes minutes. A trial that is broken off counts as failed.
@@ -220,16 +276,12 @@ def _patient_flops(until: float) -> Any:  # noqa: ANN401  # an objective of cote
 
     class PatientFlops(FlopsObjective):  # type: ignore[misc]  # cotengra has no types
         def cost_local_tree_node(self, tree: Any, node: Any) -> Any:  # noqa: ANN401  # cotengra's
-            self._look()
+            patience.look()
             return super().cost_local_tree_node(tree, node)
 
         def score_slice_index(self, costs: Any, ix: Any) -> Any:  # noqa: ANN401  # cotengra's
-            self._look()
+            patience.look()
             return super().score_slice_index(costs, ix)
-
-        def _look(self) -> None:
-            if time.monotonic() > until:
-                raise TimeoutError
 
     return PatientFlops()
 
@@ -239,14 +291,20 @@ def _sampler() -> str:
     return next((name for name in ("optuna", "cmaes") if find_spec(name)), "random")
 
 
-def _slicings(tree: ContractionTree, room: int) -> Iterator[tuple[str, ...]]:
-    """Indices to slice for smaller and smaller largest intermediates, from ``room`` down."""
+def _slicings(tree: ContractionTree, room: int, patience: Patience) -> Iterator[tuple[str, ...]]:
+    """Indices to slice for smaller and smaller largest intermediates, from ``room`` down.
+
+    Raises:
+        TimeoutError: The patience is over.
+    """
     found, names = _theirs(tree)
+    objective = _patient_flops(patience)
     largest = int(found.max_size())
     while room >= 1:
         if room < largest:
             for seed in range(REPEATS):
-                cut = found.slice(target_size=room, max_repeats=2, minimize="flops", seed=seed)
+                patience.look()
+                cut = found.slice(target_size=room, max_repeats=2, minimize=objective, seed=seed)
                 yield tuple(names[place] for place in cut.sliced_inds)
         room //= 2
 
