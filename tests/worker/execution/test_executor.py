@@ -17,6 +17,8 @@ from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.formats import network_json
 from tensorloom.model import codec
 from tensorloom_worker.execution.adding import IN_FLIGHT, is_small
+from tensorloom_worker.execution.executor import Executor
+from tensorloom_worker.execution.planning import Patience
 from tensorloom_worker.execution.pool import Pool
 from tensorloom_worker.execution.problem import Problem
 from tensorloom_worker.execution.strategy import strategy_for
@@ -434,6 +436,22 @@ def test_an_estimate_is_given_without_arrays(cluster: Cluster) -> None:
     assert small.peak_bytes_per_worker <= 100_000 < whole.peak_bytes_per_worker
     assert small.flop == 2 * small.mul_adds
     assert small.result_bytes == 8
+
+
+def test_each_thread_of_a_process_plans_for_its_part_of_the_memory(
+    many_tasks: None, tmp_path: Path
+) -> None:
+    request = request_of(ring(8, 8), memory_bytes=400_000)
+    problem = Problem.of(request, {})
+    said = {}
+    for threads in (1, 4):
+        executor = Executor(Settings(data_folder=tmp_path, workers=1, threads=threads))
+        assert executor.most_elements(problem, request) == 400_000 // threads // problem.itemsize
+        said[threads] = executor._estimated(problem, request, Patience()).estimate
+    assert said[1].slices == 1
+    assert said[4].slices > 4
+    # All four run a task at once.
+    assert 200_000 < said[4].peak_bytes_per_worker <= 400_000
 
 
 def test_an_estimate_says_no_where_nothing_fits(cluster: Cluster) -> None:

@@ -279,11 +279,11 @@ class Executor:
         return request.backend
 
     def most_elements(self, problem: Problem, request: ContractRequest) -> int:
-        """Memory of a worker that a request may plan for [elements]."""
+        """Memory that a task may plan for: its thread's part of a process [elements]."""
         most = self.pool.memory_bytes
         if request.memory_bytes is not None:
             most = min(most, request.memory_bytes)
-        return most // problem.itemsize
+        return most // self.pool.threads_per_worker // problem.itemsize
 
     def _estimated(
         self,
@@ -323,7 +323,9 @@ class Executor:
     def _told(self, problem: Problem, strategy: Strategy, plan: PlanJson) -> Estimate:
         rates = self._rates.of(problem.dtype)
         per_task = slices_per_task(strategy)
-        small = is_small(strategy, -(-strategy.main.n_slices // per_task))
+        tasks = -(-strategy.main.n_slices // per_task)
+        small = is_small(strategy, tasks)
+        at_once = min(tasks, self.pool.threads_per_worker)
         seconds = (SMALL_SECONDS if small else JOB_SECONDS) + costs.wall_seconds(
             strategy, rates or costs.TYPICAL, per_task, self.pool.n_threads
         )
@@ -332,7 +334,7 @@ class Executor:
             mul_adds=strategy.mul_adds,
             flop=strategy.mul_adds * per_pair,
             slices=strategy.main.n_slices,
-            peak_bytes_per_worker=strategy.peak_elements * problem.itemsize,
+            peak_bytes_per_worker=strategy.peak_elements * problem.itemsize * at_once,
             result_bytes=result_bytes(problem),
             predicted_ms=seconds * 1000,
             fits=True,

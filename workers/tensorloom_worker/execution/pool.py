@@ -230,6 +230,13 @@ class Pool:
             threads = (self._settings.workers or CPU_COUNT) * self._settings.threads
         return max(1, threads)
 
+    @property
+    def threads_per_worker(self) -> int:
+        """Tasks that run at once in the process that runs most of them, at least 1."""
+        if self.is_local:
+            return self._settings.threads
+        return max((int(worker["nthreads"]) for worker in self._workers().values()), default=1)
+
     async def call(
         self,
         function: Callable[..., Any],
