@@ -203,8 +203,8 @@ def test_a_request_that_changed_on_the_disk_is_not_run(store: Store, owner: Clie
     assert caught.value.code == "job-damaged"
 
 
-def filled(folder: Path, jobs: int) -> set[str]:
-    """A closed database with so many jobs, each large enough to fill pages."""
+def filled(folder: Path, jobs: int, *, removed: int = 0) -> set[str]:
+    """A closed database with so many jobs, the last removed; each is large enough to fill pages."""
     store = Store(folder)
     owner = store.put_token("owner", "hash")
     names = {f"{number:032x}" for number in range(jobs)}
@@ -213,11 +213,23 @@ def filled(folder: Path, jobs: int) -> set[str]:
             id=f"{number:032x}", kind="entry", title="x" * 200, state="queued", created_at="now"
         )
         store.add_job(owner, one, request=REQUEST + " " * 2000, key=None, arrays={}, changed=1)
+    gone = {f"{number:032x}" for number in range(jobs - removed, jobs)}
+    for name in gone:
+        assert store.remove_job(name) == []
     with store.transaction():
         pass
     store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     store.close()
-    return names
+    return names - gone
+
+
+def overwrite(path: Path, place: int, pages: int) -> bytes:
+    """What a file holds after so many of its pages were overwritten."""
+    content = bytearray(path.read_bytes())
+    first = place // 4096 * 4096
+    content[first : first + pages * 4096] = b"\xaa" * (pages * 4096)
+    path.write_bytes(content)
+    return bytes(content)
 
 
 def test_a_damaged_database_is_moved_aside_and_its_readable_rows_carried_over(
@@ -225,10 +237,7 @@ def test_a_damaged_database_is_moved_aside_and_its_readable_rows_carried_over(
 ) -> None:
     names = filled(tmp_path, 100)
     path = tmp_path / database.FILE
-    content = bytearray(path.read_bytes())
-    middle = len(content) // 2 // 4096 * 4096
-    content[middle : middle + 3 * 4096] = b"\xaa" * (3 * 4096)
-    path.write_bytes(content)
+    content = overwrite(path, path.stat().st_size // 2, 3)
     store = Store(tmp_path)
     with closing(store):
         assert store.salvage is not None
@@ -236,12 +245,69 @@ def test_a_damaged_database_is_moved_aside_and_its_readable_rows_carried_over(
         assert kept < names
         assert len(kept) >= 50
         assert [client.name for client in store.clients()] == ["owner"]
-        assert store.salvage.aside.read_bytes() == bytes(content)
+        assert store.salvage.aside.read_bytes() == content
         assert store.rows("PRAGMA integrity_check")[0][0] == "ok"
     assert "is damaged" in caplog.text
     with closing(Store(tmp_path)) as again:
         assert again.salvage is None
         assert again.known_jobs() == kept
+
+
+def test_only_jobs_that_nobody_deleted_count_as_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = filled(tmp_path, 100, removed=20)
+    path = tmp_path / database.FILE
+    overwrite(path, path.stat().st_size // 2, 3)
+    with closing(Store(tmp_path)) as store:
+        assert store.salvage is not None
+        kept = store.known_jobs()
+        assert kept < names
+        assert store.salvage.lost == len(names) - len(kept)
+        assert f"jobs lost: {store.salvage.lost}." in caplog.text
+        # The next salvage counts from here, and no number is given twice.
+        add(store, store.clients()[0], "z")
+        assert store.seq_of("z" * 32) == 101
+        store.remove_job("z" * 32)
+        store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    overwrite(path, path.stat().st_size - 3 * 4096, 1)
+    with closing(Store(tmp_path)) as again:
+        assert again.salvage is not None
+        assert again.salvage.lost == len(kept) - len(again.known_jobs())
+
+
+def test_where_nothing_tells_how_many_jobs_were_lost_no_number_is_made_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    filled(tmp_path, 100, removed=20)
+    path = tmp_path / database.FILE
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM meta WHERE key = 'jobs_removed'")
+        connection.commit()
+    overwrite(path, path.stat().st_size // 2, 3)
+    with closing(Store(tmp_path)) as store:
+        assert store.salvage is not None
+        assert store.salvage.lost is None
+    assert "jobs lost: nothing tells how many." in caplog.text
+
+
+def test_jobs_removed_before_they_were_counted_count(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / database.FILE)) as old:
+        old.executescript(database._MIGRATIONS[0])
+        for number in range(5):
+            values = (f"{number:032x}", 1, "", "done", 1, "{}", "{}")
+            old.execute(
+                "INSERT INTO jobs (id, token, digest, state, changed, request, record) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                values,
+            )
+        old.execute("DELETE FROM jobs WHERE seq IN (2, 5)")
+        old.execute("PRAGMA user_version = 1")
+        old.commit()
+    with closing(Store(tmp_path)) as store:
+        assert store.remove_job(f"{0:032x}") == []
+        found = store.rows("SELECT value FROM meta WHERE key = 'jobs_removed'")
+    assert [row["value"] for row in found] == ["3"]
 
 
 def test_a_file_that_is_no_database_is_moved_aside(tmp_path: Path) -> None:
@@ -273,7 +339,7 @@ def test_a_database_of_a_newer_service_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / database.FILE)) as connection:
         connection.execute("PRAGMA user_version = 99")
     before = (tmp_path / database.FILE).read_bytes()
-    with pytest.raises(ValueError, match="has version 99; this service reads up to 1"):
+    with pytest.raises(ValueError, match="has version 99; this service reads up to 2"):
         Store(tmp_path)
     assert (tmp_path / database.FILE).read_bytes() == before
 

@@ -23,7 +23,7 @@ __all__ = ["FILE", "SCHEMA_VERSION", "Salvage", "backup", "connect", "open_check
 FILE = "jobs.sqlite3"
 DAMAGED = "damaged"
 BUSY_MS = 10_000
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_GAP = 10_000
 """Most rows that are looked for one by one between two readable parts of a damaged table."""
 
@@ -76,6 +76,16 @@ _MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX arrays_by_sha ON arrays (sha);
     """,
+    """
+    INSERT INTO meta (key, value) VALUES (
+        'jobs_removed',
+        (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'jobs')
+            - (SELECT count(*) FROM jobs)
+    );
+    CREATE TRIGGER count_removed_jobs AFTER DELETE ON jobs BEGIN
+        UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'jobs_removed';
+    END;
+    """,
 )
 """Step ``n`` brings a database from version ``n`` to ``n + 1``; steps are never changed."""
 
@@ -98,12 +108,12 @@ class Salvage:
     Args:
         aside: Where the damaged file lies now.
         rows: Rows carried over, by table.
-        lost: Rows that are known to be gone.
+        lost: Jobs that are gone, without those that were deleted; ``None`` if nothing tells.
     """
 
     aside: Path
     rows: dict[str, int]
-    lost: int
+    lost: int | None
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -148,10 +158,10 @@ def open_checked(folder: Path) -> tuple[sqlite3.Connection, Salvage | None]:
         _LOG.error("The database %s is damaged (%s); what can be read is saved.", FILE, problem)
         connection, salvage = _salvage(path)
         _LOG.error(
-            "The damaged database lies in %s. Rows carried over: %s; lost: %s.",
+            "The damaged database lies in %s. Rows carried over: %s; jobs lost: %s.",
             f"{DAMAGED}/{salvage.aside.name}",
             ", ".join(f"{count} {table}" for table, count in salvage.rows.items()),
-            salvage.lost,
+            "nothing tells how many" if salvage.lost is None else salvage.lost,
         )
     _migrate(connection)
     return connection, salvage
@@ -214,11 +224,10 @@ def _salvage(path: Path) -> tuple[sqlite3.Connection, Salvage]:
         fresh_path.with_name(fresh_path.name + ending).unlink(missing_ok=True)
     with closing(connect(fresh_path)) as fresh:
         _migrate(fresh)
-        rows, lost = {}, 0
         fresh.execute("BEGIN")
-        for table in _TABLES:
-            rows[table], gone = _carry_over(path, fresh, table)
-            lost += gone
+        fresh.execute("DELETE FROM meta")
+        rows = {table: _carry_over(path, fresh, table) for table in _TABLES}
+        lost = _lost_jobs(path, fresh, rows["jobs"])
         fresh.execute("COMMIT")
         fresh.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for ending in ("-wal", "-shm", ""):
@@ -228,12 +237,42 @@ def _salvage(path: Path) -> tuple[sqlite3.Connection, Salvage]:
     return connect(path), Salvage(aside=aside, rows=rows, lost=lost)
 
 
-def _carry_over(path: Path, fresh: sqlite3.Connection, table: str) -> tuple[int, int]:
-    """How many rows of a table were carried over, and how many are known to be lost."""
+def _lost_jobs(path: Path, fresh: sqlite3.Connection, carried: int) -> int | None:
+    """How many jobs are gone that nobody deleted; the new database begins to count from here.
+
+    Jobs are numbered without gaps, and those that were deleted are counted.
+    """
+    given = _last_number(path)
+    removed = fresh.execute("SELECT value FROM meta WHERE key = 'jobs_removed'").fetchone()
+    lost = None
+    if given is not None and removed is not None and removed[0].isdigit():
+        lost = max(0, given - int(removed[0]) - carried)
+    last = max(given or 0, fresh.execute("SELECT coalesce(max(seq), 0) FROM jobs").fetchone()[0])
+    # A number that was given once is not given again.
+    fresh.execute("DELETE FROM sqlite_sequence WHERE name = 'jobs'")
+    fresh.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?)", (last,))
+    fresh.execute(
+        "INSERT OR REPLACE INTO meta (key, value) VALUES ('jobs_removed', ?)",
+        (str(last - carried),),
+    )
+    return lost
+
+
+def _last_number(path: Path) -> int | None:
+    """The last number that a job was given, if that can be read."""
+    try:
+        with closing(connect(path, read_only=True)) as old:
+            row = old.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
+            return 0 if row is None else int(row[0])
+    except (sqlite3.DatabaseError, ValueError, TypeError):
+        return None
+
+
+def _carry_over(path: Path, fresh: sqlite3.Connection, table: str) -> int:
+    """How many rows of a table were carried over."""
     known = {row[1] for row in fresh.execute(f"PRAGMA table_info({table})")}
-    count, seen = 0, set()
+    count = 0
     for rowid, row in _readable_rows(path, table):
-        seen.add(rowid)
         columns = [name for name in row if name in known]
         places = ", ".join("?" for _ in columns)
         done = fresh.execute(
@@ -241,7 +280,7 @@ def _carry_over(path: Path, fresh: sqlite3.Connection, table: str) -> tuple[int,
             [rowid, *(row[name] for name in columns)],
         )
         count += done.rowcount
-    return count, (max(seen) - len(seen) if table == "jobs" and seen else 0)
+    return count
 
 
 def _readable_rows(path: Path, table: str) -> Iterator[tuple[int, dict[str, object]]]:
