@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
+import threading
 from typing import TYPE_CHECKING
 
 import httpx
@@ -17,6 +19,7 @@ from tensorloom.errors import PlanError
 from tensorloom.model import codec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 pytestmark = pytest.mark.asyncio
@@ -259,6 +262,47 @@ async def test_results_count_for_the_share_of_bytes(tmp_path: Path) -> None:
         assert (more.status_code, more.json()["code"]) == (429, "quota-bytes")
         assert (await small.client.delete(f"/v1/jobs/{first}")).status_code == 204
         assert "result" in await small.finished(await small.submit())
+
+
+async def test_two_results_at_once_do_not_both_find_the_last_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with worker(tmp_path / "data", max_stored_bytes=200, concurrent_jobs=2) as small:
+        files = small.app.service.files
+        usual, both = files.write, threading.Barrier(2)
+
+        def write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+            both.wait(30)  # each has found room
+            usual(path, parts)
+
+        monkeypatch.setattr(files, "write", write)
+        jobs = [await small.submit() for _ in range(2)]
+        found = [await small.finished(job) for job in jobs]
+        assert sorted(job["state"] for job in found) == ["done", "failed"]
+        failed = next(job for job in found if job["state"] == "failed")
+        assert failed["error"]["code"] == "quota-bytes"
+        assert not files.result(failed["id"]).exists()
+
+
+async def test_submissions_at_once_do_not_pass_a_quota_together(tmp_path: Path) -> None:
+    async with worker(tmp_path / "data", max_jobs_per_token=3, concurrent_jobs=1) as small:
+        small.executor.gate.clear()
+        asked = [small.client.post("/v1/jobs", json=contraction()) for _ in range(12)]
+        answers = await asyncio.gather(*asked)
+        assert sorted(answer.status_code for answer in answers) == [201] * 3 + [429] * 9
+        assert len((await small.client.get("/v1/jobs")).json()["jobs"]) == 3
+
+
+async def test_a_job_that_was_taken_is_found_again_by_its_key_when_the_quota_is_used_up(
+    tmp_path: Path,
+) -> None:
+    async with worker(tmp_path / "data", max_jobs_per_token=1) as small:
+        small.executor.gate.clear()
+        key = {"Idempotency-Key": "0123-abcd"}
+        first = await small.client.post("/v1/jobs", json=contraction(), headers=key)
+        again = await small.client.post("/v1/jobs", json=contraction(), headers=key)
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert first.json()["id"] == again.json()["id"]
 
 
 async def test_quotas_are_said_before_a_job_is_taken(tmp_path: Path) -> None:

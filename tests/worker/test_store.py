@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tensorloom.errors import ExecutionError, WorkerRejected
-from tensorloom_worker import database
+from tensorloom_worker import database, quotas
 from tensorloom_worker.files import Files
 from tensorloom_worker.ledger import Partial, Prefix, TaskLayout
 from tensorloom_worker.records import ArrayUse, Job, PlanJson
@@ -310,6 +310,16 @@ def test_jobs_removed_before_they_were_counted_count(tmp_path: Path) -> None:
     assert [row["value"] for row in found] == ["3"]
 
 
+def test_quotas_are_looked_up_without_reading_jobs(store: Store) -> None:
+    for query, index in (
+        (quotas._UNFINISHED.replace("?", "1"), "jobs_unfinished"),
+        (quotas._STORED.replace(":token", "1"), "jobs_by_bytes"),
+        (quotas._WAITING, "jobs_by_state"),
+    ):
+        plan = " ".join(row["detail"] for row in store.rows(f"EXPLAIN QUERY PLAN {query}"))
+        assert f"USING COVERING INDEX {index}" in plan, plan
+
+
 def test_a_file_that_is_no_database_is_moved_aside(tmp_path: Path) -> None:
     (tmp_path / database.FILE).write_bytes(b"not a database at all" * 1000)
     with closing(Store(tmp_path)) as store:
@@ -339,7 +349,7 @@ def test_a_database_of_a_newer_service_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / database.FILE)) as connection:
         connection.execute("PRAGMA user_version = 99")
     before = (tmp_path / database.FILE).read_bytes()
-    with pytest.raises(ValueError, match="has version 99; this service reads up to 2"):
+    with pytest.raises(ValueError, match="has version 99; this service reads up to 3"):
         Store(tmp_path)
     assert (tmp_path / database.FILE).read_bytes() == before
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,19 @@ async def test_quotas_of_bytes(tmp_path: Path) -> None:
         )
         assert (more.status_code, more.json()["code"]) == (429, "quota-bytes")
         assert more.json()["values"] == {"stored": 1000, "most": 1200}
+
+
+@pytest.mark.asyncio
+async def test_uploads_at_once_do_not_pass_a_quota_together(tmp_path: Path) -> None:
+    async with worker(tmp_path / "data", max_stored_bytes=1200) as small:
+        asked = [
+            small.client.patch(
+                where(digit * 64, 1000), content=b"x", headers={"Upload-Offset": "0"}
+            )
+            for digit in "123456"
+        ]
+        answers = await asyncio.gather(*asked)
+        assert sorted(answer.status_code for answer in answers) == [204] + [429] * 5
 
 
 @pytest.mark.asyncio

@@ -23,7 +23,7 @@ __all__ = ["FILE", "SCHEMA_VERSION", "Salvage", "backup", "connect", "open_check
 FILE = "jobs.sqlite3"
 DAMAGED = "damaged"
 BUSY_MS = 10_000
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MAX_GAP = 10_000
 """Most rows that are looked for one by one between two readable parts of a damaged table."""
 
@@ -85,6 +85,11 @@ _MIGRATIONS: tuple[str, ...] = (
     CREATE TRIGGER count_removed_jobs AFTER DELETE ON jobs BEGIN
         UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'jobs_removed';
     END;
+    """,
+    """
+    CREATE INDEX jobs_unfinished ON jobs (token, state)
+        WHERE state IN ('queued', 'searching', 'running');
+    CREATE INDEX jobs_by_bytes ON jobs (token, result_bytes) WHERE result_bytes > 0;
     """,
 )
 """Step ``n`` brings a database from version ``n`` to ``n + 1``; steps are never changed."""

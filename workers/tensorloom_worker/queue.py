@@ -130,16 +130,6 @@ class Queue:
         if self._loop_task:
             await self._loop_task
 
-    @property
-    def waiting(self) -> int:
-        """How many jobs wait."""
-        return sum(map(len, self._waiting.values()))
-
-    def count_of(self, token: int) -> int:
-        """How many jobs of a token wait or run."""
-        running = sum(live.token == token for live in self._running.values())
-        return running + len(self._waiting.get(token, ()))
-
     def find(self, identity: str) -> Live | None:
         """A job that waits or runs."""
         for known in (self._running, self._last):
@@ -416,7 +406,11 @@ class Queue:
         await self._end(live, "failed", error=to_refusal(error))
 
     async def _end(self, live: Live, state: State, **more: object) -> None:
-        """The final state, seen and told when the disk has it; a full disk is waited for."""
+        """The final state, seen and told when the disk has it; a full disk is waited for.
+
+        Raises:
+            TensorloomError: It cannot be written for another reason.
+        """
         final = {"state": state, "finished_at": now_text(), "note": None, "queue_position": None}
         job = live.job.model_copy(update={**final, **more})
         tries = 0
@@ -425,6 +419,8 @@ class Queue:
                 await self._runner.keep(live, job)
                 break
             except TensorloomError as error:
+                if error.code not in RETRIED:
+                    raise
                 _LOG.warning("The end of job %s cannot be written: %s", live.job.id, error)
                 if self._closing:
                     return

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tensorloom.errors import WorkerRejected
 from tensorloom.model.document import DTYPES
 from tensorloom_worker import API, VERSION, entries, security
 from tensorloom_worker.checking import check_arrays, check_request, read_request, uses_of
 from tensorloom_worker.events import Hub
 from tensorloom_worker.files import Files, hash_of
 from tensorloom_worker.queue import Live, Queue
+from tensorloom_worker.quotas import Quotas
 from tensorloom_worker.records import (
     FINAL,
     About,
@@ -95,10 +97,10 @@ class Service:
     def _open(self) -> None:
         self.files = Files(self.settings.data_folder)
         self.files.lock()
-        self.store = Store(self.settings.data_folder)
+        self.store = Store(self.settings.data_folder, Quotas(self.settings))
         self.hub = Hub(self.store.count_start())
         self.ledger = StoredLedger(self.store, self.files)
-        self.uploads = Uploads(self.settings, self.store, self.files)
+        self.uploads = Uploads(self.store, self.files)
         self.queue = Queue(self.settings, self)
         if not self.store.clients():
             self.first_token = security.new_token()
@@ -164,7 +166,6 @@ class Service:
         request = read_request(value)
         uses = uses_of(request)
         await asyncio.to_thread(self._check, client, request, uses)
-        self._check_quota(client)
         self.files.check_room(0)
         job = Job(
             id=secrets.token_hex(16),
@@ -196,34 +197,6 @@ class Service:
         network = check_request(request, self.settings.max_tensors)
         if isinstance(request, ContractRequest) and network is not None:
             check_arrays(network, self.uploads.facts_of(client, uses))
-
-    def _check_quota(self, client: Client) -> None:
-        self._check_bytes(client.id, 1)
-        if self.queue.waiting >= self.settings.max_queue:
-            raise rejected(
-                "queue-full",
-                f"{self.queue.waiting} jobs wait already, the most that may.",
-                "Try again later.",
-                {"most": self.settings.max_queue},
-            )
-        if self.queue.count_of(client.id) >= self.settings.max_jobs_per_token:
-            raise rejected(
-                "quota-jobs",
-                f"{self.queue.count_of(client.id)} of your jobs wait or run, the most that may.",
-                "Wait for them or cancel some.",
-                {"most": self.settings.max_jobs_per_token},
-            )
-
-    def _check_bytes(self, token: int, more: int) -> None:
-        stored = self.store.stored_bytes(token)
-        if stored + more > self.settings.max_stored_bytes:
-            raise rejected(
-                "quota-bytes",
-                f"You have {stored} bytes here; with this result they would pass "
-                f"{self.settings.max_stored_bytes}.",
-                "Delete jobs and arrays that are no longer needed.",
-                {"stored": stored, "most": self.settings.max_stored_bytes},
-            )
 
     def newest(self, job: Job) -> Job:
         """The newest state of a job of the store."""
@@ -397,14 +370,7 @@ class Service:
         array = outcome.array
         parts = _npy_parts(array)
         size = sum(map(len, parts))
-        if size > self.settings.max_result_bytes:
-            raise rejected(
-                "result-too-big",
-                f"The result has {size} bytes; {self.settings.max_result_bytes} may be kept.",
-                "Close some open indices, or start the worker with a higher --max-result-bytes.",
-                {"most": self.settings.max_result_bytes},
-            )
-        self._check_bytes(live.token, size)
+        self.store.check_result(live.token, size)
         path = self.files.result(live.job.id)
         self.files.write(path, parts)
         digest = sha256()
@@ -427,7 +393,12 @@ class Service:
     async def keep(self, live: Live, job: Job) -> None:
         """Write a new state of a job down."""
         live.changed = self.hub.next_id()
-        names = await asyncio.to_thread(self.store.update_job, job, live.changed)
+        try:
+            names = await asyncio.to_thread(self.store.update_job, job, live.changed)
+        except WorkerRejected:
+            # Another result of the client has taken the room since this one was written.
+            self.files.result(job.id).unlink(missing_ok=True)
+            raise
         self._drop_sums(names)
 
     def tell(self, live: Live) -> None:

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from tensorloom_worker import database
+from tensorloom_worker.quotas import Quotas
 from tensorloom_worker.records import FINAL, JOB_REQUEST, Job, Refusal
 from tensorloom_worker.refusals import rejected, to_refusal, writing
+from tensorloom_worker.settings import Settings
 
 if TYPE_CHECKING:
     import sqlite3
@@ -115,13 +117,15 @@ class Store:
 
     Args:
         folder: The data folder; it exists.
+        quotas: What a client may have.
         check: Whether to look for damage; not while a service may be using the file.
 
     Raises:
         ValueError: A newer service wrote it.
     """
 
-    def __init__(self, folder: Path, *, check: bool = True) -> None:
+    def __init__(self, folder: Path, quotas: Quotas | None = None, *, check: bool = True) -> None:
+        self._quotas = quotas or Quotas(Settings())
         self.salvage: database.Salvage | None = None
         with writing():
             if check:
@@ -208,7 +212,7 @@ class Store:
         """The job, and whether it is new: the same key and request give the same job again.
 
         Raises:
-            WorkerRejected: ``job-key-used``.
+            WorkerRejected: ``job-key-used``, or what ``Quotas.check_job`` says.
         """
         digest = sha256(request.encode()).hexdigest()
         record = canonical(job.to_json())
@@ -225,6 +229,7 @@ class Store:
                         "This Idempotency-Key belongs to a job with another request.",
                         "Use a new key for each new request.",
                     )
+            self._quotas.check_job(connection, client.id)
             connection.execute(
                 "INSERT INTO jobs (id, token, key, digest, state, changed, request, record) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -241,8 +246,13 @@ class Store:
 
         Returns:
             Files of sums that nobody needs any more: those of a job that ended.
+
+        Raises:
+            WorkerRejected: What ``Quotas.check_result`` says; nothing was changed.
         """
         with self.transaction() as connection:
+            if job.result is not None:
+                self._quotas.check_result(connection, _owner(connection, job), job.result.bytes)
             connection.execute(
                 "UPDATE jobs SET state = ?, changed = ?, record = ?, ended_at = ?, "
                 "result_bytes = ? WHERE id = ? AND state NOT IN ('done', 'failed', 'cancelled')",
@@ -346,17 +356,27 @@ class Store:
         found = self.rows("SELECT token, id FROM jobs WHERE ended_at < ?", limit)
         return [(row["token"], row["id"]) for row in found]
 
-    # Arrays and quotas.
+    # Arrays, and room for results.
 
     def put_array(self, client: Client, sha: str, length: int, *, complete: bool) -> None:
-        """Know that this client sends, or has sent, a file."""
+        """Know that this client sends, or has sent, a file.
+
+        Raises:
+            WorkerRejected: It is new, and what ``Quotas.check_array`` says.
+        """
         with self.transaction() as connection:
-            connection.execute(
-                "INSERT INTO arrays (token, sha, length, complete, used_at) VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT (token, sha) DO UPDATE SET length = excluded.length, "
-                "complete = excluded.complete, used_at = excluded.used_at",
-                (client.id, sha, length, int(complete), now_text()),
-            )
+            known = connection.execute(
+                "UPDATE arrays SET length = ?, complete = ?, used_at = ? "
+                "WHERE token = ? AND sha = ?",
+                (length, int(complete), now_text(), client.id, sha),
+            ).rowcount
+            if not known:
+                self._quotas.check_array(connection, client.id, length)
+                connection.execute(
+                    "INSERT INTO arrays (token, sha, length, complete, used_at) "
+                    "VALUES (?, ?, ?, ?, ?)",
+                    (client.id, sha, length, int(complete), now_text()),
+                )
 
     def array(self, client: Client, sha: str) -> tuple[int, bool] | None:
         """(length, whether it is complete) of a file of this client."""
@@ -400,15 +420,20 @@ class Store:
                 (_days_ago(days),),
             ).rowcount
 
-    def stored_bytes(self, token: int) -> int:
-        """Bytes of the arrays and results of a client."""
-        arrays = self.rows(
-            "SELECT coalesce(sum(length), 0) AS n FROM arrays WHERE token = ?", token
-        )
-        results = self.rows(
-            "SELECT coalesce(sum(result_bytes), 0) AS n FROM jobs WHERE token = ?", token
-        )
-        return int(arrays[0]["n"]) + int(results[0]["n"])
+    def check_result(self, token: int, size: int) -> None:
+        """Nothing, when there is room for a result now; it counts once its job has ended.
+
+        Raises:
+            WorkerRejected: What ``Quotas.check_result`` says.
+        """
+        with self._read_lock:
+            self._quotas.check_result(self._reader, token, size)
+
+
+def _owner(connection: sqlite3.Connection, job: Job) -> int:
+    """Whose job it is; nobody's if it is gone."""
+    row = connection.execute("SELECT token FROM jobs WHERE id = ?", (job.id,)).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _forget_sums(connection: sqlite3.Connection, job: str) -> list[str]:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from tensorloom_worker.array_files import ArrayFacts
     from tensorloom_worker.files import Files
     from tensorloom_worker.records import ArrayUse
-    from tensorloom_worker.settings import Settings
     from tensorloom_worker.store import Client, Store
 
 __all__ = ["Uploads"]
@@ -36,13 +35,11 @@ class Uploads:
     """The arrays of all clients.
 
     Args:
-        settings: Limits.
         store: Knows which files belong to whom.
         files: Holds them.
     """
 
-    def __init__(self, settings: Settings, store: Store, files: Files) -> None:
-        self._settings = settings
+    def __init__(self, store: Store, files: Files) -> None:
         self._store = store
         self._files = files
         self._busy: set[tuple[int, str]] = set()
@@ -103,7 +100,6 @@ class Uploads:
         if done:
             return here
         if known is None:
-            self._check_quota(client, length)
             await asyncio.to_thread(self._store.put_array, client, sha, length, complete=False)
         self._files.check_room(length - offset)
         path = self._files.upload(client.id, sha)
@@ -111,24 +107,6 @@ class Uploads:
         if here == length:
             await asyncio.to_thread(self._complete, client, sha, length)
         return here
-
-    def _check_quota(self, client: Client, length: int) -> None:
-        if length > self._settings.max_upload_bytes:
-            raise rejected(
-                "upload-too-big",
-                f"An array file may have {self._settings.max_upload_bytes} bytes, not {length}.",
-                "Split it, or start the worker with a higher --max-upload-bytes.",
-                {"most": self._settings.max_upload_bytes},
-            )
-        stored = self._store.stored_bytes(client.id)
-        if stored + length > self._settings.max_stored_bytes:
-            raise rejected(
-                "quota-bytes",
-                f"You have {stored} bytes here; with this array they would pass "
-                f"{self._settings.max_stored_bytes}.",
-                "Delete jobs and arrays that are no longer needed.",
-                {"stored": stored, "most": self._settings.max_stored_bytes},
-            )
 
     def _received(self, client: Client, sha: str) -> int:
         try:
