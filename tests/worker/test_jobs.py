@@ -17,6 +17,8 @@ from worker_harness import Worker, contraction, document, scalar_document, worke
 from tensorloom import contract_network
 from tensorloom.errors import PlanError
 from tensorloom.model import codec
+from tensorloom_worker import queue
+from tensorloom_worker.refusals import disk_full
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -303,6 +305,32 @@ async def test_a_job_that_was_taken_is_found_again_by_its_key_when_the_quota_is_
         again = await small.client.post("/v1/jobs", json=contraction(), headers=key)
         assert (first.status_code, again.status_code) == (201, 200)
         assert first.json()["id"] == again.json()["id"]
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["running", "waiting"])
+async def test_deleting_a_job_does_not_wait_for_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, running: bool
+) -> None:
+    monkeypatch.setattr(queue, "RETRY_S", (0.01,))
+    async with worker(tmp_path / "data", concurrent_jobs=1) as service:
+        service.executor.gate.clear()
+        first = await service.submit()
+        await service.until(first, "running")
+        job = first if running else await service.submit()
+        with monkeypatch.context() as full:
+            full.setattr(service.app.service.store, "update_job", raises_disk_full)
+            async with asyncio.timeout(30):
+                answer = await service.client.delete(f"/v1/jobs/{job}")
+            assert (answer.status_code, answer.json()["code"]) == (507, "disk-full")
+            found = (await service.client.get(f"/v1/jobs/{job}")).json()
+            assert found["note"].startswith("Its end waits: The disk of the heavy worker is full.")
+        assert (await service.finished(job))["state"] == "cancelled"
+        assert (await service.client.delete(f"/v1/jobs/{job}")).status_code == 204
+        assert (await service.client.get(f"/v1/jobs/{job}")).status_code == 404
+
+
+def raises_disk_full(*_: object) -> None:
+    raise disk_full()
 
 
 async def test_quotas_are_said_before_a_job_is_taken(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ class Live:
         job: Its newest state.
         changed: Id of the event of its last change.
         begun: Whether it had been started before the service stopped.
+        held_up: Set while its end cannot be written, because of ``problem``.
     """
 
     seq: int
@@ -66,6 +67,8 @@ class Live:
     stop: Stop | None = None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    held_up: asyncio.Event = field(default_factory=asyncio.Event)
+    problem: TensorloomError | None = None
     task: asyncio.Task[None] | None = None
     turn_began: float = 0.0
     not_before: float = 0.0
@@ -177,10 +180,22 @@ class Queue:
             del self._ending[live.job.id], self._last[live.job.id]
 
     async def ended(self, identity: str) -> None:
-        """Wait until a job neither waits nor runs."""
+        """Wait until a job neither waits nor runs.
+
+        Raises:
+            ExecutionError: ``disk-full``; its end is written when there is room.
+        """
         live = self.find(identity)
-        if live is not None:
-            await live.ended.wait()
+        if live is None:
+            return
+        waits = [asyncio.create_task(event.wait()) for event in (live.ended, live.held_up)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if live.problem is not None and not live.ended.is_set():
+            raise live.problem
 
     def hear(self, live: Live, heard: Progress) -> None:
         """Take note of what a running job has to tell, and tell it on, not too often."""
@@ -424,6 +439,8 @@ class Queue:
                 _LOG.warning("The end of job %s cannot be written: %s", live.job.id, error)
                 if self._closing:
                     return
+                live.problem = error
+                live.held_up.set()
                 live.job = live.job.model_copy(update={"note": f"Its end waits: {error}"})
                 self._tell(live)
                 await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
