@@ -59,13 +59,13 @@ const health = json({ status: "ok", version: "1", api: 1 });
 const jobs = json({ jobs: [{ id: "j1", state: "running" }] });
 const stream = (text: string) => () => new Response(text);
 
-function follow(client: WorkerClient, until: (kinds: string[]) => boolean): Promise<{ kinds: string[]; told: string[]; gone: string[] }> {
+function follow(client: WorkerClient, until: (kinds: string[]) => boolean): Promise<{ kinds: string[]; told: string[]; gone: string[]; greeted: string[][] }> {
   return new Promise((resolve) => {
-    const kinds: string[] = [], told: string[] = [], gone: string[] = [];
+    const kinds: string[] = [], told: string[] = [], gone: string[] = [], greeted: string[][] = [];
     const look = () => {
       if (!until(kinds)) return;
       follower.disconnect();
-      resolve({ kinds, told, gone });
+      resolve({ kinds, told, gone, greeted });
     };
     const listener: Listener = {
       changed: (connection) => {
@@ -73,7 +73,7 @@ function follow(client: WorkerClient, until: (kinds: string[]) => boolean): Prom
         kinds.push(connection.kind);
         queueMicrotask(look);
       },
-      greeted: () => undefined,
+      greeted: (_about, jobs) => greeted.push(jobs.map(({ id }) => id)),
       told: (job) => told.push(`${job.id} ${job.state}`),
       gone: (id) => gone.push(id),
     };
@@ -96,6 +96,19 @@ test("a lost stream is taken up after the last event that was seen", async () =>
   assert.deepEqual(asked.filter(({ path }) => path === "/v1/events").map(({ headers }) => headers["Last-Event-ID"]), [undefined, "42"]);
   assert.ok(asked.filter(({ path }) => path === "/v1/health").every(({ headers }) => !("Authorization" in headers)));
   assert.ok(asked.filter(({ path }) => path !== "/v1/health").every(({ headers }) => headers.Authorization === "Bearer t"));
+});
+
+test("a worker that has forgotten what was seen is asked for its jobs anew", async () => {
+  const { client, asked } = scripted({
+    "/v1/health": [health, health],
+    "/v1/about": [json({}), json({})],
+    "/v1/jobs": [jobs, jobs, json({ jobs: [{ id: "j2", state: "queued" }] })],
+    "/v1/events": [stream('id: 42\nevent: job\ndata: {"id":"j1","state":"running"}\n\n'), stream('id: 0\nevent: reset\ndata: {}\n\nid: 7\nevent: job\ndata: {"id":"j2","state":"running"}\n\n')],
+  });
+  const { told, greeted } = await follow(client, (seen) => seen.length === 6);
+  assert.deepEqual(greeted, [["j1"], ["j1"], ["j2"]]);
+  assert.deepEqual(told, ["j1 running", "j2 running"]);
+  assert.equal(asked.filter(({ path }) => path === "/v1/events").at(-1)?.headers["Last-Event-ID"], "42");
 });
 
 test("a token that is not known ends the tries, a worker that is away does not", async () => {

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from typing import TYPE_CHECKING
 
 import pytest
+from worker_harness import Worker, worker
 
-from tensorloom_worker.events import Hub
+from tensorloom_worker import database
+from tensorloom_worker import service as service_module
+from tensorloom_worker.events import SLACK, Hub, Ids
 from tensorloom_worker.records import Event
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.asyncio
 
+IDS = Ids(remembered=70, first=1000)
+
+
+async def test_only_events_of_runs_that_are_remembered_are_known() -> None:
+    hub = Hub(IDS)
+    newest = hub.next_id()
+    known = {identity: hub.knows(identity) for identity in (0, 70, 71, 999, newest, newest + 1)}
+    assert known == {0: True, 70: True, 71: False, 999: False, newest: True, newest + 1: False}
+
 
 async def test_a_stream_ends_with_its_token_however_much_there_is_to_tell() -> None:
-    subscription = Hub(1).subscribe(1)
+    subscription = Hub(IDS).subscribe(1)
 
     async def tell() -> None:
         while True:
@@ -29,3 +46,59 @@ async def test_a_stream_ends_with_its_token_however_much_there_is_to_tell() -> N
         assert None not in heard
     finally:
         telling.cancel()
+
+
+async def heard(service: Worker, last: int) -> list[tuple[str, str]]:
+    """(event, job) that a stream begins with."""
+    headers = {"Last-Event-ID": str(last)}
+    found: list[tuple[str, str]] = []
+    request = service.client.build_request("GET", "/v1/events", headers=headers)
+    hang_up = asyncio.get_running_loop().call_later(1.0, service.app.service.hub.hang_up)
+    text = (await service.client.send(request)).text
+    hang_up.cancel()
+    for block in text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines())
+        if "event" in lines:
+            found.append((lines["event"], json.loads(lines["data"]).get("id", "")))
+    return found
+
+
+async def test_who_has_seen_what_a_restored_backup_forgot_is_told_to_begin_anew(
+    tmp_path: Path,
+) -> None:
+    async with worker(tmp_path / "data") as first:
+        kept = await first.submit()
+        await first.finished(kept)
+        remembered = first.app.service.hub.next_id()
+        assert database.backup(tmp_path / "data", tmp_path / "copy") > 0
+        lost = await first.submit()
+        await first.finished(lost)
+        seen = first.app.service.hub.next_id()
+        assert await heard(first, seen) == [("job", kept), ("job", lost)]  # within the slack
+    for ending in ("-wal", "-shm"):
+        (tmp_path / "data" / f"{database.FILE}{ending}").unlink(missing_ok=True)
+    (tmp_path / "copy").replace(tmp_path / "data" / database.FILE)
+    async with worker(tmp_path / "data") as restored:
+        # However many events there were since, an id of the forgotten run is recognised.
+        for _ in range(10_000):
+            newest = restored.app.service.hub.next_id()
+        assert newest > seen
+        assert await heard(restored, seen) == [("reset", ""), ("job", kept)]
+        assert await heard(restored, newest) == []
+        assert await heard(restored, 0) == [("job", kept)]
+        assert remembered < seen
+
+
+async def test_who_missed_more_than_is_sent_is_told_to_begin_anew(
+    service: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "STREAM_BACKLOG", 2)
+    before = service.app.service.hub.next_id()
+    for _ in range(SLACK):
+        _ = service.app.service.hub.next_id()
+    jobs = [await service.submit() for _ in range(3)]
+    for job in jobs:
+        await service.finished(job)
+    assert await heard(service, before) == [("reset", ""), ("job", jobs[1]), ("job", jobs[2])]
+    monkeypatch.setattr(service_module, "STREAM_BACKLOG", 3)
+    assert await heard(service, before) == [("job", job) for job in jobs]

@@ -11,7 +11,9 @@ import io
 import logging
 import math
 import secrets
+import time
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ from tensorloom.errors import WorkerRejected
 from tensorloom.model.document import DTYPES
 from tensorloom_worker import API, VERSION, entries, security
 from tensorloom_worker.checking import check_arrays, check_request, read_request, uses_of
-from tensorloom_worker.events import Hub
+from tensorloom_worker.events import SLACK, Hub
 from tensorloom_worker.files import Files, hash_of
 from tensorloom_worker.queue import Live, Queue
 from tensorloom_worker.quotas import Quotas
@@ -50,13 +52,26 @@ if TYPE_CHECKING:
     from tensorloom_worker.settings import Settings
     from tensorloom_worker.store import Client
 
-__all__ = ["Service"]
+__all__ = ["Backlog", "Service"]
 
 HOUSEKEEPING_S = 3600.0
 STREAM_BACKLOG = 200
 """Most jobs that a new stream begins with."""
 
 _LOG = logging.getLogger("tensorloom_worker")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What a stream begins with.
+
+    Args:
+        changes: (event, job), oldest change first.
+        is_whole: Whether they are all that changed since the last event that was heard.
+    """
+
+    changes: tuple[tuple[int, Job], ...]
+    is_whole: bool = True
 
 
 class Service:
@@ -98,7 +113,7 @@ class Service:
         self.files = Files(self.settings.data_folder)
         self.files.lock()
         self.store = Store(self.settings.data_folder, Quotas(self.settings))
-        self.hub = Hub(self.store.count_start())
+        self.hub = Hub(self.store.begin_ids(time.time()))
         self.ledger = StoredLedger(self.store, self.files)
         self.uploads = Uploads(self.store, self.files)
         self.queue = Queue(self.settings, self)
@@ -307,8 +322,13 @@ class Service:
         array, log10_scale = found
         return b"".join(_npy_parts(array)), log10_scale
 
-    def backlog(self, client: Client, job: str | None, since: int) -> list[tuple[int, Job]]:
-        """(id, job) of what a new stream begins with, oldest change first.
+    def backlog(self, client: Client, job: str | None, last: int) -> Backlog:
+        """What a new stream begins with.
+
+        Args:
+            client: Who listens.
+            job: Only this one; ``None`` for all.
+            last: The last event that was heard; 0 for none.
 
         Raises:
             WorkerRejected: ``job-unknown``.
@@ -316,12 +336,13 @@ class Service:
         if job is not None:
             live = self.queue.find(job)
             if live is not None and live.token == client.id:
-                return [(live.changed, self.queue.seen(live))]
+                return Backlog(changes=((live.changed, self.queue.seen(live)),))
             stored = self.store.job(client, job)
-            return [(stored.changed, stored.job)]
-        found = self.store.jobs_changed(client, since, limit=STREAM_BACKLOG)
-        lives = [(self.queue.find(stored.job.id), stored) for stored in found]
-        return sorted(
+            return Backlog(changes=((stored.changed, stored.job),))
+        since = max(0, last - SLACK) if self.hub.knows(last) else 0
+        found = self.store.jobs_changed(client, since, limit=STREAM_BACKLOG + 1)
+        lives = [(self.queue.find(stored.job.id), stored) for stored in found[-STREAM_BACKLOG:]]
+        changes = sorted(
             (
                 (live.changed, self.queue.seen(live))
                 if live is not None
@@ -330,6 +351,8 @@ class Service:
             ),
             key=lambda pair: pair[0],
         )
+        is_whole = last == 0 or (self.hub.knows(last) and len(found) <= STREAM_BACKLOG)
+        return Backlog(changes=tuple(changes), is_whole=is_whole)
 
     def has_client(self, client: Client) -> bool:
         """Whether the token that the client came with still counts."""

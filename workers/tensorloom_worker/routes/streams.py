@@ -26,15 +26,13 @@ LastId = Annotated[
     str | None,
     Header(alias="Last-Event-ID", description="The last event that came; what changed is sent."),
 ]
-SLACK = 1000
-"""Events before the last one that are sent again: one may have overtaken another."""
-
 _KIND = "text/event-stream"
 _STREAM: dict[int | str, dict[str, Any]] = {
     **refusals(404),
     200: {
         "content": {_KIND: {"schema": {"type": "string"}}},
-        "description": "Events 'job' with a Job, 'gone' with its id; a comment after silence.",
+        "description": "Events 'job' with a Job, 'gone' with its id; first 'reset' where what "
+        "changed since the last event cannot be told: list the jobs anew. A comment after silence.",
     },
 }
 
@@ -61,7 +59,7 @@ def _stream(
     since = int(last) if last and last.isascii() and last.isdigit() and len(last) < 17 else 0  # noqa: PLR2004  # 2^53
     service.backlog(client, job, since)  # a job that does not exist is refused before it begins
     return StreamingResponse(
-        _events(service, client, job, max(0, since - SLACK)),
+        _events(service, client, job, since),
         media_type=_KIND,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -73,7 +71,11 @@ async def _events(
     subscription = service.hub.subscribe(client.id, job)
     try:
         yield "retry: 2000\n\n"
-        for identity, known in service.backlog(client, job, since):
+        backlog = service.backlog(client, job, since)
+        if not backlog.is_whole:
+            # Who breaks off after this one begins from the front.
+            yield _line("reset", 0, {})
+        for identity, known in backlog.changes:
             yield _line("job", identity, known.to_json())
             if job is not None and known.state in FINAL:
                 return

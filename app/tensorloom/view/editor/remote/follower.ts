@@ -12,7 +12,7 @@ import type { AboutJson, JobJson } from "./wire.ts";
 export interface Listener {
   /** The connection is another one. */
   changed(connection: Connection): void;
-  /** The worker answered: what it has, and all its jobs. */
+  /** The worker answered, or told to begin anew: what it has, and all its jobs. */
   greeted(about: AboutJson, jobs: JobJson[]): void;
   told(job: JobJson): void;
   gone(id: string): void;
@@ -94,6 +94,8 @@ export class Follower {
       if (signal.aborted) throw stopped();
       if (event.id) this.last = event.id;
       if (event.event === "job") this.listener.told(JSON.parse(event.data) as JobJson);
+      // A backup took the place of what this page has seen.
+      else if (event.event === "reset") this.listener.greeted(about, await client.jobs(signal));
       else if (event.event === "gone") this.listener.gone(String((JSON.parse(event.data) as { id?: unknown }).id ?? ""));
     }
     throw stopped();
