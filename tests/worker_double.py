@@ -346,6 +346,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, double.estimated())
         elif self.path == "/v1/jobs":
             self._answer(*double.submit(self.headers["Idempotency-Key"], body))
+        elif self.path == "/v1/arrays/query":
+            arrays = [
+                {"sha256": name, "offset": str(len(double.blobs.get(name, b"")))}
+                for name in json.loads(body)["arrays"]
+            ]
+            self._answer(200, {"arrays": arrays})
         elif cancel and cancel[1] in double.jobs:
             if double.jobs[cancel[1]]["state"] not in OVER:
                 double.step(cancel[1], state="cancelled", finishedAt=_now())

@@ -147,7 +147,10 @@ test("an upload goes on where it stopped, and sends nothing twice", async () => 
   let have = 0, failures = 1;
   const sent: number[] = [];
   const fetcher = (async (_input: string, init: RequestInit) => {
-    if (init.method === "HEAD") return have === 0 && sent.length === 0 ? new Response(null, { status: 404 }) : new Response(null, { headers: { "Upload-Offset": String(have) } });
+    if (init.method === "POST") {
+      assert.deepEqual(JSON.parse(String(init.body)), { arrays: ["ab"] });
+      return new Response(JSON.stringify({ arrays: [{ sha256: "ab", offset: String(have) }] }));
+    }
     const offset = Number((init.headers as Record<string, string>)["Upload-Offset"]);
     assert.equal(offset, have);
     const { byteLength } = init.body as Uint8Array;
@@ -161,9 +164,23 @@ test("an upload goes on where it stopped, and sends nothing twice", async () => 
     return new Response(null, { headers: { "Upload-Offset": String(have) } });
   }) as typeof fetch;
   const said: number[] = [];
-  await new WorkerClient(worker, fetcher).upload("ab", file, (done) => said.push(done), () => Promise.resolve());
+  await new WorkerClient(worker, fetcher).upload("ab", file, 0, (done) => said.push(done), () => Promise.resolve());
   const piece = 4 * 1024 * 1024;
   assert.equal(have, file.byteLength);
   assert.deepEqual(sent, [piece, piece, piece, file.byteLength - 2 * piece - 1000]);
   assert.deepEqual(said, [0, piece, piece + 1000, 2 * piece + 1000, file.byteLength]);
+});
+
+test("how much is there is asked for a thousand files at once, and none of them is an error", async () => {
+  const hashes = Array.from({ length: 1001 }, (_, number) => String(number));
+  const asked: number[] = [];
+  const fetcher = (async (_input: string, init: RequestInit) => {
+    const { arrays } = JSON.parse(String(init.body)) as { arrays: string[] };
+    asked.push(arrays.length);
+    return new Response(JSON.stringify({ arrays: arrays.map((sha256) => ({ sha256, offset: sha256 === "1000" ? "7" : "0" })) }));
+  }) as typeof fetch;
+  const found = await new WorkerClient(worker, fetcher).offsets(hashes);
+  assert.deepEqual(asked, [1000, 1]);
+  assert.deepEqual([...found.keys()], hashes);
+  assert.equal(found.get("1000"), 7);
 });

@@ -108,6 +108,28 @@ async def test_quotas_of_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_how_far_several_uploads_came_is_told_at_once_and_without_errors(
+    service: Worker,
+) -> None:
+    name, part = await service.upload(DATA), "1" * 64
+    await service.client.patch(where(part, 1000), content=b"xyz", headers={"Upload-Offset": "0"})
+    asked = {"arrays": ["2" * 64, name, part]}
+    answer = await service.client.post("/v1/arrays/query", json=asked)
+    assert answer.status_code == 200
+    assert answer.json()["arrays"] == [
+        {"sha256": "2" * 64, "offset": "0"},
+        {"sha256": name, "offset": str(len(DATA)), "length": str(len(DATA))},
+        {"sha256": part, "offset": "3", "length": "1000"},
+    ]
+    async with service.second_client() as second:
+        theirs = (await second.post("/v1/arrays/query", json=asked)).json()["arrays"]
+    assert [one["offset"] for one in theirs] == ["0"] * 3
+    for wrong in ([], ["x"], ["2" * 64] * 1001):
+        refused = await service.client.post("/v1/arrays/query", json={"arrays": wrong})
+        assert (refused.status_code, refused.json()["code"]) == (422, "bad-field")
+
+
+@pytest.mark.asyncio
 async def test_uploads_at_once_do_not_pass_a_quota_together(tmp_path: Path) -> None:
     async with worker(tmp_path / "data", max_stored_bytes=1200) as small:
         asked = [

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from tensorloom.errors import InputError, TensorloomError
 from tensorloom_worker import VERSION
-from tensorloom_worker.records import JOB_REQUEST
+from tensorloom_worker.records import JOB_REQUEST, ArraysQuery
 from tensorloom_worker.refusals import internal, rejected, status_of
 from tensorloom_worker.routes import about, arrays, jobs, streams
 from tensorloom_worker.security import Guard, cross_origin, who
@@ -109,6 +109,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         components = document["components"]["schemas"]
         components.update(schema.pop("$defs"))
         components["JobRequest"] = schema
+        components["ArraysQuery"] = ArraysQuery.model_json_schema()
         for unused in ("HTTPValidationError", "ValidationError"):
             components.pop(unused, None)
         app.openapi_schema = document

@@ -11,7 +11,7 @@ from tensorloom.model import codec
 from tensorloom.model.recipe import BlobArray
 from tensorloom.plan.tree import ContractionTree
 from tensorloom_worker.entries import checked_parameters
-from tensorloom_worker.records import JOB_REQUEST, ContractRequest, EntryRequest
+from tensorloom_worker.records import JOB_REQUEST, ArraysQuery, ContractRequest, EntryRequest
 from tensorloom_worker.refusals import from_validation
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tensorloom_worker.array_files import ArrayFacts
     from tensorloom_worker.records import ArrayUse
 
-__all__ = ["check_arrays", "check_request", "read_request", "uses_of"]
+__all__ = ["check_arrays", "check_request", "read_query", "read_request", "uses_of"]
 
 
 def read_request(value: object) -> ContractRequest | EntryRequest:
@@ -32,6 +32,18 @@ def read_request(value: object) -> ContractRequest | EntryRequest:
     """
     try:
         return JOB_REQUEST.validate_python(value)
+    except ValidationError as error:
+        raise from_validation(error, "the request") from error
+
+
+def read_query(value: object) -> ArraysQuery:
+    """The question that a JSON value asks.
+
+    Raises:
+        InputError: ``missing-field``, ``unknown-field`` or ``bad-field``.
+    """
+    try:
+        return ArraysQuery.from_json(value)
     except ValidationError as error:
         raise from_validation(error, "the request") from error
 

@@ -29,7 +29,10 @@ __all__ = [
     "FINAL",
     "JOB_REQUEST",
     "About",
+    "ArrayState",
+    "ArrayStates",
     "ArrayUse",
+    "ArraysQuery",
     "Batch",
     "Big",
     "ContractRequest",
@@ -60,6 +63,7 @@ FINAL: frozenset[State] = frozenset({"done", "failed", "cancelled"})
 MAX_TITLE_LENGTH = 200
 MAX_STEPS = 20_000
 MAX_SLICED = 10_000
+MAX_ARRAYS_ASKED = 1000
 _DIGITS = 400
 """Most digits of a number; beyond it no job could ever be run."""
 
@@ -209,6 +213,36 @@ class Refusal(Record):
     hint: str
     where: Json = {}
     values: Json = {}
+
+
+class ArraysQuery(Record):
+    """How far several uploads have come.
+
+    Args:
+        arrays: Hashes of the files.
+    """
+
+    arrays: Annotated[tuple[Sha256, ...], Field(min_length=1, max_length=MAX_ARRAYS_ASKED)]
+
+
+class ArrayState(Record):
+    """How far an upload has come.
+
+    Args:
+        sha256: Of the file.
+        offset: Bytes that are here, 0 where nothing is known of it.
+        length: Of the whole file, once its first bytes were sent.
+    """
+
+    sha256: Sha256
+    offset: Big
+    length: Big | None = None
+
+
+class ArrayStates(Record):
+    """How far several uploads have come, in the order in which they were asked for."""
+
+    arrays: tuple[ArrayState, ...]
 
 
 class Estimate(Record):

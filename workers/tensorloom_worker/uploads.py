@@ -14,6 +14,7 @@ from tensorloom.errors import FileFormatError
 from tensorloom_worker.array_files import find, read_facts
 from tensorloom_worker.files import hash_of
 from tensorloom_worker.ledger import ArrayRef
+from tensorloom_worker.records import ArraysQuery, ArrayState, ArrayStates
 from tensorloom_worker.refusals import rejected, writing
 
 if TYPE_CHECKING:
@@ -51,11 +52,23 @@ class Uploads:
         Raises:
             WorkerRejected: ``array-unknown``.
         """
-        known = self._store.array(client, sha)
-        if known is None:
+        found = self.states(client, ArraysQuery(arrays=(sha,))).arrays[0]
+        if found.length is None:
             raise array_unknown(sha)
-        length, complete = known
-        return (length if complete else self._received(client, sha)), length
+        return found.offset, found.length
+
+    def states(self, client: Client, query: ArraysQuery) -> ArrayStates:
+        """How far each file came; one that nobody sent is no error here."""
+        found = []
+        for sha in query.arrays:
+            known = self._store.array(client, sha)
+            if known is None:
+                found.append(ArrayState(sha256=sha, offset=0))
+                continue
+            length, complete = known
+            here = length if complete else self._received(client, sha)
+            found.append(ArrayState(sha256=sha, offset=here, length=length))
+        return ArrayStates(arrays=tuple(found))
 
     async def append(
         self,

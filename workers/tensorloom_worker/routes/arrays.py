@@ -9,7 +9,17 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import Response
 
 from tensorloom_worker.body import chunks
-from tensorloom_worker.routes.common import BEARER, Asker, refusals, service_of
+from tensorloom_worker.checking import read_query
+from tensorloom_worker.records import ArrayStates
+from tensorloom_worker.routes.common import (
+    BEARER,
+    Asker,
+    body_of,
+    json_body_of,
+    json_of,
+    refusals,
+    service_of,
+)
 
 __all__ = ["router"]
 
@@ -32,6 +42,19 @@ _HEADERS = {
 
 def _where(here: int, length: int) -> dict[str, str]:
     return {"Upload-Offset": str(here), "Upload-Length": str(length)}
+
+
+@router.post(
+    "/query",
+    response_model=ArrayStates,
+    responses=refusals(408, 413, 415),
+    openapi_extra=body_of("ArraysQuery"),
+)
+async def how_far_all(request: Request, client: Asker) -> Response:
+    """How much of each file is here; what is missing is no error, as it is for ``HEAD``."""
+    query = read_query(await json_body_of(request))
+    uploads = service_of(request).uploads
+    return json_of(await asyncio.to_thread(uploads.states, client, query))
 
 
 @router.head(

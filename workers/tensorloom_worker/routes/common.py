@@ -8,6 +8,7 @@ from fastapi import Depends, Path, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPBearer
 
+from tensorloom_worker.body import read_json_body
 from tensorloom_worker.records import Refusal
 from tensorloom_worker.store import Client
 
@@ -15,7 +16,16 @@ if TYPE_CHECKING:
     from tensorloom_worker.records import Record
     from tensorloom_worker.service import Service
 
-__all__ = ["BEARER", "Asker", "JobId", "body_of", "json_of", "refusals", "service_of"]
+__all__ = [
+    "BEARER",
+    "Asker",
+    "JobId",
+    "body_of",
+    "json_body_of",
+    "json_of",
+    "refusals",
+    "service_of",
+]
 
 BEARER = HTTPBearer(auto_error=False, description="The token that was printed at the first start.")
 """In the document only; ``security.Guard`` has looked at the token before."""
@@ -65,6 +75,18 @@ JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="Id of a job."
 def json_of(record: Record, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """The record as an answer."""
     return JSONResponse(record.to_json(), status, headers=headers)
+
+
+async def json_body_of(request: Request) -> object:
+    """The JSON value that a request carries, counted and timed.
+
+    Raises:
+        TensorloomError: As ``read_json_body``.
+    """
+    settings = service_of(request).settings
+    return await read_json_body(
+        request, limit=settings.max_body_bytes, seconds=settings.body_seconds
+    )
 
 
 def body_of(name: str) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import FileResponse, Response
 
-from tensorloom_worker.body import read_json_body
 from tensorloom_worker.records import Estimate, Job, JobList
 from tensorloom_worker.refusals import rejected
 from tensorloom_worker.routes.common import (
@@ -16,6 +15,7 @@ from tensorloom_worker.routes.common import (
     Asker,
     JobId,
     body_of,
+    json_body_of,
     json_of,
     refusals,
     service_of,
@@ -46,13 +46,6 @@ _NPY = "application/octet-stream"
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
 
 
-async def _json(request: Request) -> object:
-    settings = service_of(request).settings
-    return await read_json_body(
-        request, limit=settings.max_body_bytes, seconds=settings.body_seconds
-    )
-
-
 @router.post(
     "/estimates",
     response_model=Estimate,
@@ -61,7 +54,7 @@ async def _json(request: Request) -> object:
 )
 async def estimate(request: Request, _client: Asker) -> Response:
     """What a job would take; nothing is stored, and arrays need not be here."""
-    return json_of(await service_of(request).estimate(await _json(request)))
+    return json_of(await service_of(request).estimate(await json_body_of(request)))
 
 
 @router.post(
@@ -76,7 +69,7 @@ async def estimate(request: Request, _client: Asker) -> Response:
 )
 async def submit(request: Request, client: Asker, idempotency_key: Key = None) -> Response:
     """Take a job; it is on the disk when the answer comes."""
-    value = await _json(request)
+    value = await json_body_of(request)
     job, is_new = await service_of(request).submit(client, value, idempotency_key)
     return json_of(job, 201 if is_new else 200, {"Location": f"/v1/jobs/{job.id}"})
 

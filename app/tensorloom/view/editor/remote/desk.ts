@@ -242,10 +242,11 @@ export class RemoteDesk {
       const plan = revisionOf(this.store.get().document) === sent.revision ? this.store.get().plan : null;
       const { request, files } = await packedRequest(sent.document, plan?.inputs.length === sent.document.tensors.length ? plan : null);
       const of = [...files.values()].reduce((sum, file) => sum + file.byteLength, 0);
+      const have = files.size ? await client.offsets([...files.keys()]) : new Map<string, number>();
       let before = 0;
       for (const [sha256, file] of files) {
         const said = (done: number) => this.uploaded(before + done, of);
-        await client.upload(sha256, file, said, (tries) => new Promise((resolve) => setTimeout(resolve, 500 * 2 ** tries)));
+        await client.upload(sha256, file, have.get(sha256) ?? 0, said, (tries) => new Promise((resolve) => setTimeout(resolve, 500 * 2 ** tries)));
         before += file.byteLength;
       }
       const job = await client.submit(request, sent.key);

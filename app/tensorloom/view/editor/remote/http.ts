@@ -8,11 +8,13 @@
 import type { ErrorJson } from "../protocol.ts";
 import { refused, shortAddress, type Worker } from "./address.ts";
 import { EventStreamParser, type StreamEvent } from "./eventStream.ts";
-import { type AboutJson, API, type EstimateJson, type HealthJson, type JobJson, type JobRequestJson } from "./wire.ts";
+import { type AboutJson, API, type ArrayStateJson, type EstimateJson, type HealthJson, type JobJson, type JobRequestJson } from "./wire.ts";
 
 /** Bytes sent in one request of an upload; what has arrived is not sent again. */
 const PIECE_BYTES = 4 * 1024 * 1024;
 const UPLOAD_TRIES = 5;
+/** Most files that the service tells of at once. */
+const FILES_ASKED = 1000;
 /** The service writes a heartbeat every 15 s; a stream silent for longer than this is dead [ms]. */
 export const SILENCE_MS = 45_000;
 
@@ -83,10 +85,25 @@ export class WorkerClient {
     });
   }
 
-  /** Brings a file to the worker unless it is there; goes on where an earlier try stopped. */
-  async upload(sha256: string, file: Uint8Array<ArrayBuffer>, said: (sent: number) => void, pause: (tries: number) => Promise<void>): Promise<void> {
+  /** How many bytes of each file are there; what the worker has nothing of is no error, which a browser would show. */
+  async offsets(hashes: string[]): Promise<Map<string, number>> {
+    const found = new Map<string, number>();
+    for (let first = 0; first < hashes.length; first += FILES_ASKED) {
+      const body = { arrays: hashes.slice(first, first + FILES_ASKED) };
+      const { arrays } = (await this.json("POST", "/v1/arrays/query", { body })) as { arrays: ArrayStateJson[] };
+      for (const { sha256, offset } of arrays) found.set(sha256, Number(offset));
+    }
+    return found;
+  }
+
+  /**
+   * Brings a file to the worker; goes on where an earlier try stopped.
+   *
+   * @param have how many of its bytes are there
+   */
+  async upload(sha256: string, file: Uint8Array<ArrayBuffer>, have: number, said: (sent: number) => void, pause: (tries: number) => Promise<void>): Promise<void> {
     let tries = 0;
-    let offset = await this.offset(sha256);
+    let offset = have;
     while (offset < file.byteLength) {
       said(offset);
       try {
@@ -98,19 +115,10 @@ export class WorkerClient {
       } catch (error) {
         if (!(error instanceof WorkerError) || !(error.isPassing || error.status === 409) || ++tries >= UPLOAD_TRIES) throw error;
         await pause(tries);
-        offset = await this.offset(sha256);
+        offset = (await this.offsets([sha256])).get(sha256) ?? 0;
       }
     }
     said(offset);
-  }
-
-  private async offset(sha256: string): Promise<number> {
-    try {
-      return Number((await this.request("HEAD", `/v1/arrays/${sha256}`)).headers.get("Upload-Offset") ?? 0);
-    } catch (error) {
-      if (error instanceof WorkerError && error.status === 404) return 0;
-      throw error;
-    }
   }
 
   /**

@@ -44,6 +44,13 @@ export interface JobRequestJson {
   dtype?: DType;
 }
 
+/** How far an upload has come. */
+export interface ArrayStateJson {
+  sha256: string;
+  offset: BigDecimal;
+  length?: BigDecimal | null;
+}
+
 export interface EstimateJson {
   mulAdds: BigDecimal;
   flop: BigDecimal;
