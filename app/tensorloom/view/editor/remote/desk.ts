@@ -4,28 +4,24 @@
  * A job remembers the drawing that it was sent with. Its value is shown as that drawing's, at once
  * if the drawing is still there, or when it is opened again; never as the value of another one.
  * Nothing is asked of any worker unless the user has connected the page to it.
- *
- * Above 500 lines, as sending a job and landing its value share what is known of it.
  */
 
 import type { Backend, DocumentJson, DType, ErrorJson, PlanJson } from "../protocol.ts";
 import type { EditorState, EditorStore } from "../store.ts";
 import { connectSources, isTrustedByLink, normalAddress, refused, USUAL_ADDRESS, whyOutOfReach, type Worker } from "./address.ts";
 import type { Connection } from "./connection.ts";
+import { Estimates } from "./estimates.ts";
 import { Follower } from "./follower.ts";
 import { WorkerError } from "./http.ts";
-import { JobStore, rememberedWorker, rememberWorker } from "./jobStore.ts";
+import { rememberedWorker, rememberWorker } from "./jobStore.ts";
 import { jobOf, listed, type ListedJob, revisionOf, type SentJob } from "./jobs.ts";
 import { readNpy } from "./npy.ts";
-import { bareRequest, freshKey, packedRequest } from "./requests.ts";
+import { Outbox } from "./outbox.ts";
+import { freshKey } from "./requests.ts";
 import { CONNECTION_KEY } from "./remembered.ts";
-import type { ConnectionView, EstimateView, RemoteView } from "./view.ts";
+import type { ConnectionView, RemoteView } from "./view.ts";
 import { type AboutJson, isOver, type JobJson, type JobResultJson } from "./wire.ts";
 
-/** Runs that the tab expects to take longer wait until they are asked for; so do ours [ms]. */
-const ASK_MS = 20_000;
-/** Estimates wait until the drawing has been left alone for so long [ms]. */
-const ESTIMATE_PAUSE_MS = 300;
 /** Larger values are offered as files only: look inside and history live in the tab's memory [bytes]. */
 export const MOST_SHOWN_BYTES = 256 * 1024 * 1024;
 
@@ -45,11 +41,8 @@ export class RemoteDesk {
   private readonly follower: Follower;
   private about: AboutJson | null = null;
   private readonly jobs = new Map<string, JobJson>();
-  private sent: SentJob[] = [];
-  private estimate: EstimateView | null = null;
-  private estimatedFor: PlanJson | null = null;
-  private estimateTimer: ReturnType<typeof setTimeout> | null = null;
-  private upload: RemoteView["upload"] = null;
+  private readonly outbox: Outbox;
+  private readonly estimates: Estimates;
   private asked: string | null = null;
   private askedToken = "";
   /** What the form begins with. */
@@ -62,7 +55,6 @@ export class RemoteDesk {
   private landed: { id: string; revision: string } | null = null;
   private landing = false;
   private readonly watchers = new Set<() => void>();
-  private kept: JobStore | null = null;
   private started: Promise<void> | null = null;
 
   constructor(
@@ -78,6 +70,10 @@ export class RemoteDesk {
         this.publish();
       },
     });
+    const client = () => (this.follower.connection.kind === "on" ? this.follower.client : null);
+    const changed = () => this.publish();
+    this.estimates = new Estimates(client, changed);
+    this.outbox = new Outbox({ client, changed, planOf: (sent) => this.planOf(sent), arrived: (job) => this.arrived(job), refused: (error) => this.store.complain(error) });
   }
 
   /** Takes up where the last visit stopped; once. */
@@ -87,8 +83,7 @@ export class RemoteDesk {
   }
 
   private async begin(): Promise<void> {
-    this.kept = await JobStore.open();
-    this.sent = await this.kept.all();
+    await this.outbox.open();
     let before: EditorState | null = null;
     this.store.subscribe(() => {
       const now = this.store.get();
@@ -190,9 +185,9 @@ export class RemoteDesk {
   }
 
   private connectionChanged(connection: Connection): void {
-    if (connection.kind !== "on") this.estimate = null;
+    if (connection.kind !== "on") this.estimates.forget();
     this.publish();
-    if (connection.kind === "on") void this.flush();
+    if (connection.kind === "on") void this.outbox.flush();
   }
 
   private greeted(about: AboutJson, jobs: JobJson[]): void {
@@ -225,71 +220,24 @@ export class RemoteDesk {
       key: freshKey(), worker: connection.worker.address, id: null, document: sentDocument, revision: revisionOf(sentDocument), sentAt: Date.now(),
       tabMs: plan?.predictedMs ?? null,
     };
-    this.sent.push(sent);
-    await this.kept?.save(sent);
-    this.publish();
-    void this.deliver(sent);
+    await this.outbox.add(sent);
     return sent.key;
   }
 
-  private readonly delivering = new Set<string>();
-
-  private async deliver(sent: SentJob): Promise<void> {
-    const { client } = this.follower;
-    if (!client || this.follower.connection.kind !== "on" || client.worker.address !== sent.worker || this.delivering.has(sent.key)) return;
-    this.delivering.add(sent.key);
-    try {
-      const plan = revisionOf(this.store.get().document) === sent.revision ? this.store.get().plan : null;
-      const { request, files } = await packedRequest(sent.document, plan?.inputs.length === sent.document.tensors.length ? plan : null);
-      const of = [...files.values()].reduce((sum, file) => sum + file.byteLength, 0);
-      const have = files.size ? await client.offsets([...files.keys()]) : new Map<string, number>();
-      let before = 0;
-      for (const [sha256, file] of files) {
-        const said = (done: number) => this.uploaded(before + done, of);
-        await client.upload(sha256, file, have.get(sha256) ?? 0, said, (tries) => new Promise((resolve) => setTimeout(resolve, 500 * 2 ** tries)));
-        before += file.byteLength;
-      }
-      const job = await client.submit(request, sent.key);
-      const known = { ...sent, id: job.id };
-      this.sent = this.sent.map((one) => (one.key === sent.key ? known : one));
-      // The stream may have told of it already, and more of it.
-      if (!this.jobs.has(job.id)) this.take(job);
-      this.awaited.add(job.id);
-      await this.kept?.save(known);
-    } catch (error) {
-      if (!(error instanceof WorkerError)) throw error;
-      // What is only passing is tried again when the worker answers again.
-      if (!error.isPassing) this.fail(sent.key, error.record);
-    } finally {
-      this.delivering.delete(sent.key);
-      this.upload = null;
-      this.publish();
-    }
+  private planOf(sent: SentJob): PlanJson | null {
+    const { plan, document: shown } = this.store.get();
+    return plan && revisionOf(shown) === sent.revision && plan.inputs.length === sent.document.tensors.length ? plan : null;
   }
 
-  private readonly failures = new Map<string, ErrorJson>();
-
-  private fail(key: string, error: ErrorJson): void {
-    this.failures.set(key, error);
-    this.sent = this.sent.filter((one) => one.key !== key);
-    void this.kept?.forget(key);
-    this.store.complain(error);
-  }
-
-  private uploaded(done: number, of: number): void {
-    this.upload = { done, of };
-    this.publish();
-  }
-
-  /** Sends what could not be sent before; the same keys, so that nothing runs twice. */
-  private async flush(): Promise<void> {
-    for (const sent of this.sent.filter(({ id }) => id === null)) await this.deliver(sent);
+  private arrived(job: JobJson): void {
+    // The stream may have told of it already, and more of it.
+    if (!this.jobs.has(job.id)) this.take(job);
+    this.awaited.add(job.id);
   }
 
   async cancel(line: ListedJob): Promise<void> {
     if (!line.job) {
-      this.sent = this.sent.filter(({ key }) => key !== line.name);
-      await this.kept?.forget(line.name);
+      await this.outbox.forget(line.name);
       this.publish();
       return;
     }
@@ -300,10 +248,7 @@ export class RemoteDesk {
     await this.attempt(async (client) => {
       await client.remove(line.name);
       this.jobs.delete(line.name);
-      if (line.sent) {
-        this.sent = this.sent.filter(({ key }) => key !== line.sent?.key);
-        await this.kept?.forget(line.sent.key);
-      }
+      if (line.sent) await this.outbox.forget(line.sent.key);
       this.publish();
     });
   }
@@ -422,7 +367,7 @@ export class RemoteDesk {
   /** The job once it is over; a signal cancels it. */
   private async over(key: string, signal?: AbortSignal, onProgress?: (news: JobNews) => void): Promise<JobJson> {
     let told = "";
-    const find = () => this.sent.find((one) => one.key === key);
+    const find = () => this.outbox.find(key);
     const cancel = () => {
       const sent = find();
       if (sent) void this.cancel({ name: sent.id ?? sent.key, job: sent.id === null ? null : (this.jobs.get(sent.id) ?? null), sent });
@@ -432,7 +377,7 @@ export class RemoteDesk {
     let over: JobJson | null = null;
     try {
       await this.until(() => {
-        const failure = this.failures.get(key);
+        const failure = this.outbox.failure(key);
         if (failure) throw failure;
         const sent = find();
         if (!sent) throw { code: "cancelled", where: {}, hint: "", message: "The job was cancelled." };
@@ -475,43 +420,15 @@ export class RemoteDesk {
     const { connection } = this.follower;
     const state = this.store.get();
     const address = connection.kind === "off" ? "" : connection.worker.address;
-    const jobs = listed(this.jobs.values(), this.sent, address);
+    const jobs = listed(this.jobs.values(), this.outbox.sent, address);
     const revision = revisionOf(state.document);
     const news = jobs.find(({ job, sent }) => job?.state === "done" && sent && sent.revision !== revision && this.awaited.has(job.id) && !this.known.has(job.id)) ?? null;
     this.store.set({
-      remote: { connection: shown(connection), about: this.about, jobs, current: jobOf(jobs, revision), news, estimate: this.estimate, upload: this.upload, asked: this.asked },
+      remote: { connection: shown(connection), about: this.about, jobs, current: jobOf(jobs, revision), news, estimate: this.estimates.current, upload: this.outbox.upload, asked: this.asked },
     });
-    this.estimateIfDue(state, revision);
+    if (connection.kind === "on" && this.estimates.askIfDue(state, revision)) this.store.set({ remote: { ...(this.store.get().remote as RemoteView), estimate: this.estimates.current } });
     this.landIfDue(jobs);
     for (const look of [...this.watchers]) look();
-  }
-
-  private estimateIfDue(state: EditorState, revision: string): void {
-    const { plan } = state;
-    const isWanted = this.follower.connection.kind === "on" && plan !== null && state.document.tensors.length > 0 && !state.held
-      && (plan.refused !== null || (plan.predictedMs ?? 0) > ASK_MS || state.backend === "worker");
-    if (!isWanted) return;
-    if (this.estimate?.revision === revision && this.estimatedFor === plan) return;
-    this.estimatedFor = plan;
-    this.estimate = { state: "asking", revision };
-    if (this.estimateTimer !== null) clearTimeout(this.estimateTimer);
-    this.estimateTimer = setTimeout(() => void this.ask(state.document, plan, revision), ESTIMATE_PAUSE_MS);
-    this.store.set({ remote: { ...(this.store.get().remote as RemoteView), estimate: this.estimate } });
-  }
-
-  private async ask(asked: DocumentJson, plan: PlanJson, revision: string): Promise<void> {
-    const { client } = this.follower;
-    if (!client) return;
-    let found: EstimateView;
-    try {
-      found = { state: "known", revision, estimate: await client.estimate(bareRequest(asked, plan)) };
-    } catch (error) {
-      if (!(error instanceof WorkerError)) throw error;
-      found = { state: "failed", revision, error: error.record };
-    }
-    if (this.estimatedFor !== plan) return;
-    this.estimate = found;
-    this.publish();
   }
 }
 
