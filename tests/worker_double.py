@@ -1,8 +1,8 @@
 """A heavy worker for tests of its clients: a real HTTP server that keeps its word, or breaks it.
 
 It computes with numpy in its own threads, at the pace that a test sets. What it is not: durable,
-fair, or safe. The real one is ``workers/tensorloom_worker``; ``tests/browser/test_worker.py`` runs
-against that.
+fair, or safe. The real one is ``workers/tensorloom_worker``; the tests in
+``tests/browser/worker`` run against both.
 """
 
 from __future__ import annotations

@@ -1,0 +1,64 @@
+"""``tensorloom.run({backend: "worker"})`` in the page."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from page_state import until
+from workbench import native
+from worker_double import TOKEN
+from worker_page import RUN
+
+if TYPE_CHECKING:
+    from workbench import Workbench
+    from worker_double import WorkerDouble
+
+
+def test_scripts_run_on_the_worker_with_progress(bench: Workbench, double: WorkerDouble) -> None:
+    bench.open(format="einsum", text="ij,jk->ik i=2 j=3 k=2", seed=4)
+    bench.settle()
+
+    def work() -> None:
+        with double.changed:
+            assert double.changed.wait_for(lambda: "job1" in double.jobs, timeout=30)
+        double.run("job1", 1, 4, 0.5)
+        double.finish("job1")
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    found = bench.page.evaluate(RUN, {"address": double.address, "token": TOKEN})
+    worker.join()
+    np.testing.assert_allclose(
+        np.reshape(found["value"], found["shape"]), native(bench.document()), rtol=1e-14
+    )
+    assert found["kind"] == "Float64Array"
+    assert found["backend"] == "worker"
+    assert found["notes"] == ["Computed by numpy on the worker."]
+    told = bench.page.evaluate("() => told")
+    assert told[-1]["state"] == "done"
+    assert told[-1]["fraction"] == 1
+    assert {one["job"] for one in told} == {"job1"}
+
+
+def test_scripts_cancel_a_job(bench: Workbench, double: WorkerDouble) -> None:
+    bench.open(format="einsum", text="ij,jk->ik i=2 j=3 k=2", seed=4)
+    bench.settle()
+    bench.page.evaluate(
+        f"(given) => {{ globalThis.running = ({RUN})(given); }}",
+        {"address": double.address, "token": TOKEN},
+    )
+    until(bench.page, "() => globalThis.told?.length > 0")
+    bench.page.evaluate("() => stopRun()")
+    assert bench.page.evaluate("() => running")["code"] == "cancelled"
+    assert double.jobs["job1"]["state"] == "cancelled"
+
+
+def test_scripts_without_a_worker_are_told_so(bench: Workbench) -> None:
+    bench.open(format="einsum", text="i->i i=2")
+    error = bench.page.evaluate(
+        """() => tensorloom.run({ backend: "worker" }).then(() => null, ({ code }) => code)"""
+    )
+    assert error == "worker-not-connected"
