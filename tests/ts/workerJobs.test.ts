@@ -30,7 +30,7 @@ test("the revision of a drawing is that of its value", () => {
 });
 
 const job = (change: Partial<JobJson>): JobJson => ({ id: "j", kind: "contract", title: "T", state: "queued", createdAt: "2026-01-01T00:00:00Z", progress: { slicesDone: "0", slices: "0", fraction: 0 }, ...change });
-const sent = (change: Partial<SentJob>): SentJob => ({ key: "k", worker: "w", id: null, document: drawing, revision: revisionOf(drawing), sentAt: 1, tabMs: null, ...change });
+const sent = (change: Partial<SentJob>): SentJob => ({ key: "k", worker: "w", id: null, document: drawing, revision: revisionOf(drawing), sentAt: 1, ...change });
 
 test("jobs are listed newest first, what waits to be sent before them, other workers' not at all", () => {
   const jobs = [job({ id: "old", createdAt: "2026-01-01T00:00:00Z" }), job({ id: "new", createdAt: "2026-01-02T00:00:00Z" })];

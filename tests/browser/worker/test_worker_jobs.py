@@ -166,9 +166,10 @@ def test_what_is_sent_while_the_worker_is_away_is_sent_when_it_is_back(
     connect(bench, double)
     show_big(bench)
     bench.page.get_by_role("button", name="Compute on the worker").wait_for()
-    double.broken = 1
+    double.broken = 1_000
     bench.page.get_by_role("button", name="Compute on the worker").click()
-    bench.page.get_by_text("Sending").wait_for()
+    bench.page.get_by_text("Waits: The worker at").wait_for()
+    assert "answered with status 503." in card(bench)
     assert bench.state("now.remote.current.sent.id") is None
     # The line breaks, and the page comes back.
     double.away = True
@@ -176,6 +177,7 @@ def test_what_is_sent_while_the_worker_is_away_is_sent_when_it_is_back(
         double.changed.notify_all()
     bench.until("now.remote.connection.kind === 'waiting'")
     assert "Waits until the worker answers; it is kept here." in card(bench)
+    double.broken = 0
     double.away = False
     bench.until("now.remote.current.job?.state === 'queued'", seconds=40)
     assert len(double.jobs) == 1

@@ -6,18 +6,19 @@
  * Nothing is asked of any worker unless the user has connected the page to it.
  */
 
-import type { Backend, DocumentJson, DType, ErrorJson, PlanJson } from "../protocol.ts";
+import type { Backend, DocumentJson, DType, ErrorJson } from "../protocol.ts";
 import type { EditorState, EditorStore } from "../store.ts";
-import { connectSources, isTrustedByLink, normalAddress, refused, USUAL_ADDRESS, whyOutOfReach, type Worker } from "./address.ts";
+import { connectSources, isTrustedByLink, normalAddress, refused, shortAddress, USUAL_ADDRESS, whyOutOfReach, type Worker } from "./address.ts";
 import type { Connection } from "./connection.ts";
+import { download } from "./download.ts";
 import { Estimates } from "./estimates.ts";
-import { Follower } from "./follower.ts";
+import { Follower, type Line } from "./follower.ts";
 import { WorkerError } from "./http.ts";
 import { rememberedWorker, rememberWorker } from "./jobStore.ts";
 import { jobOf, listed, type ListedJob, revisionOf, type SentJob } from "./jobs.ts";
 import { readNpy } from "./npy.ts";
 import { Outbox } from "./outbox.ts";
-import { freshKey } from "./requests.ts";
+import { freshKey, orderOf } from "./requests.ts";
 import { CONNECTION_KEY } from "./remembered.ts";
 import type { ConnectionView, RemoteView } from "./view.ts";
 import { type AboutJson, isOver, type JobJson, type JobResultJson } from "./wire.ts";
@@ -70,10 +71,10 @@ export class RemoteDesk {
         this.publish();
       },
     });
-    const client = () => (this.follower.connection.kind === "on" ? this.follower.client : null);
+    const line = () => this.follower.line;
     const changed = () => this.publish();
-    this.estimates = new Estimates(client, changed);
-    this.outbox = new Outbox({ client, changed, planOf: (sent) => this.planOf(sent), arrived: (job) => this.arrived(job), refused: (error) => this.store.complain(error) });
+    this.estimates = new Estimates(line, changed);
+    this.outbox = new Outbox({ line, changed, arrived: (job) => this.arrived(job), refused: (error) => this.store.complain(error) });
   }
 
   /** Takes up where the last visit stopped; once. */
@@ -212,21 +213,15 @@ export class RemoteDesk {
   /** Sends the drawing that is shown; resolves with the key of the job once it is kept here. */
   async send(dtype: DType | null = null): Promise<string> {
     const connection = this.follower.connection;
-    if (connection.kind === "off") throw refused("worker-not-connected", "No worker is connected.", "Connect one: click the device line, then Connect a worker.");
-    const shown = this.store.get().document;
+    if (connection.kind === "off") throw notConnected();
+    const { document: shown, plan } = this.store.get();
     const sentDocument: DocumentJson = dtype === null ? shown : { ...shown, dtype };
-    const plan = this.store.get().plan;
     const sent: SentJob = {
       key: freshKey(), worker: connection.worker.address, id: null, document: sentDocument, revision: revisionOf(sentDocument), sentAt: Date.now(),
-      tabMs: plan?.predictedMs ?? null,
+      ...(plan?.inputs.length === shown.tensors.length ? { plan: orderOf(plan) } : {}),
     };
     await this.outbox.add(sent);
     return sent.key;
-  }
-
-  private planOf(sent: SentJob): PlanJson | null {
-    const { plan, document: shown } = this.store.get();
-    return plan && revisionOf(shown) === sent.revision && plan.inputs.length === sent.document.tensors.length ? plan : null;
   }
 
   private arrived(job: JobJson): void {
@@ -255,11 +250,16 @@ export class RemoteDesk {
 
   /** The .npy file of a job that is done, saved where the browser saves files. */
   async save(line: ListedJob): Promise<void> {
-    await this.attempt(async (client) => {
-      const file = new Blob([await client.result(line.name)], { type: "application/octet-stream" });
+    const { job } = line;
+    if (!job?.result) return;
+    const { result } = job;
+    await this.attempt(async () => {
+      const value = await download(job, result, () => this.line());
+      if (!value) return;
+      const file = new Blob([value], { type: "application/octet-stream" });
       const link = document.createElement("a");
       link.href = URL.createObjectURL(file);
-      link.download = `${(line.job?.title || "result").replace(/[^\p{L}\p{N} _-]+/gu, "_").slice(0, 80)}.npy`;
+      link.download = `${(job.title || "result").replace(/[^\p{L}\p{N} _-]+/gu, "_").slice(0, 80)}.npy`;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
     });
@@ -302,12 +302,14 @@ export class RemoteDesk {
     if (this.landed?.revision !== revision) this.landed = null;
     const line = jobOf(list, revision);
     const { job } = line ?? {};
-    if (!job?.result || job.state !== "done" || this.landing || this.landed || !state.ready || state.behind || !state.plan || state.held) return;
+    if (!job?.result || job.state !== "done" || !this.follower.line || this.landing || this.landed || !state.ready || state.behind || !state.plan || state.held) return;
     const isWanting = state.plan.refused !== null || state.stale !== null || this.awaited.has(job.id);
     if (!isWanting) return;
     this.landing = true;
     this.land(job, job.result, revision)
       .catch((error: unknown) => {
+        // The user has let go of the worker.
+        if (this.follower.connection.kind === "off") return;
         // Not tried again until the drawing or the job is another one.
         this.landed = { id: job.id, revision };
         if (error instanceof WorkerError) this.store.complain(error.record);
@@ -321,22 +323,27 @@ export class RemoteDesk {
   }
 
   private async land(job: JobJson, result: JobResultJson, revision: string): Promise<void> {
-    const { client } = this.follower;
-    if (!client) return;
     if (Number(result.bytes) > MOST_SHOWN_BYTES)
       throw refused("worker-large-result", `The value of this job is too large to be shown here (${result.bytes} bytes).`, "Save it as a file from the list of jobs.");
-    const file = await client.result(job.id);
+    const isWanted = () => revisionOf(this.store.get().document) === revision;
+    const file = await download(job, result, () => this.line(), { isWanted });
     await this.store.settled();
-    if (revisionOf(this.store.get().document) !== revision) return;
+    if (!file || !isWanted()) return;
     const facts = {
       log10Scale: result.log10Scale, errorBound: result.errorBound, ms: result.ms, mulAdds: result.mulAdds,
       predictedMs: job.estimate?.predictedMs ?? result.ms, peakBytes: String(job.estimate?.peakBytesPerWorker ?? "0"),
-      note: `Computed by ${result.backend} on the worker at ${client.worker.address.replace(/^https?:\/\//, "")}.`,
+      note: `Computed by ${result.backend} on the worker at ${shortAddress(this.address)}.`,
     };
     await this.python.call("take", facts, [file]);
     this.landed = { id: job.id, revision };
     this.awaited.delete(job.id);
     this.known.add(job.id);
+  }
+
+  /** Of the worker; empty where there is none. */
+  private get address(): string {
+    const { connection } = this.follower;
+    return connection.kind === "off" ? "" : connection.worker.address;
   }
 
   // --- scripts --------------------------------------------------------------------------------
@@ -349,16 +356,28 @@ export class RemoteDesk {
     const job = await this.over(key, signal, onProgress);
     if (job.state === "cancelled") throw { code: "cancelled", where: {}, hint: "", message: "The job was cancelled." };
     if (job.state === "failed" || !job.result) throw job.error ?? refused("worker-answer", "The job failed without a word.", "Look at what the worker printed.");
-    const { client } = this.follower;
-    if (!client) throw refused("worker-not-connected", "No worker is connected.", "Connect one: click the device line, then Connect a worker.");
-    return { job, result: job.result, value: readNpy(await client.result(job.id)).data };
+    const file = await download(job, job.result, () => this.line(), { isWanted: () => !signal?.aborted }).catch((error: unknown) => {
+      throw error instanceof WorkerError ? error.record : error;
+    });
+    if (!file) throw { code: "cancelled", where: {}, hint: "", message: "The job was cancelled." };
+    return { job, result: job.result, value: readNpy(file).data };
+  }
+
+  /** The connection, once the worker answers; where it is away, that may take long. */
+  private async line(): Promise<Line> {
+    await this.until(() => {
+      const { connection } = this.follower;
+      if (connection.kind === "off" || connection.kind === "refused") throw new WorkerError(connection.kind === "off" ? notConnected() : connection.error, null);
+      return connection.kind === "on";
+    });
+    return this.follower.line ?? this.line();
   }
 
   /** Resolves when the worker has answered; rejects where it refuses, or is none. */
   async connected(): Promise<void> {
     await this.until(() => {
       const { connection } = this.follower;
-      if (connection.kind === "off") throw refused("worker-not-connected", "No worker is connected.", "Connect one: click the device line, then Connect a worker.");
+      if (connection.kind === "off") throw notConnected();
       if (connection.kind === "refused" || connection.kind === "waiting") throw connection.error;
       return connection.kind === "on";
     });
@@ -419,17 +438,20 @@ export class RemoteDesk {
   private publish(): void {
     const { connection } = this.follower;
     const state = this.store.get();
-    const address = connection.kind === "off" ? "" : connection.worker.address;
-    const jobs = listed(this.jobs.values(), this.outbox.sent, address);
+    const jobs = listed(this.jobs.values(), this.outbox.sent, this.address);
     const revision = revisionOf(state.document);
     const news = jobs.find(({ job, sent }) => job?.state === "done" && sent && sent.revision !== revision && this.awaited.has(job.id) && !this.known.has(job.id)) ?? null;
     this.store.set({
-      remote: { connection: shown(connection), about: this.about, jobs, current: jobOf(jobs, revision), news, estimate: this.estimates.current, upload: this.outbox.upload, asked: this.asked },
+      remote: { connection: shown(connection), about: this.about, jobs, current: jobOf(jobs, revision), news, estimate: this.estimates.current, upload: this.outbox.upload, held: this.outbox.held, asked: this.asked },
     });
     if (connection.kind === "on" && this.estimates.askIfDue(state, revision)) this.store.set({ remote: { ...(this.store.get().remote as RemoteView), estimate: this.estimates.current } });
     this.landIfDue(jobs);
     for (const look of [...this.watchers]) look();
   }
+}
+
+function notConnected(): ErrorJson {
+  return refused("worker-not-connected", "No worker is connected.", "Connect one: click the device line, then Connect a worker.");
 }
 
 function shown(connection: Connection): ConnectionView {

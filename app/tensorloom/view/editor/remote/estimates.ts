@@ -5,8 +5,9 @@
 
 import type { DocumentJson, PlanJson } from "../protocol.ts";
 import type { EditorState } from "../store.ts";
-import { type WorkerClient, WorkerError } from "./http.ts";
-import { bareRequest } from "./requests.ts";
+import type { Line } from "./follower.ts";
+import { WorkerError } from "./http.ts";
+import { bareRequest, orderOf } from "./requests.ts";
 import type { EstimateView } from "./view.ts";
 
 /** Runs that the tab expects to take longer wait until they are asked for; so do ours [ms]. */
@@ -21,12 +22,14 @@ export class Estimates {
   private timer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(
-    private readonly client: () => WorkerClient | null,
+    private readonly line: () => Line | null,
     private readonly changed: () => void,
   ) {}
 
+  /** They are asked for anew when the worker answers again. */
   forget(): void {
     this.current = null;
+    this.askedFor = null;
   }
 
   /** Asks where the tab cannot, would take long, or should not; whether it has begun to. */
@@ -42,16 +45,16 @@ export class Estimates {
   }
 
   private async ask(asked: DocumentJson, plan: PlanJson, revision: string): Promise<void> {
-    const client = this.client();
-    if (!client) return;
+    const line = this.line();
+    if (!line) return;
     let found: EstimateView;
     try {
-      found = { state: "known", revision, estimate: await client.estimate(bareRequest(asked, plan)) };
+      found = { state: "known", revision, estimate: await line.client.estimate(bareRequest(asked, orderOf(plan)), line.lost) };
     } catch (error) {
       if (!(error instanceof WorkerError)) throw error;
       found = { state: "failed", revision, error: error.record };
     }
-    if (this.askedFor !== plan) return;
+    if (this.askedFor !== plan || line.lost.aborted) return;
     this.current = found;
     this.changed();
   }

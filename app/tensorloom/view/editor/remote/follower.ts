@@ -9,6 +9,13 @@ import { type Connection, type ConnectionEvent, next, pauseMs } from "./connecti
 import { WorkerClient, WorkerError } from "./http.ts";
 import type { AboutJson, JobJson } from "./wire.ts";
 
+/** A worker that answers. */
+export interface Line {
+  client: WorkerClient;
+  /** Aborts when it does so no longer: what is under way will not come. */
+  lost: AbortSignal;
+}
+
 export interface Listener {
   /** The connection is another one. */
   changed(connection: Connection): void;
@@ -21,6 +28,9 @@ export interface Listener {
 export class Follower {
   connection: Connection = { kind: "off" };
   client: WorkerClient | null = null;
+  /** While the worker answers. */
+  line: Line | null = null;
+  private cut = new AbortController();
   private abort: AbortController | null = null;
   private wake: () => void = () => undefined;
   /** The id of the last event, so that nothing is missed between two streams. */
@@ -56,7 +66,11 @@ export class Follower {
   private step(event: ConnectionEvent): void {
     const before = this.connection;
     this.connection = next(before, event);
-    if (this.connection !== before) this.listener.changed(this.connection);
+    if (this.connection === before) return;
+    this.cut.abort();
+    this.cut = new AbortController();
+    this.line = this.connection.kind === "on" && this.client ? { client: this.client, lost: this.cut.signal } : null;
+    this.listener.changed(this.connection);
   }
 
   private async follow(client: WorkerClient, signal: AbortSignal): Promise<void> {

@@ -66,8 +66,8 @@ export class WorkerClient {
   }
 
   /** The same key gives the same job, however often it is sent. */
-  async submit(request: JobRequestJson, key: string): Promise<JobJson> {
-    return (await this.json("POST", "/v1/jobs", { body: request, headers: { "Idempotency-Key": key } })) as JobJson;
+  async submit(request: JobRequestJson, key: string, signal?: AbortSignal): Promise<JobJson> {
+    return (await this.json("POST", "/v1/jobs", { body: request, headers: { "Idempotency-Key": key }, signal })) as JobJson;
   }
 
   async cancel(id: string): Promise<JobJson> {
@@ -78,19 +78,34 @@ export class WorkerClient {
     await this.request("DELETE", `/v1/jobs/${encodeURIComponent(id)}`);
   }
 
-  async result(id: string, signal?: AbortSignal): Promise<ArrayBuffer> {
-    const response = await this.request("GET", `/v1/jobs/${encodeURIComponent(id)}/result.npy`, { signal });
-    return response.arrayBuffer().catch((error: unknown) => {
-      throw this.unreachable(error);
-    });
+  /** The bytes of a result from `offset` on, as they come; ends with an error when the line does. */
+  async *result(id: string, offset: number, total: number, signal?: AbortSignal): AsyncGenerator<Uint8Array, void> {
+    const headers: Record<string, string> = offset > 0 ? { Range: `bytes=${offset}-${total - 1}` } : {};
+    const response = await this.request("GET", `/v1/jobs/${encodeURIComponent(id)}/result.npy`, { headers, signal });
+    if (!response.body) throw this.unreachable("no body");
+    const reader = response.body.getReader();
+    // Who does not know ranges sends all of it.
+    let skip = response.status === 206 ? 0 : offset;
+    let came = skip > 0 ? 0 : offset;
+    for (;;) {
+      const part = await reader.read().catch((error: unknown) => {
+        throw this.unreachable(error);
+      });
+      if (part.done) break;
+      came += part.value.byteLength;
+      const rest = part.value.subarray(Math.min(skip, part.value.byteLength));
+      skip -= part.value.byteLength - rest.byteLength;
+      if (rest.byteLength > 0) yield rest;
+    }
+    if (came < total) throw this.unreachable("the file ended early");
   }
 
   /** How many bytes of each file are there; what the worker has nothing of is no error, which a browser would show. */
-  async offsets(hashes: string[]): Promise<Map<string, number>> {
+  async offsets(hashes: string[], signal?: AbortSignal): Promise<Map<string, number>> {
     const found = new Map<string, number>();
     for (let first = 0; first < hashes.length; first += FILES_ASKED) {
       const body = { arrays: hashes.slice(first, first + FILES_ASKED) };
-      const { arrays } = (await this.json("POST", "/v1/arrays/query", { body })) as { arrays: ArrayStateJson[] };
+      const { arrays } = (await this.json("POST", "/v1/arrays/query", { body, signal })) as { arrays: ArrayStateJson[] };
       for (const { sha256, offset } of arrays) found.set(sha256, Number(offset));
     }
     return found;
@@ -101,7 +116,7 @@ export class WorkerClient {
    *
    * @param have how many of its bytes are there
    */
-  async upload(sha256: string, file: Uint8Array<ArrayBuffer>, have: number, said: (sent: number) => void, pause: (tries: number) => Promise<void>): Promise<void> {
+  async upload(sha256: string, file: Uint8Array<ArrayBuffer>, have: number, { said, wait, signal }: Uploading): Promise<void> {
     let tries = 0;
     let offset = have;
     while (offset < file.byteLength) {
@@ -109,13 +124,13 @@ export class WorkerClient {
       try {
         const piece = file.subarray(offset, offset + PIECE_BYTES);
         const headers = { "Upload-Offset": String(offset), "Content-Type": "application/octet-stream" };
-        const answer = await this.request("PATCH", `/v1/arrays/${sha256}?length=${file.byteLength}`, { body: piece, headers });
+        const answer = await this.request("PATCH", `/v1/arrays/${sha256}?length=${file.byteLength}`, { body: piece, headers, signal });
         offset = Number(answer.headers.get("Upload-Offset") ?? offset + piece.byteLength);
         tries = 0;
       } catch (error) {
-        if (!(error instanceof WorkerError) || !(error.isPassing || error.status === 409) || ++tries >= UPLOAD_TRIES) throw error;
-        await pause(tries);
-        offset = (await this.offsets([sha256])).get(sha256) ?? 0;
+        if (!(error instanceof WorkerError) || !(error.isPassing || error.status === 409) || signal?.aborted || ++tries >= UPLOAD_TRIES) throw error;
+        await wait(tries);
+        offset = (await this.offsets([sha256], signal)).get(sha256) ?? 0;
       }
     }
     said(offset);
@@ -208,6 +223,14 @@ export class WorkerClient {
     if (response.status === 401) return refused("worker-token", `The worker at ${name} does not know this token.`, "Copy the token that it printed when it started, or make a new one (token rotate).");
     return refused("worker-answer", `The worker at ${name} answered with status ${response.status}.`, "Look at what it printed.");
   }
+}
+
+export interface Uploading {
+  /** Told how many bytes have arrived. */
+  said: (sent: number) => void;
+  /** Before the given try again, the first is 1. */
+  wait: (tries: number) => Promise<void>;
+  signal?: AbortSignal | undefined;
 }
 
 interface Options {

@@ -6,7 +6,7 @@
 import type { DocumentJson } from "../protocol.ts";
 import { duration, grouped } from "../chrome/numbers.ts";
 import { headline } from "../chrome/valueText.ts";
-import { isOver, type JobJson, type JobState } from "./wire.ts";
+import { isOver, type JobJson, type JobState, type PlanRequestJson } from "./wire.ts";
 
 /** What this browser keeps of a job that was sent from here; in IndexedDB. */
 export interface SentJob {
@@ -20,8 +20,11 @@ export interface SentJob {
   /** `revisionOf` the document. */
   revision: string;
   sentAt: number;
-  /** What the tab had predicted for itself; null where it would not fit. */
-  tabMs: number | null;
+  /**
+   * The order found here when it was sent; absent where there was none. It stays that one: the worker
+   * takes the same key with another request for a mistake.
+   */
+  plan?: PlanRequestJson;
 }
 
 /** A line of the jobs list. */

@@ -1,12 +1,15 @@
 /**
  * What is on its way to a worker: kept in this browser until the worker has it, and sent again after
- * every loss, under the same key, so that nothing runs twice.
+ * every loss, the same request under the same key, so that nothing runs twice.
  */
 
-import type { ErrorJson, PlanJson } from "../protocol.ts";
-import { type WorkerClient, WorkerError } from "./http.ts";
+import type { ErrorJson } from "../protocol.ts";
+import { pauseMs } from "./connection.ts";
+import type { Line } from "./follower.ts";
+import { WorkerError } from "./http.ts";
 import { JobStore } from "./jobStore.ts";
 import type { SentJob } from "./jobs.ts";
+import { pause } from "./pause.ts";
 import { packedRequest } from "./requests.ts";
 import type { RemoteView } from "./view.ts";
 import type { JobJson } from "./wire.ts";
@@ -14,9 +17,7 @@ import type { JobJson } from "./wire.ts";
 /** What the outbox asks, and whom it tells. */
 export interface Sender {
   /** Where jobs can be sent now; null while the worker does not answer. */
-  client(): WorkerClient | null;
-  /** The order found here for what was sent, while it is still shown. */
-  planOf(sent: SentJob): PlanJson | null;
+  line(): Line | null;
   changed(): void;
   arrived(job: JobJson): void;
   /** The worker does not want it; it is not sent again. */
@@ -28,11 +29,18 @@ export class Outbox {
   sent: readonly SentJob[] = [];
   /** Arrays on their way [bytes]. */
   upload: RemoteView["upload"] = null;
+  /** Why the worker, which answers, does not take what waits: its disk is full, say. */
+  held: ErrorJson | null = null;
+  private tries = 0;
+  private isWaiting = false;
   private kept: JobStore | null = null;
   private readonly delivering = new Set<string>();
   private readonly failures = new Map<string, ErrorJson>();
 
-  constructor(private readonly sender: Sender) {}
+  constructor(
+    private readonly sender: Sender,
+    private readonly wait: (tries: number, lost: AbortSignal) => Promise<void> = (tries, lost) => pause(pauseMs(tries, Math.random()), lost),
+  ) {}
 
   async open(): Promise<void> {
     this.kept = await JobStore.open();
@@ -67,33 +75,55 @@ export class Outbox {
   }
 
   private async deliver(sent: SentJob): Promise<void> {
-    const client = this.sender.client();
-    if (!client || client.worker.address !== sent.worker || this.delivering.has(sent.key)) return;
+    const line = this.sender.line();
+    if (!line || line.client.worker.address !== sent.worker || this.delivering.has(sent.key)) return;
     this.delivering.add(sent.key);
     try {
-      const { request, files } = await packedRequest(sent.document, this.sender.planOf(sent));
-      const of = [...files.values()].reduce((sum, file) => sum + file.byteLength, 0);
-      const have = files.size ? await client.offsets([...files.keys()]) : new Map<string, number>();
-      let before = 0;
-      for (const [sha256, file] of files) {
-        const said = (done: number) => this.uploaded(before + done, of);
-        await client.upload(sha256, file, have.get(sha256) ?? 0, said, (tries) => new Promise((resolve) => setTimeout(resolve, 500 * 2 ** tries)));
-        before += file.byteLength;
-      }
-      const job = await client.submit(request, sent.key);
-      const known = { ...sent, id: job.id };
-      this.sent = this.sent.map((one) => (one.key === sent.key ? known : one));
-      this.sender.arrived(job);
-      await this.kept?.save(known);
+      await this.bring(sent, line);
+      this.tries = 0;
+      this.held = null;
     } catch (error) {
       if (!(error instanceof WorkerError)) throw error;
-      // What is only passing is tried again when the worker answers again.
-      if (!error.isPassing) this.fail(sent.key, error.record);
+      if (error.isPassing) void this.later(error, line);
+      else this.fail(sent.key, error.record);
     } finally {
       this.delivering.delete(sent.key);
       this.upload = null;
       this.sender.changed();
     }
+  }
+
+  /** Tries again after a while, or as soon as the line is lost: there may be another one by then. */
+  private async later(error: WorkerError, { lost }: Line): Promise<void> {
+    this.held = error.status === null ? null : error.record;
+    // One wait for all that could not be sent.
+    if (this.isWaiting) return;
+    this.isWaiting = true;
+    this.tries += 1;
+    await this.wait(this.tries, lost);
+    this.isWaiting = false;
+    await this.flush();
+  }
+
+  private async bring(sent: SentJob, { client, lost }: Line): Promise<void> {
+    const { request, files } = await packedRequest(sent.document, sent.plan ?? null);
+    const of = [...files.values()].reduce((sum, file) => sum + file.byteLength, 0);
+    const have = files.size ? await client.offsets([...files.keys()], lost) : new Map<string, number>();
+    let before = 0;
+    for (const [sha256, file] of files) {
+      await client.upload(sha256, file, have.get(sha256) ?? 0, { said: (done) => this.uploaded(before + done, of), wait: (tries) => this.wait(tries, lost), signal: lost });
+      before += file.byteLength;
+    }
+    const job = await client.submit(request, sent.key, lost);
+    if (!this.find(sent.key)) {
+      // Cancelled while it was on its way.
+      await client.cancel(job.id);
+      return;
+    }
+    const known = { ...sent, id: job.id };
+    this.sent = this.sent.map((one) => (one.key === sent.key ? known : one));
+    this.sender.arrived(job);
+    await this.kept?.save(known);
   }
 
   private uploaded(done: number, of: number): void {
@@ -102,6 +132,7 @@ export class Outbox {
   }
 
   private fail(key: string, error: ErrorJson): void {
+    this.held = null;
     this.failures.set(key, error);
     void this.forget(key);
     this.sender.refused(error);

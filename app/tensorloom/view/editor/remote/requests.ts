@@ -18,17 +18,17 @@ export interface PackedRequest {
 type Blob = Extract<RecipeJson, { kind: "blob" }>;
 
 /** The request without its arrays: all that an estimate needs. */
-export function bareRequest(document: DocumentJson, plan: PlanJson | null): JobRequestJson {
-  return { kind: "contract", title: document.title, document, dtype: document.dtype, ...(plan ? { plan: orderOf(plan) } : {}) };
+export function bareRequest(document: DocumentJson, plan: PlanRequestJson | null): JobRequestJson {
+  return { kind: "contract", title: document.title, document, dtype: document.dtype, ...(plan ? { plan } : {}) };
 }
 
 /** The tab's order: what the worker finds is never worse. */
-function orderOf(plan: PlanJson): PlanRequestJson {
+export function orderOf(plan: PlanJson): PlanRequestJson {
   return { path: plan.steps.map(({ left, right }) => [left, right]), sliced: plan.sliced };
 }
 
 /** The request with the files of all stored arrays, each made once. */
-export async function packedRequest(document: DocumentJson, plan: PlanJson | null): Promise<PackedRequest> {
+export async function packedRequest(document: DocumentJson, plan: PlanRequestJson | null): Promise<PackedRequest> {
   const stored = document.tensors.filter(({ array }) => array.kind === "blob").map(({ id, name, array }) => ({ id, name, array: array as Blob }));
   const request = bareRequest(document, plan);
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
@@ -51,7 +51,8 @@ export async function packedRequest(document: DocumentJson, plan: PlanJson | nul
   return { request: { ...request, arrays }, files };
 }
 
-async function sha256Of(file: Uint8Array<ArrayBuffer>): Promise<string> {
+/** The name of a file on the worker, in hexadecimal digits. */
+export async function sha256Of(file: Uint8Array<ArrayBuffer>): Promise<string> {
   // Browsers offer this only to pages from https and from this machine.
   if (!globalThis.crypto?.subtle)
     throw new WorkerError(refused("worker-insecure-page", "This page cannot send arrays: it came over a connection that is not encrypted.", "Open it from https, or from this machine."), null);

@@ -105,8 +105,9 @@ export function Away() {
 }
 
 function awayWords(remote: NonNullable<ReturnType<typeof store.get>["remote"]>, isUnsent: boolean): string {
-  const { connection, upload, current } = remote;
+  const { connection, upload, held, current } = remote;
   if (connection.kind !== "on") return isUnsent ? "Waits until the worker answers; it is kept here." : "The worker does not answer just now; the job goes on there.";
+  if (isUnsent && held) return `Waits: ${held.message}`;
   if (isUnsent) return upload && upload.of > 0 ? `Sending the arrays, ${percent(upload.done / upload.of)}` : "Sending";
   const job = current?.job;
   if (!job) return "Sending";
