@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from workbench import Workbench
     from worker_double import WorkerDouble
 
-__all__ = ["BIG", "RUN", "VALUE", "card", "connect", "link_to", "send", "show_big"]
+__all__ = ["BIG", "RUN", "VALUE", "card", "connect", "link_to", "send", "send_it_there", "show_big"]
 
 BIG = "ab,bc,cd,de,ea-> a=40000 b=40000 c=40000 d=30000 e=30000"
 """Needs 71 GB: no tab holds it."""
@@ -58,6 +58,15 @@ def send(bench: Workbench, double: WorkerDouble, text: str = BIG) -> str:
     job: str = bench.state("now.remote.current.job.id")
     assert job in double.jobs
     return job
+
+
+def send_it_there(bench: Workbench) -> None:
+    """What fits the tab as well, computed on the worker by the user's own choice."""
+    bench.settle()
+    bench.page.get_by_role("button", name="Show this device").click()
+    bench.page.get_by_role("radio", name="Worker").check()
+    bench.page.keyboard.press("Escape")
+    bench.page.get_by_role("button", name="Compute on the worker").click()
 
 
 def card(bench: Workbench) -> str:

@@ -121,6 +121,8 @@ test("a value that a worker computed is live though the tab refuses, until the d
   assert.equal(valueState(away("running")), "away");
   assert.equal(valueState(away("queued")), "away");
   assert.equal(valueState(away("done")), "refused");
+  const fetching = { ...away("done"), remote: { ...away("done").remote, fetching: { done: 1, of: 2 } } };
+  assert.equal(valueState(fetching), "away");
   assert.equal(valueState({ ...facts, stale: "", remote: { ...on, current: { name: "k", job: null, sent: sent({}) } } }), "away");
 });
 

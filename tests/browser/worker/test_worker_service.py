@@ -11,7 +11,7 @@ from page_state import until
 from watch import Watch, origin_of
 from workbench import Workbench, native, ready
 from worker_double import TOKEN
-from worker_page import RUN, link_to
+from worker_page import RUN, link_to, send_it_there
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -35,11 +35,7 @@ def test_a_real_worker_on_another_port_computes_what_is_drawn(
     arrays = [random.normal(size=shape) for shape in [(70, 80), (80, 90), (90, 70)]]
     given = [{"shape": list(one.shape), "data": one.ravel().tolist()} for one in arrays]
     bench.open(format="einsum", text="ij,jk,ki->", arrays=given)
-    bench.settle()
-    bench.page.get_by_role("button", name="Show this device").click()
-    bench.page.get_by_role("radio", name="Worker").check()
-    bench.page.keyboard.press("Escape")
-    bench.page.get_by_role("button", name="Compute on the worker").click()
+    send_it_there(bench)
     value = float(np.einsum("ij,jk,ki->", *arrays, optimize=True))
     bench.until("now.result?.backend === 'worker'", seconds=60)
     bench.shows_value(value, relative=1e-10)

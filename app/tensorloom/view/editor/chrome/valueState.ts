@@ -21,9 +21,10 @@ export function valueState(facts: Facts): ValueState {
   return facts.ready ? "waiting" : "starting";
 }
 
-/** A worker has this very drawing in hand. */
+/** A worker has this very drawing in hand, or its value is on its way from there. */
 function isAway({ remote }: Facts): boolean {
   const line = remote?.current;
+  if (line && remote.fetching) return true;
   return line ? line.job === null || line.job.state === "queued" || line.job.state === "searching" || line.job.state === "running" : false;
 }
 

@@ -54,7 +54,8 @@ export class RemoteDesk {
   private readonly known = new Set<string>();
   /** The job whose value is shown, and the revision that it was shown for. */
   private landed: { id: string; revision: string } | null = null;
-  private landing = false;
+  /** A value on its way here, and the drawing that it belongs to. */
+  private fetching: { revision: string; done: number; of: number } | null = null;
   private readonly watchers = new Set<() => void>();
   private started: Promise<void> | null = null;
 
@@ -302,10 +303,10 @@ export class RemoteDesk {
     if (this.landed?.revision !== revision) this.landed = null;
     const line = jobOf(list, revision);
     const { job } = line ?? {};
-    if (!job?.result || job.state !== "done" || !this.follower.line || this.landing || this.landed || !state.ready || state.behind || !state.plan || state.held) return;
+    if (!job?.result || job.state !== "done" || !this.follower.line || this.fetching || this.landed || !state.ready || state.behind || !state.plan || state.held) return;
     const isWanting = state.plan.refused !== null || state.stale !== null || this.awaited.has(job.id);
     if (!isWanting) return;
-    this.landing = true;
+    this.fetching = { revision, done: 0, of: Number(job.result.bytes) };
     this.land(job, job.result, revision)
       .catch((error: unknown) => {
         // The user has let go of the worker.
@@ -317,7 +318,7 @@ export class RemoteDesk {
         else throw error;
       })
       .finally(() => {
-        this.landing = false;
+        this.fetching = null;
         this.publish();
       });
   }
@@ -326,7 +327,7 @@ export class RemoteDesk {
     if (Number(result.bytes) > MOST_SHOWN_BYTES)
       throw refused("worker-large-result", `The value of this job is too large to be shown here (${result.bytes} bytes).`, "Save it as a file from the list of jobs.");
     const isWanted = () => revisionOf(this.store.get().document) === revision;
-    const file = await download(job, result, () => this.line(), { isWanted });
+    const file = await download(job, result, () => this.line(), { isWanted, said: (done) => this.fetched({ revision, done, of: Number(result.bytes) }) });
     await this.store.settled();
     if (!file || !isWanted()) return;
     const facts = {
@@ -338,6 +339,13 @@ export class RemoteDesk {
     this.landed = { id: job.id, revision };
     this.awaited.delete(job.id);
     this.known.add(job.id);
+  }
+
+  private fetched(now: NonNullable<typeof this.fetching>): void {
+    const before = this.fetching?.done ?? 0;
+    this.fetching = now;
+    // It comes in many small parts.
+    if (Math.floor((100 * now.done) / now.of) !== Math.floor((100 * before) / now.of)) this.publish();
   }
 
   /** Of the worker; empty where there is none. */
@@ -440,12 +448,12 @@ export class RemoteDesk {
     const state = this.store.get();
     const jobs = listed(this.jobs.values(), this.outbox.sent, this.address);
     const revision = revisionOf(state.document);
+    this.landIfDue(jobs);
     const news = jobs.find(({ job, sent }) => job?.state === "done" && sent && sent.revision !== revision && this.awaited.has(job.id) && !this.known.has(job.id)) ?? null;
     this.store.set({
-      remote: { connection: shown(connection), about: this.about, jobs, current: jobOf(jobs, revision), news, estimate: this.estimates.current, upload: this.outbox.upload, held: this.outbox.held, asked: this.asked },
+      remote: { connection: shown(connection), about: this.about, jobs, current: jobOf(jobs, revision), news, estimate: this.estimates.current, upload: this.outbox.upload, fetching: this.fetching?.revision === revision ? this.fetching : null, held: this.outbox.held, asked: this.asked },
     });
     if (connection.kind === "on" && this.estimates.askIfDue(state, revision)) this.store.set({ remote: { ...(this.store.get().remote as RemoteView), estimate: this.estimates.current } });
-    this.landIfDue(jobs);
     for (const look of [...this.watchers]) look();
   }
 }

@@ -19,12 +19,13 @@ const MOST_TRIES = 6;
  *
  * @param lineOf resolves when the worker answers; rejects where it will not
  * @param isWanted asked after each loss; without it, until the file is here
+ * @param said told how many bytes have come
  */
 export async function download(
   { id }: JobJson,
   { bytes, sha256 }: JobResultJson,
   lineOf: () => Promise<Line>,
-  { isWanted = () => true, wait = (tries, lost) => pause(pauseMs(tries, Math.random()), lost) }: { isWanted?: () => boolean; wait?: (tries: number, lost: AbortSignal) => Promise<void> } = {},
+  { isWanted = () => true, said = () => undefined, wait = (tries, lost) => pause(pauseMs(tries, Math.random()), lost) }: { isWanted?: () => boolean; said?: (done: number) => void; wait?: (tries: number, lost: AbortSignal) => Promise<void> } = {},
 ): Promise<ArrayBuffer | null> {
   const file = new Uint8Array(Number(bytes));
   let have = 0;
@@ -37,6 +38,7 @@ export async function download(
         if (have + part.byteLength > file.byteLength) throw damaged();
         file.set(part, have);
         have += part.byteLength;
+        said(have);
       }
     } catch (error) {
       if (!(error instanceof WorkerError) || !error.isPassing) throw error;

@@ -7,6 +7,7 @@ import type { ErrorJson } from "../protocol.ts";
 import type { Worker } from "./address.ts";
 import { type Connection, type ConnectionEvent, next, pauseMs } from "./connection.ts";
 import { WorkerClient, WorkerError } from "./http.ts";
+import { pause } from "./pause.ts";
 import type { AboutJson, JobJson } from "./wire.ts";
 
 /** A worker that answers. */
@@ -25,6 +26,9 @@ export interface Listener {
   gone(id: string): void;
 }
 
+/** Who has not greeted by then does not answer: a line that fell silent would keep it waiting for minutes [ms]. */
+const GREETING_MS = 15_000;
+
 export class Follower {
   connection: Connection = { kind: "off" };
   client: WorkerClient | null = null;
@@ -39,7 +43,8 @@ export class Follower {
   constructor(
     private readonly listener: Listener,
     private readonly clientOf: (worker: Worker) => WorkerClient = (worker) => new WorkerClient(worker),
-    private readonly pause: (ms: number) => Promise<void> = (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    private readonly wait: (ms: number) => Promise<void> = pause,
+    private readonly greetingMs = GREETING_MS,
   ) {}
 
   connect(worker: Worker): void {
@@ -90,7 +95,7 @@ export class Follower {
       const woken = new Promise<void>((resolve) => {
         this.wake = resolve;
       });
-      await Promise.race([woken, this.pause(pauseMs(this.connection.attempt, Math.random()))]);
+      await Promise.race([woken, this.wait(pauseMs(this.connection.attempt, Math.random()))]);
       if (signal.aborted) return;
       this.step({ kind: "retry" });
     }
@@ -98,9 +103,10 @@ export class Follower {
 
   /** One connection from the greeting to its loss, which is an error. */
   private async once(client: WorkerClient, signal: AbortSignal): Promise<never> {
-    await client.health(signal);
-    const about = await client.about(signal);
-    const jobs = await client.jobs(signal);
+    const greeting = AbortSignal.any([signal, AbortSignal.timeout(this.greetingMs)]);
+    await client.health(greeting);
+    const about = await client.about(greeting);
+    const jobs = await client.jobs(greeting);
     if (signal.aborted) throw stopped();
     this.listener.greeted(about, jobs);
     this.step({ kind: "answered" });

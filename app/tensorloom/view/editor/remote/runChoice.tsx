@@ -70,7 +70,8 @@ export function Away() {
   const line = remote?.current;
   if (!remote || !line) return null;
   const { job } = line;
-  const fraction = job?.state === "running" ? job.progress.fraction : 0;
+  const { fetching } = remote;
+  const fraction = job?.state === "running" ? job.progress.fraction : fetching ? fetching.done / fetching.of : 0;
   const sum = job ? partialWords(job) : "";
   const cut = job ? slicesOf(job) : "";
   return (
@@ -81,9 +82,11 @@ export function Away() {
       </div>
       <div className="tl-ends">
         <span role="status">{awayWords(remote, line.job === null)}</span>
-        <button type="button" className="tl-button" onClick={() => void desk().cancel(line)}>
-          Cancel
-        </button>
+        {!fetching && (
+          <button type="button" className="tl-button" onClick={() => void desk().cancel(line)}>
+            Cancel
+          </button>
+        )}
       </div>
       {job?.state === "running" && cut && (
         <p className="tl-note" role="status">
@@ -105,7 +108,8 @@ export function Away() {
 }
 
 function awayWords(remote: NonNullable<ReturnType<typeof store.get>["remote"]>, isUnsent: boolean): string {
-  const { connection, upload, held, current } = remote;
+  const { connection, upload, fetching, held, current } = remote;
+  if (fetching) return connection.kind === "on" ? `Fetching the value, ${percent(fetching.done / fetching.of)}` : "The worker does not answer just now; the rest of the value comes when it does.";
   if (connection.kind !== "on") return isUnsent ? "Waits until the worker answers; it is kept here." : "The worker does not answer just now; the job goes on there.";
   if (isUnsent && held) return `Waits: ${held.message}`;
   if (isUnsent) return upload && upload.of > 0 ? `Sending the arrays, ${percent(upload.done / upload.of)}` : "Sending";

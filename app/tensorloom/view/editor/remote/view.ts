@@ -30,10 +30,12 @@ export interface RemoteView {
   estimate: EstimateView | null;
   /** Arrays on their way to the worker [bytes]. */
   upload: { done: number; of: number } | null;
+  /** The value of the drawing that is shown, on its way here [bytes]. */
+  fetching: { done: number; of: number } | null;
   /** Why the worker, which answers, does not take what waits to be sent. */
   held: ErrorJson | null;
   /** Address of a link that asks to be confirmed. */
   asked: string | null;
 }
 
-export const NOT_CONNECTED: RemoteView = { connection: { kind: "off" }, about: null, jobs: [], current: null, news: null, estimate: null, upload: null, held: null, asked: null };
+export const NOT_CONNECTED: RemoteView = { connection: { kind: "off" }, about: null, jobs: [], current: null, news: null, estimate: null, upload: null, fetching: null, held: null, asked: null };
