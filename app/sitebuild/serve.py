@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sitebuild import SiteError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -116,14 +117,24 @@ def forever(folder: Path, *, port: int, prefix: str) -> None:
 
 @contextmanager
 def background(
-    folder: Path, *, prefix: str = "/", port: int = 0, handler: type[Handler] = Handler
+    folder: Path,
+    *,
+    prefix: str = "/",
+    port: int = 0,
+    handler: type[Handler] = Handler,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[str]:
-    """The address of a server that lives as long as the block."""
+    """The address of a server that lives as long as the block; https where it is given ``tls``."""
     server = _server(folder, port, prefix, handler)
+    if tls is not None:
+        # The handshake is left to the thread of each connection.
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
     thread.start()
     try:
-        yield f"http://localhost:{server.server_address[1]}{prefix}"
+        yield f"{'http' if tls is None else 'https'}://localhost:{server.server_address[1]}{prefix}"
     finally:
         server.shutdown()
         server.server_close()

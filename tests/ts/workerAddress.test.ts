@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { connectSources, isLoopback, isTrustedByLink, normalAddress, shortAddress, whyOutOfReach, workerOfLink } from "../../app/tensorloom/view/editor/remote/address.ts";
+import { connectSources, isLoopback, isPrivate, isTrustedByLink, normalAddress, shortAddress, whyOutOfReach, workerOfLink } from "../../app/tensorloom/view/editor/remote/address.ts";
 
 const codeOf = (action: () => unknown): string => {
   try {
@@ -74,4 +74,9 @@ test("the way out names the page that the worker serves, and the flag of the bui
   const why = whyOutOfReach("https://lab.example:9000", { origin: "https://site.example", connectSources: ["'self'"] });
   assert.equal(why?.message, "This page may reach workers on this machine and the place that it came from, but not lab.example:9000.");
   assert.equal(why?.hint, "Open the page that the worker itself serves, https://lab.example:9000/, or build the site with --connect https://lab.example:9000.");
+});
+
+test("addresses of a network at home or at work are told from others", () => {
+  for (const host of ["10.0.0.7", "192.168.1.2", "172.16.0.1", "172.31.9.9", "169.254.1.1", "[fd00::1]", "[fe80::1]", "lab.local"]) assert.ok(isPrivate(`http://${host}:8765`), host);
+  for (const host of ["127.0.0.1", "172.32.0.1", "11.0.0.1", "192.0.2.2", "worker.example", "10.example", "[2001:db8::1]"]) assert.ok(!isPrivate(`http://${host}:8765`), host);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Connection, type ConnectionEvent, next, pauseMs } from "../../app/tensorloom/view/editor/remote/connection.ts";
 import { Follower, type Listener } from "../../app/tensorloom/view/editor/remote/follower.ts";
-import { WorkerClient } from "../../app/tensorloom/view/editor/remote/http.ts";
+import { WorkerClient, WorkerError } from "../../app/tensorloom/view/editor/remote/http.ts";
 
 const worker = { address: "http://127.0.0.1:8765", token: "t" };
 const error = { kind: "WorkerUnreachable", code: "worker-unreachable", message: "", hint: "", where: {}, values: {} };
@@ -140,4 +140,43 @@ test("a stream that falls silent is given up", async () => {
   }) as typeof fetch;
   const events = new WorkerClient(worker, fetcher).events("", new AbortController().signal, 5);
   await assert.rejects(events.next(), (refusal: { record: { code: string } }) => refusal.record.code === "worker-unreachable");
+});
+
+test("a worker that accepts and says nothing does not answer", async () => {
+  let asked = 0;
+  const fetcher = ((_input: string, init: RequestInit) =>
+    new Promise((_, reject) => {
+      asked += 1;
+      init.signal?.addEventListener("abort", () => reject(new TypeError("aborted")));
+    })) as unknown as typeof fetch;
+  const listener: Listener = { changed: () => undefined, greeted: () => undefined, told: () => undefined, gone: () => undefined };
+  const kept = setInterval(() => undefined, 1000);
+  await new Promise<void>((resolve) => {
+    const changed = ({ kind }: Connection) => {
+      if (kind !== "waiting") return;
+      follower.disconnect();
+      resolve();
+    };
+    const follower = new Follower({ ...listener, changed }, () => new WorkerClient(worker, fetcher), () => new Promise(() => undefined), 5);
+    follower.connect(worker);
+  });
+  clearInterval(kept);
+  assert.equal(asked, 1);
+});
+
+test("why there was no answer is said as far as it can be known", async () => {
+  const said = async (address: string, permission: "granted" | "prompt" | "denied" | "insecure") => {
+    const client = new WorkerClient({ address, token: "t" }, () => Promise.reject(new TypeError("Failed to fetch")), () => Promise.resolve(permission));
+    const refusal = await client.health().catch((found: unknown) => found);
+    assert.ok(refusal instanceof WorkerError && refusal.isPassing);
+    return refusal.record;
+  };
+  const runs = "See that it runs (python3 build.py worker) and that the address is right.";
+  assert.equal((await said("http://127.0.0.1:1", "granted")).hint, runs);
+  assert.equal((await said("https://lab.local:1", "granted")).hint, `${runs} If its certificate is one of your own making, open https://lab.local:1/v1/health in a tab and accept it there.`);
+  assert.equal((await said("http://127.0.0.1:1", "prompt")).hint, `${runs} Where the browser asks whether this page may reach it, allow that.`);
+  assert.match((await said("http://127.0.0.1:1", "insecure")).hint, /open it from https\.$/);
+  const denied = await said("http://127.0.0.1:1", "denied");
+  assert.equal(denied.code, "worker-permission");
+  assert.equal(denied.message, "The browser does not let this page reach 127.0.0.1:1.");
 });

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -19,6 +18,7 @@ import pytest
 from doubles import LocalExecutor
 from worker_harness import PATIENCE_S, Process, contraction, npy, sha, worker
 
+from certificates import certificate
 from tensorloom_worker import __main__ as command
 from tensorloom_worker import server
 
@@ -278,22 +278,13 @@ def test_an_upload_survives_a_broken_connection_and_a_kill(process_of: Starter) 
         assert answer.headers["upload-offset"] == str(len(data))
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    made = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
-    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    files = ["-keyout", str(key), "-out", str(cert)]
-    subprocess.run([*made.split(), *names, *files], check=True, capture_output=True)
-    return cert, key
-
-
 def test_tls_by_flags(process_of: Starter, tmp_path: Path) -> None:
-    cert, key = certificate(tmp_path)
-    process = process_of("--tls-cert", str(cert), "--tls-key", str(key))
+    made = certificate(tmp_path)
+    process = process_of("--tls-cert", str(made.file), "--tls-key", str(made.key))
     assert process.address.startswith("https://127.0.0.1:")
     import ssl  # noqa: PLC0415  # this test only
 
-    with process.client(verify=ssl.create_default_context(cafile=str(cert))) as client:
+    with process.client(verify=ssl.create_default_context(cafile=str(made.file))) as client:
         assert client.get("/v1/about").status_code == 200
     with pytest.raises(httpx.ConnectError), process.client() as stranger:
         stranger.get("/v1/health")

@@ -42,6 +42,12 @@ export function isLoopback(address: string): boolean {
   return hostname === "localhost" || hostname.endsWith(".localhost") || /^127(\.\d+){3}$/.test(hostname) || hostname === "[::1]";
 }
 
+/** Whether an address is one of a network at home or at work, by its digits or by the ending of its name. */
+export function isPrivate(address: string): boolean {
+  const { hostname } = new URL(address);
+  return /^(10|192\.168|169\.254|172\.(1[6-9]|2\d|3[01]))\.[\d.]+$/.test(hostname) || /^\[(f[cd]|fe[89ab])/.test(hostname) || hostname.endsWith(".local");
+}
+
 /** What a fragment `#worker=…&token=…` says; null where it is something else. */
 export function workerOfLink(fragment: string): Worker | null {
   const text = fragment.replace(/^#/, "");

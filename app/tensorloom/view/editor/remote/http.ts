@@ -7,6 +7,7 @@
 
 import type { ErrorJson } from "../protocol.ts";
 import { refused, shortAddress, type Worker } from "./address.ts";
+import { permissionFor } from "./permission.ts";
 import { EventStreamParser, type StreamEvent } from "./eventStream.ts";
 import { type AboutJson, API, type ArrayStateJson, type EstimateJson, type HealthJson, type JobJson, type JobRequestJson } from "./wire.ts";
 
@@ -30,7 +31,7 @@ export class WorkerError extends Error {
 
   /** Whether the worker may answer later without anybody doing anything. */
   get isPassing(): boolean {
-    return this.status === null ? this.record.code === "worker-unreachable" : this.status >= 500 || this.status === 429;
+    return this.status === null ? this.record.code === "worker-unreachable" || this.record.code === "worker-permission" : this.status >= 500 || this.status === 429;
   }
 }
 
@@ -38,10 +39,14 @@ export class WorkerClient {
   constructor(
     readonly worker: Worker,
     private readonly fetcher: typeof fetch = (input, init) => fetch(input, init),
+    private readonly permission: typeof permissionFor = permissionFor,
   ) {}
 
   async health(signal?: AbortSignal): Promise<HealthJson> {
-    const found = (await this.json("GET", "/v1/health", { signal, open: true })) as Partial<HealthJson>;
+    const found = (await this.json("GET", "/v1/health", { signal, open: true }).catch(async (error: unknown) => {
+      const kept = error instanceof WorkerError && error.status === null ? await this.keptFrom() : null;
+      throw kept ? new WorkerError(kept, null, error) : error;
+    })) as Partial<HealthJson>;
     if (found.status !== "ok" || typeof found.api !== "number")
       throw new WorkerError(refused("worker-not-one", `What answers at ${shortAddress(this.worker.address)} is not a Tensorloom worker.`, "Check the address and the port."), 200);
     if (found.api !== API)
@@ -168,9 +173,20 @@ export class WorkerClient {
     }
   }
 
+  /** What the browser itself may hold against it, which a failed request does not tell. */
+  private async keptFrom(): Promise<ErrorJson | null> {
+    const { address } = this.worker;
+    const permission = await this.permission(address);
+    if (permission === "granted") return null;
+    if (permission === "denied")
+      return refused("worker-permission", `The browser does not let this page reach ${shortAddress(address)}.`, "Allow it in the settings of this site: at the left of the address bar, local network or apps on this device.");
+    const { message, hint, code } = this.unreachable("kept from it").record;
+    return refused(code, message, `${hint} ${permission === "prompt" ? "Where the browser asks whether this page may reach it, allow that." : "Browsers may keep a page that came unencrypted from programs on this machine: open it from https."}`);
+  }
+
   private unreachable(cause: unknown): WorkerError {
     return new WorkerError(
-      refused("worker-unreachable", `The worker at ${shortAddress(this.worker.address)} does not answer.`, "See that it runs (python3 build.py worker) and that the address is right."),
+      refused("worker-unreachable", `The worker at ${shortAddress(this.worker.address)} does not answer.`, wayOut(this.worker.address)),
       null,
       cause,
     );
@@ -231,6 +247,12 @@ export interface Uploading {
   /** Before the given try again, the first is 1. */
   wait: (tries: number) => Promise<void>;
   signal?: AbortSignal | undefined;
+}
+
+/** Scripts are not told why there was no answer; a certificate is the usual reason where there should be one. */
+function wayOut(address: string): string {
+  const runs = "See that it runs (python3 build.py worker) and that the address is right.";
+  return address.startsWith("https:") ? `${runs} If its certificate is one of your own making, open ${address}/v1/health in a tab and accept it there.` : runs;
 }
 
 interface Options {
