@@ -40,6 +40,9 @@ class Engine(Protocol):
     def click(self, point: Point) -> None:
         """Press and let go."""
 
+    def type(self, text: str) -> None:
+        """Press the keys of a text where the focus is; a line feed is the Enter key."""
+
     def screenshot(self, path: Path) -> None:
         """Write what is shown as PNG."""
 

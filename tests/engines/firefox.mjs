@@ -37,6 +37,7 @@ const calls = {
     await page.mouse.up();
   },
   click: (point) => page.mouse.click(...point),
+  type: (text) => page.keyboard.type(text),
   screenshot: (path) => page.screenshot({ path }).then(() => null),
   problems: () => problems,
 };

@@ -52,6 +52,9 @@ class _Firefox:
     def click(self, point: Point) -> None:
         self._ask("click", point)
 
+    def type(self, text: str) -> None:
+        self._ask("type", text)
+
     def screenshot(self, path: Path) -> None:
         self._ask("screenshot", str(path))
 

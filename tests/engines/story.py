@@ -96,6 +96,23 @@ BOX = f"""
 }}
 """
 
+WORDED = f"""
+(selector, words) => new Promise((resolve, reject) => {{
+  {EVERYWHERE}
+  const started = performance.now();
+  const look = () => {{
+    const found = all(selector).find((one) => one.innerText.trim().startsWith(words));
+    if (found) {{
+      const {{ left, top, right, bottom }} = found.getBoundingClientRect();
+      resolve([(left + right) / 2, (top + bottom) / 2]);
+    }} else if (performance.now() - started > 30000)
+      reject(new Error(`no ${{selector}} ${{words}}`));
+    else setTimeout(look, 20);
+  }};
+  look();
+}})
+"""
+
 TEXTS = f"(selector) => {{ {EVERYWHERE} return all(selector).map((one) => one.innerText); }}"
 
 
@@ -192,6 +209,16 @@ class Story:
         """Centre of the first element that a selector finds."""
         left, top, right, bottom = self.box(selector)
         return (left + right) / 2, (top + bottom) / 2
+
+    def press(self, words: str) -> None:
+        """Click the first button, or label of a choice, that begins with these words."""
+        self.settle()
+        x, y = self.engine.evaluate(WORDED, "button, label", words)
+        self.engine.click((x, y))
+
+    def wait_for(self, selector: str, words: str = "") -> None:
+        """Until a selector finds something that begins with these words."""
+        self.engine.evaluate(WORDED, selector, words)
 
     def texts(self, selector: str) -> list[str]:
         """What the elements that a selector finds say."""

@@ -145,6 +145,14 @@ class _WebKit:
         with self._pointer(point) as pointer:
             pointer.click()
 
+    def type(self, text: str) -> None:
+        from selenium.webdriver.common.action_chains import (  # noqa: PLC0415  # as above
+            ActionChains,
+        )
+        from selenium.webdriver.common.keys import Keys  # noqa: PLC0415  # as above
+
+        ActionChains(self.driver).send_keys(text.replace("\n", Keys.ENTER)).perform()
+
     def screenshot(self, path: Path) -> None:
         assert self.driver.save_screenshot(str(path))
 
