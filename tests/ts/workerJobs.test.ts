@@ -93,6 +93,8 @@ test("an estimate that says no says why, and nothing can be sent", () => {
   assert.equal(spaces(found.worker.words), "1.8 GB per process, does not fit");
   assert.equal(found.worker.hint, "One process has 2 GB. Slice more.");
   assert.equal(found.best, null);
+  const long = { ...refusal, code: "job-too-long", message: "It would take 200 hours." };
+  assert.equal(offers(plan(refusing), knowing({ fits: false, refusal: long }), "r", null).worker.words, "takes too long");
 });
 
 test("an estimate of another drawing says nothing of this one", () => {

@@ -76,7 +76,9 @@ function offerThere(remote: RemoteView | null, revision: string): Offer {
   if (found.state === "failed") return { ...none, words: "refuses it", hint: `${found.error.message} ${found.error.hint}`.trim() };
   const { predictedMs, searchMs, slices, peakBytesPerWorker, fits, refusal, basis } = found.estimate;
   const needs = `${bytes(peakBytesPerWorker)} per process`;
-  if (!fits) return { fits: false, words: `${needs}, does not fit`, hint: refusal ? `${refusal.message} ${refusal.hint}`.trim() : "" };
+  // Memory is not what is lacking then.
+  const isLong = refusal?.code === "job-too-long" || refusal?.code === "too-many-slices";
+  if (!fits) return { fits: false, words: isLong ? "takes too long" : `${needs}, does not fit`, hint: refusal ? `${refusal.message} ${refusal.hint}`.trim() : "" };
   const cut = slices === "1" ? "" : `, in ${grouped(slices)} slices`;
   return { fits: true, words: `about ${duration(predictedMs + searchMs)}${cut}`, more: `${needs} of the worker`, hint: basis === "typical" ? "By typical rates: the worker has not measured its own yet." : "" };
 }
