@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { DocumentJson, ErrorJson } from "../../app/tensorloom/view/editor/protocol.ts";
 import { download } from "../../app/tensorloom/view/editor/remote/download.ts";
 import type { Line } from "../../app/tensorloom/view/editor/remote/follower.ts";
-import { WorkerClient } from "../../app/tensorloom/view/editor/remote/http.ts";
+import { WorkerClient, type WorkerError } from "../../app/tensorloom/view/editor/remote/http.ts";
 import { revisionOf, type SentJob } from "../../app/tensorloom/view/editor/remote/jobs.ts";
 import { Outbox } from "../../app/tensorloom/view/editor/remote/outbox.ts";
 import { sha256Of } from "../../app/tensorloom/view/editor/remote/requests.ts";
@@ -60,6 +60,18 @@ test("how much is there is asked for a thousand files at once, and none of them 
   assert.deepEqual(asked, [1000, 1]);
   assert.deepEqual([...found.keys()], hashes);
   assert.equal(found.get("1000"), 7);
+});
+
+test("an upload that an earlier, lost request still holds is not given up", async () => {
+  let asked = 0;
+  const line = lineTo((_path, { method }) => {
+    if (method === "POST") return new Response(JSON.stringify({ arrays: [{ sha256: "ab", offset: "0" }] }));
+    asked += 1;
+    return new Response(JSON.stringify({ code: "upload-busy", message: "Another request is at it." }), { status: 409 });
+  });
+  const sending = line.client.upload("ab", new Uint8Array(8), 0, { said: () => undefined, wait: atOnce });
+  await assert.rejects(sending, (refusal: WorkerError) => refusal.isPassing && refusal.record.code === "upload-busy");
+  assert.equal(asked, 5);
 });
 
 // --- values on their way here ---

@@ -31,7 +31,9 @@ export class WorkerError extends Error {
 
   /** Whether the worker may answer later without anybody doing anything. */
   get isPassing(): boolean {
-    return this.status === null ? this.record.code === "worker-unreachable" || this.record.code === "worker-permission" : this.status >= 500 || this.status === 429;
+    if (this.status === null) return this.record.code === "worker-unreachable" || this.record.code === "worker-permission";
+    // A line that was lost without a word holds its upload for half a minute.
+    return this.status >= 500 || this.status === 429 || this.record.code === "upload-busy";
   }
 }
 
