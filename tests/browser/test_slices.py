@@ -31,7 +31,7 @@ from tensorloom.errors import Cancelled
 from tensorloom.execute import numpy_backend
 from tensorloom.execute.backend import no_pulse
 from tensorloom.execute.backends import opened
-from tensorloom.execute.gpu import backend as gpu_backend
+from tensorloom.execute.gpu import replay as gpu_replay
 from tensorloom.execute.wasm import replay
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.tree import ContractionTree
@@ -52,15 +52,15 @@ async def stopped(name):
         if slices.done == 5:
             raise Cancelled("cancelled", "Stopped.")
 
-    kept = numpy_backend.CHUNK_MS, replay.PIECE_CYCLES, gpu_backend.SUBMIT_MS
-    numpy_backend.CHUNK_MS = gpu_backend.SUBMIT_MS = 0
+    kept = numpy_backend.CHUNK_MS, replay.PIECE_CYCLES, gpu_replay.SUBMIT_MS
+    numpy_backend.CHUNK_MS = gpu_replay.SUBMIT_MS = 0
     replay.PIECE_CYCLES = 1
     try:
         await backend.run(program, arrays, pulse)
     except Cancelled:
         told.append("stopped")
     finally:
-        numpy_backend.CHUNK_MS, replay.PIECE_CYCLES, gpu_backend.SUBMIT_MS = kept
+        numpy_backend.CHUNK_MS, replay.PIECE_CYCLES, gpu_replay.SUBMIT_MS = kept
     found = await backend.run(program, arrays, no_pulse)
     return json.dumps([told[-2:], found.value.tolist()])
 

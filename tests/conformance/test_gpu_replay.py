@@ -20,7 +20,7 @@ from random_networks import (
 )
 from tensorloom.errors import Cancelled, UnsupportedKernel
 from tensorloom.execute.backend import drive, no_pulse
-from tensorloom.execute.gpu import backend as gpu_backend
+from tensorloom.execute.gpu import replay as gpu_replay
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.tree import ContractionTree
 
@@ -72,7 +72,7 @@ def test_many_runs_keep_one_plan_and_take_new_values(gpu: WebGpuBackend) -> None
 def test_runs_at_once_each_get_their_own_value(
     gpu: WebGpuBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu_backend, "SUBMIT_MS", 0.0)
+    monkeypatch.setattr(gpu_replay, "SUBMIT_MS", 0.0)
     names = "abcdef"
     tree = ContractionTree(
         inputs=tuple(pairwise(names)),

@@ -11,7 +11,7 @@ from random_networks import random_arrays
 from tensorloom.errors import Cancelled
 from tensorloom.execute import numpy_backend
 from tensorloom.execute.backend import drive, no_pulse
-from tensorloom.execute.gpu import backend as gpu_backend
+from tensorloom.execute.gpu import replay as gpu_replay
 from tensorloom.execute.wasm import replay
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.tree import ContractionTree
@@ -31,7 +31,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pulses after every kernel call."""
     monkeypatch.setattr(numpy_backend, "CHUNK_MS", 0)
     monkeypatch.setattr(replay, "PIECE_CYCLES", 1)
-    monkeypatch.setattr(gpu_backend, "SUBMIT_MS", 0)
+    monkeypatch.setattr(gpu_replay, "SUBMIT_MS", 0)
 
 
 def tree(output: tuple[str, ...]) -> ContractionTree:

@@ -51,6 +51,7 @@ __all__ = [
     "predicted_anew",
     "prepare",
     "run",
+    "without_work",
 ]
 
 _T = TypeVar("_T")
@@ -410,7 +411,7 @@ async def _run_on(
     if program.dispatches:
         raw = await attempt.backend.run(program, arrays, pulse)
     else:
-        raw = RawResult(value=_without_work(program, arrays))
+        raw = RawResult(value=without_work(program, arrays))
     notes = [*raw.notes]
     if exponent:
         raw = finished(raw.value, exponent, program.dtype, log10_scale=raw.log10_scale)
@@ -465,7 +466,7 @@ async def _measured(
     return min(bound, least + CAUTION * difference)
 
 
-def _without_work(program: Program, arrays: tuple[NDArray[Any], ...]) -> NDArray[Any]:
+def without_work(program: Program, arrays: tuple[NDArray[Any], ...]) -> NDArray[Any]:
     """The result of a program without kernel calls: its only tensor, or the number 1."""
     if not arrays:
         return np.ones((), program.dtype)

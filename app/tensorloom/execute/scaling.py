@@ -110,6 +110,7 @@ class SliceSum:
 
     def __init__(self, shape: tuple[int, ...], dtype: DType) -> None:
         self.exponent: int | None = None
+        self._dtype: DType = dtype
         self._total = np.zeros(shape, dtype)
         self._excess = np.zeros(shape, dtype)
 
@@ -117,6 +118,14 @@ class SliceSum:
     def value(self) -> NDArray[Any]:
         """The sum so far, without its exponent; a copy."""
         return np.asarray(self._total + self._excess)
+
+    def raw(self) -> RawResult:
+        """The sum so far as a backend gives it back."""
+        return finished(self.value, self.exponent or 0, self._dtype)
+
+    def wide(self) -> NDArray[Any]:
+        """The sum in double precision, without its exponent."""
+        return self._total.astype(np.result_type(self._dtype, np.float64)) + self._excess
 
     def result(self) -> NDArray[Any]:
         """The sum, without its exponent, in place: nothing is added afterwards."""

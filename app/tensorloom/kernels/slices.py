@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,12 +26,19 @@ class Slice:
     out: int
 
 
-def slices_of(program: Program) -> Iterator[Slice]:
-    """Every slice, the last sliced index running fastest; one if nothing is sliced."""
-    for values in product(*(range(axis.size) for axis in program.slices)):
+def slices_of(program: Program, start: int = 0, end: int | None = None) -> Iterator[Slice]:
+    """Slices in order, the last sliced index running fastest; one if nothing is sliced.
+
+    Args:
+        program: Whose slices.
+        start: Number of the first one.
+        end: One behind the last; all of them by default.
+    """
+    for number in range(start, program.n_slices if end is None else end):
         starts = [0] * len(program.buffers)
-        out = 0
-        for axis, value in zip(program.slices, values, strict=True):
+        out, rest = 0, number
+        for axis in reversed(program.slices):
+            rest, value = divmod(rest, axis.size)
             for buffer, stride in axis.inputs:
                 starts[buffer] += value * stride
             out += value * (axis.output or 0)

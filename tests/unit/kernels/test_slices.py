@@ -41,3 +41,10 @@ def test_axes_of_size_one_are_left_out() -> None:
         path=((0, 1),),
     )
     assert result_axes(lower(tree, "float32")) == ((4, 1),)
+
+
+def test_slices_can_begin_anywhere() -> None:
+    program = lower(sliced("j", "i"), "float64")
+    every = list(slices_of(program))
+    assert list(slices_of(program, 2, 5)) == every[2:5]
+    assert list(slices_of(program, 4)) == every[4:]

@@ -11,13 +11,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
 from tensorloom.assets import templates
 from tensorloom.errors import DeviceLost, UnsupportedKernel
-from tensorloom.execute.backend import RawResult, SlicesDone
 from tensorloom.execute.calibration import (
     Rates,
     calibrate,
@@ -29,38 +28,35 @@ from tensorloom.execute.calibration import (
 )
 from tensorloom.execute.gpu.device import GpuDevice
 from tensorloom.execute.gpu.loaded import LoadedPlans
-from tensorloom.execute.gpu.trial import Trial, try_kernel
-from tensorloom.execute.scaling import (
-    SliceSum,
-    absmax,
-    exponents_of,
-    finished,
-    scaled,
-    shift_for,
+from tensorloom.execute.gpu.replay import (
+    Work,
+    add_up,
+    carried_sum,
+    in_range,
+    made_exponents,
+    read,
+    summed,
 )
+from tensorloom.execute.gpu.trial import Trial, try_kernel
+from tensorloom.execute.scaling import absmax, exponents_of, finished, scaled, shift_for
 from tensorloom.kernels.gpu.plan import gpu_plan, planned_bytes
-from tensorloom.kernels.gpu.wgsl import SAFE_EXPONENT
-from tensorloom.kernels.slices import result_axes, slices_of
-from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from tensorloom.execute.backend import BackendName, Pulse
+    from tensorloom.execute.backend import BackendName, Pulse, RawResult
     from tensorloom.execute.calibration import Pause, SizeClass
     from tensorloom.execute.gpu.loaded import Loaded
     from tensorloom.kernels.gpu.candidate import GpuCandidate
-    from tensorloom.kernels.gpu.plan import GpuCall, GpuPlan
+    from tensorloom.kernels.gpu.plan import GpuPlan
     from tensorloom.kernels.program import KernelSpec, Program
-    from tensorloom.kernels.slices import Slice
     from tensorloom.model.recipe import DType
 
 __all__ = ["GpuDevice", "WebGpuBackend", "assumed_rates"]
 
-SUBMIT_MS = 40.0
-"""Predicted work of one submission: short enough to cancel, long enough to hide its latency."""
+_T = TypeVar("_T")
 
 IN_A_ROW_MS, MOST_IN_A_ROW = 15.0, 64
 """One submission of a measurement: long beside its own latency [ms]."""
@@ -169,9 +165,19 @@ class WebGpuBackend:
         return self._step_ms[1]
 
     async def measure(
-        self, clock: Callable[[], float] = perf_counter, pause: Pause = no_pause
+        self,
+        clock: Callable[[], float] = perf_counter,
+        pause: Pause = no_pause,
+        *,
+        dtypes: tuple[DType, ...] | None = None,
     ) -> None:
-        """Replace the assumed rates by measured ones; compiles and runs a few small programs."""
+        """Replace the assumed rates by measured ones; compiles and runs a few small programs.
+
+        Args:
+            clock: Seconds.
+            pause: Called between pieces of it; what it raises ends the measurement.
+            dtypes: Element types to measure, the most important one first; all by default.
+        """
 
         async def in_a_row(program: Program, arrays: Sequence[NDArray[Any]]) -> float:
             once = await self.repeat(program, arrays, 1)
@@ -180,7 +186,9 @@ class WebGpuBackend:
 
         users = self.loaded.keys()
         try:
-            found = await calibrate(whole_run(self), self.dtypes, clock, pause, in_a_row=in_a_row)
+            found = await calibrate(
+                whole_run(self), dtypes or self.dtypes, clock, pause, in_a_row=in_a_row
+            )
         finally:
             # Nobody runs these again; their buffers are megabytes.
             for key in self.loaded.keys() - users:
@@ -218,13 +226,17 @@ class WebGpuBackend:
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
     ) -> RawResult:
         """The contracted network; see ``Backend.run``."""
+        return await self.in_turn(lambda: self._run(program, arrays, pulse))
+
+    async def in_turn(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """What the work gives, when nobody else uses the device; done again if it was lost."""
         async with self._turn:
             try:
-                return await self._run(program, arrays, pulse)
+                return await work()
             except DeviceLost:
                 self.loaded.forget()
                 await self._renew()
-                return await self._run(program, arrays, pulse)
+                return await work()
 
     async def _renew(self) -> None:
         """Asks for the device again after it was lost."""
@@ -255,6 +267,20 @@ class WebGpuBackend:
         self, program: Program, arrays: Sequence[NDArray[Any]], *, scaled: bool
     ) -> Loaded:
         """The program's plan on the device with these inputs."""
+        loaded = await self.loaded_plan(program, scaled=scaled)
+        loaded.upload(self.device, arrays)
+        return loaded
+
+    async def loaded_plan(self, program: Program, *, scaled: bool) -> Loaded:
+        """The program's plan on the device, with whatever inputs it had there.
+
+        Args:
+            program: What to replay.
+            scaled: Whether it takes carried exponents out.
+
+        Raises:
+            UnsupportedKernel: The device cannot.
+        """
         chosen = tuple(self.choose(spec) for spec in program.kernels) if self.choose else ()
         key = (program, chosen, scaled)
         loaded = self.loaded.get(key)
@@ -268,7 +294,6 @@ class WebGpuBackend:
             if not program.slices:
                 starts = [(0, 0)] * len(program.dispatches)
                 self.device.constants(loaded.handle, plan.constants(starts))
-        loaded.upload(self.device, arrays)
         return loaded
 
     def _check_sizes(self, plan: GpuPlan) -> None:
@@ -291,26 +316,16 @@ class WebGpuBackend:
     ) -> RawResult | None:
         """The result, slices added up on the device; ``None`` if a number left the safe range."""
         loaded = await self._ready(program, arrays, scaled=False)
-        self.device.begin(loaded.handle)
-        work = _Work(self, program, pulse)
         exponents = exponents_of(program, dict(enumerate(shifts)))
 
         async def so_far() -> RawResult | None:
-            outs, largest = await self._read(loaded, program)
-            if largest[-1] or any(_taken(int(bits)) for bits in largest[1:-1]):
+            outs, largest = await read(self.device, loaded, program)
+            if not in_range(largest):
                 return None
-            return _result(program, outs, exponents)
+            return _result(program, summed(loaded, outs), exponents)
 
-        if program.slices:
-            once = _calls_once(loaded.plan, program)
-            for number, piece in enumerate(slices_of(program)):
-                packed = loaded.plan.constants(_starts(program, piece), piece.out)
-                self.device.constants(loaded.handle, packed)
-                work.slices = SlicesDone(done=number, of=program.n_slices, so_far=so_far)
-                last_one = number == program.n_slices - 1
-                await work.submit(loaded, last_one=last_one, first=once if number else 0)
-        else:
-            await work.submit(loaded, last_one=True)
+        work = Work(self, program, pulse)
+        await add_up(loaded, program, range(program.n_slices), work, so_far)
         return await so_far()
 
     async def _carried(
@@ -322,41 +337,14 @@ class WebGpuBackend:
     ) -> RawResult:
         """The result with exponents taken out of every intermediate; slices are added up here."""
         loaded = await self._ready(program, arrays, scaled=True)
-        total = SliceSum(program.shape, program.dtype)
-        axes = result_axes(program)
-        work = _Work(self, program, pulse)
-
-        async def so_far() -> RawResult:
-            return finished(total.value, total.exponent or 0, program.dtype)
-
-        for number, piece in enumerate(slices_of(program)):
-            if program.slices:
-                packed = loaded.plan.constants(_starts(program, piece))
-                self.device.constants(loaded.handle, packed)
-                work.slices = SlicesDone(done=number, of=program.n_slices, so_far=so_far)
+        work = Work(self, program, pulse)
+        if not program.slices:
             self.device.begin(loaded.handle)
             await work.submit(loaded, last_one=True)
-            outs, largest = await self._read(loaded, program)
-            exponents = _exponents(program, shifts, largest)
-            if not program.slices:
-                return _result(program, outs, exponents)
-            total.add(piece.out, axes, outs[0], exponents[program.result])
+            outs, largest = await read(self.device, loaded, program)
+            return _result(program, outs, made_exponents(program, shifts, largest))
+        total = await carried_sum(loaded, program, range(program.n_slices), shifts, work)
         return finished(total.result(), total.exponent or 0, program.dtype)
-
-    async def _read(
-        self, loaded: Loaded, program: Program
-    ) -> tuple[list[NDArray[Any]], NDArray[np.uint32]]:
-        """What the plan gives back, flat, and the largest magnitudes."""
-        item = ITEM_BYTES[program.dtype]
-        reads = loaded.plan.places.reads
-        outs = [np.empty(size // item, program.dtype) for _, size in reads]
-        wanted = [(buffer, out) for (buffer, _), out in zip(reads, outs, strict=True)]
-        largest = await self.device.read(loaded.handle, wanted)
-        if loaded.plan.places.excess is None:
-            return outs, largest
-        whole, excess = outs
-        # Beyond the range sums are infinite, and nothing is left over of them.
-        return [np.where(np.isfinite(excess), whole + excess, whole)], largest
 
 
 def _result(
@@ -370,85 +358,3 @@ def _result(
         for number, array in zip(program.kept, kept, strict=True)
     ]
     return replace(raw, kept=tuple(found))
-
-
-class _Work:
-    """Submissions of one run: cut where they get long, with a pulse after each wait."""
-
-    def __init__(self, backend: WebGpuBackend, program: Program, pulse: Pulse) -> None:
-        self.device = backend.device
-        self.pulse = pulse
-        self.rates = backend.rates
-        self.dtype = program.dtype
-        self.step_ms = backend.step_ms(program)
-        self.pending_ms = 0.0
-        self.done = 0
-        self.slices: SlicesDone | None = None
-
-    async def submit(self, loaded: Loaded, *, last_one: bool, first: int = 0) -> None:
-        """The calls of a slice, from ``first`` on; reading waits for the last one's end."""
-        calls = loaded.plan.calls
-        for number in range(first, len(calls)):
-            call = calls[number]
-            self.pending_ms += self._ms(call)
-            self.done += call.mul_adds if call.dispatch is not None else 0
-            at_end = number == len(calls) - 1
-            full = self.pending_ms >= SUBMIT_MS
-            if full or at_end:
-                wait = full and not (at_end and last_one)
-                await self.device.submit(loaded.handle, first, number + 1, wait=wait)
-                first = number + 1
-            if call.whole and self.slices is not None:
-                # This call adds the slice to the others.
-                self.slices = replace(self.slices, done=self.slices.done + 1)
-            if full:
-                self.pending_ms = 0.0
-                await self.pulse(self.done, self.slices)
-        if last_one and self.pending_ms:
-            await self.pulse(self.done, self.slices)
-
-    def _ms(self, call: GpuCall) -> float:
-        """What a call should take; those that the plan adds only move numbers [ms]."""
-        if call.dispatch is not None:
-            return self.step_ms[call.dispatch]
-        return self.rates.dispatch_ms + call.mul_adds / self.rates.rate(self.dtype, "stream")
-
-
-def _calls_once(plan: GpuPlan, program: Program) -> int:
-    """How many calls come first that are the same in every slice."""
-    return next(
-        number
-        for number, call in enumerate(plan.calls)
-        if call.dispatch is not None and call.dispatch >= program.prologue
-    )
-
-
-def _starts(program: Program, piece: Slice) -> list[tuple[int, int]]:
-    """First elements of the operands of each dispatch."""
-    starts = piece.starts
-    return [
-        (starts[call.left], 0 if call.right is None else starts[call.right])
-        for call in program.dispatches
-    ]
-
-
-def _exponents(
-    program: Program, shifts: Sequence[int], largest: NDArray[np.uint32]
-) -> Mapping[int, int]:
-    """Exponent of each buffer: what every reader on the way took out of its operands."""
-    exponents = dict(enumerate(shifts))
-    taken = dict.fromkeys(exponents, 0)
-    for number, dispatch in enumerate(program.dispatches):
-        operands = [dispatch.left] if dispatch.right is None else [dispatch.left, dispatch.right]
-        exponents[dispatch.out] = sum(exponents[name] + taken[name] for name in operands)
-        taken[dispatch.out] = _taken(int(largest[number + 1]))
-    return exponents
-
-
-def _taken(bits: int) -> int:
-    """The exponent that the shader's ``unscale`` takes out of this magnitude."""
-    exponent = (bits >> 23) & 0xFF
-    e = min(exponent - 126, 126)
-    if bits == 0 or exponent == 0xFF or abs(e) <= SAFE_EXPONENT:  # noqa: PLR2004  # infinities
-        return 0
-    return e

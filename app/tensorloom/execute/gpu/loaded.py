@@ -35,14 +35,21 @@ class Loaded:
         handle: Its name there.
         plan: What it is.
         sent: Copies of inputs as they are on the device, by number.
+        owner: Whose inputs they are, where somebody says so to send them once.
     """
 
     handle: int
     plan: GpuPlan
     sent: dict[int, NDArray[Any]] = field(default_factory=dict)
+    owner: object = None
 
-    def upload(self, device: GpuDevice, arrays: Sequence[NDArray[Any]]) -> None:
-        """Sends the inputs that are not there yet."""
+    def upload(
+        self, device: GpuDevice, arrays: Sequence[NDArray[Any]], owner: object = None
+    ) -> None:
+        """Sends the inputs that are not there yet; none if the owner's are there."""
+        if owner is not None and owner is self.owner:
+            return
+        self.owner = owner
         for number, array in enumerate(arrays):
             known = self.sent.get(number)
             if known is not None and np.array_equal(known, array, equal_nan=False):
