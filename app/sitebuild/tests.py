@@ -30,8 +30,8 @@ __all__ = ["TIERS", "Tally", "run_all", "tally_of"]
 
 QUIET = ("property", "conformance", "unit", "golden", "ts")
 """No browser, no built site; longest first, so that two at a time end together."""
-ON_DEVICE = ("conformance",)
-"""Wants what the browsers' packages bring along: a software Vulkan adapter."""
+ON_DEVICE = ("conformance", "worker")
+"""Want what the browsers' packages bring along: a software Vulkan adapter."""
 ALONE = ("worker", "faults")
 """Real services and clusters, which take both cores: one tier at a time, without a browser."""
 ON_SITE = ("build", "browser", "engines")

@@ -64,6 +64,9 @@ class LocalExecutor:
             calibrated=False,
         )
 
+    async def check(self, request: ContractRequest | EntryRequest) -> None:
+        pass
+
     async def estimate(self, request: ContractRequest | EntryRequest) -> Estimate:
         if isinstance(request, EntryRequest):
             return _estimate(0, 8)

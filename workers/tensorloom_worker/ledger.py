@@ -177,6 +177,13 @@ class Executor(Protocol):
     def about(self) -> Facts:
         """What computes."""
 
+    async def check(self, request: ContractRequest | EntryRequest) -> None:
+        """Looks whether a request can be run here as it says, before it is taken.
+
+        Raises:
+            WorkerRejected: It never can.
+        """
+
     async def estimate(self, request: ContractRequest | EntryRequest) -> Estimate:
         """What a job would take.
 

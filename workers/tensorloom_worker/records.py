@@ -404,6 +404,8 @@ class Facts(Record):
         threads: Threads over all of them.
         memory_bytes_per_worker: Most that one process may use.
         backends: What can be asked for.
+        missing: Why other backends are not here, in words.
+        gpu: What the backend ``wgpu`` computes on, in words.
         calibrated: Whether rates were measured on these workers.
     """
 
@@ -412,6 +414,8 @@ class Facts(Record):
     threads: int
     memory_bytes_per_worker: int
     backends: tuple[str, ...]
+    missing: dict[str, str] = {}
+    gpu: str | None = None
     calibrated: bool
 
 

@@ -181,6 +181,7 @@ class Service:
         request = read_request(value)
         uses = uses_of(request)
         await asyncio.to_thread(self._check, client, request, uses)
+        await self.executor.check(request)
         self.files.check_room(0)
         job = Job(
             id=secrets.token_hex(16),

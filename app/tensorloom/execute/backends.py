@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tensorloom.execute.backend import Backend, BackendName
 
-__all__ = ["Available", "available", "forget", "numpy_backend", "opened"]
+__all__ = ["Available", "available", "forget", "fresh", "numpy_backend", "opened"]
 
 MODULES: Mapping[BackendName, str] = (
     {"wasm": "tensorloom.execute.wasm.backend", "webgpu": "tensorloom.execute.gpu.page"}
@@ -67,7 +67,7 @@ async def available(names: Collection[BackendName] | None = None) -> Available:
         if name not in _MADE and (names is None or name in names):
             async with _MAKING:
                 if name not in _MADE:
-                    _MADE[name] = await _made(name)
+                    _MADE[name] = await fresh(name)
     if "numpy" not in _MADE:
         _MADE["numpy"] = numpy_backend()
     return opened()
@@ -92,8 +92,8 @@ def forget() -> None:
     _MADE.clear()
 
 
-async def _made(name: BackendName) -> Backend | str:
-    """A backend, or why it is not here."""
+async def fresh(name: BackendName) -> Backend | str:
+    """A backend that nobody else has, or why it is not here, in words."""
     try:
         return cast("Backend", await import_module(MODULES[name]).make())
     except UnsupportedKernel as error:

@@ -83,5 +83,12 @@ def elsewhere(cluster: Cluster) -> Iterator[str]:
     cluster.do(close(running))
 
 
+@pytest.fixture
+def many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short tasks, so that a small job has many."""
+    monkeypatch.setattr("tensorloom_worker.execution.contractors.LEAST_TASK_SECONDS", 1e-7)
+    monkeypatch.setattr("tensorloom_worker.execution.contractors.FEW_TASKS", 10**9)
+
+
 async def close(running: LocalCluster) -> None:
     await running.close()

@@ -12,6 +12,7 @@ import pytest
 
 from tensorloom.plan.tree import ContractionTree
 from tensorloom_worker.execution import trees
+from tensorloom_worker.execution.contractors import slices_per_task
 from tensorloom_worker.execution.costs import (
     TYPICAL,
     Rates,
@@ -21,7 +22,6 @@ from tensorloom_worker.execution.costs import (
     seconds_of,
     wall_seconds,
 )
-from tensorloom_worker.execution.executor import slices_per_task
 from tensorloom_worker.execution.problem import Problem
 from tensorloom_worker.execution.runner import Runner, Shared
 from tensorloom_worker.execution.strategy import Strategy, strategy_for
@@ -75,18 +75,22 @@ def test_a_rate_between_two_sizes_lies_between_their_rates() -> None:
         assert low * size**3 <= loop <= high * size**3 + 20 * rates.call_s + 1e-3
 
 
+def per_task_of(strategy: Strategy) -> int:
+    return slices_per_task(strategy, seconds_of(strategy, TYPICAL)[1])
+
+
 def test_tasks_hold_whole_inner_loops_where_they_can() -> None:
     tree = matrices(12, 40, ("i2", "i5", "i8"))
-    per_task = slices_per_task(strategy_for(tree, 0))
+    per_task = per_task_of(strategy_for(tree, 0))
     assert per_task % 40 == 0 or per_task < 40
     assert 1 <= per_task <= tree.n_slices
     # No clock has a say.
-    assert per_task == slices_per_task(strategy_for(tree, 0))
+    assert per_task == per_task_of(strategy_for(tree, 0))
 
 
 def test_a_short_job_is_one_task() -> None:
     tree = matrices(3, 2, ("i1",))
-    assert slices_per_task(strategy_for(tree)) == 2
+    assert per_task_of(strategy_for(tree)) == 2
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 import dask
 import numpy as np
 import pytest
+from dask_jobs import SLICED, Stop, crash_after, request_of, ring, run, sliced_request, wanted
 from memory_ledger import MemoryLedger
 
 from tensorloom.errors import Cancelled, NetworkError, PlanError, WorkerRejected, WorkerUnreachable
-from tensorloom.execute.arrays import ArrayStore, arrays_of
-from tensorloom.formats import network_json
-from tensorloom.model import codec
 from tensorloom_worker.execution.adding import IN_FLIGHT, is_small
 from tensorloom_worker.execution.executor import Executor
 from tensorloom_worker.execution.planning import Patience
@@ -24,7 +22,7 @@ from tensorloom_worker.execution.problem import Problem
 from tensorloom_worker.execution.strategy import strategy_for
 from tensorloom_worker.execution.trees import given_tree
 from tensorloom_worker.ledger import ArrayRef
-from tensorloom_worker.records import Batch, ContractRequest, PlanJson
+from tensorloom_worker.records import Batch
 from tensorloom_worker.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,79 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Cluster
-    from tensorloom.model.document import Document
-    from tensorloom_worker.ledger import Ledger, Outcome, Progress
-
-
-def ring(n: int, size: int, *, output: tuple[str, ...] = (), seed: int = 0) -> Document:
-    """Matrices in a ring, each with a bond to the one across: a network that is worth slicing."""
-    inputs = [[f"i{k}", f"i{(k + 1) % n}", f"x{k % (n // 2)}"] for k in range(n)]
-    names = {name for indices in inputs for name in indices}
-    return network_json.from_json(
-        {
-            "inputs": inputs,
-            "output": list(output),
-            "size_dict": dict.fromkeys(sorted(names), size),
-        },
-        seed=seed,
-    ).document
-
-
-def wanted(document: Document) -> np.ndarray[Any, Any]:
-    network = document.network
-    names = {index.name: number for number, index in enumerate(network.indices)}
-    operands: list[Any] = []
-    for tensor, array in zip(
-        network.tensors, arrays_of(network, "complex128", ArrayStore()), strict=True
-    ):
-        operands += [array, [names[name] for name in tensor.indices]]
-    output = [names[name] for name in network.output]
-    found = np.einsum(*operands, output, optimize=("greedy", 2**30))
-    return np.asarray(found)
-
-
-def request_of(document: Document, **more: Any) -> ContractRequest:
-    return ContractRequest(
-        kind="contract", document=codec.to_json(document), **({"search_seconds": 0.0} | more)
-    )
-
-
-def sliced_request(document: Document, *sliced: str, **more: Any) -> ContractRequest:
-    """A request with a tree that is cut as said, one tensor after the other."""
-    n = len(document.network.tensors)
-    path = tuple((0 if step == 0 else n + step - 1, step + 1) for step in range(n - 1))
-    return request_of(document, plan=PlanJson(path=path, sliced=sliced), **more)
-
-
-def run(
-    cluster: Cluster,
-    request: ContractRequest,
-    ledger: Ledger | None = None,
-    *,
-    arrays: dict[str, ArrayRef] | None = None,
-    heard: list[Progress] | None = None,
-    cancelled: asyncio.Event | None = None,
-) -> Outcome:
-    return cluster.do(
-        cluster.executor.run(
-            "job",
-            request,
-            arrays or {},
-            ledger or MemoryLedger(),
-            progress=(heard if heard is not None else []).append,
-            cancelled=cancelled or asyncio.Event(),
-        )
-    )
-
-
-@pytest.fixture
-def many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short tasks, so that a small job has many."""
-    monkeypatch.setattr("tensorloom_worker.execution.executor.LEAST_TASK_SECONDS", 1e-7)
-    monkeypatch.setattr("tensorloom_worker.execution.executor.FEW_TASKS", 10**9)
-
-
-SLICED = ("x0", "x1", "i3")
+    from tensorloom_worker.ledger import Progress
 
 
 @pytest.mark.parametrize("output", [(), ("i2", "x1"), ("x0", "i3")], ids=str)
@@ -152,18 +78,6 @@ def test_telling_never_waits_for_the_disk(
     ledger = MemoryLedger(slow_disk)
     run(cluster, sliced_request(ring(8, 4), *SLICED), ledger)
     assert ledger.times.total() > 10
-
-
-class Stop(Exception):  # what a test throws
-    """Thrown by a ledger to end a run like a crash does."""
-
-
-def crash_after(count: int) -> MemoryLedger:
-    def recorded(so_far: int) -> None:
-        if so_far == count:
-            raise Stop
-
-    return MemoryLedger(recorded)
 
 
 @pytest.mark.parametrize("count", [1, 7, 23])
@@ -447,7 +361,8 @@ def test_each_thread_of_a_process_plans_for_its_part_of_the_memory(
     for threads in (1, 4):
         executor = Executor(Settings(data_folder=tmp_path, workers=1, threads=threads))
         assert executor.most_elements(problem, request) == 400_000 // threads // problem.itemsize
-        said[threads] = executor._estimated(problem, request, Patience()).estimate
+        numpy = asyncio.run(executor._contractors.of("numpy", problem.dtype))
+        said[threads] = executor._estimated(problem, request, numpy, Patience()).estimate
     assert said[1].slices == 1
     assert said[4].slices > 4
     # All four run a task at once.
@@ -470,7 +385,7 @@ def test_a_backend_that_is_not_there_is_refused(cluster: Cluster) -> None:
     with pytest.raises(WorkerRejected) as caught:
         run(cluster, request_of(ring(6, 3), backend="cupy"))
     assert caught.value.code == "no-such-backend"
-    assert caught.value.message == "The workers have no cupy."
+    assert caught.value.message == "The workers have no cupy. The package cupy is not installed."
 
 
 def test_a_search_is_never_worse_than_the_tree_it_was_given(cluster: Cluster) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tensorloom_worker.execution.costs import TYPICAL, Rates
+from tensorloom_worker.execution.costs import TYPICAL, Rates, measured, median_of
 from tensorloom_worker.execution.pool import Pool
 from tensorloom_worker.execution.rates import AGAIN, LAST, SOON, Measurements
 from tensorloom_worker.settings import Settings
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def test_rates_are_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     pool = Pool(Settings(data_folder=tmp_path))
-    rates = Measurements(pool, lambda: now)
+    rates = Measurements(pool, measured, median_of, lambda: now)
     asked: list[int] = []
 
     async def call(_function: Any, _dtype: str, *, priority: int = 0) -> Rates:

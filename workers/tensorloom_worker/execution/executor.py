@@ -11,17 +11,19 @@ import asyncio
 import json
 import shutil
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from tensorloom.errors import Cancelled, PlanError, TensorloomError, WorkerRejected
 from tensorloom.execute.quantities import bytes_text
+from tensorloom.model import codec
 from tensorloom_worker.entries import ENTRIES, checked_parameters
-from tensorloom_worker.execution import costs, trees
-from tensorloom_worker.execution import strategy as strategies
-from tensorloom_worker.execution.adding import Contraction, is_small, sum_so_far
+from tensorloom_worker.execution import trees
+from tensorloom_worker.execution.adding import Contraction, sum_so_far
+from tensorloom_worker.execution.contractors import Contractors
 from tensorloom_worker.execution.planning import (
     ESTIMATE_SECONDS,
     ESTIMATES_AT_ONCE,
@@ -31,8 +33,8 @@ from tensorloom_worker.execution.planning import (
 )
 from tensorloom_worker.execution.pool import Pool
 from tensorloom_worker.execution.problem import Problem, plan_json, result_bytes
-from tensorloom_worker.execution.rates import Measurements
-from tensorloom_worker.execution.tasks import Job, backends_here
+from tensorloom_worker.execution.strategy import Strategy
+from tensorloom_worker.execution.tasks import Job
 from tensorloom_worker.ledger import Outcome, Progress, TaskLayout
 from tensorloom_worker.records import ContractRequest, EntryRequest, Estimate, Facts, Refusal
 
@@ -42,20 +44,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorloom.plan.tree import ContractionTree
-    from tensorloom_worker.execution.strategy import Strategy
+    from tensorloom_worker.execution.contractors import Contractor
     from tensorloom_worker.ledger import ArrayRef, Ledger
     from tensorloom_worker.records import PlanJson
     from tensorloom_worker.settings import Settings
 
 __all__ = ["Executor"]
-
-TASK_SECONDS = 1.0
-"""How long a task should take on a typical core: long enough that scheduling does not show, short
-enough that little is lost with a worker [s]."""
-
-LEAST_TASK_SECONDS = 0.2
-FEW_TASKS = 16
-"""Short jobs are cut into so many tasks, if those are not too short."""
 
 WORTH_SEARCHING = 2.0
 """Predicted time from which a job's tree is searched for, unless told [s]."""
@@ -70,24 +64,17 @@ LOOK_SECONDS = 5.0
 LEAST_SEARCH = 1.0
 """What is searched for a tree that fits, where the first one does not [s]."""
 
-JOB_SECONDS = 0.01
-SMALL_SECONDS = 0.002
-"""What a job takes beside its calls and inputs: messages and records; and one that goes to no
-worker. Measured on two busy cores [s]."""
-
-_strategy = lru_cache(maxsize=4)(strategies.strategy_for)
-"""A job asks for its strategy when it is estimated, laid out and begun."""
-
 MOST_ESTIMATES = 32
 """Estimates kept: a page asks again and again while somebody turns a dial."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """An estimate with the tree it speaks of, or why there is none."""
+    """An estimate with the tree it speaks of and its memory, or why there is none."""
 
     estimate: Estimate
     tree: ContractionTree | None = None
+    most_elements: int = 0
     refusal: PlanError | None = None
 
 
@@ -102,8 +89,7 @@ class Executor:
         self.settings = settings
         self.pool = Pool(settings)
         self._folder = settings.data_folder / "running"
-        self._rates = Measurements(self.pool)
-        self._backends: tuple[str, ...] = ("numpy",)
+        self._contractors = Contractors(self.pool)
         self._estimates: OrderedDict[str, _Found] = OrderedDict()
         self.planning = Planning(settings.concurrent_jobs)
         self._estimating = Planning(ESTIMATES_AT_ONCE)
@@ -113,14 +99,13 @@ class Executor:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)
         await self.pool.start()
-        self._backends = await self.pool.call(backends_here, priority=1)
-        self._rates.begin("complex64")
+        await self._contractors.start()
 
     async def close(self) -> None:
         """Stop the workers, or let go of them."""
         self.planning.close()
         self._estimating.close()
-        await self._rates.close()
+        await self._contractors.close()
         await self.pool.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -131,8 +116,10 @@ class Executor:
             workers=self.pool.n_workers,
             threads=self.pool.n_threads,
             memory_bytes_per_worker=self.pool.memory_bytes,
-            backends=self._backends,
-            calibrated=self._rates.any,
+            backends=self._contractors.names,
+            missing=dict(self._contractors.missing),
+            gpu=self._contractors.gpu,
+            calibrated=self._contractors.rates.any,
         )
 
     async def estimate(self, request: ContractRequest | EntryRequest) -> Estimate:
@@ -140,16 +127,22 @@ class Executor:
         if isinstance(request, EntryRequest):
             return await self._entry_estimate(request)
         problem = Problem.of(request, {})
-        self._backend(request)
+        contractor = await self._contractors.of(backend_of(request), problem.dtype)
         patience = Patience(ESTIMATE_SECONDS)
-        return (await self._looked(problem, request, self._estimating, patience)).estimate
+        found = await self._looked(problem, request, contractor, self._estimating, patience)
+        return found.estimate
 
     async def _looked(
-        self, problem: Problem, request: ContractRequest, planning: Planning, patience: Patience
+        self,
+        problem: Problem,
+        request: ContractRequest,
+        contractor: Contractor,
+        planning: Planning,
+        patience: Patience,
     ) -> _Found:
         """The estimate; where the first tree is no good, after a short search for a better one."""
-        await self._rates.ready(problem.dtype)
-        found = await planning.run(partial(self._estimated, problem, request), patience)
+        await contractor.ready()
+        found = await planning.run(partial(self._estimated, problem, request, contractor), patience)
         refusal = found.estimate.refusal
         if (
             refusal is None
@@ -163,7 +156,7 @@ class Executor:
         tree = await self.searched(start, self.most_elements(problem, request), LOOK_SECONDS)
         if tree is None:
             return found
-        again = partial(self._estimated, problem, request, better=tree)
+        again = partial(self._estimated, problem, request, contractor, better=tree)
         return await planning.run(again, patience)
 
     async def run(  # the contract of the service
@@ -233,11 +226,12 @@ class Executor:
             await asyncio.to_thread(ledger.fix_layout, job, layout)
         tree = problem.tree(layout.plan)
         most = layout.extra["mostElements"]
-        await self._rates.ready(problem.dtype)
+        contractor = await self._contractors.of(layout.backend, problem.dtype)
+        await contractor.ready()
         patience = Patience(PLAN_SECONDS)
-        strategy = await self.planning.run(lambda _: _strategy(tree, most), patience)
-        told = partial(self._told, problem, strategy, layout.plan)
-        estimate = await self.planning.run(lambda _: told(), patience)
+        strategy = await self.planning.run(lambda _: contractor.strategy(tree, most), patience)
+        estimated = partial(told, problem, strategy, layout.plan, contractor)
+        estimate = await self.planning.run(lambda _: estimated(), patience)
         progress(Progress(state="running", estimate=estimate))
         spec = Job(
             request=request.to_json(),
@@ -261,22 +255,11 @@ class Executor:
 
     # Estimates.
 
-    def _backend(self, request: ContractRequest) -> str:
-        """What contracts a request.
-
-        Raises:
-            WorkerRejected: ``no-such-backend``.
-        """
-        if request.backend == "auto":
-            return "numpy"
-        if request.backend not in self._backends:
-            raise WorkerRejected(
-                "no-such-backend",
-                f"The workers have no {request.backend}.",
-                f"Ask for {', '.join(self._backends)} or auto.",
-                values={"backend": request.backend},
-            )
-        return request.backend
+    async def check(self, request: ContractRequest | EntryRequest) -> None:
+        """Looks whether a request can be contracted here as it says."""
+        if isinstance(request, ContractRequest) and request.backend not in ("auto", "numpy"):
+            dtype = request.dtype or codec.from_json(request.document).dtype
+            await self._contractors.check(request.backend, dtype)
 
     def most_elements(self, problem: Problem, request: ContractRequest) -> int:
         """Memory that a task may plan for: its thread's part of a process [elements]."""
@@ -289,14 +272,13 @@ class Executor:
         self,
         problem: Problem,
         request: ContractRequest,
+        contractor: Contractor,
         patience: Patience,
         better: ContractionTree | None = None,
     ) -> _Found:
         """The estimate, and the tree it speaks of: the best of those that are known."""
         most = self.most_elements(problem, request)
-        key = sha256(
-            json.dumps([request.to_json(), most, self._rates.version(problem.dtype)]).encode()
-        ).hexdigest()
+        key = sha256(json.dumps([request.to_json(), most, contractor.version]).encode()).hexdigest()
         if key in self._estimates and better is None:
             return self._estimates[key]
         starts = [] if request.plan is None else [problem.tree(request.plan)]
@@ -304,43 +286,26 @@ class Executor:
         if request.plan is None or request.search_seconds != 0:
             starts.append(trees.given_tree(problem) if better is None else better)
         found, refusal = trees.best_of(starts, most, patience)
+        try:
+            if found is not None:
+                found, most = contractor.fitted(found, most, patience)
+        except PlanError as error:
+            found, refusal = None, error
         if found is None:
             assert refusal is not None
             return _Found(estimate=_refused(problem, starts[0], refusal), refusal=refusal)
-        strategy = _strategy(found, most)
-        estimate = self._told(problem, strategy, plan_json(found))
+        strategy = contractor.strategy(found, most)
+        estimate = told(problem, strategy, plan_json(found), contractor)
         seconds = self._search_seconds(request, estimate)
         estimate = estimate.model_copy(update={"search_ms": seconds * 1000})
         too_much = self._refusal(estimate)
         if too_much is not None:
             update = {"fits": False, "refusal": Refusal.from_json(too_much.to_json())}
             estimate = estimate.model_copy(update=update)
-        self._estimates[key] = _Found(estimate=estimate, tree=found)
+        self._estimates[key] = _Found(estimate=estimate, tree=found, most_elements=most)
         while len(self._estimates) > MOST_ESTIMATES:
             self._estimates.popitem(last=False)
         return self._estimates[key]
-
-    def _told(self, problem: Problem, strategy: Strategy, plan: PlanJson) -> Estimate:
-        rates = self._rates.of(problem.dtype)
-        per_task = slices_per_task(strategy)
-        tasks = -(-strategy.main.n_slices // per_task)
-        small = is_small(strategy, tasks)
-        at_once = min(tasks, self.pool.threads_per_worker)
-        seconds = (SMALL_SECONDS if small else JOB_SECONDS) + costs.wall_seconds(
-            strategy, rates or costs.TYPICAL, per_task, self.pool.n_threads
-        )
-        per_pair = 8 if problem.dtype.startswith("complex") else 2
-        return Estimate(
-            mul_adds=strategy.mul_adds,
-            flop=strategy.mul_adds * per_pair,
-            slices=strategy.main.n_slices,
-            peak_bytes_per_worker=strategy.peak_elements * problem.itemsize * at_once,
-            result_bytes=result_bytes(problem),
-            predicted_ms=seconds * 1000,
-            fits=True,
-            basis="calibrated" if rates else "typical",
-            plan=plan,
-        )
 
     def _search_seconds(self, request: ContractRequest, estimate: Estimate) -> float:
         if request.search_seconds is not None:
@@ -401,30 +366,35 @@ class Executor:
         Raises:
             TensorloomError: It does not fit.
         """
-        backend = self._backend(request)
-        most = self.most_elements(problem, request)
+        backend = backend_of(request)
+        contractor = await self._contractors.of(backend, problem.dtype)
         patience = Patience(PLAN_SECONDS)
-        found = await self._looked(problem, request, self.planning, patience)
-        tree = found.tree
+        found = await self._looked(problem, request, contractor, self.planning, patience)
+        tree, most = found.tree, found.most_elements
         seconds = self._search_seconds(request, found.estimate)
         if tree is None or seconds > 0:
             progress(Progress(state="searching", estimate=found.estimate))
             start = tree
             if start is None:
                 start = await self.planning.run(lambda _: trees.given_tree(problem), patience)
-            tree = await self.searched(start, most, max(seconds, LEAST_SEARCH)) or tree
+            whole = self.most_elements(problem, request)
+            better = await self.searched(start, whole, max(seconds, LEAST_SEARCH))
+            if better is not None:
+                fit = partial(contractor.fitted, better, whole)
+                with suppress(PlanError):
+                    tree, most = await self.planning.run(fit, patience)
         if tree is None:
             assert found.refusal is not None
             raise found.refusal
-        chosen = tree
-        strategy = await self.planning.run(lambda _: _strategy(chosen, most), patience)
-        refusal = self._refusal(self._told(problem, strategy, plan_json(tree)))
+        chosen = partial(contractor.strategy, tree, most)
+        strategy = await self.planning.run(lambda _: chosen(), patience)
+        refusal = self._refusal(told(problem, strategy, plan_json(tree), contractor))
         if refusal is not None:
             raise refusal
         return TaskLayout(
             plan=plan_json(tree),
             slices=tree.n_slices,
-            slices_per_task=slices_per_task(strategy),
+            slices_per_task=contractor.slices_per_task(strategy),
             dtype=problem.dtype,
             backend=backend,
             extra={"mostElements": most, "blocks": _blocks(strategy)},
@@ -459,27 +429,30 @@ def _blocks(strategy: Strategy) -> dict[str, list[int]]:
     }
 
 
-def slices_per_task(strategy: Strategy) -> int:
-    """How many slices make a task: about a second on a typical core, whole inner loops if possible.
+def backend_of(request: ContractRequest) -> str:
+    """What contracts a request."""
+    return "numpy" if request.backend == "auto" else request.backend
 
-    Rates that were measured here must not count: a layout is the same whenever it is made.
-    """
-    _, loop = costs.seconds_of(strategy, costs.TYPICAL)
-    slices = strategy.main.n_slices
-    aim = min(TASK_SECONDS, max(LEAST_TASK_SECONDS, loop / FEW_TASKS))
-    most = max(1, min(slices, round(aim * slices / max(loop, 1e-9))))
-    full = dict(strategy.main.dimensions)
-    whole = 1
-    for name in reversed(strategy.main.sliced):
-        if whole * full[name] > most:
-            break
-        whole *= full[name]
-    return whole * (most // whole)
+
+def told(problem: Problem, strategy: Strategy, plan: PlanJson, contractor: Contractor) -> Estimate:
+    """The estimate of a strategy that fits."""
+    per_pair = 8 if problem.dtype.startswith("complex") else 2
+    return Estimate(
+        mul_adds=strategy.mul_adds,
+        flop=strategy.mul_adds * per_pair,
+        slices=strategy.main.n_slices,
+        peak_bytes_per_worker=contractor.peak_bytes(strategy),
+        result_bytes=result_bytes(problem),
+        predicted_ms=1000 * contractor.seconds(strategy),
+        fits=True,
+        basis="calibrated" if contractor.is_calibrated else "typical",
+        plan=plan,
+    )
 
 
 def _refused(problem: Problem, tree: ContractionTree, error: PlanError) -> Estimate:
     """The estimate of what does not fit: the numbers are those of the tree without slices."""
-    strategy = _strategy(trees.tree_of(tree, tree.path, ()))
+    strategy = Strategy.of(trees.tree_of(tree, tree.path, ()))
     pairs = strategy.mul_adds
     return Estimate(
         mul_adds=pairs,

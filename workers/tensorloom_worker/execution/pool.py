@@ -14,6 +14,7 @@ import itertools
 import json
 import logging
 import os
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -221,6 +222,19 @@ class Pool:
     def n_workers(self) -> int:
         """Worker processes that are there now."""
         return len(self._workers())
+
+    @property
+    def n_hosts(self) -> int:
+        """Machines that they are on, at least 1."""
+        return max(1, len({worker.get("host") for worker in self._workers().values()}))
+
+    @property
+    def most_workers_per_host(self) -> int:
+        """Worker processes of the machine that has most of them, at least 1."""
+        if self.is_local:
+            return self._settings.workers or CPU_COUNT
+        hosts = Counter(worker.get("host") for worker in self._workers().values())
+        return max(hosts.values(), default=1)
 
     @property
     def n_threads(self) -> int:

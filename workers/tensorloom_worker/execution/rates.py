@@ -9,14 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING
-
-from tensorloom_worker.execution import costs
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from tensorloom_worker.execution.costs import Rates
     from tensorloom_worker.execution.pool import Pool
 
 __all__ = ["Measurements"]
@@ -33,19 +30,32 @@ MOST_WAIT = 5.0
 """The first one is waited for so long: workers may be busy for hours [s]."""
 
 
-class Measurements:
+_Rates = TypeVar("_Rates")
+
+
+class Measurements(Generic[_Rates]):
     """The rates of the workers, by number type.
 
     Args:
         pool: Who measures.
+        measured: Measures one type, on a worker.
+        median_of: Several measurements as one.
         clock: Tells their age [s].
     """
 
-    def __init__(self, pool: Pool, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        measured: Callable[[str], _Rates],
+        median_of: Callable[[Sequence[_Rates]], _Rates],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._pool = pool
+        self._measured = measured
+        self._median_of = median_of
         self._clock = clock
-        self._several: dict[str, deque[Rates]] = {}
-        self._rates: dict[str, Rates] = {}
+        self._several: dict[str, deque[_Rates]] = {}
+        self._rates: dict[str, _Rates] = {}
         self._at: dict[str, float] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
 
@@ -54,7 +64,7 @@ class Measurements:
         """Whether there are rates of some type."""
         return bool(self._rates)
 
-    def of(self, dtype: str) -> Rates | None:
+    def of(self, dtype: str) -> _Rates | None:
         """The rates of a type, if they were measured."""
         return self._rates.get(dtype)
 
@@ -81,10 +91,10 @@ class Measurements:
         return running
 
     async def _once(self, dtype: str, priority: int) -> None:
-        found = await self._pool.call(costs.measured, dtype, priority=priority)
+        found = await self._pool.call(self._measured, dtype, priority=priority)
         several = self._several.setdefault(dtype, deque(maxlen=LAST))
         several.append(found)
-        self._rates[dtype] = costs.median_of(several)
+        self._rates[dtype] = self._median_of(several)
         self._at[dtype] = self._clock()
 
     async def close(self) -> None:

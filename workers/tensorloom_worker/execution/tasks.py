@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
-from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,8 @@ from tensorloom.execute.backend import RawResult
 from tensorloom.execute.casting import cast_arrays
 from tensorloom.execute.error_bound import error_bound
 from tensorloom.kernels.lower import lower
+from tensorloom_worker.execution.gpu import GpuRunner
+from tensorloom_worker.execution.gpu_costs import gpu_strategy
 from tensorloom_worker.execution.problem import Problem, plan_of
 from tensorloom_worker.execution.runner import Runner, Shared, library
 from tensorloom_worker.execution.strategy import strategy_for
@@ -43,7 +44,6 @@ __all__ = [
     "Done",
     "Job",
     "Parcel",
-    "backends_here",
     "bound",
     "bound_of",
     "contract",
@@ -161,8 +161,8 @@ class _Loaded:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.runners: dict[int, Runner] = {}
-        self.shared: Shared | None = None
+        self.runners: dict[int, Runner | GpuRunner] = {}
+        self.shared: Shared | GpuRunner | None = None
         self.exponent = 0
 
 
@@ -178,10 +178,10 @@ def contract(where: str | Parcel, start: int, end: int) -> Done:
 def contract_here(job: Job, problem: Problem, strategy: Strategy, start: int, end: int) -> Done:
     """The same for who has the job itself, and keeps nothing of it."""
     shared, exponent = _shared(job, problem, lambda: strategy)
-    return _summed(Runner(shared), exponent, start, end)
+    return _summed(_runner_of(shared), exponent, start, end)
 
 
-def _summed(runner: Runner, exponent: int, start: int, end: int) -> Done:
+def _summed(runner: Runner | GpuRunner, exponent: int, start: int, end: int) -> Done:
     begun = perf_counter()
     try:
         total = runner.run(start, end)
@@ -205,17 +205,12 @@ def bound(job: Job, largest: float, log10_scale: float) -> float:
     arrays = problem.arrays(request, job.arrays)
     tree = problem.tree(PlanJson(path=job.plan["path"], sliced=()))
     raw = RawResult(value=np.array([largest]), log10_scale=log10_scale)
-    places: tuple[BackendName, ...] = ("numpy",)
+    places: tuple[BackendName, ...] = ("webgpu" if job.backend == "wgpu" else "numpy",)
     # Slices are added up exactly, so the bound is that of the unsliced tree.
     return error_bound(tree, lower(plan_of(tree), problem.dtype), arrays, raw, places)
 
 
-def backends_here() -> tuple[str, ...]:
-    """What this worker can contract with."""
-    return ("numpy", *(name for name in ("torch", "cupy") if find_spec(name)))
-
-
-def _runner(where: str | Parcel) -> tuple[Runner, int]:
+def _runner(where: str | Parcel) -> tuple[Runner | GpuRunner, int]:
     """This thread's runner of a job, and the exponent of its inputs."""
     key, job = _opened(where)
     with _GUARD:
@@ -229,20 +224,35 @@ def _runner(where: str | Parcel) -> tuple[Runner, int]:
             with _unpacked(where, job) as here:
                 loaded.shared, loaded.exponent = _load(here)
         if me not in loaded.runners:
-            loaded.runners[me] = Runner(loaded.shared)
+            loaded.runners[me] = _runner_of(loaded.shared)
         return loaded.runners[me], loaded.exponent
 
 
-def _load(job: Job) -> tuple[Shared, int]:
+def _runner_of(shared: Shared | GpuRunner) -> Runner | GpuRunner:
+    """A thread's own runner; a device has one for all threads."""
+    return shared if isinstance(shared, GpuRunner) else Runner(shared)
+
+
+def _load(job: Job) -> tuple[Shared | GpuRunner, int]:
     problem = Problem.of(ContractRequest.from_json(job.request), job.arrays)
     tree = problem.tree(PlanJson.from_json(job.plan))
-    return _shared(job, problem, lambda: strategy_for(tree, job.most_elements))
+
+    def strategy() -> Strategy:
+        if job.backend == "wgpu":
+            return gpu_strategy(tree, job.most_elements, problem.dtype)
+        return strategy_for(tree, job.most_elements)
+
+    return _shared(job, problem, strategy)
 
 
-def _shared(job: Job, problem: Problem, strategy: Callable[[], Strategy]) -> tuple[Shared, int]:
+def _shared(
+    job: Job, problem: Problem, strategy: Callable[[], Strategy]
+) -> tuple[Shared | GpuRunner, int]:
     request = ContractRequest.from_json(job.request)
     try:
         arrays, exponent = cast_arrays(problem.arrays(request, job.arrays), problem.dtype)
+        if job.backend == "wgpu":
+            return GpuRunner(strategy(), arrays, problem.dtype), exponent
         return Shared(strategy(), arrays, problem.dtype, library(job.backend)), exponent
     except MemoryError as error:
         raise out_of_memory() from error

@@ -143,6 +143,12 @@ class NativeGpu:
         if not gone:
             before.destroy()
 
+    def close(self) -> None:
+        """Give the device back."""
+        self._loaded.clear()
+        self._device.destroy()
+        self._lost = True
+
     def lose(self) -> None:
         """For tests: makes the device go away as drivers do."""
         self._device.destroy()

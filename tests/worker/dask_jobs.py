@@ -1,0 +1,107 @@
+"""Networks worth slicing as jobs for a cluster, and what they should give."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from memory_ledger import MemoryLedger
+
+from tensorloom.execute.arrays import ArrayStore, arrays_of
+from tensorloom.formats import network_json
+from tensorloom.model import codec
+from tensorloom_worker.records import ContractRequest, PlanJson
+
+if TYPE_CHECKING:
+    from execution.conftest import Cluster
+
+    from tensorloom.model.document import Document
+    from tensorloom_worker.ledger import ArrayRef, Ledger, Outcome, Progress
+
+__all__ = [
+    "SLICED",
+    "Stop",
+    "crash_after",
+    "request_of",
+    "ring",
+    "run",
+    "sliced_request",
+    "wanted",
+]
+
+SLICED = ("x0", "x1", "i3")
+"""Indices of a ring of 8 that cut it into many tasks."""
+
+
+def ring(n: int, size: int, *, output: tuple[str, ...] = (), seed: int = 0) -> Document:
+    """Matrices in a ring, each with a bond to the one across: a network that is worth slicing."""
+    inputs = [[f"i{k}", f"i{(k + 1) % n}", f"x{k % (n // 2)}"] for k in range(n)]
+    names = {name for indices in inputs for name in indices}
+    return network_json.from_json(
+        {
+            "inputs": inputs,
+            "output": list(output),
+            "size_dict": dict.fromkeys(sorted(names), size),
+        },
+        seed=seed,
+    ).document
+
+
+def wanted(document: Document) -> np.ndarray[Any, Any]:
+    network = document.network
+    names = {index.name: number for number, index in enumerate(network.indices)}
+    operands: list[Any] = []
+    for tensor, array in zip(
+        network.tensors, arrays_of(network, "complex128", ArrayStore()), strict=True
+    ):
+        operands += [array, [names[name] for name in tensor.indices]]
+    output = [names[name] for name in network.output]
+    found = np.einsum(*operands, output, optimize=("greedy", 2**30))
+    return np.asarray(found)
+
+
+def request_of(document: Document, **more: Any) -> ContractRequest:
+    return ContractRequest(
+        kind="contract", document=codec.to_json(document), **({"search_seconds": 0.0} | more)
+    )
+
+
+def sliced_request(document: Document, *sliced: str, **more: Any) -> ContractRequest:
+    """A request with a tree that is cut as said, one tensor after the other."""
+    n = len(document.network.tensors)
+    path = tuple((0 if step == 0 else n + step - 1, step + 1) for step in range(n - 1))
+    return request_of(document, plan=PlanJson(path=path, sliced=sliced), **more)
+
+
+def run(
+    cluster: Cluster,
+    request: ContractRequest,
+    ledger: Ledger | None = None,
+    *,
+    arrays: dict[str, ArrayRef] | None = None,
+    heard: list[Progress] | None = None,
+    cancelled: asyncio.Event | None = None,
+) -> Outcome:
+    return cluster.do(
+        cluster.executor.run(
+            "job",
+            request,
+            arrays or {},
+            ledger or MemoryLedger(),
+            progress=(heard if heard is not None else []).append,
+            cancelled=cancelled or asyncio.Event(),
+        )
+    )
+
+
+class Stop(Exception):  # what a test throws
+    """Thrown by a ledger to end a run like a crash does."""
+
+
+def crash_after(count: int) -> MemoryLedger:
+    def recorded(so_far: int) -> None:
+        if so_far == count:
+            raise Stop
+
+    return MemoryLedger(recorded)
