@@ -14,7 +14,9 @@ from dask_jobs import SLICED, Stop, crash_after, request_of, ring, run, sliced_r
 from memory_ledger import MemoryLedger
 
 from tensorloom.errors import Cancelled, NetworkError, PlanError, WorkerRejected, WorkerUnreachable
+from tensorloom_worker.execution import costs, executor
 from tensorloom_worker.execution.adding import IN_FLIGHT, is_small
+from tensorloom_worker.execution.estimates import too_much
 from tensorloom_worker.execution.executor import Executor
 from tensorloom_worker.execution.planning import Patience
 from tensorloom_worker.execution.pool import Pool
@@ -22,7 +24,7 @@ from tensorloom_worker.execution.problem import Problem
 from tensorloom_worker.execution.strategy import strategy_for
 from tensorloom_worker.execution.trees import given_tree
 from tensorloom_worker.ledger import ArrayRef
-from tensorloom_worker.records import Batch
+from tensorloom_worker.records import Batch, Estimate
 from tensorloom_worker.settings import Settings
 
 if TYPE_CHECKING:
@@ -379,6 +381,62 @@ def test_an_estimate_says_no_where_nothing_fits(cluster: Cluster) -> None:
     with pytest.raises(PlanError) as caught:
         run(cluster, request_of(document, memory_bytes=20_000))
     assert caught.value.code == "inputs-too-big"
+
+
+def test_a_long_job_is_told_by_a_better_tree_which_is_looked_for_once(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = request_of(ring(14, 5), memory_bytes=60_000, search_seconds=None)
+    first = cluster.do(cluster.executor.estimate(request))
+    looks = []
+    searched = cluster.executor.searched
+
+    async def counted(*arguments: Any) -> Any:
+        looks.append(arguments)
+        return await searched(*arguments)
+
+    monkeypatch.setattr(cluster.executor, "searched", counted)
+    monkeypatch.setattr(executor, "LOOK_FROM", 0.0)
+    monkeypatch.setattr(executor, "LOOK_SECONDS", 1.0)
+    said = [cluster.do(cluster.executor.estimate(request)) for _ in range(3)]
+    assert len(looks) == 1
+    assert said[0] == said[1] == said[2]
+    assert said[0].mul_adds <= first.mul_adds
+    fixed = request.model_copy(update={"search_seconds": 0.0})
+    _ = cluster.do(cluster.executor.estimate(fixed))
+    assert len(looks) == 1
+
+
+def test_no_thread_is_idle_while_another_takes_long(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "SPREAD_FROM", 0.0)
+    monkeypatch.setattr(costs, "wall_seconds", lambda strategy, *_: 1 / strategy.main.n_slices)
+    request = request_of(ring(9, 8), title="spread")
+    said = cluster.do(cluster.executor.estimate(request))
+    assert said.slices >= 2
+    assert said.plan is not None
+    whole = said.plan.model_copy(update={"sliced": ()})
+    fixed = request.model_copy(update={"plan": whole, "search_seconds": 0.0})
+    assert cluster.do(cluster.executor.estimate(fixed)).slices == 1
+
+
+@pytest.mark.parametrize(
+    ("ms", "words"),
+    [
+        (9e8, "It would take about 250 h; the most is 24 h."),
+        (1e12, "It would take about 31.7 years; the most is 24 h."),
+        (1e23, "It would take more than 1000 years; the most is 24 h."),
+    ],
+)
+def test_what_takes_too_long_is_told_in_words(ms: float, words: str, tmp_path: Path) -> None:
+    said = Estimate(
+        mul_adds=1, flop=2, slices=1, peak_bytes_per_worker=8, result_bytes=8,
+        predicted_ms=ms, fits=True, basis="typical",
+    )  # fmt: skip
+    refusal = too_much(said, Settings(data_folder=tmp_path, max_job_seconds=86_400))
+    assert refusal is not None
+    assert refusal.message == words
 
 
 def test_a_backend_that_is_not_there_is_refused(cluster: Cluster) -> None:

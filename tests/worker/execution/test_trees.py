@@ -95,3 +95,19 @@ def test_a_tree_that_could_not_be_sliced_in_time_is_left_for_one_that_could() ->
     assert none is None
     assert refusal is not None
     assert refusal.code == "planning-too-long"
+
+
+def test_a_tree_is_cut_until_all_threads_have_work_if_that_ends_sooner() -> None:
+    tree = cubic(20, 4)
+    alone = trees.candidate(tree, 0).mul_adds
+
+    def seconds(cut: ContractionTree) -> float:
+        """Each slice takes its part of the work, three threads one each at a time."""
+        return trees.candidate(cut, 0).mul_adds / min(3, cut.n_slices)
+
+    spread = trees.spread(tree, 3, seconds, Patience())
+    assert spread.n_slices >= 3
+    assert seconds(spread) < alone
+    # Where slices do more work than the threads save, one thread does it all.
+    assert trees.spread(tree, 3, lambda cut: float(cut.n_slices), Patience()) == tree
+    assert trees.spread(tree, 1, seconds, Patience()) == tree

@@ -17,13 +17,13 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from tensorloom.errors import Cancelled, PlanError, TensorloomError, WorkerRejected
-from tensorloom.execute.quantities import bytes_text
+from tensorloom.errors import Cancelled, PlanError
 from tensorloom.model import codec
 from tensorloom_worker.entries import ENTRIES, checked_parameters
 from tensorloom_worker.execution import trees
 from tensorloom_worker.execution.adding import Contraction, sum_so_far
 from tensorloom_worker.execution.contractors import Contractors
+from tensorloom_worker.execution.estimates import refused, told, too_much
 from tensorloom_worker.execution.planning import (
     ESTIMATE_SECONDS,
     ESTIMATES_AT_ONCE,
@@ -32,8 +32,7 @@ from tensorloom_worker.execution.planning import (
     Planning,
 )
 from tensorloom_worker.execution.pool import Pool
-from tensorloom_worker.execution.problem import Problem, plan_json, result_bytes
-from tensorloom_worker.execution.strategy import Strategy
+from tensorloom_worker.execution.problem import Problem, plan_json
 from tensorloom_worker.execution.tasks import Job
 from tensorloom_worker.ledger import Outcome, Progress, TaskLayout
 from tensorloom_worker.records import ContractRequest, EntryRequest, Estimate, Facts, Refusal
@@ -45,8 +44,8 @@ if TYPE_CHECKING:
 
     from tensorloom.plan.tree import ContractionTree
     from tensorloom_worker.execution.contractors import Contractor
+    from tensorloom_worker.execution.strategy import Strategy
     from tensorloom_worker.ledger import ArrayRef, Ledger
-    from tensorloom_worker.records import PlanJson
     from tensorloom_worker.settings import Settings
 
 __all__ = ["Executor"]
@@ -59,7 +58,12 @@ LONGEST_SEARCH = 120.0
 """Share of the predicted time that a search may take unless told, and its most [s]."""
 
 LOOK_SECONDS = 5.0
-"""How long an estimate looks for a better tree where the first one is no good [s]."""
+LOOK_FROM = 60.0
+"""How long an estimate looks for a better tree where the first one is no good or takes so long:
+what a minute's search finds may take a tenth [s]."""
+
+SPREAD_FROM = 2.0
+"""Predicted time from which a tree with fewer slices than threads is cut further [s]."""
 
 LEAST_SEARCH = 1.0
 """What is searched for a tree that fits, where the first one does not [s]."""
@@ -70,12 +74,21 @@ MOST_ESTIMATES = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """An estimate with the tree it speaks of and its memory, or why there is none."""
+    """An estimate with the tree it speaks of and its memory, or why there is none.
+
+    Args:
+        estimate: What is told.
+        tree: What it speaks of.
+        most_elements: Memory that it is planned for [elements].
+        refusal: Why there is none.
+        looked: Whether better trees were searched for.
+    """
 
     estimate: Estimate
     tree: ContractionTree | None = None
     most_elements: int = 0
     refusal: PlanError | None = None
+    looked: bool = False
 
 
 class Executor:
@@ -144,11 +157,11 @@ class Executor:
         await contractor.ready()
         found = await planning.run(partial(self._estimated, problem, request, contractor), patience)
         refusal = found.estimate.refusal
-        if (
-            refusal is None
-            or refusal.code not in ("too-many-slices", "job-too-long")
-            or request.search_seconds == 0
-        ):
+        if found.looked or request.search_seconds == 0:
+            return found
+        if refusal is None and found.estimate.predicted_ms < 1000 * LOOK_FROM:
+            return found
+        if refusal is not None and refusal.code not in ("too-many-slices", "job-too-long"):
             return found
         start = found.tree
         if start is None:
@@ -289,56 +302,51 @@ class Executor:
         try:
             if found is not None:
                 found, most = contractor.fitted(found, most, patience)
+                found = self._spread(found, most, request, contractor, patience)
         except PlanError as error:
             found, refusal = None, error
         if found is None:
             assert refusal is not None
-            return _Found(estimate=_refused(problem, starts[0], refusal), refusal=refusal)
+            return _Found(estimate=refused(problem, starts[0], refusal), refusal=refusal)
         strategy = contractor.strategy(found, most)
         estimate = told(problem, strategy, plan_json(found), contractor)
         seconds = self._search_seconds(request, estimate)
         estimate = estimate.model_copy(update={"search_ms": seconds * 1000})
-        too_much = self._refusal(estimate)
-        if too_much is not None:
-            update = {"fits": False, "refusal": Refusal.from_json(too_much.to_json())}
+        reason = too_much(estimate, self.settings)
+        if reason is not None:
+            update = {"fits": False, "refusal": Refusal.from_json(reason.to_json())}
             estimate = estimate.model_copy(update=update)
-        self._estimates[key] = _Found(estimate=estimate, tree=found, most_elements=most)
+        looked = better is not None
+        self._estimates[key] = _Found(
+            estimate=estimate, tree=found, most_elements=most, looked=looked
+        )
         while len(self._estimates) > MOST_ESTIMATES:
             self._estimates.popitem(last=False)
         return self._estimates[key]
+
+    def _spread(
+        self,
+        tree: ContractionTree,
+        most: int,
+        request: ContractRequest,
+        contractor: Contractor,
+        patience: Patience,
+    ) -> ContractionTree:
+        """The tree cut into work for all threads, where that ends sooner and is allowed."""
+
+        def seconds(cut: ContractionTree) -> float:
+            return contractor.seconds(contractor.strategy(cut, most))
+
+        fixed = request.plan is not None and request.search_seconds == 0
+        if fixed or tree.n_slices >= self.pool.n_threads or seconds(tree) < SPREAD_FROM:
+            return tree
+        return trees.spread(tree, self.pool.n_threads, seconds, patience)
 
     def _search_seconds(self, request: ContractRequest, estimate: Estimate) -> float:
         if request.search_seconds is not None:
             return request.search_seconds
         seconds = estimate.predicted_ms / 1000
         return 0.0 if seconds < WORTH_SEARCHING else min(LONGEST_SEARCH, SEARCH_SHARE * seconds)
-
-    def _refusal(self, estimate: Estimate) -> TensorloomError | None:
-        """Why a job that fits the memory is not taken."""
-        settings = self.settings
-        if estimate.result_bytes > settings.max_result_bytes:
-            return WorkerRejected(
-                "result-too-big",
-                f"The result would have {bytes_text(estimate.result_bytes)}; the most is "
-                f"{bytes_text(settings.max_result_bytes)}.",
-                "Sum over some output indices, or ask for fewer of their values.",
-                values={
-                    "bytes": str(estimate.result_bytes),
-                    "most": str(settings.max_result_bytes),
-                },
-            )
-        if estimate.predicted_ms > settings.max_job_seconds * 1000:
-            return WorkerRejected(
-                "job-too-long",
-                f"It would take about {estimate.predicted_ms / 3.6e6:.3g} hours; the most is "
-                f"{settings.max_job_seconds / 3600:.3g}.",
-                "Search for a better order, give it more memory, or make dimensions smaller.",
-                values={
-                    "predictedMs": estimate.predicted_ms,
-                    "mostMs": settings.max_job_seconds * 1000,
-                },
-            )
-        return None
 
     async def _entry_estimate(self, request: EntryRequest) -> Estimate:
         parameters = checked_parameters(request)
@@ -380,7 +388,11 @@ class Executor:
             whole = self.most_elements(problem, request)
             better = await self.searched(start, whole, max(seconds, LEAST_SEARCH))
             if better is not None:
-                fit = partial(contractor.fitted, better, whole)
+
+                def fit(patience: Patience) -> tuple[ContractionTree, int]:
+                    cut, room = contractor.fitted(better, whole, patience)
+                    return self._spread(cut, room, request, contractor, patience), room
+
                 with suppress(PlanError):
                     tree, most = await self.planning.run(fit, patience)
         if tree is None:
@@ -388,7 +400,7 @@ class Executor:
             raise found.refusal
         chosen = partial(contractor.strategy, tree, most)
         strategy = await self.planning.run(lambda _: chosen(), patience)
-        refusal = self._refusal(told(problem, strategy, plan_json(tree), contractor))
+        refusal = too_much(told(problem, strategy, plan_json(tree), contractor), self.settings)
         if refusal is not None:
             raise refusal
         return TaskLayout(
@@ -432,36 +444,3 @@ def _blocks(strategy: Strategy) -> dict[str, list[int]]:
 def backend_of(request: ContractRequest) -> str:
     """What contracts a request."""
     return "numpy" if request.backend == "auto" else request.backend
-
-
-def told(problem: Problem, strategy: Strategy, plan: PlanJson, contractor: Contractor) -> Estimate:
-    """The estimate of a strategy that fits."""
-    per_pair = 8 if problem.dtype.startswith("complex") else 2
-    return Estimate(
-        mul_adds=strategy.mul_adds,
-        flop=strategy.mul_adds * per_pair,
-        slices=strategy.main.n_slices,
-        peak_bytes_per_worker=contractor.peak_bytes(strategy),
-        result_bytes=result_bytes(problem),
-        predicted_ms=1000 * contractor.seconds(strategy),
-        fits=True,
-        basis="calibrated" if contractor.is_calibrated else "typical",
-        plan=plan,
-    )
-
-
-def _refused(problem: Problem, tree: ContractionTree, error: PlanError) -> Estimate:
-    """The estimate of what does not fit: the numbers are those of the tree without slices."""
-    strategy = Strategy.of(trees.tree_of(tree, tree.path, ()))
-    pairs = strategy.mul_adds
-    return Estimate(
-        mul_adds=pairs,
-        flop=pairs * (8 if problem.dtype.startswith("complex") else 2),
-        slices=1,
-        peak_bytes_per_worker=strategy.peak_elements * problem.itemsize,
-        result_bytes=result_bytes(problem),
-        predicted_ms=0.0,
-        fits=False,
-        refusal=Refusal.from_json(error.to_json()),
-        basis="typical",
-    )

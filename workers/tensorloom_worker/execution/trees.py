@@ -22,7 +22,7 @@ from tensorloom_worker.execution.problem import tree_with
 from tensorloom_worker.execution.strategy import Strategy, strategy_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tensorloom.plan.tree import ContractionTree
     from tensorloom_worker.execution.problem import Problem
@@ -35,6 +35,7 @@ __all__ = [
     "given_tree",
     "search",
     "searchers",
+    "spread",
     "tree_of",
 ]
 
@@ -153,6 +154,29 @@ def best_of(
         if best is None or found.mul_adds < best.mul_adds:
             best = found
     return (None, refusal) if best is None else (best.tree, None)
+
+
+def spread(
+    tree: ContractionTree,
+    threads: int,
+    seconds: Callable[[ContractionTree], float],
+    patience: Patience,
+) -> ContractionTree:
+    """The tree, or itself cut further where that ends sooner: one slice keeps one thread busy.
+
+    Args:
+        tree: What is contracted, and how; it fits.
+        threads: How many there are.
+        seconds: From a job's start to its end [s].
+        patience: How long slicings are compared; the best one so far counts when it is over.
+    """
+    best, least, cut = tree, seconds(tree), tree
+    with suppress(PlanError, TimeoutError):
+        while cut.n_slices < threads:
+            cut = fitting(cut, candidate(cut, 0).peak_elements - 1, patience).tree
+            if (took := seconds(cut)) < least:
+                best, least = cut, took
+    return best
 
 
 def _better(
