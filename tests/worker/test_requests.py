@@ -126,6 +126,12 @@ def test_random_requests_are_answered_as_the_document_says(operation: Any, targe
     run()
 
 
+def test_the_events_of_a_job_are_what_the_document_describes(target: Target) -> None:
+    stream = next(op for op in OPERATIONS if op.label == "GET /v1/jobs/{job}/events")
+    answer = send(target, stream.Case(path_parameters={"job": target.job}))
+    assert '"state":"done"' in answer.content.decode()
+
+
 def test_the_process_does_not_grow(target: Target) -> None:
     """The same requests over and over: what the first rounds take is taken once."""
     lists = next(op for op in OPERATIONS if op.label == "POST /v1/jobs")

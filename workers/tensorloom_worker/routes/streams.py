@@ -27,10 +27,20 @@ LastId = Annotated[
     Header(alias="Last-Event-ID", description="The last event that came; what changed is sent."),
 ]
 _KIND = "text/event-stream"
+_EVENT = {
+    "type": "object",
+    "description": "Of each event: 'data' is JSON.",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]+$"},
+        "event": {"type": "string", "enum": ["job", "gone", "reset"]},
+        "data": {"type": "string"},
+    },
+}
 _STREAM: dict[int | str, dict[str, Any]] = {
     **refusals(404),
     200: {
-        "content": {_KIND: {"schema": {"type": "string"}}},
+        "content": {_KIND: {"schema": _EVENT}},
         "description": "Events 'job' with a Job, 'gone' with its id; first 'reset' where what "
         "changed since the last event cannot be told: list the jobs anew. A comment after silence.",
     },
