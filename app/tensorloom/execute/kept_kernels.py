@@ -104,6 +104,7 @@ class KeptKernels(KnownKernels):
                 self.database = Database(read_entries(json.dumps(kept.get("kernels"))))
                 self._measuring.refused = str(kept.get("gpu-refused", ""))
                 self._age.visits = _whole(kept.get("visits")) + 1
+                self._age.lower = _speed(kept.get("lower-peak"))
                 self._unsaved = True
         except (ValueError, InputError):
             self.record, self.database = None, Database()
@@ -123,6 +124,7 @@ class KeptKernels(KnownKernels):
             "kernels": json.loads(self.database.to_text()),
             "gpu-refused": self._measuring.refused,
             "visits": self._age.visits,
+            "lower-peak": self._age.lower,
         }
         await self._store.save(json.dumps(kept, separators=(",", ":")))
 
@@ -132,4 +134,10 @@ def _whole(value: object) -> int:
     return value if type(value) is int and abs(value) < _MOST_VISITS else 0
 
 
+def _speed(value: object) -> float:
+    """A measured speed from the store; 0 if there is none [GFLOP/s]."""
+    return value if type(value) is float and 0 < value < _FASTEST else 0.0
+
+
 _MOST_VISITS = 1 << 20
+_FASTEST = 1e9

@@ -61,7 +61,7 @@ def test_it_is_due_when_a_kernel_exceeds_the_peak(
 
 def test_a_new_record_keeps_what_is_known_of_the_gpu() -> None:
     old = replace(record(50.0), gpu=GpuFacts(adapter="x"), curves=(REGISTERS, LOADS))
-    age, new = RecordAge(visits=MOST_VISITS), record(40.0)
+    age, new = RecordAge(visits=MOST_VISITS), record(48.0)
     assert age.judged(old, new) == replace(old, cpu=new.cpu)
     assert age.visits == 0
 
@@ -76,6 +76,38 @@ def test_a_record_of_a_busy_moment_does_not_replace_a_better_one() -> None:
     age.fastest = 60.0
     assert age.judged(old, record(51.0)).cpu.peak_gflops == 51.0
     assert age.visits == -PATIENCE_VISITS
+
+
+def test_a_clearly_lower_peak_is_believed_when_another_visit_finds_it_too() -> None:
+    age, old = RecordAge(visits=MOST_VISITS), record(58.0)
+    assert age.judged(old, record(20.0)) == old
+    # Measured again on the very next visit.
+    assert not age.is_due(old)
+    age.visits += 1
+    assert age.is_due(old)
+    assert age.judged(old, record(19.0)).cpu.peak_gflops == 19.0
+    assert (age.visits, age.lower) == (0, 0.0)
+
+
+def test_the_better_of_two_lower_peaks_has_to_be_found_twice() -> None:
+    age, old = RecordAge(visits=MOST_VISITS), record(58.0)
+    for peak in (30.0, 20.0):
+        assert age.judged(old, record(peak)) == old
+    assert age.lower == 30.0
+    assert age.judged(old, record(29.0)).cpu.peak_gflops == 29.0
+
+
+@pytest.mark.parametrize(("fastest", "peak"), [(0.0, 57.0), (50.0, 20.0)])
+def test_a_lower_peak_that_was_disproved_is_no_first_measurement(
+    fastest: float, peak: float
+) -> None:
+    """By a later measurement, or by a kernel."""
+    age, old = RecordAge(visits=MOST_VISITS), record(58.0)
+    assert age.judged(old, record(20.0)) == old
+    age.fastest = fastest
+    old = age.judged(old, record(peak))
+    age.fastest = 0.0
+    assert age.judged(old, record(20.0)) == old
 
 
 # --- the tuner ------------------------------------------------------------------------------------
@@ -161,3 +193,29 @@ def test_it_is_measured_again_when_a_kernel_is_faster_than_it_could_be(
     finish(tuner)
     assert tuner.record == right
     assert entry_of(tuner) is not None
+
+
+def test_a_busy_moment_does_not_cost_the_kernels_their_place(
+    backend: WasmBackend, measured: list[DeviceRecord]
+) -> None:
+    """Whatever was measured while others had the processor: the next visit finds the old peak."""
+    store, cpu = Store(), RECORD.cpu
+    before = replace(RECORD, cpu=replace(cpu, peak_gflops=58.0))
+    busy = replace(RECORD, cpu=replace(cpu, peak_gflops=20.0, l1_bytes=1 << 16))
+    tuner = tuner_for(backend, store)
+    tuner.record = before
+    tuner.observe(product())
+    finish(tuner)
+    known = tuner.database.items()
+    for record in [*[None] * (MOST_VISITS - 1), busy, before]:
+        measured[:] = [record] if record else []
+        tuner = next_visit(backend, store, known=before)
+        finish(tuner)
+        assert (tuner.record, measured) == (before, [])
+    assert tuner._age.visits == 0
+    (key, entry), (before_key, before_entry) = *tuner.database.items(), *known
+    assert (key, entry.candidate, entry.spec) == (
+        before_key,
+        before_entry.candidate,
+        before_entry.spec,
+    )
