@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from tensorloom.assets import templates
 from tensorloom.errors import Cancelled
 from tensorloom.execute.gpu.backend import WebGpuBackend
-from tensorloom.execute.kernel_store import kernel_store
+from tensorloom.execute.kernel_store import NoStore, kernel_store
 from tensorloom.execute.known_kernels import LEAST_MUL_ADDS, flop
 from tensorloom.execute.sharing import SharedBackend
 from tensorloom.execute.tuning import BUDGET_MS, GPU_BUDGET_MS, LEAST_SHARE, Tuner
@@ -78,12 +78,14 @@ class KernelDesk:
         """What earlier visits have left."""
         return await kernel_store().load()
 
-    def devices(self, found: Available, kept: str | None = None) -> None:
+    def devices(self, found: Available, kept: str | None = None, *, silent: bool = False) -> None:
         """The devices are known; tuning needs the WASM engine.
 
         Args:
             found: The devices.
             kept: What earlier visits have left: the first run has it already.
+            silent: Whether what keeps it does not answer. Then this visit keeps nothing either:
+                tuning would wait for it, and runs for tuning.
         """
         self._found = found
         wasm = found.backends.get("wasm")
@@ -92,7 +94,7 @@ class KernelDesk:
         gpu = found.backends.get("webgpu")
         self._tuner = Tuner(
             wasm.kernels,
-            store=kernel_store(),
+            store=NoStore() if silent else kernel_store(),
             engine=engine_name(),
             clock=perf_counter,
             gpu=gpu.device if isinstance(gpu, WebGpuBackend) else None,

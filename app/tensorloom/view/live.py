@@ -54,6 +54,9 @@ ASK_MS = 20_000.0
 AGAIN_MS = 100.0
 """Runs up to this long are repeated once if they took much longer than predicted [ms]."""
 
+KEPT_S = 0.3
+"""The first value waits so long for what earlier visits have left, once devices are known [s]."""
+
 REST_S = 0.006
 """Between two runs that are measured: after 1 ms Python's part is as quick as in a row, after 6 ms
 as slow as after 20 (Chromium 156, 2 cores) [s]."""
@@ -260,11 +263,15 @@ class LiveValue:
     async def find_devices(self) -> Available:
         """The devices, found when first asked for: a heap snapshot must not hold any."""
         if self._found is None:
-            found, kept = await asyncio.gather(available(), self.kernels.kept())
-            self._found = found
+            reading = asyncio.ensure_future(self.kernels.kept())
+            self._found = await available()
+            # A browser's storage may never answer, such as while another page holds it up.
+            await asyncio.wait({reading}, timeout=KEPT_S)
+            kept = reading.result() if reading.done() else None
             self._tick_ms = clock_tick_ms(perf_counter)
             self._feedback = Feedback(tick_ms=self._tick_ms)
-            self.kernels.devices(found, kept)
+            self.kernels.devices(self._found, kept, silent=not reading.done())
+            reading.cancel()
         return self._found
 
     @property
