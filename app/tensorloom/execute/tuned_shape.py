@@ -62,14 +62,20 @@ def is_done(shape: Shape) -> bool:
 
 
 def left_behind(shape: Shape, earlier: Sequence[str]) -> tuple[str, ...]:
-    """Candidates that were tried and are neither the best nor the next best.
+    """Candidates that were tried to the end and are neither the best nor the next best.
+
+    Not those whose times did not settle: one of them may be the best.
 
     Args:
         shape: How a search has ended.
         earlier: What earlier ones have left behind.
     """
     ahead = {trial.option.text for trial in (shape.best, runner_up(shape)) if trial}
-    tried = [trial.option.text for trial in shape.trials if trial.state not in ("waiting", "cut")]
+    tried = [
+        trial.option.text
+        for trial in shape.trials
+        if trial.state == "failed" or (trial.state == "measured" and not trial.reason)
+    ]
     return tuple(text for text in dict.fromkeys([*earlier, *tried]) if text not in ahead)
 
 
