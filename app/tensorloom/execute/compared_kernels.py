@@ -15,7 +15,7 @@ from tensorloom.execute.wasm.team_trials import LEAST_FLOP, MOST_MS, fits
 from tensorloom.kernels.wasm.schedule import schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tensorloom.execute.gpu.device import GpuDevice
     from tensorloom.execute.kernel_store import KernelStore
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_SHAPES", "ComparedKernels"]
 
 MOST_SHAPES = 200
+_MOST_REPORTED = 20
 
 
 class ComparedKernels(KeptKernels):
@@ -87,7 +88,7 @@ class ComparedKernels(KeptKernels):
         try:
             gain = await self._team.gain(spec, way, pause, threads)
         except UnsupportedKernel as error:
-            self.report.append(f"Threads were not compared: {error.message}")
+            self._reported([f"Threads were not compared: {error.message}"])
             self._team, self.threads = None, 1
         else:
             if len(self._gains) >= MOST_SHAPES:
@@ -96,6 +97,10 @@ class ComparedKernels(KeptKernels):
             self._gains[spec.name, threads] = max(gain, self.gain(spec, threads) or 0.0)
             self._looks[spec.name, threads] += 1
         self.spent_ms += 1e3 * (self._clock() - start)
+
+    def _reported(self, lines: Iterable[str]) -> None:
+        self.report += lines
+        del self.report[:-_MOST_REPORTED]
 
     async def _with_gain(self, spec: KernelSpec, entry: Entry, pause: Pause) -> Entry:
         """What is in the database of a shape, with what all threads gain on it."""

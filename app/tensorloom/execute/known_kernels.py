@@ -205,9 +205,13 @@ class KnownKernels:
             self._shapes[place] = rest
         elif kept:
             self.database.forget(key)
+        self._forget_gains(spec)
+        self._changed()
+
+    def _forget_gains(self, spec: KernelSpec) -> None:
+        """Another kernel gains something else, on any number of threads."""
         for threads in range(2, self.threads + 1):
             self._gains.pop((spec.name, threads), None)
-        self._changed()
 
     def _changed(self) -> None:
         self.revision += 1

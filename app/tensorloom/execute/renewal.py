@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tensorloom.tune.database import Entry
     from tensorloom.tune.recheck import Finding
 
-__all__ = ["is_far_off", "makes_a_difference", "renewed"]
+__all__ = ["is_far_off", "is_own", "makes_a_difference", "renewed", "speed"]
 
 CLEAR_LEAD = 1.1
 """One that loses to the next best by so much was not chosen well among the others either."""
@@ -27,15 +27,28 @@ TOLD = 1.1
 """Times that differ by less are no reason to prepare programs anew."""
 
 
+def is_own(entry: Entry, spec: KernelSpec) -> bool:
+    """Whether what is kept was measured of this shape; not if it was of another of its class."""
+    return entry.spec in ("", spec.name)
+
+
 def renewed(entry: Entry, spec: KernelSpec, finding: Finding) -> Entry:
     """What to keep from now on.
+
+    Speeds of one shape say nothing of another; a kernel that fails for one is trusted for none.
 
     Args:
         entry: What was kept.
         spec: The shape that was looked at, of the entry's class.
         finding: How that came out; something is best.
     """
-    gflops = _gflops(spec, finding)
+    if finding.failed:
+        tried = dict.fromkeys((*entry.tried, finding.failed))
+        second = "" if entry.second == finding.failed else entry.second
+        entry = replace(entry, second=second, tried=tuple(tried))
+    if not is_own(entry, spec):
+        return entry
+    gflops = speed(spec, finding)
     if finding.best != entry.candidate:
         return replace(
             entry,
@@ -60,7 +73,7 @@ def is_far_off(entry: Entry, spec: KernelSpec, finding: Finding) -> bool:
     """
     if not finding.settled:
         return False
-    faster = entry.spec == spec.name and _gflops(spec, finding) > FAR_OFF * entry.gflops
+    faster = entry.spec == spec.name and speed(spec, finding) > FAR_OFF * entry.gflops
     return faster or finding.lead > CLEAR_LEAD
 
 
@@ -71,5 +84,6 @@ def makes_a_difference(before: Entry, after: Entry) -> bool:
     return not same or not 1 / TOLD < ratio < TOLD
 
 
-def _gflops(spec: KernelSpec, finding: Finding) -> float:
+def speed(spec: KernelSpec, finding: Finding) -> float:
+    """Of the better one [GFLOP/s]."""
     return flop(spec) / finding.ms / 1e6

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tensorloom.kernels.program import KernelSpec
+    from tensorloom.tune.database import Entry
     from tensorloom.tune.search import Option, Trial
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "joined",
     "left_behind",
     "runner_up",
+    "second_best",
     "unseen_first",
     "without_best",
     "without_tried",
@@ -112,6 +114,14 @@ def runner_up(shape: Shape) -> Trial | None:
     """The fastest of the others."""
     others = [one for one in shape.trials if one.state == "measured" and one.ms is not None]
     return min(others, key=lambda one: one.ms or 0.0, default=None)
+
+
+def second_best(shape: Shape | None, entry: Entry | None, *, candidate: str) -> str:
+    """The next best candidate: of a search, or else what was kept beside the best one."""
+    if shape is not None:
+        second = runner_up(shape)
+        return second.option.text if second else ""
+    return entry.second if entry is not None and entry.candidate == candidate else ""
 
 
 def without_best(shape: Shape) -> Shape:

@@ -21,14 +21,14 @@ from tensorloom.errors import UnsupportedKernel
 from tensorloom.execute.compared_kernels import MOST_SHAPES, ComparedKernels
 from tensorloom.execute.doubts import MOST_TIMES, is_doubted, lacks_gain
 from tensorloom.execute.known_kernels import LEAST_MUL_ADDS, flop
-from tensorloom.execute.renewal import is_far_off, makes_a_difference, renewed
+from tensorloom.execute.renewal import is_far_off, is_own, makes_a_difference, renewed, speed
 from tensorloom.execute.tuned_shape import (
     Place,
     Shape,
     is_done,
     joined,
     left_behind,
-    runner_up,
+    second_best,
     without_best,
 )
 from tensorloom.execute.turn import Turn, Turns
@@ -109,7 +109,7 @@ class Tuner(ComparedKernels):
         self._searches: Counter[tuple[Place, str]] = Counter()
         self._waiting: list[tuple[Place, KernelSpec]] = []
         self._unsure: list[tuple[Place, KernelSpec]] = []
-        self._seen: set[Key] = set()
+        self._seen: set[tuple[Key, bool]] = set()
         self._again: set[Key] = set()
         self._current: Turn | None = None
 
@@ -154,7 +154,9 @@ class Tuner(ComparedKernels):
             return False
         key = self.key(spec, backend)
         entry = self.database.get(key)
-        return key not in self._seen and entry is not None and entry.trusted
+        if entry is None or not entry.trusted:
+            return False
+        return (key, is_own(entry, spec)) not in self._seen
 
     @property
     def on_gpu(self) -> bool:
@@ -335,7 +337,7 @@ class Tuner(ComparedKernels):
         self.spent_ms += 1e3 * (self._clock() - start)
         if found is not None:
             self.record = found.record
-            self.report += found.report
+            self._reported(found.report)
             await self._save()
         return True
 
@@ -356,8 +358,12 @@ class Tuner(ComparedKernels):
                 self._current = self._turns.look(spec, backend, self.device, entry)
                 if self._current is not None:
                     return True
-                self._seen.add(key)
+                self._saw(key, own=is_own(entry, spec))
         return False
+
+    def _saw(self, key: Key, *, own: bool = True) -> None:
+        """A class was looked at: one shape stands for all but the one it was measured of."""
+        self._seen |= {(key, False), (key, own)}
 
     def _made(self, backend: Place, spec: KernelSpec, *, threads: int, others: int = 0) -> Turn:
         entry = self.database.get(self.key(spec, backend))
@@ -406,12 +412,8 @@ class Tuner(ComparedKernels):
         if len(self._shapes) >= MOST_SHAPES:
             del self._shapes[next(iter(self._shapes))]
         self._shapes[shape.backend, spec.name] = shape
-        self.report += [
-            f"{trial.option.text}: {trial.reason}."
-            for trial in shape.trials
-            if trial.state == "failed"
-        ]
-        del self.report[:-_MOST_REPORTED]
+        failed = (trial for trial in shape.trials if trial.state == "failed")
+        self._reported(f"{trial.option.text}: {trial.reason}." for trial in failed)
         await self._keep(spec, shape.backend)
 
     async def _keep(self, spec: KernelSpec, backend: Place = "wasm") -> None:
@@ -429,7 +431,7 @@ class Tuner(ComparedKernels):
                 spec=spec.name,
                 threads=threads,
                 gain=gain,
-                second=_second(shape, before, candidate=found[0]),
+                second=second_best(shape, before, candidate=found[0]),
             )
             if shape is not None and not is_done(shape):
                 # What is not settled is looked for again on the next visit, among the others.
@@ -438,7 +440,7 @@ class Tuner(ComparedKernels):
             self.database.put(key, entry)
             if backend == "wasm":
                 self._age.saw(entry.gflops, spec.dtype)
-        self._seen.add(key)
+        self._saw(key)
         self._again.discard(key)
         self._changed()
         await self._save()
@@ -448,27 +450,30 @@ class Tuner(ComparedKernels):
         spec, backend, finding = current.spec, current.backend, look.finding
         key = self.key(spec, backend)
         before = self.database.get(key)
-        self._seen.add(key)
+        own = before is None or is_own(before, spec)
+        self._saw(key, own=own)
         if before is None or before.candidate not in (look.chosen, finding.best):
             return  # It was thrown out in a run meanwhile.
         if not finding.best:
             self.database.forget(key)
             self._waiting.append((backend, spec))
         else:
-            after = renewed(before, spec, finding)
+            if finding.failed and finding.failed not in before.tried:
+                self._reported([f"{finding.failed}: {finding.reason}."])
+            after = used = renewed(before, spec, finding)
             self.database.put(key, after)
             if backend == "wasm":
-                self._age.saw(after.gflops, spec.dtype)
+                self._age.saw(after.gflops if own else speed(spec, finding), spec.dtype)
             if after.candidate != before.candidate:
-                self._gains.pop((spec.name, self.threads), None)
+                self._forget_gains(spec)
                 self._changed()
             if is_far_off(before, spec, finding):
                 self._again.add(key)
                 self._waiting.append((backend, spec))
             elif backend == "wasm" and lacks_gain(spec, after, threads=self.threads):
-                after = await self._with_gain(spec, after, pause)
-                self.database.put(key, after)
-            if not makes_a_difference(before, after):
+                used = await self._with_gain(spec, after, pause)
+                self.database.put(key, used if own else after)
+            if not makes_a_difference(before, used):
                 await self._save()
                 return
         self._changed()
@@ -482,14 +487,3 @@ class Tuner(ComparedKernels):
             return False
         self._kernels.release([way.kernel])
         return True
-
-
-_MOST_REPORTED = 20
-
-
-def _second(shape: Shape | None, entry: Entry | None, *, candidate: str) -> str:
-    """The next best candidate: of a search, or else what was kept beside the best one."""
-    if shape is not None:
-        second = runner_up(shape)
-        return second.option.text if second else ""
-    return entry.second if entry is not None and entry.candidate == candidate else ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tensorloom.execute.gpu.trials import SEEDS, GpuTrials
+from tensorloom.execute.renewal import is_own
 from tensorloom.execute.tuned_shape import Place, Shape, unseen_first, without_tried
 from tensorloom.execute.wasm.trials import PairedTrials, WasmTrials
 from tensorloom.tune.recheck import Recheck
@@ -134,10 +135,11 @@ class Turns:
     def look(
         self, spec: KernelSpec, backend: Place, device: WasmDevice, entry: Entry
     ) -> Turn | None:
-        """A look at a known kernel; ``None`` where it is not tried aside, as it is too large.
+        """A look at a known kernel; ``None`` where it is not tried aside.
 
-        On a GPU it is timed alone: to compile another one may take a second. One that is no
-        candidate any more fails.
+        That is where it is too large, or was found for another shape of its class and is no
+        candidate for this one. One that is no candidate any more for its own shape fails. On a GPU
+        it is timed alone: to compile another one may take a second.
 
         Args:
             spec: The shape.
@@ -152,12 +154,14 @@ class Turns:
             assert self._gpu is not None
             trials = GpuTrials(spec, self._gpu, self._clock)
         cut = {option.text for option in trials.options if option.cut}
-        if entry.candidate in cut:
+        texts = [option.text for option in trials.options]
+        is_known = is_own(entry, spec) or entry.candidate in texts
+        if entry.candidate in cut or not is_known:
             return None
         rival = ""
         if backend == "wasm":
-            texts = [option.text for option in trials.options]
-            others = [text for text in texts if text not in cut and text != entry.candidate]
+            out = cut | {entry.candidate, *entry.tried}
+            others = [text for text in texts if text not in out]
             rival = entry.second if entry.second in others else next(iter(others), "")
         search = Recheck(entry.candidate, rival)
         return Turn(backend=backend, spec=spec, trials=trials, search=search)

@@ -61,7 +61,8 @@ class Entry:
         threads: For how many threads ``gain`` was measured; 1 if it was not.
         gain: How many times as fast all of them are, by running both in turns.
         second: The next best candidate, if one is known.
-        tried: Candidates that need not be tried again, where time did not do for all.
+        tried: Candidates that need not be tried again: where time did not do for all, and those
+            that failed beside the best one.
     """
 
     candidate: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tensorloom.tune.search import AGREEMENT, HOPELESS, Check, Sample, Verdict, Window
+from tensorloom.tune.search import AGREEMENT, HOPELESS, Check, Sample, Window, why_refused
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -32,6 +32,8 @@ class Finding:
         other: The one that is not, where there are two.
         lead: How many times as long the chosen one takes: 1 if it is still the better one.
         settled: Whether the times agree.
+        failed: The one beside it, where it stopped or computed wrongly.
+        reason: Why, in words.
     """
 
     best: str = ""
@@ -39,6 +41,8 @@ class Finding:
     other: str = ""
     lead: float = 1.0
     settled: bool = False
+    failed: str = ""
+    reason: str = ""
 
 
 class Recheck:
@@ -74,7 +78,7 @@ class Recheck:
             self.request = None
 
     def _walk(self) -> Generator[Request, Answer, None]:
-        times = self._times
+        times, reason = self._times, ""
         texts = [self.chosen, self._rival] if self._rival else [self.chosen]
         for turn in range(MOST_TURNS):
             for text in tuple(texts):
@@ -86,6 +90,7 @@ class Recheck:
                 texts.remove(text)
                 if text == self.chosen:
                     return
+                reason = why_refused(answer)
             if turn + 1 < LEAST_TURNS:
                 continue
             texts = [text for text in texts if text == self.chosen or not self._is_hopeless(text)]
@@ -94,8 +99,8 @@ class Recheck:
         settled = all(_agree(times[text]) for text in texts)
         own, rival = min(times[self.chosen]), self._rival
         if settled and rival in texts and own >= (1 + AGREEMENT) * min(times[rival]):
-            verdict = yield Check(text=rival)
-            if isinstance(verdict, Verdict) and verdict.error <= verdict.bound:
+            reason = why_refused((yield Check(text=rival)))
+            if not reason:
                 ms = min(times[rival])
                 self.finding = Finding(
                     best=rival, ms=ms, other=self.chosen, lead=own / ms, settled=True
@@ -103,7 +108,14 @@ class Recheck:
                 return
             del times[rival]
         other = rival if rival in times else ""
-        self.finding = Finding(best=self.chosen, ms=own, other=other, settled=settled)
+        self.finding = Finding(
+            best=self.chosen,
+            ms=own,
+            other=other,
+            settled=settled,
+            failed=rival if reason else "",
+            reason=reason,
+        )
 
     def _is_hopeless(self, text: str) -> bool:
         return min(self._times[text]) > HOPELESS * min(self._times[self.chosen])

@@ -33,6 +33,7 @@ __all__ = [
     "Trial",
     "Verdict",
     "Window",
+    "why_refused",
 ]
 
 State = Literal["cut", "waiting", "failed", "measured", "best"]
@@ -302,7 +303,7 @@ class Search:
         while not _agree(times):
             answer = yield Window(text=text, first=not times)
             if not isinstance(answer, Sample):
-                self._set(text, "failed", reason=_reason(answer))
+                self._set(text, "failed", reason=why_refused(answer))
                 return
             times.append(answer.ms)
             if self._is_hopeless(times):
@@ -315,17 +316,9 @@ class Search:
         if best is not None and best.ms is not None and ms >= best.ms:
             self._set(text, "measured", ms=ms, reason=note)
             return
-        verdict = yield Check(text=text)
-        if not isinstance(verdict, Verdict):
-            self._set(text, "failed", reason=_reason(verdict))
-        # Written so that an error that is no number fails too.
-        elif not verdict.error <= verdict.bound:
-            self._set(
-                text,
-                "failed",
-                reason=f"differs from the reference by {verdict.error:.2g}; "
-                f"rounding explains {verdict.bound:.2g}",
-            )
+        refused = why_refused((yield Check(text=text)))
+        if refused:
+            self._set(text, "failed", reason=refused)
         else:
             self._crown(text, ms, note)
 
@@ -363,5 +356,13 @@ def _distance(option: Option, best: Option) -> tuple[bool, float]:
     return option.family != best.family, sum(abs(one - other) for one, other in pairs)
 
 
-def _reason(answer: Answer) -> str:
-    return answer.reason if isinstance(answer, Failure) else "it gave no answer"
+def why_refused(answer: Answer) -> str:
+    """Why a candidate is out by an answer that is no time, in words; nothing if it is right."""
+    if isinstance(answer, Failure):
+        return answer.reason
+    if not isinstance(answer, Verdict):
+        return "it gave no answer"
+    # An error that is no number is not within the bound either.
+    if answer.error <= answer.bound:
+        return ""
+    return f"differs from the reference by {answer.error:.2g}; rounding explains {answer.bound:.2g}"

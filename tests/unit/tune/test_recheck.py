@@ -57,9 +57,10 @@ def test_a_rival_wins_by_more_than_noise_and_with_right_numbers() -> None:
     assert Check(text="rival") not in asked
     # Wrong, it is not even the next best.
     finding, _ = looked(repeat(2.0), repeat(1.6), error=1.5)
-    assert finding == Finding(best="own", ms=2.0, settled=True)
+    reason = "differs from the reference by 1.5; rounding explains 1"
+    assert finding == Finding(best="own", ms=2.0, settled=True, failed="rival", reason=reason)
     finding, _ = looked(repeat(2.0), repeat(1.6), error=float("nan"))
-    assert finding.best == "own"
+    assert (finding.best, finding.other, finding.failed) == ("own", "", "rival")
 
 
 def test_a_hopeless_rival_is_not_timed_to_the_end() -> None:
@@ -81,7 +82,8 @@ def test_failures_leave_the_other_one(place: int) -> None:
     failing[place] = None
     assert looked(failing, repeat(3.0))[0] == Finding()
     finding, _ = looked(repeat(2.0), failing)
-    assert finding == Finding(best="own", ms=2.0, settled=True)
+    reason = "it stopped"
+    assert finding == Finding(best="own", ms=2.0, settled=True, failed="rival", reason=reason)
 
 
 def test_alone_it_is_only_timed() -> None:
