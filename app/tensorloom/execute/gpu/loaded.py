@@ -49,14 +49,17 @@ class Loaded:
         """Sends the inputs that are not there yet; none if the owner's are there."""
         if owner is not None and owner is self.owner:
             return
-        self.owner = owner
+        # Until all of them are there they are nobody's: one that fails is sent again.
+        self.owner = None
         for number, array in enumerate(arrays):
             known = self.sent.get(number)
             if known is not None and np.array_equal(known, array, equal_nan=False):
                 continue
+            self.sent.pop(number, None)
             device.upload(self.handle, number, array)
             if array.nbytes <= REMEMBERED_BYTES:
                 self.sent[number] = array.copy()
+        self.owner = owner
 
 
 class LoadedPlans:
