@@ -166,16 +166,19 @@ async def test_a_client_does_not_take_its_own_turn_away() -> None:
         assert first.stop is None
 
 
-async def test_a_full_disk_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_a_lost_cluster_and_a_lost_gpu_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(queue_module, "RETRY_S", (0.01,))
     async with Bench() as bench:
         bench.script.errors["a"] = [
             machine_error("disk-full"),
             machine_error("no-scheduler"),
+            machine_error("gpu-gone"),
         ]
         live = bench.add("a", 1)
         await bench.end("a")
-    assert bench.script.began == ["a"] * 3
+    assert bench.script.began == ["a"] * 4
     assert live.job.state == "done"
     assert live.job.error is None
 

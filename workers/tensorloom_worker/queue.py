@@ -37,9 +37,9 @@ STOP_S = 10.0
 """How long a run may take to stop before it is broken off [s]."""
 
 RETRY_S = (2.0, 5.0, 15.0, 60.0)
-"""Waits after a full disk or a lost cluster [s]; the last one repeats."""
+"""Waits after a full disk, a lost cluster or a lost GPU [s]; the last one repeats."""
 
-RETRIED = ("disk-full", "no-scheduler")
+RETRIED = ("disk-full", "no-scheduler", "gpu-gone")
 """Errors that are the machine's, not the job's: it waits and goes on."""
 
 _LOG = logging.getLogger("tensorloom_worker")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections import OrderedDict
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -20,7 +22,13 @@ from random_networks import (
     reference,
     tolerance,
 )
-from tensorloom.errors import PlanError, WorkerRejected, WorkerUnreachable
+from tensorloom.errors import (
+    DeviceLost,
+    PlanError,
+    UnsupportedKernel,
+    WorkerRejected,
+    WorkerUnreachable,
+)
 from tensorloom.execute.calibration import Rates
 from tensorloom.execute.casting import cast_arrays
 from tensorloom.execute.scaling import finished
@@ -29,6 +37,7 @@ from tensorloom.kernels.lower import lower
 from tensorloom.plan.tree import ContractionTree
 from tensorloom_worker.execution import costs
 from tensorloom_worker.execution import gpu as worker_gpu
+from tensorloom_worker.execution import tasks as worker_tasks
 from tensorloom_worker.execution.contractors import Contractors, GpuContractor
 from tensorloom_worker.execution.gpu import Adapter, GpuRunner
 from tensorloom_worker.execution.gpu_costs import (
@@ -55,8 +64,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from conftest import Cluster
+    from tensorloom.execute.gpu.native import NativeGpu
     from tensorloom.model.recipe import DType
     from tensorloom_worker.execution.strategy import Strategy
+    from tensorloom_worker.records import PlanJson
 
 pytestmark = pytest.mark.gpu
 
@@ -256,22 +267,110 @@ def test_a_search_for_an_adapter_that_fails_harms_nothing(
     assert "nobody foresaw this" in caplog.text
 
 
+def test_a_job_that_has_begun_waits_for_its_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = Pool(Settings(data_folder=tmp_path))
+    looks: list[Adapter | str] = [
+        "The GPU's driver does not start.",
+        "The GPU's driver does not start.",
+        small_adapter(1 << 30),
+    ]
+
+    async def call(function: object, *_: object, **_more: object) -> object:
+        await asyncio.sleep(0)
+        return looks.pop(0) if function is worker_gpu.look else ()
+
+    monkeypatch.setattr(pool, "call", call)
+
+    async def story() -> None:
+        contractors = Contractors(pool)
+        await contractors.start()
+        await looked(contractors)
+        with pytest.raises(WorkerRejected):
+            await contractors.of("wgpu", "float32")
+        with pytest.raises(WorkerUnreachable) as caught:
+            await contractors.again("wgpu", "float32")
+        assert caught.value.code == "gpu-gone"
+        assert caught.value.message == (
+            "The GPU that the job began with is not there. The GPU's driver does not start."
+        )
+        assert isinstance(await contractors.again("wgpu", "float32"), GpuContractor)
+        assert looks == []
+        with pytest.raises(WorkerRejected) as refused:
+            await contractors.again("cupy", "float32")
+        assert refused.value.code == "no-such-backend"
+        await contractors.close()
+
+    asyncio.run(story())
+
+
+class Gone:
+    """A device that went away and does not come back."""
+
+    async def measure(self, **_: object) -> None:
+        raise DeviceLost("device-lost", "The GPU went away and did not come back.")
+
+
+def test_a_device_that_did_not_come_back_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [Gone(), Gone()]
+    monkeypatch.setattr(worker_gpu, "_DEVICE", [])
+    monkeypatch.setattr(worker_gpu, "_made", made.pop)
+    for left in (1, 0):
+        with pytest.raises(DeviceLost):
+            worker_gpu.measured("float32")
+        assert len(made) == left
+
+
+def test_a_job_on_a_lost_device_is_loaded_anew(
+    device: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_gpu, "_DEVICE", [])
+    monkeypatch.setattr(worker_tasks, "_LOADED", OrderedDict())
+    request = sliced_request(ring(6, 3), "x0", dtype="float32", backend="wgpu")
+    job = worker_tasks.Job(
+        request=request.to_json(),
+        arrays={},
+        plan=cast("PlanJson", request.plan).to_json(),
+        most_elements=1 << 20,
+        backend="wgpu",
+    )
+    parcel = worker_tasks.Parcel(text=json.dumps(job.to_json()), files={})
+    first = worker_tasks.contract(parcel, 0, 3)
+    backend = worker_gpu._DEVICE[0]
+    native = cast("NativeGpu", backend.device)
+
+    async def refuse() -> None:
+        raise UnsupportedKernel("no-adapter", "No adapter was found.")
+
+    monkeypatch.setattr(native, "renew", refuse)
+    native.lose()
+    with pytest.raises(DeviceLost):
+        worker_tasks.contract(parcel, 0, 3)
+    again = worker_tasks.contract(parcel, 0, 3)
+    assert again.partial == first.partial
+    assert backend not in worker_gpu._DEVICE
+
+
 # What a device has no room for.
 
 
-def contractor_with(tmp_path: Path, limit_bytes: int, workers: int = 1) -> GpuContractor:
-    """For workers that share a device of so much memory; none of them is asked for anything."""
-    adapter = Adapter(
+def small_adapter(limit_bytes: int) -> Adapter:
+    return Adapter(
         description="a small one",
         is_software=False,
         limits=GpuLimits(),
         limit_bytes=limit_bytes,
         max_buffer_bytes=limit_bytes,
     )
+
+
+def contractor_with(tmp_path: Path, limit_bytes: int, workers: int = 1) -> GpuContractor:
+    """For workers that share a device of so much memory; none of them is asked for anything."""
     pool = Pool(Settings(data_folder=tmp_path, workers=workers))
     rates = Measurements(pool, worker_gpu.measured, worker_gpu.median_of)
     host = Measurements(pool, costs.measured, costs.median_of)
-    return GpuContractor("float32", pool, rates, host, adapter)
+    return GpuContractor("float32", pool, rates, host, small_adapter(limit_bytes))
 
 
 def test_a_tree_is_sliced_until_the_device_has_room(tmp_path: Path) -> None:
@@ -299,6 +398,7 @@ def test_inputs_that_a_device_has_no_room_for_are_refused(tmp_path: Path) -> Non
             given_tree(problem), 1 << 30, Patience()
         )
     assert caught.value.code == "inputs-too-big"
+    assert "a worker has 8.19 kB of it." in caught.value.message
 
 
 def test_a_prediction_is_the_sum_of_its_parts(tmp_path: Path) -> None:

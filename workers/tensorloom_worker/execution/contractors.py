@@ -14,8 +14,9 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
-from tensorloom.errors import PlanError, WorkerRejected
+from tensorloom.errors import PlanError, WorkerRejected, WorkerUnreachable
 from tensorloom.execute.gpu.backend import assumed_rates
+from tensorloom.execute.quantities import bytes_text
 from tensorloom.execute.run import NARROW
 from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom_worker.execution import costs, gpu, gpu_costs, trees
@@ -224,8 +225,8 @@ class GpuContractor:
             tree = trees.fitting(tree, most, patience).tree
         raise PlanError(
             "inputs-too-big",
-            f"Inputs and result alone do not fit the GPU: a worker has "
-            f"{self._device_bytes} bytes of it.",
+            "Inputs and result alone do not fit the GPU: a worker has "
+            f"{bytes_text(self._device_bytes)} of it.",
             "Make dimensions smaller, start fewer workers, or ask for numpy.",
             values={"limit": str(self._device_bytes)},
         )
@@ -293,8 +294,11 @@ class Contractors:
     async def start(self) -> None:
         """Ask what there is; a GPU is looked for meanwhile."""
         self._libraries = await self._pool.call(libraries_here, priority=1)
-        self._looking = asyncio.create_task(self._look(), name="look for a GPU")
+        self._begin_looking()
         self.rates.begin("complex64")
+
+    def _begin_looking(self) -> None:
+        self._looking = asyncio.create_task(self._look(), name="look for a GPU")
 
     async def _look(self) -> None:
         try:
@@ -370,6 +374,26 @@ class Contractors:
             return HostContractor(name, dtype, self._pool, self.rates)
         assert self._gpu is not None
         return GpuContractor(dtype, self._pool, self._gpu_rates, self.rates, self._gpu)
+
+    async def again(self, name: str, dtype: DType) -> Contractor:
+        """That of a job that has begun; a GPU that is not there is looked for once more.
+
+        Raises:
+            WorkerUnreachable: ``gpu-gone``: drivers may not start for a while after a restart.
+            WorkerRejected: As ``of``, of other backends.
+        """
+        if name == "wgpu" and self._gpu is None and self._looking and self._looking.done():
+            self._begin_looking()
+        try:
+            return await self.of(name, dtype)
+        except WorkerRejected as error:
+            if name != "wgpu" or error.code != "no-such-backend":
+                raise
+            raise WorkerUnreachable(
+                "gpu-gone",
+                f"The GPU that the job began with is not there. {self.missing[name]}",
+                "Give the worker its GPU back, or cancel the job.",
+            ) from error
 
 
 def libraries_here() -> tuple[str, ...]:

@@ -239,7 +239,7 @@ class Executor:
             await asyncio.to_thread(ledger.fix_layout, job, layout)
         tree = problem.tree(layout.plan)
         most = layout.extra["mostElements"]
-        contractor = await self._contractors.of(layout.backend, problem.dtype)
+        contractor = await self._contractors.again(layout.backend, problem.dtype)
         await contractor.ready()
         patience = Patience(PLAN_SECONDS)
         strategy = await self.planning.run(lambda _: contractor.strategy(tree, most), patience)
@@ -375,7 +375,7 @@ class Executor:
             TensorloomError: It does not fit.
         """
         backend = backend_of(request)
-        contractor = await self._contractors.of(backend, problem.dtype)
+        contractor = await self._contractors.again(backend, problem.dtype)
         patience = Patience(PLAN_SECONDS)
         found = await self._looked(problem, request, contractor, self.planning, patience)
         tree, most = found.tree, found.most_elements

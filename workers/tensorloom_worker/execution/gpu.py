@@ -7,6 +7,7 @@ is sliced runs as in the page, added up on the device for each block of a task.
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from tensorloom.errors import WorkerRejected
+from tensorloom.errors import DeviceLost, WorkerRejected
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.backends import fresh
 from tensorloom.execute.calibration import least_disturbed
@@ -26,7 +27,7 @@ from tensorloom_worker.execution.gpu_costs import GpuRates, lowered
 from tensorloom_worker.execution.sums import Sum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -112,9 +113,26 @@ def _opened() -> WebGpuBackend:
     return _DEVICE[0]
 
 
+@contextmanager
+def _turn(backend: WebGpuBackend | None = None) -> Iterator[None]:
+    """This thread's turn; a device that went and did not come back is let go of.
+
+    Args:
+        backend: The device that is used, if not this process's present one.
+    """
+    with _TURN:
+        try:
+            yield
+        except DeviceLost:
+            # Another thread may have opened a new one since.
+            if backend is None or backend in _DEVICE:
+                _DEVICE.clear()
+            raise
+
+
 def measured(dtype: str) -> GpuRates:
     """The rates of this process's device in one number type, in a second or two."""
-    with _TURN:
+    with _turn():
         backend = _opened()
         drive(backend.measure(dtypes=(cast("DType", dtype),)))
         before = backend.loaded.keys()
@@ -170,7 +188,7 @@ class GpuRunner:
         self._per_block = strategy.slices_per_block
         programs = lowered(strategy, dtype)
         self._program = programs.main
-        with _TURN:
+        with _turn():
             self._backend = _opened()
             given: list[tuple[NDArray[Any], int]] = [(array, 0) for array in arrays]
             for table, program in zip(strategy.tables, programs.tables, strict=True):
@@ -180,6 +198,11 @@ class GpuRunner:
             mains = [given[number] for number in strategy.inputs]
             self._exponent = sum(exponent for _, exponent in mains)
             self._sum_of = self._sum(self._program, [array for array, _ in mains])
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its device was let go of: another runner has to be made."""
+        return self._backend not in _DEVICE
 
     def _sum(
         self, program: Program, arrays: Sequence[NDArray[Any]]
@@ -205,7 +228,7 @@ class GpuRunner:
         for block in range(first, last + 1):
             begin = block * self._per_block
             slices = range(max(start, begin), min(end, begin + self._per_block))
-            with _TURN:
+            with _turn(self._backend):
                 value, exponent = self._sum_of(slices)
             total.add(value, exponent + self._exponent, block - first)
         return total

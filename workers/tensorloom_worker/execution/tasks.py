@@ -220,6 +220,9 @@ def _runner(where: str | Parcel) -> tuple[Runner | GpuRunner, int]:
             _LOADED.popitem(last=False)
     me = threading.get_ident()
     with loaded.lock:
+        if isinstance(loaded.shared, GpuRunner) and loaded.shared.is_lost:
+            loaded.runners.clear()
+            loaded.shared = None
         if loaded.shared is None:
             with _unpacked(where, job) as here:
                 loaded.shared, loaded.exponent = _load(here)
