@@ -68,9 +68,18 @@ def test_no_port_talks_to_who_has_another_certificate_or_none(cluster: Cluster) 
                 cluster.do(greet(wrong, 0.5, **more))
 
 
-def test_pages_of_the_scheduler_tell_nothing(cluster: Cluster) -> None:
-    port = cluster.executor.pool._cluster.scheduler.http_server.port
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-        assert client.get("/health").status_code == 200
-        for page in ("/status", "/info/main/workers.html", "/json/counts.json", "/metrics"):
-            assert client.get(page).status_code == 404, page
+def test_pages_of_scheduler_and_workers_tell_nothing(cluster: Cluster) -> None:
+    scheduler = cluster.executor.pool._cluster.scheduler
+    workers = [worker.services["dashboard"] for worker in scheduler.workers.values()]
+    assert len(workers) == 2
+    for port in (scheduler.http_server.port, *workers):
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            assert client.get("/health").status_code == 200
+            for page in (
+                "/status",
+                "/info/main/workers.html",
+                "/json/counts.json",
+                "/metrics",
+                "/statics/css/base.css",
+            ):
+                assert client.get(page).status_code == 404, page

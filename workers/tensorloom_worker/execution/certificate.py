@@ -1,8 +1,10 @@
 """The certificate of our own cluster: made when it starts, known to its processes and nobody else.
 
 Whoever reaches a Dask port runs code on it, and a loopback port is open to every user of the
-machine. So scheduler, workers and client show each other one certificate, whose key is passed on
-in memory, and hang up on who has another one or none.
+machine. So scheduler, workers and client show each other one certificate, and hang up on who has
+another one or none. Its key is passed on in memory; Python's TLS reads keys from files only, so
+each context that Dask makes puts it for a moment into a temporary folder that only this user can
+open.
 """
 
 from __future__ import annotations

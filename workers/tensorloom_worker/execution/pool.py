@@ -70,6 +70,7 @@ DASK = {
     "distributed.scheduler.work-stealing": False,
     # What its pages tell of tasks and logs is for nobody who happens to be on this machine.
     "distributed.scheduler.http.routes": ["distributed.http.health"],
+    "distributed.worker.http.routes": ["distributed.http.health"],
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
