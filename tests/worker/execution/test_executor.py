@@ -20,7 +20,7 @@ from tensorloom_worker.execution.estimates import too_much
 from tensorloom_worker.execution.executor import Executor
 from tensorloom_worker.execution.planning import Patience
 from tensorloom_worker.execution.pool import Pool
-from tensorloom_worker.execution.problem import Problem
+from tensorloom_worker.execution.problem import Problem, tree_with
 from tensorloom_worker.execution.strategy import strategy_for
 from tensorloom_worker.execution.trees import given_tree
 from tensorloom_worker.ledger import ArrayRef
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Cluster
+    from tensorloom.plan.tree import ContractionTree
     from tensorloom_worker.ledger import Progress
 
 
@@ -456,3 +457,16 @@ def test_a_search_is_never_worse_than_the_tree_it_was_given(cluster: Cluster) ->
     assert found.mul_adds <= given.mul_adds
     exact = wanted(document)
     assert abs(found.array - exact) <= found.error_bound * abs(exact)
+
+
+def test_a_found_tree_that_takes_longer_once_it_is_cut_is_not_taken(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def searched(start: ContractionTree, *_: Any) -> ContractionTree:
+        return tree_with(start, SLICED)
+
+    monkeypatch.setattr(cluster.executor, "searched", searched)
+    ledger = MemoryLedger()
+    run(cluster, request_of(ring(8, 6), title="worse", search_seconds=1.0), ledger)
+    assert ledger.fixed is not None
+    assert ledger.fixed.plan.sliced == ()

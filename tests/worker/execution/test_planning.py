@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
-from typing import TYPE_CHECKING
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from dask_jobs import request_of, ring, run, wanted
+from doubles import LocalExecutor
 from worker_harness import contraction, worker
 
 from tensorloom.errors import Cancelled, PlanError
 from tensorloom_worker.execution import planning, trees
 from tensorloom_worker.execution.executor import Executor
 from tensorloom_worker.execution.planning import ESTIMATES_AT_ONCE, Patience, Planning
+from tensorloom_worker.execution.problem import Problem
+from tensorloom_worker.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from conftest import Cluster
+    from tensorloom.plan.tree import ContractionTree
+    from tensorloom_worker.records import ContractRequest, EntryRequest, Estimate
 
 MORE_THAN_THREADS = 40
 """More estimates than asyncio's own pool has threads."""
@@ -37,6 +48,23 @@ class Stuck:
         assert await asyncio.to_thread(self.begun.acquire, timeout=60)
 
 
+class Clock:
+    """The one that patience looks at; it can be put forward."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.passed
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(planning, "monotonic", found)
+    return found
+
+
 @pytest.fixture
 def stuck() -> Iterator[Stuck]:
     found = Stuck()
@@ -52,6 +80,57 @@ def test_patience_ends_with_its_time_and_when_nobody_waits() -> None:
         patience.look()
     with pytest.raises(TimeoutError):
         Patience(-1.0).look()
+
+
+def test_patience_lasts_while_nobody_plans(clock: Clock) -> None:
+    patience = Patience(10.0)
+    clock.passed += 4.0
+    for _ in range(2):
+        patience.pause()
+        clock.passed += 1e5
+    assert patience.left == pytest.approx(6.0, abs=0.5)
+    patience.resume()
+    patience.look()
+    assert not patience.ran_out
+    clock.passed += 7.0
+    with pytest.raises(TimeoutError):
+        patience.look()
+    assert patience.ran_out
+
+
+@pytest.mark.asyncio
+async def test_waiting_for_a_thread_takes_none_of_the_time(stuck: Stuck, clock: Clock) -> None:
+    one = Planning(1)
+    running = asyncio.create_task(one.run(stuck, Patience()))
+    await stuck.until_begun()
+    waiting = asyncio.create_task(one.run(lambda patience: patience.look(), Patience(60.0)))
+    await asyncio.sleep(0)
+    clock.passed += 1e5
+    stuck.release.set()
+    await running
+    await waiting
+    one.close()
+
+
+@pytest.mark.asyncio
+async def test_a_thread_is_not_waited_for_for_ever(
+    stuck: Stuck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "GRACE_S", 0.05)
+    one = Planning(1)
+    running = asyncio.create_task(one.run(stuck, Patience()))
+    await stuck.until_begun()
+    begun = threading.Event()
+    with pytest.raises(PlanError) as caught:
+        await one.run(lambda _: begun.set(), Patience(0.01))
+    assert caught.value.code == "planning-too-long"
+    # The loop hands on in its next turn that nobody waits.
+    await asyncio.sleep(0)
+    stuck.release.set()
+    await running
+    await one.run(lambda _: None, Patience())
+    assert not begun.is_set()
+    one.close()
 
 
 @pytest.mark.asyncio
@@ -131,3 +210,96 @@ async def test_the_service_answers_while_planning_is_stuck(
             _ = task.cancel()
         _ = await asyncio.gather(*asked, return_exceptions=True)
         stuck.release.set()
+
+
+class Endless(LocalExecutor):
+    """Its estimates end when they are cancelled only."""
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self.begun = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    async def estimate(self, request: ContractRequest | EntryRequest) -> Estimate:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        return await super().estimate(request)
+
+
+@pytest.mark.asyncio
+async def test_an_estimate_ends_when_its_asker_hangs_up(tmp_path: Path) -> None:
+    async with worker(tmp_path / "data", executor=Endless) as found:
+        executor = found.executor
+        assert isinstance(executor, Endless)
+        body = json.dumps(contraction()).encode()
+        first = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            if first:
+                return first.pop()
+            await executor.begun.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(_message: object) -> None:
+            pass
+
+        head = {"authorization": f"Bearer {found.token}", "host": "localhost:8765"}
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": "/v1/estimates",
+            "raw_path": b"/v1/estimates",
+            "query_string": b"",
+            "headers": [(name.encode(), value.encode()) for name, value in head.items()],
+            "client": ("127.0.0.1", 1),
+            "server": ("localhost", 8765),
+        }
+        async with asyncio.timeout(30):
+            await found.app(scope, receive, send)
+        assert executor.cancelled.is_set()
+
+
+def test_a_search_that_took_long_leaves_time_to_plan(
+    cluster: Cluster, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def searched(start: ContractionTree, *_: Any) -> ContractionTree:
+        clock.passed += 1e5
+        return start
+
+    # What is late is not waited for.
+    monkeypatch.setattr(planning, "GRACE_S", 0.0)
+    monkeypatch.setattr(cluster.executor, "searched", searched)
+    document = ring(8, 4)
+    found = run(cluster, request_of(document, title="long search", search_seconds=1e4))
+    assert clock.passed > 0
+    exact = wanted(document)
+    assert abs(found.array - exact) <= found.error_bound * abs(exact)
+
+
+def test_an_estimate_that_was_cut_off_is_made_again_for_who_has_more_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = request_of(ring(8, 4))
+    problem = Problem.of(request, {})
+    one = Executor(Settings(data_folder=tmp_path, workers=1))
+    numpy = asyncio.run(one._contractors.of("numpy", problem.dtype))
+    best_of = trees.best_of
+    asked: list[float] = []
+
+    def slow(options: Any, most: int, patience: Patience) -> Any:
+        asked.append(patience.seconds)
+        with suppress(TimeoutError):
+            patience.look()
+        return best_of(options, most, Patience())
+
+    monkeypatch.setattr(trees, "best_of", slow)
+    for seconds in (-2.0, -2.0, -1.0, 600.0, -3.0, 6000.0):
+        assert one._estimated(problem, request, numpy, Patience(seconds)).estimate.fits
+    assert asked == [-2.0, -1.0, 600.0]

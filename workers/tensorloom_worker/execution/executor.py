@@ -12,9 +12,10 @@ import json
 import shutil
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from tensorloom.errors import Cancelled, PlanError
@@ -82,6 +83,8 @@ class _Found:
         most_elements: Memory that it is planned for [elements].
         refusal: Why there is none.
         looked: Whether better trees were searched for.
+        enough: Patience to which this is the answer; less than for ever if it was cut off, and who
+            has more looks again [s].
     """
 
     estimate: Estimate
@@ -89,6 +92,7 @@ class _Found:
     most_elements: int = 0
     refusal: PlanError | None = None
     looked: bool = False
+    enough: float = inf
 
 
 class Executor:
@@ -292,8 +296,9 @@ class Executor:
         """The estimate, and the tree it speaks of: the best of those that are known."""
         most = self.most_elements(problem, request)
         key = sha256(json.dumps([request.to_json(), most, contractor.version]).encode()).hexdigest()
-        if key in self._estimates and better is None:
-            return self._estimates[key]
+        known = self._estimates.get(key)
+        if known is not None and better is None and patience.seconds <= known.enough:
+            return known
         starts = [] if request.plan is None else [problem.tree(request.plan)]
         # Who gives a plan and allows no search wants that plan.
         if request.plan is None or request.search_seconds != 0:
@@ -316,13 +321,20 @@ class Executor:
         if reason is not None:
             update = {"fits": False, "refusal": Refusal.from_json(reason.to_json())}
             estimate = estimate.model_copy(update=update)
-        looked = better is not None
-        self._estimates[key] = _Found(
-            estimate=estimate, tree=found, most_elements=most, looked=looked
+        answer = _Found(
+            estimate=estimate,
+            tree=found,
+            most_elements=most,
+            looked=better is not None,
+            enough=patience.seconds if patience.ran_out else inf,
         )
+        if known is not None and known.estimate.predicted_ms < estimate.predicted_ms:
+            looked = known.looked or answer.looked
+            answer = replace(known, looked=looked, enough=answer.enough)
+        self._estimates[key] = answer
         while len(self._estimates) > MOST_ESTIMATES:
             self._estimates.popitem(last=False)
-        return self._estimates[key]
+        return answer
 
     def _spread(
         self,
@@ -387,11 +399,19 @@ class Executor:
                 start = await self.planning.run(lambda _: trees.given_tree(problem), patience)
             whole = self.most_elements(problem, request)
             better = await self.searched(start, whole, max(seconds, LEAST_SEARCH))
+            # The search has a time of its own, and waits for busy workers.
+            patience = Patience(PLAN_SECONDS)
             if better is not None:
 
                 def fit(patience: Patience) -> tuple[ContractionTree, int]:
                     cut, room = contractor.fitted(better, whole, patience)
-                    return self._spread(cut, room, request, contractor, patience), room
+                    options = [(self._spread(cut, room, request, contractor, patience), room)]
+                    if found.tree is not None:
+                        options.append((found.tree, found.most_elements))
+                    # Both are cut for the memory now, which the search knew nothing of.
+                    return min(
+                        options, key=lambda one: contractor.seconds(contractor.strategy(*one))
+                    )
 
                 with suppress(PlanError):
                     tree, most = await self.planning.run(fit, patience)

@@ -44,13 +44,26 @@ class Patience:
     """How long somebody waits for a plan; whoever makes it looks now and then.
 
     Args:
-        seconds: From now on [s].
+        seconds: From now on, without what passes between ``pause`` and ``resume`` [s].
+
+    Attributes:
+        ran_out: Whether somebody looked when the time was over, and stopped.
     """
 
     def __init__(self, seconds: float = inf) -> None:
         self.seconds = seconds
+        self.ran_out = False
         self._until = monotonic() + seconds
+        self._kept: float | None = None
         self._given_up = False
+
+    def pause(self) -> None:
+        """Nobody plans now: what is left stays left."""
+        self._kept = self.left
+
+    def resume(self) -> None:
+        """Somebody plans again, with what was left."""
+        self._until, self._kept = monotonic() + self.left, None
 
     def give_up(self) -> None:
         """Let who looks next stop."""
@@ -66,12 +79,13 @@ class Patience:
         if self._given_up:
             raise Cancelled("cancelled", "Nobody waits for this plan any more.")
         if monotonic() > self._until:
+            self.ran_out = True
             raise TimeoutError
 
     @property
     def left(self) -> float:
         """What is left of the time, 0 at least [s]."""
-        return max(0.0, self._until - monotonic())
+        return max(0.0, self._until - monotonic()) if self._kept is None else self._kept
 
 
 class Planning:
@@ -90,20 +104,37 @@ class Planning:
 
         Args:
             function: Plans; looks at its patience where it may take long.
-            patience: How long.
+            patience: How long, from when there is a thread for it; that is waited for as long.
 
         Raises:
             PlanError: ``planning-too-long``.
         """
+        loop = asyncio.get_running_loop()
+        begun: asyncio.Future[None] = loop.create_future()
+        most = _with_grace(patience)
+
+        def timed() -> T:
+            patience.resume()
+            loop.call_soon_threadsafe(begun.set_result, None)
+            try:
+                return function(patience)
+            finally:
+                patience.pause()
+
         self._patiences.add(patience)
-        running = asyncio.get_running_loop().run_in_executor(self._threads, function, patience)
-        seconds = None if patience.left == inf else patience.left + GRACE_S
+        patience.pause()
+        running = loop.run_in_executor(self._threads, timed)
         try:
-            return await asyncio.wait_for(running, seconds)
+            done, _ = await asyncio.wait(
+                {begun, running}, timeout=most, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                raise took_too_long(patience)
+            return await asyncio.wait_for(running, most)
         except TimeoutError as error:
             raise took_too_long(patience) from error
         finally:
-            if not running.done() or running.cancelled():
+            if running.cancel() or running.cancelled():
                 patience.give_up()
             self._patiences.discard(patience)
 
@@ -112,6 +143,11 @@ class Planning:
         for patience in self._patiences:
             patience.give_up()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _with_grace(patience: Patience) -> float | None:
+    """How long a step is waited for; ``None`` for ever [s]."""
+    return None if patience.left == inf else patience.left + GRACE_S
 
 
 def took_too_long(patience: Patience) -> PlanError:
