@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, cast
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Path, Request
 from fastapi.responses import JSONResponse, Response
@@ -10,9 +11,12 @@ from fastapi.security import HTTPBearer
 
 from tensorloom_worker.body import read_json_body
 from tensorloom_worker.records import Refusal
+from tensorloom_worker.refusals import rejected
 from tensorloom_worker.store import Client
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from tensorloom_worker.records import Record
     from tensorloom_worker.service import Service
 
@@ -25,10 +29,13 @@ __all__ = [
     "json_of",
     "refusals",
     "service_of",
+    "while_heard",
 ]
 
 BEARER = HTTPBearer(auto_error=False, description="The token that was printed at the first start.")
 """In the document only; ``security.Guard`` has looked at the token before."""
+
+T = TypeVar("T")
 
 _REASONS = {
     400: "What was sent cannot be read.",
@@ -87,6 +94,35 @@ async def json_body_of(request: Request) -> object:
     return await read_json_body(
         request, limit=settings.max_body_bytes, seconds=settings.body_seconds
     )
+
+
+async def while_heard(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What the work gives; it is cancelled when nobody is there any more to hear of it.
+
+    Args:
+        request: Who asks; the body has been read.
+        work: What was asked for.
+
+    Raises:
+        WorkerRejected: ``request-cut-short``, which nobody hears either.
+    """
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise rejected("request-cut-short", "The asker has gone.", "Ask again.")
+        return working.result()
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _left(request: Request) -> None:
+    """Waits until the asker hangs up."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def body_of(name: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from tensorloom_worker.routes.common import (
     json_of,
     refusals,
     service_of,
+    while_heard,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
 )
 async def estimate(request: Request, _client: Asker) -> Response:
     """What a job would take; nothing is stored, and arrays need not be here."""
-    return json_of(await service_of(request).estimate(await json_body_of(request)))
+    value = await json_body_of(request)
+    return json_of(await while_heard(request, service_of(request).estimate(value)))
 
 
 @router.post(
