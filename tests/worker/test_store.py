@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +21,7 @@ from tensorloom_worker.store import Client, Store, canonical
 from tensorloom_worker.sums import INLINE_BYTES, StoredLedger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 REQUEST = canonical({"kind": "entry", "entry": "path-search", "parameters": {}})
 LARGE = bytes(range(256)) * (INLINE_BYTES // 256 + 1)
@@ -262,6 +263,54 @@ def test_a_damaged_database_is_moved_aside_and_its_readable_rows_carried_over(
     with closing(Store(tmp_path)) as again:
         assert again.salvage is None
         assert again.known_jobs() == kept
+
+
+class Killed(BaseException):
+    """Ends the process of a test."""
+
+
+@pytest.mark.parametrize("survived", range(5))
+def test_a_salvage_that_is_killed_between_its_moves_is_finished_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survived: int
+) -> None:
+    filled(tmp_path, 100)
+    path = tmp_path / database.FILE
+    content = overwrite(path, path.stat().st_size // 2, 3)
+    shutil.copytree(tmp_path, tmp_path / "whole")
+    with closing(Store(tmp_path / "whole")) as whole:
+        kept = whole.known_jobs()
+    (tmp_path / "other").mkdir()
+    with closing(Store(tmp_path / "other")) as other:
+        other.put_token("stranger", "hash")
+        log = (tmp_path / "other" / f"{database.FILE}-wal").read_bytes()
+    moves = 0
+    for name in ("rename", "replace"):
+        original = getattr(Path, name)
+
+        def move(source: Path, target: Path, original: Callable[..., Path] = original) -> Path:
+            nonlocal moves
+            if moves == survived:
+                raise Killed
+            found = original(source, target)
+            moves += 1
+            if source == path:
+                # What a process leaves that had the file open; the new one must not read it.
+                path.with_name(f"{path.name}-wal").write_bytes(log)
+                path.with_name(f"{path.name}-shm").write_bytes(bytes(32768))
+            return found
+
+        monkeypatch.setattr(Path, name, move)
+    with suppress(Killed):
+        Store(tmp_path).close()
+    monkeypatch.undo()
+    assert moves == min(survived, 4)
+    with closing(Store(tmp_path)) as again:
+        assert again.known_jobs() == kept
+        assert [client.name for client in again.clients()] == ["owner"]
+    aside = sorted((tmp_path / database.DAMAGED).iterdir())
+    assert aside[0].read_bytes() == content
+    if survived > 0:
+        assert [found.read_bytes() for found in aside[1:]] == [bytes(32768), log]
 
 
 def test_only_jobs_that_nobody_deleted_count_as_lost(

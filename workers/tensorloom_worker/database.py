@@ -2,7 +2,7 @@
 
 Write-ahead log with full synchronisation: a transaction that has returned survives a kill and a
 power failure. A damaged file is moved aside, never overwritten; every row that can still be read is
-carried over into a new one, and what was lost is said.
+carried over into a new one, and what was lost is said. However it is stopped, a start finishes it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from tensorloom_worker.files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,6 +152,9 @@ def open_checked(folder: Path) -> tuple[sqlite3.Connection, Salvage | None]:
     """
     path = folder / FILE
     salvage = None
+    if not path.exists() and _fresh(path).exists():
+        _LOG.error("The salvage of a damaged database was stopped half way; it is finished now.")
+        _take_place(path)
     try:
         connection = connect(path)
         problem = _problem(connection)
@@ -218,13 +223,39 @@ def _migrate(connection: sqlite3.Connection) -> None:
         connection.executescript(f"BEGIN;{script};PRAGMA user_version = {number + 1};COMMIT;")
 
 
-def _salvage(path: Path) -> tuple[sqlite3.Connection, Salvage]:
-    """A new database with every readable row of the old one, which is moved aside."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+def _fresh(path: Path) -> Path:
+    """Where what can be read is gathered; it is whole once the damaged file has left its place."""
+    return path.with_name(f"{path.name}.new")
+
+
+def _take_place(path: Path) -> Path:
+    """Put the gathered rows in the place of the damaged database; where that lies from now on.
+
+    The main file leaves first: while it is in its place, the next start reads it again. Its log
+    leaves before the new file comes, which would take it for its own. What a start that was stopped
+    has moved already stays where it is.
+    """
     folder = path.parent / DAMAGED
     folder.mkdir(exist_ok=True)
-    aside = folder / f"jobs-{stamp}.sqlite3"
-    fresh_path = path.with_name(f"{path.name}.new")
+    if path.exists():
+        aside = folder / f"jobs-{datetime.now(UTC).strftime('%Y%m%dT%H%M%S%f')}.sqlite3"
+        path.rename(aside)
+    else:
+        aside = max(folder.glob("jobs-*.sqlite3"), default=folder / "jobs-lost.sqlite3")
+    sync_folder(path.parent)
+    for ending in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + ending).replace(aside.with_name(aside.name + ending))
+    sync_folder(folder)
+    sync_folder(path.parent)
+    _fresh(path).rename(path)
+    sync_folder(path.parent)
+    return aside
+
+
+def _salvage(path: Path) -> tuple[sqlite3.Connection, Salvage]:
+    """A new database with every readable row of the old one, which is moved aside."""
+    fresh_path = _fresh(path)
     for ending in ("", "-wal", "-shm"):
         fresh_path.with_name(fresh_path.name + ending).unlink(missing_ok=True)
     with closing(connect(fresh_path)) as fresh:
@@ -235,10 +266,8 @@ def _salvage(path: Path) -> tuple[sqlite3.Connection, Salvage]:
         lost = _lost_jobs(path, fresh, rows["jobs"])
         fresh.execute("COMMIT")
         fresh.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    for ending in ("-wal", "-shm", ""):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
-    fresh_path.rename(path)
+    sync_folder(path.parent)
+    aside = _take_place(path)
     return connect(path), Salvage(aside=aside, rows=rows, lost=lost)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Files", "hash_of"]
+__all__ = ["Files", "hash_of", "sync_folder"]
 
 CHUNK = 1 << 20
 RESERVE_BYTES = 32 * 2**20
