@@ -16,6 +16,7 @@ from tensorloom_worker.array_files import load, read_facts
 from tensorloom_worker.refusals import disk_full
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 DATA = npy(np.arange(24.0).reshape(4, 6))
@@ -53,6 +54,29 @@ async def test_a_wrong_offset_or_length_is_refused_with_the_right_one(service: W
         assert (answer.status_code, answer.json()["code"]) == (409, "upload-offset")
         assert answer.headers["upload-offset"] == "10"
         assert answer.json()["values"] == {"offset": 10, "length": length}
+
+
+@pytest.mark.asyncio
+async def test_an_upload_is_not_removed_while_it_comes(service: Worker) -> None:
+    name, length = sha(DATA), len(DATA)
+    half_way, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield DATA[:10]
+        half_way.set()
+        await go_on.wait()
+        yield DATA[10:]
+
+    upload = asyncio.create_task(
+        service.client.patch(where(name, length), content=slowly(), headers={"Upload-Offset": "0"})
+    )
+    await half_way.wait()
+    answer = await service.client.delete(f"/v1/arrays/{name}")
+    assert (answer.status_code, answer.json()["code"]) == (409, "upload-busy")
+    go_on.set()
+    assert (await upload).status_code == 204
+    assert service.app.service.files.array(name).read_bytes() == DATA
+    assert (await service.client.delete(f"/v1/arrays/{name}")).status_code == 204
 
 
 @pytest.mark.asyncio

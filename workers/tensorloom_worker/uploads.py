@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tensorloom.errors import FileFormatError
@@ -18,7 +19,7 @@ from tensorloom_worker.records import ArraysQuery, ArrayState, ArrayStates
 from tensorloom_worker.refusals import rejected, writing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
     from pathlib import Path
 
     from tensorloom.errors import TensorloomError
@@ -85,15 +86,25 @@ class Uploads:
             TensorloomError: ``upload-offset``, ``upload-busy``, ``upload-too-big``,
                 ``quota-bytes``, ``disk-full``, ``array-hash``, or what is wrong with the file.
         """
+        with self._alone(client, sha):
+            return await self._append(client, sha, body, offset=offset, length=length)
+
+    @contextmanager
+    def _alone(self, client: Client, sha: str) -> Iterator[None]:
+        """Keep other requests off a file of a client; entered in the event loop's thread.
+
+        Raises:
+            WorkerRejected: ``upload-busy``.
+        """
         if (client.id, sha) in self._busy:
             raise rejected(
                 "upload-busy",
-                "This array is being uploaded by another request.",
+                "Another request uploads or removes this array.",
                 "Wait for it, ask how far it came, and go on there.",
             )
         self._busy.add((client.id, sha))
         try:
-            return await self._append(client, sha, body, offset=offset, length=length)
+            yield
         finally:
             self._busy.discard((client.id, sha))
 
@@ -143,12 +154,16 @@ class Uploads:
         path.unlink(missing_ok=True)
         self._store.remove_array(sha, client)
 
-    def remove(self, client: Client, sha: str) -> None:
+    async def remove(self, client: Client, sha: str) -> None:
         """Forget a file of a client.
 
         Raises:
-            WorkerRejected: ``array-unknown`` or ``array-in-use``.
+            WorkerRejected: ``array-unknown``, ``array-in-use`` or ``upload-busy``.
         """
+        with self._alone(client, sha):
+            await asyncio.to_thread(self._remove, client, sha)
+
+    def _remove(self, client: Client, sha: str) -> None:
         if self._store.array(client, sha) is None:
             raise array_unknown(sha)
         if self._store.is_used(client, sha):

@@ -101,5 +101,5 @@ async def append(
 @router.delete("/{sha256}", status_code=204, responses=refusals(404, 409, 507))
 async def remove(request: Request, client: Asker, sha256: Sha) -> Response:
     """Forget a file that no unfinished job uses."""
-    await asyncio.to_thread(service_of(request).uploads.remove, client, sha256)
+    await service_of(request).uploads.remove(client, sha256)
     return Response(status_code=204)
