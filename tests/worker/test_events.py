@@ -11,7 +11,8 @@ from worker_harness import Worker, worker
 
 from tensorloom_worker import database
 from tensorloom_worker import service as service_module
-from tensorloom_worker.events import SLACK, Hub, Ids
+from tensorloom_worker.event_ids import Ids
+from tensorloom_worker.events import SLACK, Hub
 from tensorloom_worker.records import Event
 
 if TYPE_CHECKING:
@@ -19,14 +20,16 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio
 
-IDS = Ids(remembered=70, first=1000)
+IDS = Ids(runs=((50, 70),), first=1000)
 
 
 async def test_only_events_of_runs_that_are_remembered_are_known() -> None:
     hub = Hub(IDS)
     newest = hub.next_id()
-    known = {identity: hub.knows(identity) for identity in (0, 70, 71, 999, newest, newest + 1)}
-    assert known == {0: True, 70: True, 71: False, 999: False, newest: True, newest + 1: False}
+    known = {identity: hub.knows(identity) for identity in (0, 49, 50, 70, 71, 999, newest)}
+    expected = {0: True, 49: False, 50: True, 70: True, 71: False, 999: False, newest: True}
+    assert known == expected
+    assert not hub.knows(newest + 1)
 
 
 async def test_a_stream_ends_with_its_token_however_much_there_is_to_tell() -> None:
@@ -87,6 +90,25 @@ async def test_who_has_seen_what_a_restored_backup_forgot_is_told_to_begin_anew(
         assert await heard(restored, newest) == []
         assert await heard(restored, 0) == [("job", kept)]
         assert remembered < seen
+        later = await restored.submit()
+        await restored.finished(later)
+    async with worker(tmp_path / "data") as again:
+        # What has been written since is no proof that the forgotten run is known.
+        assert await heard(again, seen) == [("reset", ""), ("job", kept), ("job", later)]
+
+
+async def test_who_has_seen_everything_is_told_nothing_anew_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    async with worker(tmp_path / "data") as first:
+        job = await first.submit()
+        await first.finished(job)
+        subscription = first.app.service.hub.subscribe(1)
+        await first.client.delete(f"/v1/jobs/{job}")
+        told = await anext(subscription.events(heartbeat_s=60.0, alive=lambda: True))
+        assert told is not None
+    async with worker(tmp_path / "data") as second:
+        assert await heard(second, told.id) == []
 
 
 async def test_who_missed_more_than_is_sent_is_told_to_begin_anew(

@@ -13,6 +13,7 @@ import pytest
 
 from tensorloom.errors import ExecutionError, WorkerRejected
 from tensorloom_worker import database, quotas
+from tensorloom_worker.event_ids import begin_ids, end_ids
 from tensorloom_worker.files import Files
 from tensorloom_worker.ledger import Partial, Prefix, TaskLayout
 from tensorloom_worker.records import ArrayUse, Job, PlanJson
@@ -101,17 +102,33 @@ def test_a_new_client_sees_nothing_of_one_that_was_removed(store: Store, owner: 
 
 def test_ids_of_a_run_begin_above_all_before_it(store: Store, owner: Client) -> None:
     now = 1_800_000_000.0
-    first = store.begin_ids(now)
-    assert first.remembered == 0
+    first = begin_ids(store, now)
+    assert [first.remembers(identity) for identity in (0, 1)] == [True, False]
     store.add_job(owner, job("a"), request=REQUEST, key=None, arrays={}, changed=first.first + 5)
-    second = store.begin_ids(now)
-    assert second.remembered == first.first + 5
-    assert second.first > second.remembered
+    second = begin_ids(store, now)  # the first was killed
+    assert second.first > first.first + 5
+    assert second.remembers(first.first + 5)
+    assert not second.remembers(first.first + 6)
+    end_ids(store, second.first + 7)
     # A clock that was set back does not give ids twice.
-    third = store.begin_ids(now - 1e6)
-    assert third.first > second.first
-    later = store.begin_ids(now + 1e6)
+    third = begin_ids(store, now - 1e6)
+    assert third.first > second.first + 7
+    assert third.remembers(second.first + 7)
+    later = begin_ids(store, now + 1e6)
     assert third.first < later.first < 2**53
+    # However many runs come after it, what a run lost does not come back.
+    assert later.remembers(first.first + 5)
+    assert not later.remembers(first.first + 6)
+    assert not later.remembers(third.first + 1)
+
+
+def test_a_database_that_kept_no_runs_knows_what_it_knew(store: Store, owner: Client) -> None:
+    store.add_job(owner, job("a"), request=REQUEST, key=None, arrays={}, changed=70)
+    with store.transaction() as connection:
+        connection.execute("INSERT INTO meta (key, value) VALUES ('first_event', '60')")
+    ids = begin_ids(store, 1.0)
+    known = {identity: ids.remembers(identity) for identity in (0, 5, 70, 71)}
+    assert known == {0: True, 5: True, 70: True, 71: False}
 
 
 def test_a_task_is_recorded_once(ledger: StoredLedger) -> None:

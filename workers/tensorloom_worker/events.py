@@ -1,14 +1,12 @@
 """Who wants to know what: subscribers of job changes, each with the newest state of each job.
 
 A subscriber that reads slowly gets fewer changes, never an unbounded queue: of each job only the
-newest state waits. Ids grow across restarts and restored backups, because each run of the service
-begins with an id made of the time; one from a run that the database knows nothing of is recognised.
+newest state waits.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tensorloom_worker.records import Event
@@ -16,43 +14,16 @@ from tensorloom_worker.records import Event
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from tensorloom_worker.event_ids import Ids
     from tensorloom_worker.records import Job
 
-__all__ = ["HEARTBEAT_S", "SLACK", "Hub", "Ids", "Subscription"]
+__all__ = ["HEARTBEAT_S", "SLACK", "Hub", "Subscription"]
 
 HEARTBEAT_S = 15.0
 """Longest silence of a stream [s]."""
 
 SLACK = 1000
 """Events before the last one that are sent again: one may have overtaken another."""
-
-_PER_SECOND = 2**21
-"""Ids that a run may give per second of its life; they stay below 2^53 until the year 2106."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ids:
-    """Where the ids of one run of the service begin.
-
-    Args:
-        remembered: The newest event of earlier runs that the database knows of.
-        first: Larger than any id of an earlier run, known or not.
-    """
-
-    remembered: int
-    first: int
-
-    @classmethod
-    def of(cls, *, remembered: int, last_first: int, seconds: float) -> Ids:
-        """Those of a run that begins now.
-
-        Args:
-            remembered: The newest event that the database knows of.
-            last_first: Where the run before began, as far as it knows.
-            seconds: Since 1970 [s].
-        """
-        first = max(int(seconds) * _PER_SECOND, remembered + 1, last_first + _PER_SECOND)
-        return cls(remembered=remembered, first=first)
 
 
 class Subscription:
@@ -135,12 +106,13 @@ class Hub:
         return self._last
 
     def knows(self, identity: int) -> bool:
-        """Whether what happened since this event can be told.
+        """Whether what happened since this event can be told."""
+        return self._ids.remembers(identity) or self._ids.first <= identity <= self._last
 
-        An id between what the database remembers and the first of this run is of a run that was
-        forgotten: a backup took its place, or nothing after it was written.
-        """
-        return identity <= self._ids.remembered or self._ids.first <= identity <= self._last
+    @property
+    def last(self) -> int:
+        """The last id that was given."""
+        return self._last
 
     @property
     def listeners(self) -> int:

@@ -11,6 +11,7 @@ import io
 import logging
 import math
 import secrets
+import sqlite3
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorloom.errors import WorkerRejected
+from tensorloom.errors import ExecutionError, WorkerRejected
 from tensorloom.model.document import DTYPES
 from tensorloom_worker import API, VERSION, entries, security
 from tensorloom_worker.checking import check_arrays, check_request, read_request, uses_of
+from tensorloom_worker.event_ids import begin_ids, end_ids
 from tensorloom_worker.events import SLACK, Hub
 from tensorloom_worker.files import Files, hash_of
 from tensorloom_worker.queue import Live, Queue
@@ -113,7 +115,7 @@ class Service:
         self.files = Files(self.settings.data_folder)
         self.files.lock()
         self.store = Store(self.settings.data_folder, Quotas(self.settings))
-        self.hub = Hub(self.store.begin_ids(time.time()))
+        self.hub = Hub(begin_ids(self.store, time.time()))
         self.ledger = StoredLedger(self.store, self.files)
         self.uploads = Uploads(self.store, self.files)
         self.queue = Queue(self.settings, self)
@@ -135,6 +137,8 @@ class Service:
                 await self._housekeeping
         await self.queue.close()
         await self.executor.close()
+        with suppress(ExecutionError, sqlite3.Error):  # who listens then lists the jobs anew
+            await asyncio.to_thread(end_ids, self.store, self.hub.last)
         await asyncio.to_thread(self.store.close)
         self.files.unlock()
 

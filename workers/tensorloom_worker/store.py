@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from tensorloom_worker import database
-from tensorloom_worker.events import Ids
 from tensorloom_worker.quotas import Quotas
 from tensorloom_worker.records import FINAL, JOB_REQUEST, Job, Refusal
 from tensorloom_worker.refusals import rejected, to_refusal, writing
@@ -165,23 +164,6 @@ class Store:
         """All rows of a query, as of the last transaction."""
         with self._read_lock:
             return self._reader.execute(query, values).fetchall()
-
-    def begin_ids(self, seconds: float) -> Ids:
-        """Where the ids of the events of a run of the service begin.
-
-        Args:
-            seconds: Since 1970 [s].
-        """
-        with self.transaction() as connection:
-            newest = connection.execute("SELECT coalesce(max(changed), 0) FROM jobs").fetchone()[0]
-            row = connection.execute("SELECT value FROM meta WHERE key = 'first_event'").fetchone()
-            before = int(row[0]) if row and row[0].isdigit() else 0
-            ids = Ids.of(remembered=int(newest), last_first=before, seconds=seconds)
-            connection.execute(
-                "INSERT OR REPLACE INTO meta (key, value) VALUES ('first_event', ?)",
-                (str(ids.first),),
-            )
-        return ids
 
     # Tokens.
 
