@@ -75,6 +75,22 @@ async def test_the_same_key_gives_the_same_job_and_another_request_is_refused(
     assert len((await service.client.get("/v1/jobs")).json()["jobs"]) == 1
 
 
+async def test_what_was_taken_once_is_not_judged_again(
+    service: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(_request: object) -> None:
+        raise machine_error("no-such-backend")
+
+    key = {"Idempotency-Key": "0123-abcd"}
+    first = await service.client.post("/v1/jobs", json=contraction(), headers=key)
+    monkeypatch.setattr(service.executor, "check", gone)
+    again = await service.client.post("/v1/jobs", json=contraction(), headers=key)
+    fresh = await service.client.post("/v1/jobs", json=contraction())
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["id"] == again.json()["id"]
+    assert fresh.json()["code"] == "no-such-backend"
+
+
 async def test_a_key_belongs_to_its_client(service: Worker) -> None:
     key = {"Idempotency-Key": "0123-abcd"}
     mine = await service.client.post("/v1/jobs", json=contraction(), headers=key)

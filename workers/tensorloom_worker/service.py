@@ -179,11 +179,18 @@ class Service:
     async def submit(self, client: Client, value: object, key: str | None) -> tuple[Job, bool]:
         """The job, and whether it is new; it is on the disk when this returns.
 
+        What was taken once is not judged again: the machine and the arrays may have changed since.
+
         Raises:
             TensorloomError: It is refused.
         """
         request = read_request(value)
         uses = uses_of(request)
+        text = canonical(request.model_dump(mode="json", by_alias=True, exclude_none=True))
+        if key is not None:
+            known = await asyncio.to_thread(self.store.job_of_key, client, key, text)
+            if known is not None:
+                return self.newest(known.job), False
         await asyncio.to_thread(self._check, client, request, uses)
         await self.executor.check(request)
         self.files.check_room(0)
@@ -195,7 +202,6 @@ class Service:
             created_at=now_text(),
         )
         changed = self.hub.next_id()
-        text = canonical(request.model_dump(mode="json", by_alias=True, exclude_none=True))
         stored, is_new = await asyncio.to_thread(
             self.store.add_job, client, job, request=text, key=key, arrays=uses, changed=changed
         )

@@ -209,17 +209,9 @@ class Store:
         record = canonical(job.to_json())
         with self.transaction() as connection:
             if key is not None:
-                row = connection.execute(
-                    "SELECT * FROM jobs WHERE token = ? AND key = ?", (client.id, key)
-                ).fetchone()
-                if row is not None and row["digest"] == digest:
-                    return _stored(row), False
-                if row is not None:
-                    raise rejected(
-                        "job-key-used",
-                        "This Idempotency-Key belongs to a job with another request.",
-                        "Use a new key for each new request.",
-                    )
+                known = _of_key(connection, client, key, digest)
+                if known is not None:
+                    return known, False
             self._quotas.check_job(connection, client.id)
             connection.execute(
                 "INSERT INTO jobs (id, token, key, digest, state, changed, request, record) "
@@ -231,6 +223,15 @@ class Store:
                 [(job.id, name, use.sha256, use.key) for name, use in arrays.items()],
             )
         return StoredJob(token=client.id, changed=changed, job=job), True
+
+    def job_of_key(self, client: Client, key: str, request: str) -> StoredJob | None:
+        """The job that this request became before, if it did.
+
+        Raises:
+            WorkerRejected: ``job-key-used``.
+        """
+        with self._read_lock:
+            return _of_key(self._reader, client, key, sha256(request.encode()).hexdigest())
 
     def update_job(self, job: Job, changed: int) -> list[str]:
         """Keep the newest state of a job; a final one is never left again.
@@ -419,6 +420,24 @@ class Store:
         """
         with self._read_lock:
             self._quotas.check_result(self._reader, token, size)
+
+
+def _of_key(
+    connection: sqlite3.Connection, client: Client, key: str, digest: str
+) -> StoredJob | None:
+    """The job of a key, which must have been asked for by the same request."""
+    row = connection.execute(
+        "SELECT * FROM jobs WHERE token = ? AND key = ?", (client.id, key)
+    ).fetchone()
+    if row is None:
+        return None
+    if row["digest"] != digest:
+        raise rejected(
+            "job-key-used",
+            "This Idempotency-Key belongs to a job with another request.",
+            "Use a new key for each new request.",
+        )
+    return _stored(row)
 
 
 def _owner(connection: sqlite3.Connection, job: Job) -> int:
