@@ -62,6 +62,27 @@ test("how much is there is asked for a thousand files at once, and none of them 
   assert.equal(found.get("1000"), 7);
 });
 
+test("an older worker that cannot be asked how much is there says where an upload goes on", async () => {
+  for (const status of [404, 405]) {
+    const sent: string[] = [];
+    const line = lineTo((path, { method, headers, body }) => {
+      if (method === "POST") return new Response(JSON.stringify({ code: "not-found", message: "No." }), { status });
+      const offset = Number((headers as Record<string, string>)["Upload-Offset"]);
+      sent.push(`${path} ${offset}`);
+      if (offset !== 3) return new Response(JSON.stringify({ code: "upload-offset", message: "3 are here.", values: { offset: 3 } }), { status: 409 });
+      return new Response(null, { headers: { "Upload-Offset": String(offset + (body as Uint8Array).byteLength) } });
+    });
+    const have = await line.client.offsets(["ab"]);
+    assert.equal(have.size, 0);
+    const said: number[] = [];
+    await line.client.upload("ab", new Uint8Array(8), have.get("ab") ?? 0, { said: (done) => said.push(done), wait: atOnce });
+    assert.deepEqual(sent, ["/v1/arrays/ab 0", "/v1/arrays/ab 3"]);
+    assert.deepEqual(said, [0, 3, 8]);
+  }
+  const broken = lineTo(() => new Response("{}", { status: 500 }));
+  await assert.rejects(broken.client.offsets(["ab"]), ({ status }: WorkerError) => status === 500);
+});
+
 test("an upload that an earlier, lost request still holds is not given up", async () => {
   let asked = 0;
   const line = lineTo((_path, { method }) => {
@@ -129,6 +150,18 @@ test("a value that is not the computed one is said, and one that ends early is a
   });
   await assert.rejects(download(job, await result(), () => Promise.resolve(short), { wait: atOnce }), ({ record }: { record: ErrorJson }) => record.code === "worker-unreachable");
   assert.equal(tries, 6);
+});
+
+test("a download that is given up leaves no line open", async () => {
+  let cancelled = 0;
+  const line = lineTo(() => new Response(new ReadableStream<Uint8Array>({
+    pull: (to) => to.enqueue(new Uint8Array(2000)),
+    cancel: () => {
+      cancelled += 1;
+    },
+  })));
+  await assert.rejects(download(job, await result(), () => Promise.resolve(line), { wait: atOnce }), ({ record }: { record: ErrorJson }) => record.code === "worker-damaged-result");
+  assert.equal(cancelled, 1);
 });
 
 test("a download waits for the worker as long as it is away, and ends when nobody wants it", async () => {

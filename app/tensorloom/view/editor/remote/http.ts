@@ -94,25 +94,37 @@ export class WorkerClient {
     // Who does not know ranges sends all of it.
     let skip = response.status === 206 ? 0 : offset;
     let came = skip > 0 ? 0 : offset;
-    for (;;) {
-      const part = await reader.read().catch((error: unknown) => {
-        throw this.unreachable(error);
-      });
-      if (part.done) break;
-      came += part.value.byteLength;
-      const rest = part.value.subarray(Math.min(skip, part.value.byteLength));
-      skip -= part.value.byteLength - rest.byteLength;
-      if (rest.byteLength > 0) yield rest;
+    try {
+      for (;;) {
+        const part = await reader.read().catch((error: unknown) => {
+          throw this.unreachable(error);
+        });
+        if (part.done) break;
+        came += part.value.byteLength;
+        const rest = part.value.subarray(Math.min(skip, part.value.byteLength));
+        skip -= part.value.byteLength - rest.byteLength;
+        if (rest.byteLength > 0) yield rest;
+      }
+    } finally {
+      // Who stops listening leaves no line open; one that broke says so once more.
+      reader.cancel().catch(() => undefined);
     }
     if (came < total) throw this.unreachable("the file ended early");
   }
 
-  /** How many bytes of each file are there; what the worker has nothing of is no error, which a browser would show. */
+  /**
+   * How many bytes of each file are there; what the worker has nothing of is no error, which a
+   * browser would show. Of an older worker, which does not know the question, nothing is known:
+   * its answer to the first piece says where to go on.
+   */
   async offsets(hashes: string[], signal?: AbortSignal): Promise<Map<string, number>> {
     const found = new Map<string, number>();
     for (let first = 0; first < hashes.length; first += FILES_ASKED) {
       const body = { arrays: hashes.slice(first, first + FILES_ASKED) };
-      const { arrays } = (await this.json("POST", "/v1/arrays/query", { body, signal })) as { arrays: ArrayStateJson[] };
+      const { arrays } = (await this.json("POST", "/v1/arrays/query", { body, signal }).catch((error: unknown) => {
+        if (error instanceof WorkerError && (error.status === 404 || error.status === 405)) return { arrays: [] };
+        throw error;
+      })) as { arrays: ArrayStateJson[] };
       for (const { sha256, offset } of arrays) found.set(sha256, Number(offset));
     }
     return found;
@@ -137,7 +149,8 @@ export class WorkerClient {
       } catch (error) {
         if (!(error instanceof WorkerError) || !(error.isPassing || error.status === 409) || signal?.aborted || ++tries >= UPLOAD_TRIES) throw error;
         await wait(tries);
-        offset = (await this.offsets([sha256], signal)).get(sha256) ?? 0;
+        const { code, values } = error.record;
+        offset = code === "upload-offset" && "offset" in values ? Number(values.offset) : ((await this.offsets([sha256], signal)).get(sha256) ?? 0);
       }
     }
     said(offset);
