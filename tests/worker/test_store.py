@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import errno
-import shutil
 import sqlite3
-from contextlib import closing, suppress
-from pathlib import Path
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from stored import REQUEST, add, filled, job
 
 from tensorloom.errors import ExecutionError, WorkerRejected
 from tensorloom_worker import database, quotas
 from tensorloom_worker.event_ids import begin_ids, end_ids
 from tensorloom_worker.files import Files
 from tensorloom_worker.ledger import Partial, Prefix, TaskLayout
-from tensorloom_worker.records import ArrayUse, Job, PlanJson
+from tensorloom_worker.records import PlanJson
 from tensorloom_worker.refusals import writing
 from tensorloom_worker.store import Client, Store, canonical
 from tensorloom_worker.sums import INLINE_BYTES, StoredLedger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
-REQUEST = canonical({"kind": "entry", "entry": "path-search", "parameters": {}})
 LARGE = bytes(range(256)) * (INLINE_BYTES // 256 + 1)
-
-
-def job(name: str, state: str = "queued") -> Job:
-    return Job(id=name * 32, kind="entry", title="T", state=state, created_at="now")  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -53,12 +48,6 @@ def owner(store: Store) -> Client:
 def ledger(store: Store, files: Files, owner: Client) -> StoredLedger:
     add(store, owner, "a")
     return StoredLedger(store, files)
-
-
-def add(store: Store, owner: Client, name: str) -> str:
-    uses = {"t": ArrayUse(sha256="0" * 64)}
-    store.add_job(owner, job(name), request=REQUEST, key=None, arrays=uses, changed=1)
-    return name * 32
 
 
 A = "a" * 32
@@ -230,161 +219,6 @@ def test_a_request_that_changed_on_the_disk_is_not_run(store: Store, owner: Clie
     with pytest.raises(WorkerRejected, match="damaged") as caught:
         store.request(name)
     assert caught.value.code == "job-damaged"
-
-
-def filled(folder: Path, jobs: int, *, removed: int = 0) -> set[str]:
-    """A closed database with so many jobs, the last removed; each is large enough to fill pages."""
-    store = Store(folder)
-    owner = store.put_token("owner", "hash")
-    names = {f"{number:032x}" for number in range(jobs)}
-    for number in range(jobs):
-        one = Job(
-            id=f"{number:032x}", kind="entry", title="x" * 200, state="queued", created_at="now"
-        )
-        store.add_job(owner, one, request=REQUEST + " " * 2000, key=None, arrays={}, changed=1)
-    gone = {f"{number:032x}" for number in range(jobs - removed, jobs)}
-    for name in gone:
-        assert store.remove_job(name) == []
-    with store.transaction():
-        pass
-    store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    store.close()
-    return names - gone
-
-
-def overwrite(path: Path, place: int, pages: int) -> bytes:
-    """What a file holds after so many of its pages were overwritten."""
-    content = bytearray(path.read_bytes())
-    first = place // 4096 * 4096
-    content[first : first + pages * 4096] = b"\xaa" * (pages * 4096)
-    path.write_bytes(content)
-    return bytes(content)
-
-
-def test_a_damaged_database_is_moved_aside_and_its_readable_rows_carried_over(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    names = filled(tmp_path, 100)
-    path = tmp_path / database.FILE
-    content = overwrite(path, path.stat().st_size // 2, 3)
-    store = Store(tmp_path)
-    with closing(store):
-        assert store.salvage is not None
-        kept = store.known_jobs()
-        assert kept < names
-        assert len(kept) >= 50
-        assert [client.name for client in store.clients()] == ["owner"]
-        assert store.salvage.aside.read_bytes() == content
-        assert store.rows("PRAGMA integrity_check")[0][0] == "ok"
-    assert "is damaged" in caplog.text
-    with closing(Store(tmp_path)) as again:
-        assert again.salvage is None
-        assert again.known_jobs() == kept
-
-
-class Killed(BaseException):
-    """Ends the process of a test."""
-
-
-@pytest.mark.parametrize("survived", range(5))
-def test_a_salvage_that_is_killed_between_its_moves_is_finished_by_the_next_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survived: int
-) -> None:
-    filled(tmp_path, 100)
-    path = tmp_path / database.FILE
-    content = overwrite(path, path.stat().st_size // 2, 3)
-    shutil.copytree(tmp_path, tmp_path / "whole")
-    with closing(Store(tmp_path / "whole")) as whole:
-        kept = whole.known_jobs()
-    (tmp_path / "other").mkdir()
-    with closing(Store(tmp_path / "other")) as other:
-        other.put_token("stranger", "hash")
-        log = (tmp_path / "other" / f"{database.FILE}-wal").read_bytes()
-    moves = 0
-    for name in ("rename", "replace"):
-        original = getattr(Path, name)
-
-        def move(source: Path, target: Path, original: Callable[..., Path] = original) -> Path:
-            nonlocal moves
-            if moves == survived:
-                raise Killed
-            found = original(source, target)
-            moves += 1
-            if source == path:
-                # What a process leaves that had the file open; the new one must not read it.
-                path.with_name(f"{path.name}-wal").write_bytes(log)
-                path.with_name(f"{path.name}-shm").write_bytes(bytes(32768))
-            return found
-
-        monkeypatch.setattr(Path, name, move)
-    with suppress(Killed):
-        Store(tmp_path).close()
-    monkeypatch.undo()
-    assert moves == min(survived, 4)
-    with closing(Store(tmp_path)) as again:
-        assert again.known_jobs() == kept
-        assert [client.name for client in again.clients()] == ["owner"]
-    aside = sorted((tmp_path / database.DAMAGED).iterdir())
-    assert aside[0].read_bytes() == content
-    if survived > 0:
-        assert [found.read_bytes() for found in aside[1:]] == [bytes(32768), log]
-
-
-def test_only_jobs_that_nobody_deleted_count_as_lost(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    names = filled(tmp_path, 100, removed=20)
-    path = tmp_path / database.FILE
-    overwrite(path, path.stat().st_size // 2, 3)
-    with closing(Store(tmp_path)) as store:
-        assert store.salvage is not None
-        kept = store.known_jobs()
-        assert kept < names
-        assert store.salvage.lost == len(names) - len(kept)
-        assert f"jobs lost: {store.salvage.lost}." in caplog.text
-        # The next salvage counts from here, and no number is given twice.
-        add(store, store.clients()[0], "z")
-        assert store.seq_of("z" * 32) == 101
-        store.remove_job("z" * 32)
-        store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    overwrite(path, path.stat().st_size - 3 * 4096, 1)
-    with closing(Store(tmp_path)) as again:
-        assert again.salvage is not None
-        assert again.salvage.lost == len(kept) - len(again.known_jobs())
-
-
-def test_where_nothing_tells_how_many_jobs_were_lost_no_number_is_made_up(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    filled(tmp_path, 100, removed=20)
-    path = tmp_path / database.FILE
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DELETE FROM meta WHERE key = 'jobs_removed'")
-        connection.commit()
-    overwrite(path, path.stat().st_size // 2, 3)
-    with closing(Store(tmp_path)) as store:
-        assert store.salvage is not None
-        assert store.salvage.lost is None
-    assert "jobs lost: nothing tells how many." in caplog.text
-
-
-def test_jobs_removed_before_they_were_counted_count(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / database.FILE)) as old:
-        old.executescript(database._MIGRATIONS[0])
-        for number in range(5):
-            values = (f"{number:032x}", 1, "", "done", 1, "{}", "{}")
-            old.execute(
-                "INSERT INTO jobs (id, token, digest, state, changed, request, record) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                values,
-            )
-        old.execute("DELETE FROM jobs WHERE seq IN (2, 5)")
-        old.execute("PRAGMA user_version = 1")
-        old.commit()
-    with closing(Store(tmp_path)) as store:
-        assert store.remove_job(f"{0:032x}") == []
-        found = store.rows("SELECT value FROM meta WHERE key = 'jobs_removed'")
-    assert [row["value"] for row in found] == ["3"]
 
 
 def test_quotas_are_looked_up_without_reading_jobs(store: Store) -> None:

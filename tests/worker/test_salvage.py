@@ -1,0 +1,144 @@
+"""A damaged database: what can be read is carried over, however often that is stopped."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from stored import add, filled, overwrite
+
+from tensorloom_worker import database
+from tensorloom_worker.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def test_a_damaged_database_is_moved_aside_and_its_readable_rows_carried_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = filled(tmp_path, 100)
+    path = tmp_path / database.FILE
+    content = overwrite(path, path.stat().st_size // 2, 3)
+    store = Store(tmp_path)
+    with closing(store):
+        assert store.salvage is not None
+        kept = store.known_jobs()
+        assert kept < names
+        assert len(kept) >= 50
+        assert [client.name for client in store.clients()] == ["owner"]
+        assert store.salvage.aside.read_bytes() == content
+        assert store.rows("PRAGMA integrity_check")[0][0] == "ok"
+    assert "is damaged" in caplog.text
+    with closing(Store(tmp_path)) as again:
+        assert again.salvage is None
+        assert again.known_jobs() == kept
+
+
+class Killed(BaseException):
+    """Ends the process of a test."""
+
+
+@pytest.mark.parametrize("survived", range(5))
+def test_a_salvage_that_is_killed_between_its_moves_is_finished_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survived: int
+) -> None:
+    filled(tmp_path, 100)
+    path = tmp_path / database.FILE
+    content = overwrite(path, path.stat().st_size // 2, 3)
+    shutil.copytree(tmp_path, tmp_path / "whole")
+    with closing(Store(tmp_path / "whole")) as whole:
+        kept = whole.known_jobs()
+    (tmp_path / "other").mkdir()
+    with closing(Store(tmp_path / "other")) as other:
+        other.put_token("stranger", "hash")
+        log = (tmp_path / "other" / f"{database.FILE}-wal").read_bytes()
+    moves = 0
+    for name in ("rename", "replace"):
+        original = getattr(Path, name)
+
+        def move(source: Path, target: Path, original: Callable[..., Path] = original) -> Path:
+            nonlocal moves
+            if moves == survived:
+                raise Killed
+            found = original(source, target)
+            moves += 1
+            if source == path:
+                # What a process leaves that had the file open; the new one must not read it.
+                path.with_name(f"{path.name}-wal").write_bytes(log)
+                path.with_name(f"{path.name}-shm").write_bytes(bytes(32768))
+            return found
+
+        monkeypatch.setattr(Path, name, move)
+    with suppress(Killed):
+        Store(tmp_path).close()
+    monkeypatch.undo()
+    assert moves == min(survived, 4)
+    with closing(Store(tmp_path)) as again:
+        assert again.known_jobs() == kept
+        assert [client.name for client in again.clients()] == ["owner"]
+    aside = sorted((tmp_path / database.DAMAGED).iterdir())
+    assert aside[0].read_bytes() == content
+    if survived > 0:
+        assert [found.read_bytes() for found in aside[1:]] == [bytes(32768), log]
+
+
+def test_only_jobs_that_nobody_deleted_count_as_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = filled(tmp_path, 100, removed=20)
+    path = tmp_path / database.FILE
+    overwrite(path, path.stat().st_size // 2, 3)
+    with closing(Store(tmp_path)) as store:
+        assert store.salvage is not None
+        kept = store.known_jobs()
+        assert kept < names
+        assert store.salvage.lost == len(names) - len(kept)
+        assert f"jobs lost: {store.salvage.lost}." in caplog.text
+        # The next salvage counts from here, and no number is given twice.
+        add(store, store.clients()[0], "z")
+        assert store.seq_of("z" * 32) == 101
+        store.remove_job("z" * 32)
+        store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    overwrite(path, path.stat().st_size - 3 * 4096, 1)
+    with closing(Store(tmp_path)) as again:
+        assert again.salvage is not None
+        assert again.salvage.lost == len(kept) - len(again.known_jobs())
+
+
+def test_where_nothing_tells_how_many_jobs_were_lost_no_number_is_made_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    filled(tmp_path, 100, removed=20)
+    path = tmp_path / database.FILE
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM meta WHERE key = 'jobs_removed'")
+        connection.commit()
+    overwrite(path, path.stat().st_size // 2, 3)
+    with closing(Store(tmp_path)) as store:
+        assert store.salvage is not None
+        assert store.salvage.lost is None
+    assert "jobs lost: nothing tells how many." in caplog.text
+
+
+def test_jobs_removed_before_they_were_counted_count(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / database.FILE)) as old:
+        old.executescript(database._MIGRATIONS[0])
+        for number in range(5):
+            values = (f"{number:032x}", 1, "", "done", 1, "{}", "{}")
+            old.execute(
+                "INSERT INTO jobs (id, token, digest, state, changed, request, record) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                values,
+            )
+        old.execute("DELETE FROM jobs WHERE seq IN (2, 5)")
+        old.execute("PRAGMA user_version = 1")
+        old.commit()
+    with closing(Store(tmp_path)) as store:
+        assert store.remove_job(f"{0:032x}") == []
+        found = store.rows("SELECT value FROM meta WHERE key = 'jobs_removed'")
+    assert [row["value"] for row in found] == ["3"]
