@@ -10,7 +10,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tensorloom.errors import Cancelled, PlanError
 
@@ -125,9 +125,8 @@ class Planning:
         patience.pause()
         running = loop.run_in_executor(self._threads, timed)
         try:
-            done, _ = await asyncio.wait(
-                {begun, running}, timeout=most, return_when=asyncio.FIRST_COMPLETED
-            )
+            either: set[asyncio.Future[Any]] = {begun, running}
+            done, _ = await asyncio.wait(either, timeout=most, return_when=asyncio.FIRST_COMPLETED)
             if not done:
                 raise took_too_long(patience)
             return await asyncio.wait_for(running, most)
