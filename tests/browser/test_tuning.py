@@ -164,7 +164,7 @@ def test_a_result_is_followed_by_better_kernels_that_stay(page: Page, pictures: 
     # The stored kernel is in use, and nothing was tried again unless it had not come to an end.
     expect(page.get_by_label("Text of the kernel")).to_contain_text("v128")
     stored = re.compile(best.replace("\N{MULTIPLICATION SIGN}", "."))
-    expect(page.get_by_label(stored).first).to_be_visible()
+    expect(page.get_by_label(stored).first).to_be_visible(timeout=15_000)
     page.get_by_role("radio", name="How the chosen kernel was found").check()
     if is_settled:
         expect(page.locator(".tl-candidates tbody tr")).to_have_count(0)
