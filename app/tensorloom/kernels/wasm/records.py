@@ -77,7 +77,6 @@ class RecordSheet:
         descriptors: All descriptors as 32-bit words.
         pieces: Half-open ranges of records to replay in one call.
         done: Multiply-adds done after each piece, within the slice.
-        cycles: What the model expects of all records of a slice.
         record_cycles: The same of each record, steps of groups included.
         fused: ``(record, first, last)`` of each fused group: its record, and those of its steps,
             which are replayed where the group left the safe range. They come after all pieces.
@@ -93,7 +92,6 @@ class RecordSheet:
     descriptors: NDArray[np.uint32]
     pieces: tuple[tuple[int, int], ...]
     done: tuple[int, ...]
-    cycles: float
     record_cycles: tuple[float, ...] = ()
     fused: tuple[tuple[int, int, int], ...] = ()
     table: int | None = None
@@ -103,6 +101,11 @@ class RecordSheet:
     def main(self) -> int:
         """How many records a slice replays; those of the steps of groups come after."""
         return self.pieces[-1][1] if self.pieces else 0
+
+    @property
+    def cycles(self) -> float:
+        """What the model expects of all records of a slice."""
+        return sum(self.record_cycles[: self.main])
 
     @property
     def slots(self) -> list[int]:
@@ -158,7 +161,6 @@ def record_sheet(
         descriptors=np.frombuffer(descriptors, "<u4").astype(np.uint32),
         pieces=pieces,
         done=done,
-        cycles=sum(record.cycles for record in records[: pieces[-1][1] if pieces else 0]),
         record_cycles=tuple(record.cycles for record in records),
         fused=fused,
         table=table,
