@@ -12,7 +12,7 @@ import asyncio
 import logging
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from tensorloom.errors import PlanError, WorkerRejected, WorkerUnreachable
 from tensorloom.execute.gpu.backend import assumed_rates
@@ -69,6 +69,9 @@ _gpu_strategy = lru_cache(maxsize=4)(gpu_costs.gpu_strategy)
 """A job asks for its strategy when it is estimated, laid out and begun."""
 
 
+R = TypeVar("R")
+
+
 class Contractor(Protocol):
     """One backend in one number type."""
 
@@ -110,18 +113,16 @@ class Contractor(Protocol):
         """From a job's start to its end [s]."""
 
 
-class HostContractor:
-    """numpy, or what takes its place.
+class _Calibrated(Generic[R]):
+    """What contractors have in common: one type, and rates that are measured on the workers.
 
     Args:
-        name: Which.
         dtype: Type to compute in.
         pool: The workers.
-        rates: Of numpy; there are no others.
+        rates: What is measured.
     """
 
-    def __init__(self, name: str, dtype: DType, pool: Pool, rates: Measurements[Rates]) -> None:
-        self._name = name
+    def __init__(self, dtype: DType, pool: Pool, rates: Measurements[R]) -> None:
         self._dtype: DType = dtype
         self._pool = pool
         self._rates = rates
@@ -139,6 +140,21 @@ class HostContractor:
     def is_calibrated(self) -> bool:
         """See ``Contractor``."""
         return self._rates.of(self._dtype) is not None
+
+
+class HostContractor(_Calibrated["Rates"]):
+    """numpy, or what takes its place.
+
+    Args:
+        name: Which.
+        dtype: Type to compute in.
+        pool: The workers.
+        rates: Of numpy; there are no others.
+    """
+
+    def __init__(self, name: str, dtype: DType, pool: Pool, rates: Measurements[Rates]) -> None:
+        super().__init__(dtype, pool, rates)
+        self._name = name
 
     def fitted(
         self, tree: ContractionTree, most_elements: int, patience: Patience
@@ -172,7 +188,7 @@ class HostContractor:
         )
 
 
-class GpuContractor:
+class GpuContractor(_Calibrated["GpuRates"]):
     """The project's own kernels on the machines' GPUs.
 
     Args:
@@ -191,26 +207,10 @@ class GpuContractor:
         host_rates: Measurements[Rates],
         adapter: Adapter,
     ) -> None:
-        self._dtype: DType = dtype
-        self._pool = pool
-        self._rates = rates
+        super().__init__(dtype, pool, rates)
         self._host_rates = host_rates
         self._adapter = adapter
         self._assumed = assumed_rates(software=adapter.is_software)
-
-    async def ready(self) -> None:
-        """See ``Contractor``."""
-        await self._rates.ready(self._dtype)
-
-    @property
-    def version(self) -> object:
-        """See ``Contractor``."""
-        return self._rates.version(self._dtype)
-
-    @property
-    def is_calibrated(self) -> bool:
-        """See ``Contractor``."""
-        return self._rates.of(self._dtype) is not None
 
     def fitted(
         self, tree: ContractionTree, most_elements: int, patience: Patience

@@ -167,9 +167,7 @@ class Executor:
             return found
         if refusal is not None and refusal.code not in ("too-many-slices", "job-too-long"):
             return found
-        start = found.tree
-        if start is None:
-            start = await planning.run(lambda _: trees.given_tree(problem), patience)
+        start = await _start(found, problem, planning, patience)
         tree = await self.searched(start, self.most_elements(problem, request), LOOK_SECONDS)
         if tree is None:
             return found
@@ -300,8 +298,7 @@ class Executor:
         if known is not None and better is None and patience.seconds <= known.enough:
             return known
         starts = [] if request.plan is None else [problem.tree(request.plan)]
-        # Who gives a plan and allows no search wants that plan.
-        if request.plan is None or request.search_seconds != 0:
+        if not _is_fixed(request):
             starts.append(trees.given_tree(problem) if better is None else better)
         found, refusal = trees.best_of(starts, most, patience)
         try:
@@ -349,8 +346,11 @@ class Executor:
         def seconds(cut: ContractionTree) -> float:
             return contractor.seconds(contractor.strategy(cut, most))
 
-        fixed = request.plan is not None and request.search_seconds == 0
-        if fixed or tree.n_slices >= self.pool.n_threads or seconds(tree) < SPREAD_FROM:
+        if (
+            _is_fixed(request)
+            or tree.n_slices >= self.pool.n_threads
+            or seconds(tree) < SPREAD_FROM
+        ):
             return tree
         return trees.spread(tree, self.pool.n_threads, seconds, patience)
 
@@ -394,9 +394,7 @@ class Executor:
         seconds = self._search_seconds(request, found.estimate)
         if tree is None or seconds > 0:
             progress(Progress(state="searching", estimate=found.estimate))
-            start = tree
-            if start is None:
-                start = await self.planning.run(lambda _: trees.given_tree(problem), patience)
+            start = await _start(found, problem, self.planning, patience)
             whole = self.most_elements(problem, request)
             better = await self.searched(start, whole, max(seconds, LEAST_SEARCH))
             # The search has a time of its own, and waits for busy workers.
@@ -449,6 +447,20 @@ class Executor:
         fit = partial(trees.best_of, options, most_elements)
         best, _ = await self.planning.run(fit, Patience(PLAN_SECONDS))
         return best
+
+
+def _is_fixed(request: ContractRequest) -> bool:
+    """Who gives a plan and allows no search wants that plan."""
+    return request.plan is not None and request.search_seconds == 0
+
+
+async def _start(
+    found: _Found, problem: Problem, planning: Planning, patience: Patience
+) -> ContractionTree:
+    """Where a search begins: the tree of an estimate, or the one found at once."""
+    if found.tree is not None:
+        return found.tree
+    return await planning.run(lambda _: trees.given_tree(problem), patience)
 
 
 def _blocks(strategy: Strategy) -> dict[str, list[int]]:
