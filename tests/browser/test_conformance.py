@@ -64,11 +64,11 @@ PLACES = {
     ("wasm", "complex64"): 60,
     ("webgpu", "float32"): 300,
     ("webgpu", "complex64"): 60,
-    ("numpy", "float64"): 300,
+    ("numpy", "float64"): 60,
     ("numpy", "complex128"): 60,
 }
-"""Backend and type, and how many random networks run there: 300 on every backend in its main type,
-fewer in the others, which the suites outside the browser run in full."""
+"""Backend and type, and how many random networks run there: 300 on both kinds of kernels in their
+main type, fewer elsewhere: the suites outside the browser run those in full."""
 
 
 @pytest.fixture(scope="module")
