@@ -59,6 +59,7 @@ class KeptKernels(KnownKernels):
         self._age = RecordAge()
         self._loaded = False
         self._unsaved = False
+        self._stored: str | None = None
 
     def exported(self) -> str:
         """The database as text: parameters and speeds, no code."""
@@ -83,7 +84,7 @@ class KeptKernels(KnownKernels):
         self._shapes.clear()
         self._gains.clear()
         self._changed()
-        await self._save()
+        await self._save(alone=True)
 
     def without(self, kernel: Kernel) -> None:
         """As for ``KnownKernels``; the next save writes it down."""
@@ -97,9 +98,10 @@ class KeptKernels(KnownKernels):
             text: From the store.
         """
         self._loaded = True
+        self._stored = text
         try:
-            kept: Any = json.loads(text) if text else {}
-            if isinstance(kept, dict) and kept.get("engine") == self._engine:
+            kept = self._own(text)
+            if kept:
                 self.record = with_gpu(device_from_json(kept.get("device")), self._gpu)
                 self.database = Database(read_entries(json.dumps(kept.get("kernels"))))
                 self._measuring.refused = str(kept.get("gpu-refused", ""))
@@ -113,10 +115,37 @@ class KeptKernels(KnownKernels):
     async def _load(self) -> None:
         self.remember(await self._store.load())
 
-    async def _save(self) -> None:
+    def _own(self, text: str | None) -> dict[str, Any]:
+        """What is in the store of this engine.
+
+        Raises:
+            ValueError: It is not JSON.
+        """
+        kept: Any = json.loads(text) if text else {}
+        return kept if isinstance(kept, dict) and kept.get("engine") == self._engine else {}
+
+    def _join(self, text: str | None) -> None:
+        """Takes up what another page has saved since this one looked last."""
+        if text == self._stored:
+            return
+        try:
+            kept = self._own(text)
+            if kept and self.database.join(read_entries(json.dumps(kept.get("kernels")))):
+                self._changed()
+        except (ValueError, InputError):
+            return  # It is replaced by what is known here.
+
+    async def _save(self, *, alone: bool = False) -> None:
+        """Writes everything down, with what other pages have found out.
+
+        Args:
+            alone: Without that.
+        """
         self._unsaved = False
         if self.record is None:
             return
+        if not alone:
+            self._join(await self._store.load())
         kept = {
             "tensorloom-tuning": FORMAT,
             "engine": self._engine,
@@ -126,7 +155,8 @@ class KeptKernels(KnownKernels):
             "visits": self._age.visits,
             "lower-peak": self._age.lower,
         }
-        await self._store.save(json.dumps(kept, separators=(",", ":")))
+        self._stored = json.dumps(kept, separators=(",", ":"))
+        await self._store.save(self._stored)
 
 
 def _whole(value: object) -> int:

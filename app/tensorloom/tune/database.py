@@ -108,6 +108,7 @@ class Database:
 
     def __init__(self, entries: Iterable[tuple[Key, Entry]] = ()) -> None:
         self._entries: dict[Key, Entry] = {}
+        self._held: set[Key] = set()
         self._bytes = len(self.to_text())
         for key, entry in entries:
             self.put(key, entry)
@@ -130,6 +131,7 @@ class Database:
         """Keeps an entry."""
         self.forget(key)
         self._entries[key] = entry
+        self._held.add(key)
         self._bytes += _size(key, entry)
         self._trim()
 
@@ -162,6 +164,16 @@ class Database:
                 self.put(key, replace(entry, trusted=False, tried=()))
                 taken += 1
         return taken
+
+    def join(self, others: Iterable[tuple[Key, Entry]]) -> bool:
+        """Takes what another page has measured meanwhile; whether there was anything.
+
+        What was here once counts as it is here: changed, or dropped.
+        """
+        new = [(key, entry) for key, entry in others if key not in self._held]
+        for key, entry in new:
+            self.put(key, entry)
+        return bool(new)
 
     def to_text(self) -> str:
         """JSON text of at most ``MOST_BYTES``."""
