@@ -279,18 +279,17 @@ def run_kernel(
     if NO_BLAS and m * n * k >= MANY_PRODUCTS:
         a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
     c = _view(out, [(axis.size, axis.out) for axis in (*spec.batch, *spec.rows, *spec.columns)])
-    if spec.mul_adds <= chunk or batch * m == 1:
-        c[...] = _product(a, b).reshape(c.shape)
-        yield spec.mul_adds
-        return
-    whole = np.empty((batch, m, n), c.dtype)
+    # Most results lie as the products come: those are written in place.
+    whole = c.reshape(batch, m, n) if c.flags.c_contiguous else np.empty((batch, m, n), c.dtype)
     done = 0
-    for batches, rows, reached in _pieces(batch, m, max(1, chunk // (n * k))):
-        whole[batches, rows] = _product(a[batches, rows], b[batches])
+    most = batch * m if spec.mul_adds <= chunk else max(1, chunk // (n * k))
+    for batches, rows, reached in _pieces(batch, m, most):
+        _product(a[batches, rows], b[batches], whole[batches, rows])
         so_far = spec.mul_adds * reached // (batch * m)
         yield so_far - done
         done = so_far
-    c[...] = whole.reshape(c.shape)
+    if not c.flags.c_contiguous:
+        c[...] = whole.reshape(c.shape)
 
 
 def _pieces(batch: int, m: int, most: int) -> Iterator[tuple[slice, slice, int]]:
@@ -332,37 +331,44 @@ def _operand(
 
 
 @np.errstate(all="ignore")
-def _product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    """The matrix product of each batch."""
+def _product(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any]) -> None:
+    """The matrix product of each batch, into ``out``."""
     batch, m, k = a.shape
     n = b.shape[1]
-    if k == 1:
-        return np.asarray(a * b.swapaxes(1, 2))
-    if k > DEPTH:
-        return _deep_product(a, b)
     few, many = m * n * k <= FEW_PRODUCTS, m * n * k >= MANY_PRODUCTS
-    if (batch > 1 and few) or (NO_BLAS and many):
-        return np.asarray(np.einsum("bmk,bnk->bmn", a, b))
-    return np.asarray(np.matmul(a, b.swapaxes(1, 2)))
+    if k == 1:
+        np.multiply(a, b.swapaxes(1, 2), out=out)
+    elif k > DEPTH:
+        _deep_product(a, b, out)
+    elif (batch > 1 and few) or (NO_BLAS and many):
+        np.einsum("bmk,bnk->bmn", a, b, out=out)
+    else:
+        np.matmul(a, b.swapaxes(1, 2), out=out)
 
 
-def _deep_product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+def _deep_product(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any]) -> None:
     """The same, summed in blocks: as exact as a sum of ``DEPTH`` terms, or nearly."""
     batch, m, k = a.shape
     n = b.shape[1]
     blocks = k // DEPTH
     rest = blocks * DEPTH
     if m * n <= _SIDE_BY_SIDE:
-        parts = _product(
+        parts = np.empty((batch * blocks, m, n), out.dtype)
+        _product(
             a[..., :rest].reshape(batch, m, blocks, DEPTH).swapaxes(1, 2).reshape(-1, m, DEPTH),
             b[..., :rest].reshape(batch, n, blocks, DEPTH).swapaxes(1, 2).reshape(-1, n, DEPTH),
+            parts,
         )
-        found = np.asarray(parts.reshape(batch, blocks, m, n).sum(axis=1))
+        np.sum(parts.reshape(batch, blocks, m, n), axis=1, out=out)
+        starts = [rest]
     else:
-        found = _product(a[..., :DEPTH], b[..., :DEPTH])
-        for start in range(DEPTH, rest, DEPTH):
-            found += _product(a[..., start : start + DEPTH], b[..., start : start + DEPTH])
-    return found + _product(a[..., rest:], b[..., rest:]) if rest < k else found
+        _product(a[..., :DEPTH], b[..., :DEPTH], out)
+        starts = [*range(DEPTH, rest, DEPTH), rest]
+    part = np.empty_like(out)
+    for start in starts:
+        if start < k:
+            _product(a[..., start : start + DEPTH], b[..., start : start + DEPTH], part)
+            out += part
 
 
 def _view(flat: NDArray[Any], axes: Sequence[tuple[int, int]]) -> NDArray[Any]:

@@ -126,7 +126,7 @@ def test_a_pulse_can_cancel() -> None:
 def test_out_of_memory_is_our_error(monkeypatch: pytest.MonkeyPatch) -> None:
     tree, arrays = matrices(4)
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(np, "matmul", full)
