@@ -18,13 +18,13 @@ BIG = "ab,bc,cd,de,ea-> a=40000 b=40000 c=40000 d=30000 e=30000"
 
 VALUE = 0.123456789
 
-RUN = """async ({ address, token, stop }) => {
+RUN = """async ({ address, token, backend }) => {
   const control = new AbortController();
   globalThis.told = [];
   globalThis.stopRun = () => control.abort();
   const onProgress = (news) => told.push(news);
   try {
-    const worker = { address, token };
+    const worker = { address, token, backend };
     const { signal } = control;
     const result = await tensorloom.run({ backend: "worker", worker, onProgress, signal });
     return { ...result, kind: result.value.constructor.name, value: [...result.value] };

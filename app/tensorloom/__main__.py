@@ -96,7 +96,11 @@ def _parser() -> argparse.ArgumentParser:
         help="of a circuit: the full state, or the amplitude of a bit string, qubit 0 first",
     )
     contract.add_argument("--seed", type=int, help="of random arrays that the file does not fix")
-    contract.add_argument("--backend", default="auto", help="auto (default), numpy or wgpu")
+    contract.add_argument(
+        "--backend",
+        default="auto",
+        help="auto (default), numpy or wgpu; of a worker also torch or cupy, if it has them",
+    )
     contract.add_argument("--dtype", choices=DTYPES, help="by default the document's own")
     contract.add_argument(
         "--search",
@@ -134,9 +138,10 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
             if given.worker
             else "the following arguments are required: FILE"
         )
-    if given.worker is not None and given.backend != "auto":
-        parser.error("--worker and --backend exclude each other")
-    backend_choice(given.backend)
+    if given.job is not None and given.backend != "auto":
+        parser.error("--backend belongs to a new job, not to --job")
+    if given.worker is None:
+        backend_choice(given.backend)
     return given
 
 
@@ -222,7 +227,14 @@ def _on_worker(
         if document is None:
             return completed(returned(client, given.job, terminal.watcher))
         dtype = given.dtype or document.dtype
-        request = job_request(document, None, dtype=dtype, store=store or ArrayStore(), plan=plan)
+        request = job_request(
+            document,
+            None,
+            dtype=dtype,
+            store=store or ArrayStore(),
+            plan=plan,
+            backend=given.backend,
+        )
         return completed(contracted(client, request, terminal.watcher))
     except KeyboardInterrupt:
         print(f"\n{terminal.farewell()}", file=sys.stderr)

@@ -89,6 +89,7 @@ def contract(
     dtype: DType | None = None,
     address: str | None = None,
     token: str | None = None,
+    worker_backend: str = "auto",
 ) -> NDArray[Any]:
     """The contracted operands, as ``numpy.einsum`` would give them.
 
@@ -101,6 +102,7 @@ def contract(
         dtype: Type to compute in; by default the smallest that holds all operands.
         address: Of the heavy worker, as in ``contract_network``.
         token: Its token.
+        worker_backend: What contracts there.
 
     Returns:
         Array of the output's shape. A value beyond its type's range becomes infinite or zero here;
@@ -129,6 +131,7 @@ def contract(
             plan=plan,
             address=address,
             token=token,
+            worker_backend=worker_backend,
         )
         return unscaled(sent.value, sent.log10_scale)
     choice = chosen(plan, backend, dtype or common_dtype(arrays))
@@ -147,6 +150,7 @@ def contract_network(  # noqa: PLR0913  # the last ones are for callers with the
     pulse: Pulse = no_pulse,
     address: str | None = None,
     token: str | None = None,
+    worker_backend: str = "auto",
 ) -> Result:
     """A contracted network with where, how long and how exact.
 
@@ -161,6 +165,8 @@ def contract_network(  # noqa: PLR0913  # the last ones are for callers with the
         address: Of the heavy worker, for ``worker``; by default what ``TENSORLOOM_WORKER`` says,
             else the usual one on this machine.
         token: Its token; by default what ``TENSORLOOM_WORKER_TOKEN`` says.
+        worker_backend: What contracts there: ``numpy``, ``torch``, ``cupy`` or ``wgpu`` where it has
+            it; by default its own choice.
 
     Raises:
         InputError: Arrays or recipes that do not fit the network.
@@ -186,6 +192,7 @@ def contract_network(  # noqa: PLR0913  # the last ones are for callers with the
             store=store or ArrayStore(),
             pulse=pulse,
             worker=(address, token),
+            backend=worker_backend,
         )
         return completed(there)
     given = arrays_of(network, dtype, store or ArrayStore()) if arrays is None else arrays

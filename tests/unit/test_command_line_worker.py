@@ -48,6 +48,13 @@ def test_a_file_is_contracted_by_the_worker(
     np.testing.assert_array_equal(np.load(here), np.load(there))
 
 
+def test_what_contracts_there_may_be_chosen(double: WorkerDouble) -> None:
+    given = ["contract", EINSUM, "--worker", double.address]
+    assert main([*given, "--backend", "wgpu"]) == 0
+    assert main(given) == 0
+    assert [double.bodies[job].get("backend") for job in ("job1", "job2")] == ["wgpu", None]
+
+
 def test_ctrl_c_leaves_the_job_and_says_the_way_back(
     double: WorkerDouble, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,7 +111,7 @@ def test_refusals_are_one_line(
         ([], "the following arguments are required: FILE"),
         (["--worker", "w"], "give either FILE or --job ID"),
         ([EINSUM, "--worker", "w", "--job", "j"], "give either FILE or --job ID"),
-        ([EINSUM, "--worker", "w", "--backend", "numpy"], "--worker and --backend exclude"),
+        (["--worker", "w", "--job", "j", "--backend", "wgpu"], "--backend belongs to a new job"),
     ],
 )
 def test_options_that_do_not_belong_together_are_refused(

@@ -43,6 +43,23 @@ def test_scripts_run_on_the_worker_with_progress(bench: Workbench, double: Worke
     assert {one["job"] for one in told} == {"job1"}
 
 
+def test_scripts_choose_what_contracts_there(bench: Workbench, double: WorkerDouble) -> None:
+    bench.open(format="einsum", text="ij,jk->ik i=2 j=3 k=2", seed=4)
+    bench.settle()
+
+    def work() -> None:
+        with double.changed:
+            assert double.changed.wait_for(lambda: "job1" in double.jobs, timeout=30)
+        double.finish("job1")
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    given = {"address": double.address, "token": TOKEN, "backend": "wgpu"}
+    assert bench.page.evaluate(RUN, given)["backend"] == "worker"
+    worker.join()
+    assert double.bodies["job1"]["backend"] == "wgpu"
+
+
 def test_scripts_cancel_a_job(bench: Workbench, double: WorkerDouble) -> None:
     bench.open(format="einsum", text="ij,jk->ik i=2 j=3 k=2", seed=4)
     bench.settle()

@@ -91,6 +91,15 @@ def test_operands_travel_with_an_equation_and_give_what_einsum_gives(double: Wor
     assert double.blobs == {}
 
 
+def test_what_contracts_there_may_be_chosen(double: WorkerDouble) -> None:
+    where = {"backend": "worker", "address": double.address, "token": TOKEN}
+    tensorloom.contract_network(document_of(), worker_backend="wgpu", **where)  # type: ignore[arg-type]  # texts
+    tensorloom.contract("i,i->", [1.0], [2.0], worker_backend="torch", **where)  # type: ignore[arg-type]
+    tensorloom.contract_network(document_of(), **where)  # type: ignore[arg-type]
+    found = [double.bodies[job].get("backend") for job in ("job1", "job2", "job3")]
+    assert found == ["wgpu", "torch", None]
+
+
 def test_address_and_token_may_come_from_the_environment(
     double: WorkerDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def job_request(
     dtype: DType,
     store: ArrayStore,
     plan: Plan | None = None,
+    backend: str = "auto",
 ) -> JobRequest:
     """The request that contracts a network.
 
@@ -70,6 +71,7 @@ def job_request(
         dtype: Type to compute in.
         store: Where recipes that name stored arrays find them.
         plan: An order; what the worker finds is never worse.
+        backend: What contracts there; ``auto`` is its own choice.
 
     Raises:
         NetworkError: ``array-missing``, ``bad-array``.
@@ -113,6 +115,8 @@ def job_request(
     }
     if used:
         record["arrays"] = used
+    if backend != "auto":
+        record["backend"] = backend
     if plan is not None:
         record["plan"] = {
             "path": [list(pair) for pair in plan.tree.path],

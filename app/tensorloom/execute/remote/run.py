@@ -33,6 +33,7 @@ async def run_there(  # noqa: PLR0913  # what a run is made of
     store: ArrayStore,
     pulse: Pulse,
     worker: tuple[str | None, str | None],
+    backend: str = "auto",
 ) -> Result:
     """The value, with where, how long and how exact.
 
@@ -44,6 +45,7 @@ async def run_there(  # noqa: PLR0913  # what a run is made of
         store: Where recipes that name stored arrays find them.
         pulse: Progress and cancellation.
         worker: Its address and token; ``None`` for what the environment says.
+        backend: What contracts there; ``auto`` is its own choice.
 
     Raises:
         InputError: Arrays that do not fit the network.
@@ -52,7 +54,9 @@ async def run_there(  # noqa: PLR0913  # what a run is made of
     """
     client = WorkerClient.of(*worker)
     given = None if arrays is None else plain_arrays(plan.tree, arrays)
-    request = job_request(network, given, dtype=dtype, store=store, plan=plan)
+    request = job_request(
+        network, given, dtype=dtype, store=store, plan=plan, backend=backend
+    )
     try:
         return await contracted(client, request, Watcher(pulse=pulse))
     finally:

@@ -73,8 +73,11 @@ export interface RunNews {
 export interface RunOptions {
   backend?: RunPlace;
   dtype?: DType;
-  /** Worker only: a worker to connect to first; left out, the one that the page is connected to. */
-  worker?: { address: string; token: string };
+  /**
+   * Worker only: a worker to connect to first, left out the one that the page is connected to; and
+   * what contracts there, left out the worker's own choice.
+   */
+  worker?: { address?: string; token?: string; backend?: string };
   /** Called whenever the run has come further: not in the first 0.2 s, and at last when it is done. */
   onProgress?: (news: RunNews) => void;
   /** Cancels the run; it then rejects with the code `cancelled`. */
@@ -219,8 +222,8 @@ export function createApi(python: PythonCalls, store: () => EditorStore | undefi
 async function runOnWorker({ desk }: RemoteModule, { dtype = undefined, worker, onProgress, signal }: RunOptions): Promise<RunResult> {
   if (dtype !== undefined && !DTYPES.includes(dtype)) throw refused("bad-dtype", `${String(dtype)} is not a number type.`, `Choose ${DTYPES.join(", ")}.`);
   await desk.start();
-  if (worker) desk.connect(worker.address, worker.token);
-  const { job, result, value } = await desk.run({ dtype: dtype ?? null, signal, onProgress });
+  if (worker?.address !== undefined) desk.connect(worker.address, worker.token ?? "");
+  const { job, result, value } = await desk.run({ dtype: dtype ?? null, backend: worker?.backend, signal, onProgress });
   return {
     value: IS_SINGLE[result.dtype] ? new Float32Array(value) : new Float64Array(value),
     shape: result.shape,

@@ -212,7 +212,7 @@ export class RemoteDesk {
   // --- jobs -----------------------------------------------------------------------------------
 
   /** Sends the drawing that is shown; resolves with the key of the job once it is kept here. */
-  async send(dtype: DType | null = null): Promise<string> {
+  async send(dtype: DType | null = null, backend?: string): Promise<string> {
     const connection = this.follower.connection;
     if (connection.kind === "off") throw notConnected();
     const { document: shown, plan } = this.store.get();
@@ -220,6 +220,7 @@ export class RemoteDesk {
     const sent: SentJob = {
       key: freshKey(), worker: connection.worker.address, id: null, document: sentDocument, revision: revisionOf(sentDocument), sentAt: Date.now(),
       ...(plan?.inputs.length === shown.tensors.length ? { plan: orderOf(plan) } : {}),
+      ...(backend ? { backend } : {}),
     };
     await this.outbox.add(sent);
     return sent.key;
@@ -357,10 +358,10 @@ export class RemoteDesk {
   // --- scripts --------------------------------------------------------------------------------
 
   /** Sends what is shown and waits for its value; for `window.tensorloom.run`. */
-  async run({ dtype, signal, onProgress }: { dtype: DType | null; signal?: AbortSignal | undefined; onProgress?: ((news: JobNews) => void) | undefined }): Promise<{ job: JobJson; result: JobResultJson; value: ArrayBuffer }> {
+  async run({ dtype, backend, signal, onProgress }: { dtype: DType | null; backend?: string | undefined; signal?: AbortSignal | undefined; onProgress?: ((news: JobNews) => void) | undefined }): Promise<{ job: JobJson; result: JobResultJson; value: ArrayBuffer }> {
     await this.start();
     await this.connected();
-    const key = await this.send(dtype);
+    const key = await this.send(dtype, backend);
     const job = await this.over(key, signal, onProgress);
     if (job.state === "cancelled") throw { code: "cancelled", where: {}, hint: "", message: "The job was cancelled." };
     if (job.state === "failed" || !job.result) throw job.error ?? refused("worker-answer", "The job failed without a word.", "Look at what the worker printed.");

@@ -25,6 +25,8 @@ export interface SentJob {
    * takes the same key with another request for a mistake.
    */
   plan?: PlanRequestJson;
+  /** What is to contract it there; absent where that is the worker's choice. */
+  backend?: string;
 }
 
 /** A line of the jobs list. */

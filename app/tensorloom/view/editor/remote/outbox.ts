@@ -106,7 +106,7 @@ export class Outbox {
   }
 
   private async bring(sent: SentJob, { client, lost }: Line): Promise<void> {
-    const { request, files } = await packedRequest(sent.document, sent.plan ?? null);
+    const { request, files } = await packedRequest(sent.document, sent.plan ?? null, sent.backend);
     const of = [...files.values()].reduce((sum, file) => sum + file.byteLength, 0);
     const have = files.size ? await client.offsets([...files.keys()], lost) : new Map<string, number>();
     let before = 0;

@@ -18,8 +18,8 @@ export interface PackedRequest {
 type Blob = Extract<RecipeJson, { kind: "blob" }>;
 
 /** The request without its arrays: all that an estimate needs. */
-export function bareRequest(document: DocumentJson, plan: PlanRequestJson | null): JobRequestJson {
-  return { kind: "contract", title: document.title, document, dtype: document.dtype, ...(plan ? { plan } : {}) };
+export function bareRequest(document: DocumentJson, plan: PlanRequestJson | null, backend?: string): JobRequestJson {
+  return { kind: "contract", title: document.title, document, dtype: document.dtype, ...(plan ? { plan } : {}), ...(backend ? { backend } : {}) };
 }
 
 /** The tab's order: what the worker finds is never worse. */
@@ -28,9 +28,9 @@ export function orderOf(plan: PlanJson): PlanRequestJson {
 }
 
 /** The request with the files of all stored arrays, each made once. */
-export async function packedRequest(document: DocumentJson, plan: PlanRequestJson | null): Promise<PackedRequest> {
+export async function packedRequest(document: DocumentJson, plan: PlanRequestJson | null, backend?: string): Promise<PackedRequest> {
   const stored = document.tensors.filter(({ array }) => array.kind === "blob").map(({ id, name, array }) => ({ id, name, array: array as Blob }));
-  const request = bareRequest(document, plan);
+  const request = bareRequest(document, plan, backend);
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   if (stored.length === 0) return { request, files };
   const bytes = await storedBytes([...new Set(stored.map(({ array }) => array.hash))]);

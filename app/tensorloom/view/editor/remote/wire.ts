@@ -42,6 +42,8 @@ export interface JobRequestJson {
   arrays?: Record<string, { sha256: string }>;
   plan?: PlanRequestJson;
   dtype?: DType;
+  /** What contracts there: "numpy", "wgpu", ...; left out, the worker's own choice. */
+  backend?: string;
 }
 
 /** How far an upload has come. */
