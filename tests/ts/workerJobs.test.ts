@@ -55,6 +55,9 @@ test("how a job stands is said in words", () => {
   const running = job({ state: "running", progress: { slicesDone: "1234", slices: "10000", fraction: 0.1299, etaMs: 300_000 } });
   assert.equal(spaces(standing({ job: running })), "computing, 12 %, about 5 min left");
   assert.equal(spaces(slicesOf(running)), "1 234 of 10 000 slices");
+  const begun = { state: "running" as const, progress: { slicesDone: "0", slices: "1", fraction: 0 } };
+  assert.equal(spaces(standing({ job: job({ ...begun, estimate }) })), "computing, 0 %, predicted 5 min");
+  assert.equal(spaces(standing({ job: job({ ...begun, estimate: null }) })), "computing, 0 %");
   const result = { shape: [], dtype: "float64" as const, log10Scale: 0, errorBound: 1e-3, bytes: 136, sha256: "", ms: 61_000, mulAdds: "1", backend: "numpy", value: [0.123456, 0] as [number, number] };
   assert.equal(spaces(standing({ job: job({ state: "done", result }) })), "done in 1 min");
   assert.equal(spaces(valueWords({ result }).text), "0.123 5");

@@ -94,14 +94,20 @@ export function standing({ job }: Pick<ListedJob, "job">): string {
   const { state, progress, queuePosition, result } = job;
   if (state === "queued" && queuePosition) return `queued, ${queuePosition === 1 ? "next" : `${queuePosition - 1} before it`}`;
   if (state === "running") {
-    const left = progress.etaMs === undefined || progress.etaMs === null ? "" : `, about ${duration(progress.etaMs)} left`;
-    return `${STATE_WORDS.running}, ${percent(progress.fraction)}${left}`;
+    const left = leftWords(job);
+    return [STATE_WORDS.running, percent(progress.fraction), ...(left ? [left] : [])].join(", ");
   }
   if (state === "done" && result) {
     const predicted = job.estimate ? `, predicted ${duration(job.estimate.predictedMs)}` : "";
     return `done in ${duration(result.ms)}${predicted}`;
   }
   return STATE_WORDS[state];
+}
+
+/** What is left of a running job; while nothing of it is done, what was predicted; or nothing. */
+export function leftWords({ progress, estimate }: Pick<JobJson, "progress" | "estimate">): string {
+  if (progress.etaMs !== undefined && progress.etaMs !== null) return `about ${duration(progress.etaMs)} left`;
+  return estimate ? `predicted ${duration(estimate.predictedMs)}` : "";
 }
 
 export function percent(fraction: number): string {

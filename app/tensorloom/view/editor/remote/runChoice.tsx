@@ -11,7 +11,7 @@ import { shortAddress } from "./address.ts";
 import { offers, type Place, PLACE_WORDS } from "./choice.ts";
 import { desk } from "./deskOfPage.ts";
 import { wantedPlace } from "./desk.ts";
-import { partialWords, percent, revisionOf, slicesOf, STATE_WORDS, valueWords } from "./jobs.ts";
+import { leftWords, partialWords, percent, revisionOf, slicesOf, STATE_WORDS, valueWords } from "./jobs.ts";
 
 export function RunChoice() {
   const plan = useEditor((state) => state.plan);
@@ -120,8 +120,7 @@ function awayWords(remote: NonNullable<ReturnType<typeof store.get>["remote"]>, 
     const before = job.state === "queued" && job.queuePosition && job.queuePosition > 1 ? `, ${job.queuePosition - 1} before it` : "";
     return `${words[0]?.toUpperCase()}${words.slice(1)}${before}`;
   }
-  const left = job.progress.etaMs === undefined || job.progress.etaMs === null ? "time left not known yet" : `about ${duration(job.progress.etaMs)} left`;
-  return `${percent(job.progress.fraction)}, ${left}`;
+  return `${percent(job.progress.fraction)}, ${leftWords(job) || "time left not known yet"}`;
 }
 
 /** A job is done, but the drawing was changed since it was sent. */
