@@ -35,6 +35,8 @@ WITHIN, SLOWER = 1.5, 1.2
 ROUNDS = 7
 BACKENDS = ("wasm", "webgpu", "numpy")
 CALIBRATION_MS, TUNING_MS = 4000, 1500
+TICK_MS, FEW_TICKS = 0.1, 5
+"""The clock of a page that is not isolated [ms]."""
 SLOW_MUL_ADDS = {"numpy": 100_000_000, "webgpu": 1_000_000_000}
 """Beyond this a backend takes seconds, and its prediction is not held against a run."""
 
@@ -140,11 +142,17 @@ def _measured(page: Page, one: Opened, backends: Sequence[str]) -> dict[str, Fou
 
 
 def _window(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One figure of many runs: a mean, as each is rounded to the clock's tick, of the faster ones.
+    """One figure of many runs, the interrupted ones left out: a mean, as ticks round each.
 
-    The slowest quarter was interrupted.
+    Of runs of a few ticks those are told by their length alone: the slower ones of the others are
+    as right as the faster ones, and a mean without them would be too short.
     """
-    kept = sorted(run["ms"] for run in runs)[: 3 * len(runs) // 4 + 1]
+    times = sorted(run["ms"] for run in runs)
+    middle = statistics.median(times)
+    if middle < FEW_TICKS * TICK_MS:
+        kept = [ms for ms in times if ms <= middle + 2 * TICK_MS]
+    else:
+        kept = times[: 3 * len(times) // 4 + 1]
     return {**runs[-1], "ms": statistics.fmean(kept)}
 
 

@@ -108,6 +108,7 @@ async def _run(client: Client, task: partial[int], count: int, in_flight: int) -
 
 def text_of(rows: list[Row]) -> str:
     """The section of the page."""
+    price = statistics.median(row.cpu_s / row.tasks for row in rows)
     cells = [
         [
             str(row.workers),
@@ -116,16 +117,19 @@ def text_of(rows: list[Row]) -> str:
             f"{row.per_second:.0f}",
             f"{row.cpu_s / row.tasks * 1000:.2f}",
             f"{100 * row.efficiency:.0f} %",
+            f"{100 * min(1, row.task_s / (price * row.workers)):.0f} %",
         ]
         for row in rows
     ]
-    price = statistics.median(row.cpu_s / row.tasks for row in rows)
-    heads = ["workers", "task [s]", "tasks", "tasks/s", "CPU per task [ms]", "workers busy"]
+    heads = [
+        "workers", "task [s]", "tasks", "tasks/s", "CPU per task [ms]", "workers busy", "the model",
+    ]  # fmt: skip
     return (
         f"`tests/bench/scale.py` on {MACHINE}. Workers are threads that sleep, so the cores belong "
         "to the scheduler, the client and the messages. A task costs "
         f"{price * 1000:.2f} ms of them (median); beyond {1 / price:.0f} tasks per second the "
-        "scheduler is the limit. [Scale](scale.md) says what follows.\n\n" + table(heads, cells)
+        "scheduler is the limit, says the model: workers are busy for `t / (c W)` of the time, "
+        "with this price as `c`. [Scale](scale.md) says what follows.\n\n" + table(heads, cells)
     )
 
 
