@@ -165,8 +165,8 @@ def contract_network(  # noqa: PLR0913  # the last ones are for callers with the
         address: Of the heavy worker, for ``worker``; by default what ``TENSORLOOM_WORKER`` says,
             else the usual one on this machine.
         token: Its token; by default what ``TENSORLOOM_WORKER_TOKEN`` says.
-        worker_backend: What contracts there: ``numpy``, ``torch``, ``cupy`` or ``wgpu`` where it has
-            it; by default its own choice.
+        worker_backend: What contracts there: ``numpy``, ``torch``, ``cupy`` or ``wgpu``, if it has
+            that; by default its own choice.
 
     Raises:
         InputError: Arrays or recipes that do not fit the network.
