@@ -1,8 +1,8 @@
 """Runs every test tier in order and adds up what passed, failed and was skipped.
 
 A tier is one folder below ``tests/`` (or the static checks, or the TypeScript tests). Tiers that
-need no browser run two at a time, because each uses one core; tiers with a browser run alone. The
-last line printed is the sum over all tiers.
+need no browser run two at a time, because each uses one core, and the site is built beside them;
+tiers with a browser run alone. The last line printed is the sum over all tiers.
 """
 
 from __future__ import annotations
@@ -78,13 +78,16 @@ def run_all(env: Environment, only: list[str]) -> int:
         left_out = browsers.ensure(env).missing
     if "check" in wanted:
         tallies.append(_check(env))
+    on_site = [tier for tier in ON_SITE if tier in wanted]
     with ThreadPoolExecutor(AT_ONCE) as pool:
+        # The site is built beside them: most of that takes one core as well.
+        site = pool.submit(_site, env) if on_site else None
         quiet = [tier for tier in QUIET if tier in wanted]
         tallies += pool.map(lambda tier: _run_tier(env, tier, show=False), quiet)
     tallies += [_run_tier(env, tier, show=True) for tier in ALONE if tier in wanted]
-    if any(tier in ON_SITE for tier in wanted):
-        tallies.append(_site(env))
-        tallies += [_run_tier(env, tier, show=True) for tier in ON_SITE if tier in wanted]
+    if site is not None:
+        tallies.append(site.result())
+    tallies += [_run_tier(env, tier, show=True) for tier in on_site]
     _summary(tallies, left_out, time.monotonic() - started)
     return int(any(tally.failed for tally in tallies))
 

@@ -11,7 +11,7 @@ import pytest
 
 from tensorloom.errors import Cancelled, PlanError
 from tensorloom.plan.tree import ContractionTree
-from tensorloom_worker.execution import planning, trees
+from tensorloom_worker.execution import planning, searching, trees
 from tensorloom_worker.execution.planning import Patience
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ def clock(moments: Iterable[float]) -> SimpleNamespace:
 
 def test_a_trial_that_takes_too_long_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
     tree, most = cubic(40, 4), 2**12
-    assert trees.search(tree, most, 0.5, seed=0) is not None
+    assert searching.search(tree, most, 0.5, seed=0) is not None
     # The search begins at once; the first look from within a trial finds that hours have passed.
-    monkeypatch.setattr(trees, "time", clock(chain(repeat(0.0, 3), repeat(1e6))))
+    monkeypatch.setattr(searching, "time", clock(chain(repeat(0.0, 3), repeat(1e6))))
     monkeypatch.setattr(planning, "monotonic", clock(chain(repeat(0.0, 2), repeat(1e6))).monotonic)
-    assert trees.search(tree, most, 0.5, seed=0) is None
+    assert searching.search(tree, most, 0.5, seed=0) is None
 
 
 class Looks(Patience):

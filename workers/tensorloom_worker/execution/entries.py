@@ -22,7 +22,7 @@ from tensorloom.model.gates import STATES
 from tensorloom.model.network import Network
 from tensorloom.model.recipe import GateArray
 from tensorloom.model.tensor import Tensor
-from tensorloom_worker.execution import trees
+from tensorloom_worker.execution import searching, trees
 from tensorloom_worker.execution.planning import PLAN_SECONDS, Patience
 from tensorloom_worker.execution.problem import BATCH, Problem, plan_json
 from tensorloom_worker.execution.strategy import strategy_for
@@ -88,7 +88,7 @@ async def path_search(
             "mulAdds": str(strategy.mul_adds),
             "slices": str(tree.n_slices),
             "peakBytes": str(strategy.peak_elements * problem.itemsize),
-            "helpers": list(trees.searchers()),
+            "helpers": list(searching.searchers()),
         },
     )
 

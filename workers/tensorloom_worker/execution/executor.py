@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from tensorloom.errors import Cancelled, PlanError
 from tensorloom.model import codec
 from tensorloom_worker.entries import ENTRIES, checked_parameters
-from tensorloom_worker.execution import trees
+from tensorloom_worker.execution import searching, trees
 from tensorloom_worker.execution.adding import Contraction, sum_so_far
 from tensorloom_worker.execution.contractors import Contractors
 from tensorloom_worker.execution.estimates import refused, told, too_much
@@ -436,7 +436,7 @@ class Executor:
         """The best of the given tree and what all workers find; ``None`` if nothing fits."""
         found = await asyncio.gather(
             *(
-                self.pool.call(trees.search, start, most_elements, seconds, seed)
+                self.pool.call(searching.search, start, most_elements, seconds, seed)
                 for seed in range(self.pool.n_threads)
             )
         )

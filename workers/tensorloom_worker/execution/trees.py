@@ -1,17 +1,9 @@
-"""Finding trees for jobs: cotengra's searches on all workers for a given time, then slicing.
-
-The tree given with a request (the tab's) is always among the candidates, and what counts is the
-work that is really done after slicing, so what is chosen is never worse. The number of workers may
-change what is found; the chosen tree is recorded before anything is computed.
-"""
+"""Trees for jobs: cut until they fit a worker, compared by the work that is really done."""
 
 from __future__ import annotations
 
-import sys
-import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from tensorloom.errors import PlanError
@@ -33,8 +25,8 @@ __all__ = [
     "candidate",
     "fitting",
     "given_tree",
-    "search",
-    "searchers",
+    "letters_of",
+    "patient_flops",
     "spread",
     "tree_of",
 ]
@@ -44,15 +36,6 @@ MOST_SLICES = 2**40
 
 REPEATS = 8
 """Slicings that are compared for each size; seeded, so always the same ones."""
-
-DEEP_TREES = 50_000
-"""cotengra walks trees by recursion."""
-
-_LEAST_SECONDS = 0.05
-"""Nothing is found in less [s]."""
-
-_FIRST_SHARE = 0.6
-"""Share of the time for the first round; then what it found is improved, and looked for again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,92 +188,7 @@ def _better(
             yield best
 
 
-def searchers() -> tuple[str, ...]:
-    """The optional packages that make searches better and are here."""
-    return tuple(name for name in ("cotengrust", "optuna", "cmaes", "kahypar") if find_spec(name))
-
-
-def search(
-    start: ContractionTree, most_elements: int, seconds: float, seed: int
-) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...], str] | None:
-    """``(path, sliced, method)`` of the best tree found in this time; ``None`` for none that fits.
-
-    Runs on a worker; seeds make the workers look in different places.
-
-    Args:
-        start: What is to be contracted, and a first tree.
-        most_elements: Memory of a worker [elements].
-        seconds: How long, about.
-        seed: Another one for each worker.
-    """
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), DEEP_TREES))
-    deadline = time.monotonic() + seconds
-    patience = Patience(2 * seconds)
-    if len(start.path) < 2:  # noqa: PLR2004  # two tensors meet in one way
-        return None
-    best: Candidate | None = None
-    how = "given"
-    for tree, method in _found(start, most_elements, deadline, seed):
-        with suppress(PlanError):
-            found = fitting(tree, most_elements, patience)
-            if best is None or found.mul_adds < best.mul_adds:
-                best, how = found, method
-        if time.monotonic() > deadline:
-            break
-    return None if best is None else (best.tree.path, best.tree.sliced, how)
-
-
-def _found(
-    start: ContractionTree, most_elements: int, deadline: float, seed: int
-) -> Iterator[tuple[ContractionTree, str]]:
-    """Trees of cotengra's searches, sliced and reconfigured for the memory."""
-    from cotengra import HyperOptimizer  # noqa: PLC0415  # on workers that search only
-
-    fixed = tuple(name for name in start.sliced if name in start.output)
-    names, letters = _letters(start)
-    inputs = [tuple(letters[name] for name in dict.fromkeys(indices)) for indices in start.inputs]
-    output = tuple(letters[name] for name in start.output)
-    # A batch is always sliced, so that it counts for nothing within a slice.
-    sizes = {letters[name]: 1 if name in fixed else size for name, size in start.dimensions}
-    held = input_elements(start)
-    room = max(2, (most_elements - min(held, most_elements // 2)) // 3)
-    methods = ["greedy", "kahypar" if find_spec("kahypar") else "labels"]
-    # The first trial of a large network may take twice the time given, but no longer.
-    objective = _patient_flops(Patience(2 * (deadline - time.monotonic())))
-    rounds = 0
-    while (left := deadline - time.monotonic()) > _LEAST_SECONDS:
-        finder = HyperOptimizer(
-            methods=methods,
-            optlib=_sampler(),
-            max_time=left * (_FIRST_SHARE if rounds == 0 else 1.0),
-            max_repeats=10_000,
-            parallel=False,
-            minimize=objective,
-            slicing_reconf_opts={"target_size": room},
-            progbar=False,
-            on_trial_error="ignore",
-            optlib_opts={"seed": seed + 1000 * rounds} if _sampler() == "random" else None,
-        )
-        tree = None
-        # The time may be too short for a single trial.
-        with suppress(KeyError):
-            tree = finder.search(inputs, output, sizes)
-        while tree is not None:
-            yield _ours(start, tree, names, fixed), "cotengra"
-            before = tree.total_flops()
-            if time.monotonic() > deadline:
-                break
-            try:
-                tree = tree.slice_and_reconfigure(target_size=room, minimize=objective)
-            except TimeoutError:
-                break
-            if tree.total_flops() >= before:
-                break
-        rounds += 1
-        room = max(2, room // 2)
-
-
-def _patient_flops(patience: Patience) -> Any:  # noqa: ANN401  # an objective of cotengra
+def patient_flops(patience: Patience) -> Any:  # noqa: ANN401  # an objective of cotengra
     """Counts operations while somebody waits; then it breaks off whatever asks.
 
     cotengra looks at the clock between trials only, and a trial that has to slice a large network
@@ -310,11 +208,6 @@ def _patient_flops(patience: Patience) -> Any:  # noqa: ANN401  # an objective o
     return PatientFlops()
 
 
-def _sampler() -> str:
-    """The best optimiser of a search's parameters that is here."""
-    return next((name for name in ("optuna", "cmaes") if find_spec(name)), "random")
-
-
 def _slicings(tree: ContractionTree, room: int, patience: Patience) -> Iterator[tuple[str, ...]]:
     """Indices to slice for smaller and smaller largest intermediates, from ``room`` down.
 
@@ -322,7 +215,7 @@ def _slicings(tree: ContractionTree, room: int, patience: Patience) -> Iterator[
         TimeoutError: The patience is over.
     """
     found, names = _theirs(tree)
-    objective = _patient_flops(patience)
+    objective = patient_flops(patience)
     largest = int(found.max_size())
     while room >= 1:
         if room < largest:
@@ -339,7 +232,7 @@ def _theirs(tree: ContractionTree) -> tuple[Any, dict[str, str]]:
         ContractionTree as CotengraTree,
     )
 
-    names, letters = _letters(tree)
+    names, letters = letters_of(tree)
     found = CotengraTree.from_path(
         [tuple(letters[name] for name in indices) for indices in tree.inputs],
         tuple(letters[name] for name in tree.output),
@@ -349,23 +242,12 @@ def _theirs(tree: ContractionTree) -> tuple[Any, dict[str, str]]:
     return found, names
 
 
-def _letters(tree: ContractionTree) -> tuple[dict[str, str], dict[str, str]]:
+def letters_of(tree: ContractionTree) -> tuple[dict[str, str], dict[str, str]]:
     """Names by cotengra's letters, and letters by names; cotengrust takes no numbers."""
     from cotengra import get_symbol  # noqa: PLC0415  # on workers that search only
 
     letters = {name: get_symbol(place) for place, (name, _) in enumerate(tree.dimensions)}
     return {letter: name for name, letter in letters.items()}, letters
-
-
-def _ours(
-    start: ContractionTree,
-    found: Any,  # noqa: ANN401  # cotengra's tree
-    names: dict[str, str],
-    fixed: tuple[str, ...],
-) -> ContractionTree:
-    sliced = tuple(names[place] for place in found.sliced_inds)
-    path = tuple((int(left), int(right)) for left, right in found.get_ssa_path())
-    return tree_with(replace(start, path=path), tuple(dict.fromkeys((*fixed, *sliced))))
 
 
 def _always(problem: Problem) -> tuple[str, ...]:
