@@ -76,7 +76,7 @@ async def path_search(
             "Search longer, or give it more memory.",
             values={"limit": str(most), "slices": trees.MOST_SLICES},
         )
-    strategy = await asyncio.to_thread(strategy_for, tree, most)
+    strategy = await executor.planning.run(lambda _: strategy_for(tree, most), patience)
     return Outcome(
         array=np.array(tree.path, dtype=np.int64).reshape(-1, 2),
         error_bound=0.0,
