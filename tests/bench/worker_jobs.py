@@ -110,7 +110,7 @@ def _finished(client: httpx.Client, names: list[str]) -> None:
 def many_part(*, quick: bool) -> tuple[str, dict[str, float]]:
     """A hundred thousand slices, of microseconds and longer ones: what the scheduler takes."""
     texts, figures = [], {}
-    for bond in (6,) if quick else (6, 24):
+    for bond in (6,) if quick else (6, 12):
         text, share = _many(bond, quick=quick)
         texts.append(text)
         figures[f"scheduler share, bond {bond}"] = share
