@@ -27,7 +27,7 @@ from tensorloom.execute.wasm.rates import COARSE_TICK_MS
 from tensorloom.plan.find import quick, recosted, with_path
 from tensorloom.view.kernels import KernelDesk
 from tensorloom.view.progress import RunProgress
-from tensorloom.view.records import error_json, plan_json, result_json
+from tensorloom.view.records import failure_json, plan_json, result_json
 from tensorloom.view.searching import PathSearch
 
 if TYPE_CHECKING:
@@ -399,9 +399,10 @@ class LiveValue:
             except Cancelled as stop:
                 if done == self._generation:
                     self._wait(stop.message)
-            except TensorloomError as error:
-                self._wait(error.message)
-                self._notify({"kind": "error", "seq": None, "error": error_json(error)})
+            except Exception as error:  # noqa: BLE001  # a page that hears nothing waits for ever
+                failure = failure_json(error)
+                self._wait(str(failure["message"]))
+                self._notify({"kind": "error", "seq": None, "error": failure})
 
     def _wait(self, message: str) -> None:
         self._stale = True

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tensorloom.errors import DeviceMemoryError, TensorloomError
 from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.view.engine import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from tensorloom.errors import TensorloomError
     from tensorloom.execute.backend import BackendName, RawResult, Result, SlicesDone
     from tensorloom.execute.backends import Available
     from tensorloom.model.equation import EquationSpan
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "device_json",
     "error_json",
+    "failure_json",
     "finite",
     "partial_json",
     "plan_json",
@@ -36,6 +38,8 @@ LARGEST = 1.7e308
 LAST_SINGLE_UNIT = 0xFFFF
 
 Notice = dict[str, object]
+
+log = logging.getLogger(__name__)
 
 
 def finite(value: float) -> float:
@@ -52,6 +56,29 @@ def error_json(error: TensorloomError, text: str = "") -> Notice:
         where = {**error.where.to_json(), "span": [units(place) for place in span]}
         record = {**record, "where": where}
     return record
+
+
+def failure_json(error: Exception) -> Notice:
+    """The record of anything that went wrong: an error, memory that ran out, or our bug."""
+    if isinstance(error, TensorloomError):
+        return error_json(error)
+    if isinstance(error, MemoryError):
+        full = DeviceMemoryError(
+            "out-of-memory",
+            "This page ran out of memory.",
+            "Make a dimension smaller, slice an index, or send it to a heavy worker.",
+            values={"detail": str(error)[:300]},
+        )
+        return error_json(full)
+    log.error("Something here is broken", exc_info=error)
+    return {
+        "kind": "InternalError",
+        "code": "internal",
+        "message": f"Something here is broken: {type(error).__name__}.",
+        "hint": "Your drawing is kept. Please report what you did just before.",
+        "where": {},
+        "values": {"detail": str(error)[:300]},
+    }
 
 
 def spans_json(text: str, spans: Iterable[EquationSpan]) -> list[Notice]:

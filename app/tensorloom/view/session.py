@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import logging
 from typing import TYPE_CHECKING, Any
 
 from tensorloom.errors import DocumentError, InputError, TensorloomError
@@ -34,7 +33,7 @@ from tensorloom.model.stored_array import StoredArray
 from tensorloom.view.desk import Desk
 from tensorloom.view.inspection import look_at
 from tensorloom.view.live import LiveValue
-from tensorloom.view.records import device_json, error_json, spans_json
+from tensorloom.view.records import device_json, error_json, failure_json, spans_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -46,8 +45,6 @@ if TYPE_CHECKING:
     from tensorloom.view.inspection import Inspection
 
 __all__ = ["Session"]
-
-log = logging.getLogger(__name__)
 
 Request = dict[str, Any]
 Notice = dict[str, object]
@@ -101,10 +98,8 @@ class Session:
         seq = request.get("seq")
         try:
             self._answers[request["kind"]](request)
-        except TensorloomError as error:
-            self._notify({"kind": "error", "seq": seq, "error": error_json(error)})
         except Exception as error:  # noqa: BLE001  # our bug must reach the user, not kill the session
-            self._notify({"kind": "error", "seq": seq, "error": _bug(error)})
+            self._notify({"kind": "error", "seq": seq, "error": failure_json(error)})
         self._notify({"kind": "ack", "seq": seq, "behind": self.live.behind})
 
     def _notify(self, notice: Notice) -> None:
@@ -131,12 +126,8 @@ class Session:
     async def _guarded(self, coroutine: Coroutine[Any, Any, None]) -> None:
         try:
             await coroutine
-        except TensorloomError as error:
-            self._notify({"kind": "error", "seq": None, "error": error_json(error)})
-        except asyncio.CancelledError:
-            raise
         except Exception as error:  # noqa: BLE001  # our bug must reach the user
-            self._notify({"kind": "error", "seq": None, "error": _bug(error)})
+            self._notify({"kind": "error", "seq": None, "error": failure_json(error)})
 
     # --- the document -----------------------------------------------------------------------
 
@@ -416,15 +407,3 @@ def _decoded(text: str) -> bytes:
         raise DocumentError(
             "bad-file", "The file did not arrive whole.", "Open it again."
         ) from error
-
-
-def _bug(error: Exception) -> Notice:
-    log.error("A request failed", exc_info=error)
-    return {
-        "kind": "InternalError",
-        "code": "internal",
-        "message": f"Something here is broken: {type(error).__name__}.",
-        "hint": "Your drawing is kept. Please report what you did just before.",
-        "where": {},
-        "values": {"detail": str(error)[:300]},
-    }

@@ -12,6 +12,7 @@ import pytest
 
 from talk import Talk, conversation
 from tensorloom.formats.templates import example, template
+from tensorloom.view import live as view_live
 from tensorloom.view.inspection import Inspection
 from tensorloom.view.session import Session
 
@@ -347,5 +348,46 @@ def test_our_own_bugs_reach_the_user_and_do_not_end_the_session() -> None:
         assert talk.last("error")["error"]["code"] == "internal"
         talk.commands({"kind": "set-title", "title": "still here"})
         assert talk.session.desk.committed.title == "still here"
+
+    conversation(part)
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "message", "hint"),
+    [
+        (
+            MemoryError("Unable to allocate 2.00 GiB"),
+            "out-of-memory",
+            "This page ran out of memory.",
+            "Make a dimension smaller, slice an index, or send it to a heavy worker.",
+        ),
+        (
+            ZeroDivisionError("division by zero"),
+            "internal",
+            "Something here is broken: ZeroDivisionError.",
+            "Your drawing is kept. Please report what you did just before.",
+        ),
+    ],
+)
+def test_a_value_that_fails_says_so_and_the_next_edit_is_computed(
+    failure: Exception, code: str, message: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise failure
+
+    async def part(talk: Talk) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(view_live, "arrays_of", failing)
+            talk.hello(matrices())
+            await talk.quiet()
+        error = talk.last("error")["error"]
+        assert (error["code"], error["message"], error["hint"]) == (code, message, hint)
+        assert error["values"] == {"detail": str(failure)}
+        stale = talk.last("stale")
+        assert (stale["message"], stale["behind"]) == (message, False)
+        assert not talk.session.live.behind
+        talk.commands({"kind": "set-dimension", "name": "i", "dimension": 9})
+        await talk.quiet()
+        assert talk.last("result")["result"]["shape"] == [9, 4]
 
     conversation(part)
