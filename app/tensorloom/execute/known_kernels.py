@@ -17,7 +17,7 @@ from tensorloom.execute.wasm.rates import CYCLES_PER_MS
 from tensorloom.execute.wasm.team_trials import LEAST_FLOP, TIE
 from tensorloom.kernels.gpu.candidate import GpuCandidate
 from tensorloom.kernels.gpu.space import why_not
-from tensorloom.kernels.wasm.jit import Candidate, WasmDevice, jit_schedule
+from tensorloom.kernels.wasm.jit import Candidate, WasmDevice, can_make, jit_schedule
 from tensorloom.kernels.wasm.schedule import schedule
 from tensorloom.tune.database import Database, Entry, Key, shape_class
 
@@ -114,6 +114,8 @@ class KnownKernels:
             return None
         entry = self.database.get(self.key(spec, backend))
         if entry is None or not entry.trusted:
+            return None
+        if backend == "wasm" and not _is_for(spec, entry.candidate):
             return None
         return entry.candidate, flop(spec) / entry.gflops / 1e6
 
@@ -222,6 +224,15 @@ def _shareable(program: Program) -> list[tuple[KernelSpec, int]]:
     calls = Counter(dispatch.kernel for dispatch in program.dispatches)
     found = [(program.kernels[number], count) for number, count in calls.items()]
     return [(spec, count) for spec, count in found if not spec.unary and flop(spec) >= LEAST_FLOP]
+
+
+def _is_for(spec: KernelSpec, text: str) -> bool:
+    """Whether a candidate of a kernel's class can be made for it; ready ones take any shape."""
+    try:
+        candidate = Candidate.parse(text)
+    except ValueError:
+        return True
+    return can_make(spec, candidate)
 
 
 def flop(spec: KernelSpec) -> int:

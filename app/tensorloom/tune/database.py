@@ -80,6 +80,7 @@ def shape_class(spec: KernelSpec) -> str:
 
     Example:
         ``b1 m512 n512 k512 knn``: left contiguous along the sum, right and result along columns.
+        ``kkn=``: left and right along the same one of the summed axes.
     """
     sizes = (f"{name}{1 << (size - 1).bit_length()}" for name, size in zip("bmnk", spec.extents))  # noqa: B905  # four letters, four sizes
     groups: Mapping[str, tuple[LoopAxis, ...]] = {
@@ -89,7 +90,8 @@ def shape_class(spec: KernelSpec) -> str:
         "k": spec.contracted,
     }
     units = "".join(_unit(groups, side) for side in ("left", "right", "out"))
-    return f"{' '.join(sizes)} {units}"
+    same = any(axis.left == axis.right == 1 and axis.size > 1 for axis in spec.contracted)
+    return f"{' '.join(sizes)} {units}{'=' if same else ''}"
 
 
 def _unit(groups: Mapping[str, tuple[LoopAxis, ...]], side: str) -> str:

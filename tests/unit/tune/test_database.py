@@ -43,6 +43,16 @@ def test_shapes_within_a_class_share_kernels_and_layouts_do_not() -> None:
     assert shape_class(turned) == "b1 m512 n512 k512 mkn"
 
 
+def test_shapes_that_are_summed_along_one_axis_are_a_class_of_their_own() -> None:
+    def summed(*right: int) -> KernelSpec:
+        axes = [LoopAxis(size=64, left=64, right=right[0], out=0)]
+        axes += [LoopAxis(size=64, left=1, right=right[1], out=0)]
+        return KernelSpec(dtype="float32", contracted=tuple(axes))
+
+    assert shape_class(summed(64, 1)) == "b1 m1 n1 k4096 kk-="
+    assert shape_class(summed(1, 64)) == "b1 m1 n1 k4096 kk-"
+
+
 def test_a_scalar_has_a_class_too() -> None:
     assert shape_class(KernelSpec(dtype="float64", unary=True)) == "b1 m1 n1 k1 ---"
 

@@ -27,6 +27,7 @@ __all__ = [
     "MOST_CANDIDATES",
     "Candidate",
     "WasmDevice",
+    "can_make",
     "jit_candidates",
     "jit_kernel",
     "jit_ranking",
@@ -86,6 +87,14 @@ def jit_schedule(spec: KernelSpec, candidate: Candidate, device: WasmDevice) -> 
 
 def _shape(spec: KernelSpec, candidate: Candidate) -> Shape:
     return shape_of(exchanged(spec) if candidate.turned else spec, candidate)
+
+
+def can_make(spec: KernelSpec, candidate: Candidate) -> bool:
+    """Whether there is such a kernel for this spec; a candidate of another one may ask too much.
+
+    Dot products read both operands along one axis, which has to be contiguous in both.
+    """
+    return candidate.family != "dot" or _along_both(spec, 1)
 
 
 def jit_kernel(spec: KernelSpec, candidate: Candidate) -> Kernel:
