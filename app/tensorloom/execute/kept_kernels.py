@@ -103,7 +103,7 @@ class KeptKernels(KnownKernels):
             kept = self._own(text)
             if kept:
                 self.record = with_gpu(device_from_json(kept.get("device")), self._gpu)
-                self.database = Database(read_entries(json.dumps(kept.get("kernels"))))
+                self.database = Database(read_entries(_compact(kept.get("kernels"))))
                 self._measuring.refused = str(kept.get("gpu-refused", ""))
                 self._age.visits = _whole(kept.get("visits")) + 1
                 self._age.lower = _speed(kept.get("lower-peak"))
@@ -130,7 +130,7 @@ class KeptKernels(KnownKernels):
             return
         try:
             kept = self._own(text)
-            if kept and self.database.join(read_entries(json.dumps(kept.get("kernels")))):
+            if kept and self.database.join(read_entries(_compact(kept.get("kernels")))):
                 self._changed()
         except (ValueError, InputError):
             return  # It is replaced by what is known here.
@@ -155,8 +155,13 @@ class KeptKernels(KnownKernels):
             "visits": self._age.visits,
             "lower-peak": self._age.lower,
         }
-        self._stored = json.dumps(kept, separators=(",", ":"))
+        self._stored = _compact(kept)
         await self._store.save(self._stored)
+
+
+def _compact(value: object) -> str:
+    """JSON as short as the database's own, which has just about room for itself."""
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _whole(value: object) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,6 +89,22 @@ def test_what_cannot_be_read_is_written_anew(backend: WasmBackend, text: str) ->
     store.text = text
     drive(tuner._save())
     assert candidates(store) == [FAST.candidate]
+
+
+def test_a_full_database_is_there_again_at_the_next_visit(backend: WasmBackend) -> None:
+    store = Store()
+    tuner = tuner_for(backend, store)
+    key = tuner.key(spec_of(SMALL), "wasm")
+    for number in range(2000):
+        tuner.database.put(replace(key, shape=f"b1 m{number} n1 k1 knn"), FAST)
+    assert len(tuner.database) < 2000
+    drive(tuner._save())
+    again = next_visit(backend, store)
+    assert again.database.items() == tuner.database.items()
+    # And another page that saves takes up as much.
+    other = tuner_for(backend, store)
+    drive(other._save())
+    assert len(other.database) == len(tuner.database)
 
 
 def test_a_store_that_nobody_else_wrote_is_not_read_again(backend: WasmBackend) -> None:

@@ -54,9 +54,7 @@ async def run_there(  # noqa: PLR0913  # what a run is made of
     """
     client = WorkerClient.of(*worker)
     given = None if arrays is None else plain_arrays(plan.tree, arrays)
-    request = job_request(
-        network, given, dtype=dtype, store=store, plan=plan, backend=backend
-    )
+    request = job_request(network, given, dtype=dtype, store=store, plan=plan, backend=backend)
     try:
         return await contracted(client, request, Watcher(pulse=pulse))
     finally:
