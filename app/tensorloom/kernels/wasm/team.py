@@ -6,7 +6,8 @@ still look at them: a late one only finds that nothing is left, or takes a recor
 the same job, which is as good.
 
 Invariants: a job's ``done`` is set before its ``next``; a server counts itself ``busy`` before it
-reads which job there is, so who frees a job's memory takes it from ``CONTROL`` and waits for 0.
+reads which job there is, so who frees a job's memory takes it from ``CONTROL`` and waits for 0. It
+looks at the epoch after that job: one of a later epoch may call kernels that it was not told of.
 """
 
 from __future__ import annotations
@@ -132,10 +133,12 @@ def _define_serve(module: Module, work: Function) -> None:
 
     with serve.loop() as again:
         serve.set(seen, now("generation"))
-        with serve.when(now("epoch").differs(epoch)):
-            serve.give()
         count("busy", 1)
         serve.set(job, now("job"))
+        # Not before the job: between the two the leader may end the epoch and post another job.
+        with serve.when(now("epoch").differs(epoch)):
+            count("busy", -1)
+            serve.give()
         with serve.when(job):
             serve.call(work, job, scratch, workspace)
         count("busy", -1)
