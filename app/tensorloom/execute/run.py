@@ -195,7 +195,7 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
         candidate, program = refused[0] if named else max(refused, key=_limit)
         if not allow_slicing:
             raise _does_not_fit(candidate, candidate.peak_bytes(program))
-        attempts = [_sliced(candidate, plan, program, lowering)]
+        attempts.insert(0, _sliced(candidate, plan, program, lowering))
         n_slices = attempts[0].program.n_slices
         notes.append(f"Cut into {n_slices} slices to fit {bytes_text(candidate.limit_bytes)}.")
     attempts = _ordered(attempts, feedback, named=named)

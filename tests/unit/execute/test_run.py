@@ -182,6 +182,27 @@ def test_slicing_makes_it_fit_and_gives_the_same_value() -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
+def test_where_a_sliced_run_fails_a_backend_with_room_takes_over() -> None:
+    names = (("a", "x"), ("b", "x"), ("a", "c"), ("b", "c"))
+    plan = plan_for(names, (), tuple((name, 20) for name in "abcx"))
+    lost = DeviceLost("device-lost", "The GPU went away and did not come back.")
+    gpu = Pretender("webgpu", 1.0, SINGLE, limit_bytes=4 * (4 * 20**2 + 300), failure=lost)
+    wasm = Pretender("wasm", 2.0)
+    choice = prepare(
+        plan, backends=here(gpu, wasm), backend="webgpu", dtype="float32", allow_slicing=True
+    )
+    sliced, whole = choice.attempts
+    assert (sliced.backend, whole.backend) == (gpu, wasm)
+    assert sliced.program.n_slices > 1
+    assert (whole.plan, whole.program.n_slices) == (plan, 1)
+    result = drive(run(choice, [np.ones((20, 20))] * 4))
+    assert (len(gpu.asked), result.backend, result.mul_adds) == (1, "wasm", whole.program.mul_adds)
+    assert result.notes == (
+        f"Cut into {sliced.program.n_slices} slices to fit 7.6 kB.",
+        "WebGPU could not run it: The GPU went away and did not come back.",
+    )
+
+
 def test_what_cannot_be_sliced_is_refused() -> None:
     with pytest.raises(DeviceMemoryError) as caught:
         prepare(product(), backends=here(Pretender("numpy", limit_bytes=256)), allow_slicing=True)
