@@ -150,8 +150,8 @@ def minutes_part(*, quick: bool) -> tuple[str, dict[str, float]]:
     async def measure() -> None:
         async with executor(2) as found:
             chosen: list[tuple[str, tuple[int, ...], DType, int]] = [
-                ("randreg_200_3_a", (3, 3, 2), "float32", 1 << 30),
-                ("cubic_6x6x10", (3, 2, 2, 2, 2, 1, 1), "float32", 2 << 30),
+                ("randreg_200_3_a", (3, 2), "float64", 1 << 30),
+                ("cubic_6x6x10", (2, 2, 2, 2, 2, 1, 1), "float64", 1 << 30),
             ]
             for name, sizes, dtype, memory in chosen[: 1 if quick else 2]:
                 request = ContractRequest(
