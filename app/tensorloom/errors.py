@@ -10,7 +10,7 @@
     ├── KernelError
     │   └── UnsupportedKernel   this backend cannot; the next one is asked, visibly
     ├── ExecutionError
-    │   ├── DeviceMemoryError   does not fit; refused before it starts
+    │   ├── DeviceMemoryError   does not fit; mostly refused before it starts
     │   ├── DeviceLost
     │   ├── WorkerUnreachable
     │   └── WorkerRejected
@@ -151,7 +151,7 @@ class ExecutionError(TensorloomError):
 
 
 class DeviceMemoryError(ExecutionError):
-    """The run does not fit the device; raised before anything is allocated."""
+    """The run does not fit the device: before anything is allocated, or on the way after all."""
 
 
 class DeviceLost(ExecutionError):

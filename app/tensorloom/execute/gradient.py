@@ -133,7 +133,7 @@ async def run(
 
     Raises:
         NetworkError: Arrays that do not belong to the plan.
-        UnsupportedKernel, DeviceLost: The last backend could not either.
+        UnsupportedKernel, DeviceLost, DeviceMemoryError: The last backend could not either.
         Cancelled: The pulse said so.
     """
     tree = choice.attempts[0].plan.tree

@@ -3,8 +3,8 @@
     prepare(plan, backends) -> Choice: programs and whom to ask, best first; nothing has run yet
     run(choice, arrays) -> Result
 
-A request by name is honoured or answered with a note; only ``UnsupportedKernel`` and ``DeviceLost``
-move on to the next backend.
+A request by name is honoured or answered with a note; only ``UnsupportedKernel``, ``DeviceLost``
+and memory that runs out on the way (``DeviceMemoryError``) move on to the next backend.
 """
 
 from __future__ import annotations
@@ -360,7 +360,7 @@ async def run(
 
     Raises:
         NetworkError: Arrays that do not belong to the plan.
-        UnsupportedKernel, DeviceLost: The last backend could not either.
+        UnsupportedKernel, DeviceLost, DeviceMemoryError: The last backend could not either.
         Cancelled: The pulse said so.
     """
     given = plain_arrays(choice.attempts[0].plan.tree, arrays)
@@ -370,7 +370,9 @@ async def run(
 
     result, notes = await first_able(choice, on)
     if choice.feedback is not None and not result.placement:
-        used = next(one for one in choice.attempts if one.backend.name == result.backend)
+        # Two backends that share the work have the name of one of them.
+        alone = (one for one in choice.attempts if not one.placement)
+        used = next(one for one in alone if one.backend.name == result.backend)
         choice.feedback.note(
             used.backend.name,
             used.program,
@@ -386,13 +388,13 @@ async def first_able(
     """What the first backend that can makes of it, and notes on those that could not.
 
     Raises:
-        UnsupportedKernel, DeviceLost: The last backend could not either.
+        UnsupportedKernel, DeviceLost, DeviceMemoryError: The last backend could not either.
     """
     notes = list(choice.notes)
     for place, attempt in enumerate(choice.attempts):
         try:
             return await on(attempt), tuple(notes)
-        except (UnsupportedKernel, DeviceLost) as error:
+        except (UnsupportedKernel, DeviceLost, DeviceMemoryError) as error:
             if place == len(choice.attempts) - 1:
                 raise
             notes.append(f"{LABELS[attempt.backend.name]} could not run it: {error.message}")

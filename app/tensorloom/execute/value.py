@@ -35,7 +35,7 @@ async def value(
 
     Raises:
         NetworkError: Arrays that do not belong to the plan.
-        UnsupportedKernel, DeviceLost: The last backend could not either.
+        UnsupportedKernel, DeviceLost, DeviceMemoryError: The last backend could not either.
         Cancelled: The pulse said so.
     """
     given = plain_arrays(choice.attempts[0].plan.tree, arrays)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tensorloom.errors import (
+    Cancelled,
     DeviceLost,
     DeviceMemoryError,
     NetworkError,
@@ -19,7 +20,9 @@ from tensorloom.errors import (
 from tensorloom.execute.backend import RawResult, drive
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
+from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.plan.find import plan_for
+from wasmtime_host import WasmtimeHost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,7 +112,7 @@ def test_a_backend_that_is_not_here_is_named_in_a_note() -> None:
     assert told.notes == ("WebGPU is not available here. There is no adapter.",)
 
 
-@pytest.mark.parametrize("kind", [UnsupportedKernel, DeviceLost])
+@pytest.mark.parametrize("kind", [UnsupportedKernel, DeviceLost, DeviceMemoryError])
 def test_the_next_backend_takes_over_and_says_why(kind: type[TensorloomError]) -> None:
     gpu = Pretender("webgpu", 1.0, SINGLE, failure=kind("gone", "The device went away."))
     wasm = Pretender("wasm", 2.0)
@@ -123,18 +126,31 @@ def test_the_next_backend_takes_over_and_says_why(kind: type[TensorloomError]) -
     )
 
 
-def test_the_last_failure_is_raised() -> None:
-    failure = DeviceLost("gone", "The device went away.")
+@pytest.mark.parametrize("kind", [DeviceLost, DeviceMemoryError])
+def test_the_last_failure_is_raised(kind: type[TensorloomError]) -> None:
+    failure = kind("gone", "The device went away.")
     choice = prepare(product(), backends=here(Pretender("webgpu", failure=failure)))
-    with pytest.raises(DeviceLost):
+    with pytest.raises(kind):
         drive(run(choice, ARRAYS))
 
 
-def test_other_errors_do_not_fall_back() -> None:
-    failure = DeviceMemoryError("out-of-memory", "Full.")
+def test_an_allocation_that_fails_moves_on_to_numpy() -> None:
+    # The host has room for no more than the kernels, the backend believes in far more.
+    wasm = WasmBackend(WasmtimeHost(pages=160))
+    choice = prepare(product(1024), backends=here(wasm, NumpyBackend()), backend="wasm")
+    result = drive(run(choice, (np.ones((1024, 1024)), np.eye(1024))))
+    assert (result.backend, float(result.value.sum())) == ("numpy", 1024.0**2)
+    assert result.notes == (
+        "WebAssembly could not run it: WebAssembly ran out of memory; 25.2 MB were needed.",
+    )
+
+
+@pytest.mark.parametrize("kind", [Cancelled, NetworkError])
+def test_other_errors_do_not_fall_back(kind: type[TensorloomError]) -> None:
     spare = Pretender("numpy", 2.0)
-    choice = prepare(product(), backends=here(Pretender("wasm", failure=failure), spare))
-    with pytest.raises(DeviceMemoryError):
+    failing = Pretender("wasm", failure=kind("other", "Another backend helps nothing."))
+    choice = prepare(product(), backends=here(failing, spare))
+    with pytest.raises(kind):
         drive(run(choice, ARRAYS))
     assert spare.asked == []
 

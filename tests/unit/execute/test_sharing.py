@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tensorloom.errors import DeviceMemoryError
 from tensorloom.execute.backend import drive
 from tensorloom.execute.calibration import Rates
+from tensorloom.execute.feedback import Feedback
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
 from tensorloom.plan.cost import cost_of
@@ -82,3 +84,33 @@ def test_a_slow_way_there_is_not_worth_it() -> None:
     found = choice(rates(1e6, 1.0, run_ms=1e6))
     assert found.attempts[0].backend.name == "numpy"
     assert found.notes == ()
+
+
+class Full(Device):
+    """A GPU that has no memory left."""
+
+    async def run(self, *_: Any) -> Any:
+        raise DeviceMemoryError("out-of-memory", "The GPU ran out of memory.")
+
+
+class Listening(Feedback):
+    """Remembers what it was told had been predicted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[tuple[str, float]] = []
+
+    def note(self, name: str, *_: Any, predicted_ms: float, **__: Any) -> None:
+        self.heard.append((name, predicted_ms))
+
+
+def test_a_device_without_memory_leaves_all_work_to_the_other() -> None:
+    feedback = Listening()
+    backends = {"webgpu": Full(rates=rates(1e6, 1.0)), "numpy": NumpyBackend(rates=rates(1e3, 1e3))}
+    found = prepare(plan(), backends=backends, dtype="float32", feedback=feedback)  # type: ignore[arg-type]  # a GPU that is none
+    assert found.attempts[0].placement
+    result = drive(run(found, arrays()))
+    assert (result.backend, result.placement) == ("numpy", ())
+    alone = next(one for one in found.attempts[1:] if one.backend.name == "numpy")
+    # What sharing was to take says nothing of the run that came instead.
+    assert feedback.heard == [("numpy", alone.predicted_ms)]

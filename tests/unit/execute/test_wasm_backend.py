@@ -211,6 +211,20 @@ def test_what_does_not_fit_says_so() -> None:
     assert caught.value.message.startswith("WebAssembly ran out of memory; ")
 
 
+def test_memory_that_ends_between_slices_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    backend = WasmBackend(WasmtimeHost())
+    program, arrays = product(3, 4, "float64", ("i1",)), squares(3, 4, "float64")
+    with monkeypatch.context() as patched:
+        patched.setattr(wasm_replay.SliceSum, "add", full)
+        with pytest.raises(DeviceMemoryError) as caught:
+            drive(backend.run(program, arrays, no_pulse))
+    assert caught.value.code == "out-of-memory"
+    assert np.allclose(value(backend, program, arrays), arrays[0] @ arrays[1] @ arrays[2])
+
+
 class LyingHost(WasmtimeHost):
     """An engine that runs the kernels for float32 when asked for those of float64."""
 

@@ -256,6 +256,14 @@ class WasmBackend:
                 if not self._replaced(known):
                     raise
                 notes = (*notes, f"{error.message.removesuffix('.')}. {_INSTEAD}")
+            except MemoryError as error:
+                needed = bytes_text(program.peak_bytes)
+                raise DeviceMemoryError(
+                    "out-of-memory",
+                    f"WebAssembly ran out of memory; {needed} were needed.",
+                    "Slice an index, make a dimension smaller, or send it to a heavy worker.",
+                    values={"neededBytes": str(program.peak_bytes)},
+                ) from error
             else:
                 return replace(raw, notes=notes) if notes else raw
 
@@ -276,16 +284,8 @@ class WasmBackend:
                     self._learn(known, NOTHING_CARRIED)
                 return found
             known.bound.release()
-        try:
-            settled = self._settle(known)
-            replay = Replay(known.prepared, settled, self._kernels, arrays)
-        except MemoryError as error:
-            raise DeviceMemoryError(
-                "out-of-memory",
-                f"WebAssembly ran out of memory; {bytes_text(program.peak_bytes)} were needed.",
-                "Slice an index, make a dimension smaller, or send it to a heavy worker.",
-                values={"neededBytes": str(program.peak_bytes)},
-            ) from error
+        settled = self._settle(known)
+        replay = Replay(known.prepared, settled, self._kernels, arrays)
         known.under_way += 1
         try:
             found = await replay.result(pulse)
