@@ -182,6 +182,9 @@ FIGURES = (
         100,
     ),
     _most("choice / better of WASM and WebGPU, worst network", "prediction: placement", 1.2, "x"),
+    _most(
+        "auto's own runs / better, worst network", "prediction: placement, auto itself", 1.2, "x"
+    ),
     _most("error bounds that are not true", "accuracy: untrue", 0),
     _most("bound / error, largest median of a set", "accuracy: median", 1000),
     _most("all gradients / value, worst network, WASM", "gradient: wasm", 3.5, "x"),
