@@ -270,8 +270,8 @@ def _placement(found: Rows) -> str:
     ]  # fmt: skip
     return (
         "Where `auto` runs each network, and the time there over the time on the better of the two "
-        f"when asked for by name, in the same rounds: at most {worst:.2f}x (goal {SLOWER}x). Beside "
-        "it the runs that `auto` made itself, on the same backend and so the same but for noise. "
+        f"when asked for by name, in the same rounds: at most {worst:.2f}x (goal {SLOWER}x). "
+        "Beside it the runs of `auto` itself, on the same backend and so the same but for noise. "
         f"Without WebGPU's time: it would take seconds. Same runs as above.\n\n"
         f"{table(heads, rows)}"
     )
