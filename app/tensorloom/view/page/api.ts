@@ -33,7 +33,7 @@ export interface GivenArray {
 }
 
 export interface OpenOptions {
-  format?: "einsum" | "network-json" | "qasm" | "uai" | "document";
+  format?: "einsum" | "network-json" | "qasm" | "qsim" | "uai" | "document";
   text: string;
   name?: string;
   arrays?: GivenArray[];

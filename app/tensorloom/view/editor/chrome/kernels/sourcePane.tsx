@@ -14,6 +14,13 @@ const EXPLAINED = {
   wasm: "Generated for exactly these sizes and strides, byte by byte, then read back for you. Each v128 instruction works on 16 bytes: four float32 or two float64.",
 } as const;
 
+const READY = "One text for all sizes and strides, which it reads from a table when it runs: a kernel of its own does not pay here, or is not known yet.";
+
+/** Kernels that are there before any shape is known: `generic gemm` on WASM, `small` on the GPU. */
+function explained(candidate: string, language: keyof typeof EXPLAINED): string {
+  return /^(generic|small)\b/.test(candidate) ? READY : EXPLAINED[language];
+}
+
 export function SourcePane({ kernels, kernel, shape }: { kernels: KernelsJson; kernel: number; shape: KernelShapeJson }) {
   const source = useEditor((state) => state.kernelSource);
   useEffect(() => {
@@ -31,7 +38,7 @@ export function SourcePane({ kernels, kernel, shape }: { kernels: KernelsJson; k
           <p className="tl-note">
             {shown ? (
               <>
-                <b>{shown.candidate}</b>. {EXPLAINED[shown.language]}
+                <b>{shown.candidate}</b>. {explained(shown.candidate, shown.language)}
               </>
             ) : (
               "Fetching the text."
