@@ -110,14 +110,14 @@ def _finished(client: httpx.Client, names: list[str]) -> None:
 def many_part(*, quick: bool) -> tuple[str, dict[str, float]]:
     """A hundred thousand slices, of microseconds and longer ones: what the scheduler takes."""
     texts, figures = [], {}
-    for bond in (6,) if quick else (6, 12):
-        text, share = _many(bond, quick=quick)
+    for bond, rounds in ((6, 1),) if quick else ((6, ROUNDS), (12, ROUNDS), (24, 2)):
+        text, share = _many(bond, rounds, quick=quick)
         texts.append(text)
         figures[f"scheduler share, bond {bond}"] = share
     return "**Many slices.** " + " ".join(texts), figures
 
 
-def _many(bond: int, *, quick: bool) -> tuple[str, float]:
+def _many(bond: int, rounds: int, *, quick: bool) -> tuple[str, float]:
     """A ring of tensors with this bond dimension."""
     inputs = [[f"i{k}", f"i{(k + 1) % 12}", f"x{k % 6}"] for k in range(12)]
     names = sorted({name for indices in inputs for name in indices})
@@ -140,7 +140,7 @@ def _many(bond: int, *, quick: bool) -> tuple[str, float]:
         # The other worker has tables of its own: one process would have to make room for both.
         async with executor(1) as found, executor(1) as other:
             alone = other.pool.memory_bytes, document, tree
-            for number in range(2 if quick else ROUNDS + 1):
+            for number in range(rounds + 1):
                 wall, _ = await ran(found, request)
                 took = await other.pool.call(_alone, *alone)
                 if number:
