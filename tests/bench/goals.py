@@ -204,9 +204,9 @@ FIGURES = (
 BOUNDED = """
 - One thread against peers with two: 128-bit vectors with a fused multiply-add make at most 58.7
   GFLOP/s in float32 at 3.67 GHz. Large products run at 46 to 56; machines differ between the dates
-  above, and within them by a third from minute to minute. Where a peer with both processors comes as
-  far (jax-js on mm1024), one thread is hardly above it, and an encoder layer, whose best peer reaches
-  35 to 46 on most of its steps, is not 1.5 times as fast. With two threads both are.
+  above, and within them by a third from minute to minute. Where a peer with both processors comes
+  as far (jax-js on mm1024), one thread is hardly above it, and an encoder layer, whose best peer
+  reaches 35 to 46 on most of its steps, is not 1.5 times as fast. With two threads both are.
 - numpy in Pyodide: its fastest formulation of a large product runs at 6.4 GFLOP/s; 18 times that is
   twice what a thread of WASM can do.
 - Native numpy with one thread uses vectors of 256 or 512 bits, 117 GFLOP/s at most: on large
