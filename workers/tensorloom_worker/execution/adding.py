@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import dataclass, field
-from math import isfinite, prod, sqrt
+from math import frexp, inf, isfinite, prod, sqrt
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from tensorloom.execute.scaling import finished
+from tensorloom.execute.scaling import absmax, finished, scaled
 from tensorloom.plan.cost import input_elements
 from tensorloom_worker.execution import tasks
 from tensorloom_worker.execution.runner import assembled
@@ -64,17 +64,32 @@ TELL_SECONDS = 0.2
 
 @dataclass(slots=True)
 class _Spread:
-    """Mean and variance of the sums of tasks, as they come (Welford)."""
+    """Mean and variance of the sums of tasks, as they come (Welford).
+
+    Both are kept beside the exponent of the largest sum so far: sums of any magnitude have squares
+    that fit.
+    """
 
     count: int = 0
     mean: complex = 0.0
     squares: float = 0.0
+    exponent: int | None = None
 
-    def add(self, value: complex) -> None:
+    def add(self, value: NDArray[Any], exponent: int) -> None:
+        """Takes in ``value * 2**exponent``, of one element."""
+        largest = absmax(value)
+        if largest > 0 and isfinite(largest):
+            own = frexp(largest)[1] + exponent
+            if self.exponent is None or own > self.exponent:
+                less = (self.exponent or 0) - own
+                self.mean = complex(scaled(np.array(self.mean), less))
+                self.squares = float(scaled(np.array(self.squares), 2 * less))
+                self.exponent = own
         self.count += 1
-        away = value - self.mean
+        number = complex(scaled(value, exponent - (self.exponent or 0)).reshape(()))
+        away = number - self.mean
         self.mean += away / self.count
-        self.squares += (away * np.conj(value - self.mean)).real
+        self.squares += (away * (number - self.mean).conjugate()).real
 
     def standard_error(self, of: int) -> float | None:
         """Of the sum over ``of`` tasks if these are a sample of them, relative to that sum."""
@@ -225,12 +240,8 @@ class Contraction:
             moment, tasks_at, size = self._folded
             self._folded = moment, tasks_at, size + len(partial.total) + len(partial.compensation)
             if self._sum.total.size == 1:
-                value = complex(np.ldexp(1.0, part.exponent or 0) * part.value().reshape(()))
-                whole = abs(complex(self._sum.value().reshape(()))) * 2.0 ** (
-                    self._sum.exponent or 0
-                )
-                self._spread.add(value)
-                self._change = abs(value) / whole if whole > 0 else None
+                self._spread.add(part.value(), part.exponent or 0)
+                self._change = _share(part, self._sum)
 
     def _fold(self) -> None:
         """Writes the prefix down, now and then: what it holds need not be kept apart."""
@@ -309,6 +320,20 @@ class Contraction:
             return await asyncio.to_thread(tasks.bound, self.spec, largest, log10_scale)
         found: float = await self.pool.deliver(tasks.bound_of, parcel, largest, log10_scale)
         return found
+
+
+def _share(part: Sum, whole: Sum) -> float | None:
+    """Magnitude of one number relative to another; ``None`` where that is no number."""
+    reference = whole.value()
+    largest = absmax(reference)
+    own = frexp(largest)[1] if isfinite(largest) else 0
+    apart = (part.exponent or 0) - (whole.exponent or 0)
+    # Next to one: either may lie beyond what a float holds, and so may the magnitude of a complex.
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = float(np.abs(scaled(part.value(), apart - own)).max())
+        of = float(np.abs(scaled(reference, -own)).max())
+    found = size / of if of > 0 else inf
+    return found if isfinite(found) else None
 
 
 def is_small(strategy: Strategy, tasks: int) -> bool:
