@@ -207,6 +207,17 @@ async def test_a_job_contracts_uploaded_arrays(service: Worker) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_job_whose_list_of_arrays_is_lost_still_uses_them(service: Worker) -> None:
+    a = await service.upload(npy(A))
+    job = await service.submit(document=arrays_document(), arrays={"a": {"sha256": a}})
+    await service.finished(job)
+    with service.app.service.store.transaction() as connection:
+        connection.execute("DELETE FROM job_arrays")
+    _, refs = service.app.service._prepared(job)
+    assert {name: ref.sha256 for name, ref in refs.items()} == {"a": a}
+
+
+@pytest.mark.asyncio
 async def test_arrays_must_fit_their_tensors(service: Worker) -> None:
     a = await service.upload(npy(A))
     both = await service.upload(save_safetensors({"mine": B}))

@@ -394,7 +394,7 @@ class Service:
 
     def _prepared(self, identity: str) -> tuple[ContractRequest | EntryRequest, Any]:
         request = self.store.request(identity)
-        return request, self.uploads.refs_of(self.store.uses_of(identity))
+        return request, self.uploads.refs_of(uses_of(request))
 
     async def finish(self, live: Live, outcome: Outcome) -> JobResult:
         """Write a result down."""

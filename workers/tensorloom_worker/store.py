@@ -325,11 +325,6 @@ class Store:
         except (IndexError, TypeError, ValueError, AttributeError) as error:
             raise _damaged() from error
 
-    def uses_of(self, identity: str) -> list[tuple[str, str, str | None]]:
-        """(name, file, key) of each array of a job."""
-        found = self.rows("SELECT name, sha, array_key FROM job_arrays WHERE job = ?", identity)
-        return [(row["name"], row["sha"], row["array_key"]) for row in found]
-
     def remove_job(self, identity: str) -> list[str]:
         """Forget a job and all that was recorded of it; files of its sums are returned."""
         with self.transaction() as connection:

@@ -202,14 +202,15 @@ class Uploads:
             found[name] = find(files[use.sha256], use.key)
         return found
 
-    def refs_of(self, uses: list[tuple[str, str, str | None]]) -> dict[str, ArrayRef]:
+    def refs_of(self, uses: Mapping[str, ArrayUse]) -> dict[str, ArrayRef]:
         """The files of a job's arrays, each checked by its hash once while it is unchanged.
 
         Raises:
             WorkerRejected: ``array-damaged``.
         """
         found = {}
-        for name, sha, key in uses:
+        for name, use in uses.items():
+            sha = use.sha256
             path = self._files.array(sha)
             try:
                 facts = path.stat()
@@ -220,7 +221,7 @@ class Uploads:
                 raise self._damaged(sha) from error
             if not self._sound[stamp]:
                 raise self._damaged(sha)
-            found[name] = ArrayRef(path=path, key=key, sha256=sha)
+            found[name] = ArrayRef(path=path, key=use.key, sha256=sha)
         return found
 
     def _damaged(self, sha: str) -> TensorloomError:

@@ -408,6 +408,18 @@ def test_an_array_of_another_shape_is_refused(cluster: Cluster, tmp_path: Path) 
     assert caught.value.where.tensors == (name,)
 
 
+def test_an_array_that_was_uploaded_is_never_replaced_by_that_of_the_document() -> None:
+    document = ring(6, 3)
+    tensor = document.network.tensors[0]
+    uses = {tensor.id: {"sha256": "0" * 64}}
+    for more in ({"arrays": uses}, {"batch": {"arrays": uses}}):
+        request = request_of(document, **more)
+        with pytest.raises(NetworkError) as caught:
+            Problem.of(request, {}).arrays(request, {})
+        assert caught.value.code == "array-missing"
+        assert caught.value.where.tensors == (tensor.id,)
+
+
 def test_the_sum_so_far_lies_where_the_result_will(cluster: Cluster, many_tasks: None) -> None:
     document = ring(8, 4, output=("i3", "i1"))
     request = sliced_request(document, "i3", "x0", "x1")

@@ -162,7 +162,7 @@ class Problem:
         """One array per input, uploaded ones mapped from their files, others from their recipes.
 
         Raises:
-            NetworkError: An array that does not fit its tensor.
+            NetworkError: An array that does not fit its tensor, or ``array-missing``.
         """
         document = codec.from_json(request.document)
         sizes = dict(self.dimensions)
@@ -173,6 +173,14 @@ class Problem:
             shape = tuple(sizes[name] for name in self.inputs[place])
             is_batched = request.batch is not None and tensor.id in request.batch.arrays
             ref = files.get(BATCH + tensor.id if is_batched else tensor.id)
+            if ref is None and (is_batched or tensor.id in request.arrays):
+                # The document's own array would give a result that nobody asked for.
+                raise NetworkError(
+                    "array-missing",
+                    f"The array that was uploaded for {tensor.name} is not here.",
+                    "Upload it again and submit the job anew.",
+                    Where(tensors=(tensor.id,)),
+                )
             if ref is None:
                 key = (tensor.array, shape)
                 if key not in made:
