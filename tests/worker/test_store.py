@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 from contextlib import closing
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +52,13 @@ def ledger(store: Store, files: Files, owner: Client) -> StoredLedger:
 
 
 A = "a" * 32
+LAYOUT = TaskLayout(
+    plan=PlanJson(path=((0, 1),), sliced=("i",)),
+    slices=10,
+    slices_per_task=3,
+    dtype="float64",
+    backend="numpy",
+)
 
 
 def test_the_database_waits_for_the_disk(store: Store) -> None:
@@ -185,6 +193,73 @@ def test_a_damaged_prefix_begins_the_job_anew(ledger: StoredLedger, store: Store
     assert ledger.record(A, 0, Partial(total=b"again"))
 
 
+@pytest.mark.parametrize("total", [b"small", LARGE])
+@pytest.mark.parametrize("change", ["exponent = 40", "split = 2", "task = 7"])
+def test_damage_beside_the_bytes_of_a_sum_is_found(
+    ledger: StoredLedger, store: Store, caplog: pytest.LogCaptureFixture, total: bytes, change: str
+) -> None:
+    for task in range(2):
+        ledger.record(A, task, Partial(total=total, compensation=b"rest", exponent=3))
+    with store.transaction() as connection:
+        connection.execute(f"UPDATE tasks SET {change} WHERE task = 0")
+    assert set(ledger.tasks(A)) == {1}
+    assert f"of job {A} is damaged; redone." in caplog.text
+
+
+@pytest.mark.parametrize("change", ["exponent = 40", "split = 2", "upto = 3"])
+def test_damage_beside_the_bytes_of_a_prefix_is_found(
+    ledger: StoredLedger, store: Store, caplog: pytest.LogCaptureFixture, change: str
+) -> None:
+    ledger.fold(A, Prefix(upto=2, partial=Partial(total=b"sum", compensation=b"rest", exponent=3)))
+    with store.transaction() as connection:
+        connection.execute(f"UPDATE prefixes SET {change}")
+    assert ledger.prefix(A) is None
+    assert f"The sum so far of job {A} is damaged" in caplog.text
+
+
+def test_sums_and_layouts_of_an_older_service_count(ledger: StoredLedger, store: Store) -> None:
+    ledger.fix_layout(A, LAYOUT)
+    partial = Partial(total=b"sum", compensation=b"rest", exponent=3)
+    ledger.fold(A, Prefix(upto=1, partial=partial))
+    ledger.record(A, 1, partial)
+    with store.transaction() as connection:
+        connection.execute("UPDATE layouts SET hash = NULL")
+        for table in ("tasks", "prefixes"):
+            old = sha256(b"sumrest").hexdigest()
+            connection.execute(f"UPDATE {table} SET hash = ?", (old,))
+    assert ledger.layout(A) == LAYOUT
+    assert ledger.prefix(A) == Prefix(upto=1, partial=partial)
+    assert ledger.tasks(A) == {1: partial}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE layouts SET layout = replace(layout, 'task\":3', 'task\":5')",
+        "UPDATE layouts SET layout = 'x', hash = NULL",
+        "DELETE FROM layouts",
+    ],
+)
+def test_a_job_whose_layout_is_damaged_begins_anew_and_others_go_on(
+    ledger: StoredLedger, store: Store, owner: Client, files: Files, change: str
+) -> None:
+    other = add(store, owner, "b")
+    for identity in (A, other):
+        ledger.fix_layout(identity, LAYOUT)
+        ledger.fold(identity, Prefix(upto=1, partial=Partial(total=LARGE)))
+        ledger.record(identity, 1, Partial(total=LARGE))
+    with store.transaction() as connection:
+        connection.execute(f"{change} WHERE job = ?", (A,))
+    assert ledger.layout(A) is None
+    assert ledger.prefix(A) is None
+    assert ledger.tasks(A) == {}
+    assert len(list(files.sums.iterdir())) == 2
+    assert ledger.layout(other) == LAYOUT
+    assert set(ledger.tasks(other)) == {1}
+    ledger.fix_layout(A, LAYOUT)
+    assert ledger.layout(A) == LAYOUT
+
+
 def test_a_layout_is_fixed_once(ledger: StoredLedger) -> None:
     plan = PlanJson(path=((0, 1),), sliced=("i",))
     first = TaskLayout(
@@ -260,7 +335,7 @@ def test_a_database_of_a_newer_service_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / database.FILE)) as connection:
         connection.execute("PRAGMA user_version = 99")
     before = (tmp_path / database.FILE).read_bytes()
-    with pytest.raises(ValueError, match="has version 99; this service reads up to 3"):
+    with pytest.raises(ValueError, match="has version 99; this service reads up to 4"):
         Store(tmp_path)
     assert (tmp_path / database.FILE).read_bytes() == before
 

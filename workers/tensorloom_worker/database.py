@@ -25,7 +25,7 @@ __all__ = ["FILE", "SCHEMA_VERSION", "Salvage", "backup", "connect", "open_check
 FILE = "jobs.sqlite3"
 DAMAGED = "damaged"
 BUSY_MS = 10_000
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MAX_GAP = 10_000
 """Most rows that are looked for one by one between two readable parts of a damaged table."""
 
@@ -92,6 +92,10 @@ _MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX jobs_unfinished ON jobs (token, state)
         WHERE state IN ('queued', 'searching', 'running');
     CREATE INDEX jobs_by_bytes ON jobs (token, result_bytes) WHERE result_bytes > 0;
+    """,
+    # Layouts from before have none, and sums from before one of their bytes alone.
+    """
+    ALTER TABLE layouts ADD COLUMN hash TEXT;
     """,
 )
 """Step ``n`` brings a database from version ``n`` to ``n + 1``; steps are never changed."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tensorloom_worker.records import ArrayUse, ContractRequest, EntryRequest
 
-__all__ = ["Client", "Store", "StoredJob", "Waiting", "canonical", "now_text"]
+__all__ = ["Client", "Store", "StoredJob", "Waiting", "canonical", "forget_sums", "now_text"]
 
 
 def now_text() -> str:
@@ -257,7 +257,7 @@ class Store:
                     job.id,
                 ),
             )
-            return _forget_sums(connection, job.id) if job.state in FINAL else []
+            return forget_sums(connection, job.id) if job.state in FINAL else []
 
     def job(self, client: Client, identity: str) -> StoredJob:
         """A job of this client.
@@ -328,7 +328,7 @@ class Store:
     def remove_job(self, identity: str) -> list[str]:
         """Forget a job and all that was recorded of it; files of its sums are returned."""
         with self.transaction() as connection:
-            files = _forget_sums(connection, identity)
+            files = forget_sums(connection, identity)
             connection.execute("DELETE FROM job_arrays WHERE job = ?", (identity,))
             connection.execute("DELETE FROM jobs WHERE id = ?", (identity,))
         return files
@@ -441,8 +441,8 @@ def _owner(connection: sqlite3.Connection, job: Job) -> int:
     return int(row[0]) if row else 0
 
 
-def _forget_sums(connection: sqlite3.Connection, job: str) -> list[str]:
-    """Names of the files of a job's sums, which are no longer recorded."""
+def forget_sums(connection: sqlite3.Connection, job: str) -> list[str]:
+    """Names of the files of a job's sums, which are forgotten with its layout."""
     rows = connection.execute(
         "SELECT file FROM prefixes WHERE job = ? UNION ALL SELECT file FROM tasks WHERE job = ?",
         (job, job),
