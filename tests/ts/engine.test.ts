@@ -191,6 +191,13 @@ test("slices add up with what was rounded away, to the bits that Python has", ()
   assert.equal(summed([1, Infinity, 2], new Float32Array(1)), Infinity);
 });
 
+test("slices that are zero decide no exponent", () => {
+  for (const parts of [[0, 1.5], [1.5, 0], [0, 0, 1.5, 0]]) {
+    assert.equal(summed(parts, new Float32Array(1), parts.map((part) => (part ? 0 : 280))), 1.5);
+  }
+  assert.equal(summed([0, -0], new Float32Array(1), [280, 0]), 0);
+});
+
 test("an exponent that fits goes back into the numbers, one that does not becomes a power of ten", () => {
   const fits = new Float64Array([3, -1]);
   assert.equal(finish(fits, 10, "float64"), 0);

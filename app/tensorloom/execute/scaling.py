@@ -143,11 +143,13 @@ class SliceSum:
             part: Its numbers, in C order.
             exponent: Of all of them.
         """
-        if self.exponent is None:
-            self.exponent = exponent
-        if exponent > self.exponent and absmax(part) > 0:
-            for array in (self._total, self._excess):
-                array[...] = scaled(array, self.exponent - exponent)
+        if self.exponent is None or exponent > self.exponent:
+            if absmax(part) == 0:
+                # Its factors' exponent is none of its own, and could be far from that of the rest.
+                return
+            if self.exponent is not None:
+                for array in (self._total, self._excess):
+                    array[...] = scaled(array, self.exponent - exponent)
             self.exponent = exponent
         total, excess = (_view(array, start, axes) for array in (self._total, self._excess))
         add_exactly(total, excess, scaled(part.reshape(total.shape), exponent - self.exponent))

@@ -91,6 +91,15 @@ def summed(parts: list[float], dtype: DType, exponents: list[int] | None = None)
     return total
 
 
+@pytest.mark.parametrize("parts", [[0.0, 1.5], [1.5, 0.0], [0.0, 0.0, 1.5, 0.0]])
+def test_slices_that_are_zero_decide_no_exponent(parts: list[float]) -> None:
+    # The zeros come of a large factor times zero, beyond what float32 holds beside the rest.
+    total = summed(parts, "float32", [0 if part else 280 for part in parts])
+    assert (total.exponent, float(total.value)) == (0, 1.5)
+    nothing = summed([0.0, -0.0], "float32", [280, 0])
+    assert (nothing.exponent, float(nothing.raw().value), nothing.raw().log10_scale) == (None, 0, 0)
+
+
 def test_many_slices_lose_no_more_than_two() -> None:
     parts = [0.1, 1.0 / 3, -0.25] * 5000
     exact = math.fsum(float(np.float32(part)) for part in parts)

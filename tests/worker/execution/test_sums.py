@@ -55,6 +55,31 @@ def test_zero_takes_no_exponent_from_what_is_there() -> None:
     assert float(total.value()) == 1.0
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_zero_that_comes_first_decides_no_exponent(dtype: str) -> None:
+    nothing = Sum((), dtype)
+    nothing.add(np.asarray(0.0, dtype), 3000)
+    assert nothing.partial().exponent == 0
+    total = Sum((), dtype)
+    for zero in (nothing, Sum.of(nothing.partial(), dtype)):
+        zero.add(np.asarray(0.75, dtype), -3000)
+        total.merge(zero)
+        assert (zero.exponent, float(zero.value())) == (-3000, 0.75)
+    empty = Sum((), dtype)
+    for part in (Sum((), dtype), total):
+        empty.merge(part)
+    assert (empty.exponent, float(empty.value())) == (-3000, 1.5)
+
+
+def test_a_total_that_cancels_keeps_the_exponent_of_what_was_lost() -> None:
+    part = Sum((), "float64")
+    for value in (1.0, 1e-20, -1.0):
+        part.add(np.asarray(value), -3000)
+    whole = Sum((), "float64")
+    whole.merge(part)
+    assert (float(whole.total), whole.exponent, float(whole.value())) == (0.0, -3000, 1e-20)
+
+
 def test_a_sum_goes_on_from_its_record_with_the_same_bits() -> None:
     draw = np.random.default_rng(0)
     values = [float(value) for value in draw.normal(size=200) * 10.0 ** draw.integers(-9, 9, 200)]

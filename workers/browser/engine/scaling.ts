@@ -147,10 +147,13 @@ export class SliceSum {
 
   /** Adds `part * 2**exponent` to `total` from element `start` on; `part` is used up. */
   add(total: Scalars, start: number, part: Scalars, exponent: number): void {
-    this.exponent ??= exponent;
-    if (exponent > this.exponent && absmax(part) > 0) {
-      scale(total, this.exponent - exponent);
-      if (this.excess) scale(this.excess, this.exponent - exponent);
+    if (this.exponent === null || exponent > this.exponent) {
+      // The exponent of a zero's factors is none of its own, and could be far from that of the rest.
+      if (absmax(part) === 0) return;
+      if (this.exponent !== null) {
+        scale(total, this.exponent - exponent);
+        if (this.excess) scale(this.excess, this.exponent - exponent);
+      }
       this.exponent = exponent;
     }
     scale(part, exponent - this.exponent);

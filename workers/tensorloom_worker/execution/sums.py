@@ -50,9 +50,9 @@ class Sum:
         total = npy_from(partial.total)
         made = cls((), dtype)
         made.total = total
-        made.exponent = partial.exponent
         if made.excess is not None:
             made.excess = npy_from(partial.compensation)
+        made.exponent = None if _is_zero(total, made.excess) else partial.exponent
         return made
 
     def partial(self) -> Partial:
@@ -87,7 +87,7 @@ class Sum:
     def merge(self, other: Sum, where: Any = ...) -> None:  # noqa: ANN401  # an index
         """Adds another sum to ``self[where]``: its total, then what that had lost."""
         exponent = other.exponent or 0
-        part = self._aligned(other.total, exponent)
+        part = self._aligned(other.total, exponent, other.excess)
         lost = None if other.excess is None else scaled(other.excess, exponent - self._exponent)
         self.add(part, self._exponent, where)
         if self.excess is not None and lost is not None:
@@ -97,19 +97,29 @@ class Sum:
     def _exponent(self) -> int:
         return self.exponent or 0
 
-    def _aligned(self, part: NDArray[Any], exponent: int) -> NDArray[Any]:
-        """The part with the sum's exponent, which becomes the part's if that is larger."""
-        if self.exponent is None:
-            self.exponent = exponent
+    def _aligned(
+        self, part: NDArray[Any], exponent: int, excess: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """The part with the sum's exponent, which becomes the part's if that is larger.
+
+        Zeros have none of their own: that of their factors could be far from that of the rest.
+        """
         if exponent == self.exponent:
             return part
-        if exponent > self.exponent and absmax(part) > 0:
-            self.total = scaled(self.total, self.exponent - exponent)
-            if self.excess is not None:
-                self.excess = scaled(self.excess, self.exponent - exponent)
+        if self.exponent is None or exponent > self.exponent:
+            if _is_zero(part, excess):
+                return part
+            if self.exponent is not None:
+                self.total = scaled(self.total, self.exponent - exponent)
+                if self.excess is not None:
+                    self.excess = scaled(self.excess, self.exponent - exponent)
             self.exponent = exponent
             return part
         return scaled(part.astype(self.total.dtype, copy=False), exponent - self.exponent)
+
+
+def _is_zero(part: NDArray[Any], excess: NDArray[Any] | None) -> bool:
+    return absmax(part) == 0 and (excess is None or absmax(excess) == 0)
 
 
 def _two_sum(total: NDArray[Any], part: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
