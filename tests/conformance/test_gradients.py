@@ -90,3 +90,23 @@ def test_a_gradient_may_leave_the_range_though_the_value_does_not(backend: Backe
         for array, scale in zip(found.gradients, found.log10_scales, strict=True)
     ]
     np.testing.assert_allclose(logs, [10, 10, 40, -20, 5, 5], atol=1e-5)
+
+
+@pytest.mark.parametrize("zero", [0, 1], ids=["first", "last"])
+def test_a_slice_that_is_zero_takes_nothing_from_small_ones(backend: Backend, zero: int) -> None:
+    tree = ContractionTree(
+        inputs=(("s", "i"), ("s", "i", "j"), ("j", "k"), ("k",)),
+        output=(),
+        dimensions=tuple((name, 2) for name in "sijk"),
+        path=((0, 1), (4, 2), (5, 3)),
+        sliced=("s",),
+    )
+    first = np.full((2, 2), 1e-25, "float32")
+    first[zero] = 0
+    middle = np.full((2, 2, 2), 1e-20, "float32")
+    arrays = [first, middle, np.full((2, 2), 1e-10, "float32"), np.ones(2, "float32")]
+    found = gradient_on(backend, tree, arrays, None, "float32")
+    # Below the range of the type; i, j and k have two values each.
+    assert np.log10(found.value) + found.log10_scale == pytest.approx(np.log10(8e-55), abs=1e-5)
+    logs = np.log10(found.gradients[3]) + found.log10_scales[3]
+    np.testing.assert_allclose(logs, np.log10(4e-55), rtol=0, atol=1e-5)

@@ -316,6 +316,9 @@ class _Sum:
         if self.sum is None:
             self.sum = RawResult(value=np.zeros(self.whole, self.dtype))
             self.excess = np.zeros(self.whole, self.dtype) if self.adds_up else None
+        if absmax(part) == 0:
+            # Its scale is that of no number: beside it all that is here could vanish.
+            return
         total, scale = self.sum.value, raw.log10_scale
         if absmax(total) == 0 and (self.excess is None or absmax(self.excess) == 0):
             self.sum = RawResult(value=total, log10_scale=scale)
