@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from math import log10
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -15,8 +14,7 @@ from dask_jobs import SLICED, Stop, crash_after, request_of, ring, run, sliced_r
 from memory_ledger import MemoryLedger
 
 from tensorloom.errors import Cancelled, NetworkError, PlanError, WorkerRejected, WorkerUnreachable
-from tensorloom.execute.arrays import ArrayStore, arrays_of
-from tensorloom_worker.execution import adding, costs, executor
+from tensorloom_worker.execution import costs, executor
 from tensorloom_worker.execution.adding import IN_FLIGHT, is_small
 from tensorloom_worker.execution.estimates import too_much
 from tensorloom_worker.execution.executor import Executor
@@ -24,7 +22,6 @@ from tensorloom_worker.execution.planning import Patience
 from tensorloom_worker.execution.pool import Pool
 from tensorloom_worker.execution.problem import Problem, tree_with
 from tensorloom_worker.execution.strategy import strategy_for
-from tensorloom_worker.execution.sums import Sum
 from tensorloom_worker.execution.trees import given_tree
 from tensorloom_worker.ledger import ArrayRef
 from tensorloom_worker.records import Batch, Estimate
@@ -36,7 +33,7 @@ if TYPE_CHECKING:
 
     from conftest import Cluster
     from tensorloom.plan.tree import ContractionTree
-    from tensorloom_worker.ledger import Outcome, Progress
+    from tensorloom_worker.ledger import Progress
 
 
 @pytest.mark.parametrize("output", [(), ("i2", "x1"), ("x0", "i3")], ids=str)
@@ -68,80 +65,6 @@ def test_progress_tells_of_slices_and_of_the_sum_so_far(cluster: Cluster, many_t
     assert last.value is not None
     assert last.value[0] == float(found.array)
     assert last.standard_error == pytest.approx(0, abs=1e-12)
-
-
-@pytest.mark.parametrize("dtype", ["float64", "complex128", "complex64"])
-@pytest.mark.parametrize("power", [250, -250])
-def test_a_number_that_no_float_holds_goes_through_with_its_scale(
-    cluster: Cluster,
-    many_tasks: None,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    power: int,
-    dtype: str,
-) -> None:
-    monkeypatch.setattr("tensorloom_worker.execution.adding.TELL_SECONDS", 0.0)
-    document = ring(8, 4)
-    arrays = arrays_of(document.network, "float64", ArrayStore())
-    names = [tensor.id for tensor in document.network.tensors]
-
-    def contracted(power: int, ledger: MemoryLedger, heard: list[Progress]) -> Outcome:
-        refs = {}
-        for name, array in zip(names, arrays, strict=True):
-            path = tmp_path / f"{name}{power}.npy"
-            np.save(path, np.ldexp(array, power))
-            refs[name] = ArrayRef(path=path, key=None, sha256="0" * 64)
-        uses = {name: {"sha256": ref.sha256} for name, ref in refs.items()}
-        request = sliced_request(document, *SLICED, dtype=dtype, arrays=uses)
-        return run(cluster, request, ledger, arrays=refs, heard=heard)
-
-    plain = contracted(0, MemoryLedger(), [])
-    ledger = MemoryLedger()
-    heard: list[Progress] = []
-    found = contracted(power, ledger, heard)
-    # Eight tensors, each 2**250 larger or smaller: about 1e602 or 1e-602 altogether.
-    digits = 8 * power * log10(2)
-    assert abs(found.log10_scale - digits) < 10
-    last, whole = complex(found.array), complex(plain.array)
-    assert last * 10 ** (found.log10_scale - digits) == pytest.approx(whole, rel=1e-6)
-    partials = [one.partial for one in heard if one.partial is not None]
-    assert len(partials) > 10
-    for partial in partials:
-        assert partial.value is not None
-        assert partial.relative_change is not None
-        assert abs(partial.log10_scale - digits) < 10
-    assert partials[-1].log10_scale == found.log10_scale
-    assert partials[-1].value == pytest.approx((last.real, last.imag))
-    assert partials[-1].standard_error == pytest.approx(0, abs=1e-12)
-    assert any(one.standard_error for one in partials)
-    so_far = adding.sum_so_far(ledger, "job")
-    assert so_far is not None
-    assert so_far[1] == found.log10_scale
-
-
-@pytest.mark.parametrize("power", [0, 1900, -1900])
-@pytest.mark.parametrize("apart", [(0, 0, 0, 0), (900, 0, -900, 40)])
-def test_sums_of_any_magnitude_have_a_spread(power: int, apart: tuple[int, ...]) -> None:
-    values = [3.0, 5.0, 4.0, 8.0]
-    spread = adding._Spread()
-    for value, own in zip(values, apart, strict=True):
-        spread.add(np.ldexp([value], own), power - own)
-    of_all = np.std(values, ddof=1) / 2 * np.sqrt(1 - 4 / 10)
-    assert spread.standard_error(10) == pytest.approx(of_all / np.mean(values))
-
-
-def test_a_change_that_is_no_number_is_left_out() -> None:
-    def number(value: complex, exponent: int = 0) -> Sum:
-        made = Sum((), "complex128")
-        made.add(np.array(value, "complex128"), exponent)
-        return made
-
-    assert adding._share(number(1.0), number(2.0)) == 0.5
-    assert adding._share(number(1.5, -1900), number(1.5, -1902)) == 4.0
-    assert adding._share(number(1e308 + 1e308j), number(1e308 + 1e308j)) == 1.0
-    assert adding._share(number(1e300), number(1e-300)) is None
-    assert adding._share(number(1.0), number(0.0)) is None
-    assert adding._share(number(np.inf), number(np.inf)) is None
 
 
 def test_telling_never_waits_for_the_disk(

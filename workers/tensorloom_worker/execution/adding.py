@@ -356,8 +356,9 @@ def sum_so_far(ledger: Ledger, job: str) -> tuple[NDArray[Any], float] | None:
     blocks = layout.extra["blocks"]
     n_blocks = prod(blocks["counts"])
     total = Sum((n_blocks, *blocks["shape"]), layout.dtype)
-    prefix = ledger.prefix(job)
+    # Tasks first: one that is folded in between is then in both, and counted once below.
     found = ledger.tasks(job)
+    prefix = ledger.prefix(job)
     if prefix is None and not found:
         return None
     if prefix is not None:
