@@ -20,7 +20,7 @@ from __future__ import annotations
 from math import exp, isfinite, log, prod
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from tensorloom.execute.blocks import blocks, largest_of, square_sum
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -56,7 +56,7 @@ UNIT_ROUNDOFF: Mapping[DType, float] = {
 }
 
 _PLAIN = 1e-30
-"""A sum of squares between this and its inverse has lost nothing to any type's range."""
+"""A sum of squares between this and its inverse has lost nothing to the range of doubles."""
 
 COMPLEX_FACTOR = 2.0
 """A complex product has four real ones and two sums: at most 2 sqrt(2) roundings, 2 typically."""
@@ -98,7 +98,7 @@ def error_bound(
     """
     if not program.dispatches:
         return UNIT_ROUNDOFF[program.dtype] if len(arrays) else 0.0
-    largest = float(np.abs(raw.value).max())
+    largest = largest_of(part for (part,) in blocks(raw.value))
     if not isfinite(largest):
         return 1.0
     typical = _log_typical(tree, arrays)
@@ -121,17 +121,16 @@ def _log_typical(tree: ContractionTree, arrays: Sequence[NDArray[Any]]) -> float
     """Natural log of the typical magnitude of an element if all signs were random."""
     total = log_summed(tree) / 2
     for array in arrays:
-        flat = array.reshape(-1)
-        if flat.dtype.kind in "fc":
-            square = float(np.vdot(flat, flat).real)
+        if array.dtype.kind in "fc":
+            square = square_sum(array)
             if _PLAIN < square < 1 / _PLAIN:
-                total += log(square / flat.size) / 2
+                total += log(square / array.size) / 2
                 continue
-        largest = float(np.abs(flat).max())
+        largest = largest_of(part for (part,) in blocks(array))
         if largest == 0:
             return -float("inf")
         if not isfinite(largest):
             return float("inf")
-        normal = flat / largest
-        total += log(largest) + log(float(np.vdot(normal, normal).real) / flat.size) / 2
+        square = sum(square_sum(part / largest) for (part,) in blocks(array))
+        total += log(largest) + log(square / array.size) / 2
     return total

@@ -7,14 +7,15 @@ import math
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tensorloom.errors import DeviceMemoryError, TensorloomError
+from tensorloom.execute.blocks import square_sum
 from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.view.engine import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    import numpy as np
 
     from tensorloom.execute.backend import BackendName, RawResult, Result, SlicesDone
     from tensorloom.execute.backends import Available
@@ -193,6 +194,4 @@ def _numbers(value: np.ndarray[Any, Any]) -> Notice:
         number = complex(value)
         # Bokeh carries NaN and infinities as they are.
         scalar = [number.real, number.imag]
-    with np.errstate(over="ignore", invalid="ignore"):
-        norm = float(np.linalg.norm(value.astype(np.complex128).ravel()))
-    return {"scalar": scalar, "shape": list(value.shape), "norm": norm}
+    return {"scalar": scalar, "shape": list(value.shape), "norm": math.sqrt(square_sum(value))}
