@@ -22,7 +22,7 @@ from tensorloom.execute.casting import cast_arrays, plain_arrays
 from tensorloom.execute.error_bound import SAFETY, error_bound, length_bound
 from tensorloom.execute.quantities import bytes_text
 from tensorloom.execute.scaling import finished
-from tensorloom.execute.second_opinion import CAUTION, largest_difference
+from tensorloom.execute.second_opinion import CAUTION, largest_difference, repetition_bytes
 from tensorloom.execute.sharing import SharedBackend, shared
 from tensorloom.kernels.lower import lower
 from tensorloom.model.stored_array import ITEM_BYTES
@@ -414,6 +414,8 @@ async def _run_on(
         raw = await attempt.backend.run(program, arrays, pulse)
     else:
         raw = RawResult(value=without_work(program, arrays))
+    # Copies, where they had to be cast: nobody keeps them while the error is measured.
+    del arrays
     notes = [*raw.notes]
     if exponent:
         raw = finished(raw.value, exponent, program.dtype, log10_scale=raw.log10_scale)
@@ -452,11 +454,14 @@ async def _measured(
 ) -> float:
     """The error bound, by repetition where the one from averages says that much is lost.
 
+    Nothing is repeated where that would not fit beside the inputs and the result.
     What a repetition notes is added to ``notes``.
     """
     program = attempt.program
     least = SAFETY * length_bound(program, attempt.places)
     if bound <= MUCH_LOST * least or not program.dispatches:
+        return bound
+    if attempt.peak_bytes + repetition_bytes(program, given, raw) > attempt.backend.limit_bytes:
         return bound
 
     async def replay(arrays: Sequence[NDArray[Any]]) -> RawResult:

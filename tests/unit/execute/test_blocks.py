@@ -8,17 +8,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tensorloom.execute.backend import RawResult, SlicesDone
+from tensorloom.execute.backend import RawResult, SlicesDone, drive, no_pulse
 from tensorloom.execute.blocks import BLOCK, blocks, largest_of, square_sum
 from tensorloom.execute.error_bound import error_bound
+from tensorloom.execute.numpy_backend import NumpyBackend
+from tensorloom.execute.run import prepare, run
+from tensorloom.execute.second_opinion import TRIALS, largest_difference
 from tensorloom.kernels.lower import lower
+from tensorloom.plan.find import plan_for
 from tensorloom.plan.tree import ContractionTree
 from tensorloom.view.records import partial_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+    from tensorloom.execute.backend import Pulse
+    from tensorloom.kernels.program import Program
 
 SIDE = 1 << 11
 """A square of it has 2^22 elements."""
@@ -124,3 +131,55 @@ def test_the_record_of_a_value_takes_no_memory_like_it() -> None:
     slices = SlicesDone(done=1, of=2, so_far=so_far)
     assert partial_json(slices, raw)["norm"] == SIDE
     assert peak_of(lambda: partial_json(slices, raw)) < raw.value.nbytes / 4
+
+
+def test_a_repetition_takes_one_copy_of_the_inputs() -> None:
+    n = 1 << 20
+    given = [np.linspace(-1, 1, n), np.ones(n)]
+    program, backend = lower(dot(n), "float64"), NumpyBackend()
+
+    async def replay(again: Sequence[NDArray[Any]]) -> RawResult:
+        return await backend.run(program, again, no_pulse)
+
+    first = RawResult(value=np.asarray(1e-12))
+    peak = peak_of(lambda: drive(largest_difference(program, given, first, replay)))
+    assert peak < 1.25 * sum(array.nbytes for array in given)
+
+
+def test_a_repetition_compares_results_without_copies() -> None:
+    given = [np.linspace(-1, 1, SIDE)] * 2
+    value = np.outer(*given)
+
+    async def replay(again: Sequence[NDArray[Any]]) -> RawResult:
+        return RawResult(value=np.outer(*again))
+
+    program, first = lower(outer(SIDE), "float64"), RawResult(value=value)
+    peak = peak_of(lambda: drive(largest_difference(program, given, first, replay)))
+    assert peak < 1.25 * value.nbytes
+
+
+class Counting(NumpyBackend):
+    """Counts its runs."""
+
+    runs = 0
+
+    async def run(
+        self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
+    ) -> RawResult:
+        self.runs += 1
+        return await super().run(program, arrays, pulse)
+
+
+def test_nothing_is_repeated_where_it_would_not_fit() -> None:
+    n = 1000
+    plan = plan_for((("i",), ("i",)), (), (("i", n),))
+    given = [np.linspace(-1, 1, n), np.ones(n)]
+    bytes_needed = lower(plan.tree, "float64").peak_bytes
+    found = []
+    for limit in (bytes_needed, 2 * bytes_needed):
+        backend = Counting(limit_bytes=limit)
+        result = drive(run(prepare(plan, backends={"numpy": backend}, dtype="float64"), given))
+        found.append((backend.runs, result.error_bound))
+    (once, averaged), (repeated, _) = found
+    assert (once, repeated) == (1, 1 + TRIALS)
+    assert averaged == 1.0
