@@ -8,11 +8,16 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from stored import add, filled, overwrite
+from worker_harness import npy, worker
 
 from tensorloom_worker import database
+from tensorloom_worker.files import Files
 from tensorloom_worker.store import Store
+from tensorloom_worker.sums import StoredLedger
+from tensorloom_worker.sweeping import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +90,62 @@ def test_a_salvage_that_is_killed_between_its_moves_is_finished_by_the_next_star
     assert aside[0].read_bytes() == content
     if survived > 0:
         assert [found.read_bytes() for found in aside[1:]] == [bytes(32768), log]
+
+
+@pytest.mark.asyncio
+async def test_results_and_arrays_whose_rows_are_lost_are_set_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "data"
+    async with worker(folder) as first:
+        job = await first.submit()
+        await first.finished(job)
+        array = await first.upload(npy(np.arange(5.0)))
+    result = (folder / "results" / f"{job}.npy").read_bytes()
+    path = folder / database.FILE
+    path.write_bytes(bytes(100) + path.read_bytes()[100:])
+    async with worker(folder):
+        found = {file.name.partition("-")[0]: file for file in (folder / "damaged").iterdir()}
+        assert found[f"{job}.npy"].read_bytes() == result
+        assert found[array].read_bytes() == npy(np.arange(5.0))
+    assert "does not name: 2; they lie in damaged/" in caplog.text
+    # From then on, what nobody knows of is what somebody deleted.
+    (folder / "results" / f"{job}.npy").write_bytes(result)
+    async with worker(folder):
+        assert len(list((folder / "damaged").iterdir())) == len(found)
+        assert not list((folder / "results").iterdir())
+
+
+@pytest.mark.parametrize("survived", range(3))
+def test_a_start_that_is_killed_while_it_sets_files_aside_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survived: int
+) -> None:
+    files = Files(tmp_path)
+    filled(tmp_path, 1)
+    for name in "abc":
+        files.result(name).write_bytes(name.encode())
+    (files.results / ".d.npy.part").write_bytes(b"d")
+    path = tmp_path / database.FILE
+    path.write_bytes(bytes(100) + path.read_bytes()[100:])
+    set_aside = Files.set_aside
+    moved: list[Path] = []
+
+    def move(files: Files, path: Path) -> None:
+        if len(moved) == survived:
+            raise Killed
+        moved.append(path)
+        set_aside(files, path)
+
+    monkeypatch.setattr(Files, "set_aside", move)
+    with closing(Store(tmp_path)) as store, pytest.raises(Killed):
+        sweep(store, files, StoredLedger(store, files))
+    monkeypatch.undo()
+    with closing(Store(tmp_path)) as again:
+        assert again.salvage is None
+        sweep(again, files, StoredLedger(again, files))
+    assert not list(files.results.iterdir())
+    kept = [file.read_bytes() for file in files.damaged.iterdir() if ".npy-" in file.name]
+    assert sorted(kept) == [b"a", b"b", b"c"]
 
 
 def test_only_jobs_that_nobody_deleted_count_as_lost(

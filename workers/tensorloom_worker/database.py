@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["FILE", "SCHEMA_VERSION", "Salvage", "backup", "connect", "open_checked"]
+__all__ = ["FILE", "SCHEMA_VERSION", "UNSWEPT", "Salvage", "backup", "connect", "open_checked"]
 
 FILE = "jobs.sqlite3"
 DAMAGED = "damaged"
 BUSY_MS = 10_000
 SCHEMA_VERSION = 4
+UNSWEPT = "unswept"
+"""What ``meta`` holds from a salvage on until the files of rows that are lost have been set aside:
+they look like files that nobody needs."""
 MAX_GAP = 10_000
 """Most rows that are looked for one by one between two readable parts of a damaged table."""
 
@@ -268,6 +271,7 @@ def _salvage(path: Path) -> tuple[sqlite3.Connection, Salvage]:
         fresh.execute("DELETE FROM meta")
         rows = {table: _carry_over(path, fresh, table) for table in _TABLES}
         lost = _lost_jobs(path, fresh, rows["jobs"])
+        fresh.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, '1')", (UNSWEPT,))
         fresh.execute("COMMIT")
         fresh.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     sync_folder(path.parent)

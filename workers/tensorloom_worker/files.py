@@ -144,14 +144,24 @@ class Files:
         if path.exists():
             path.replace(self.damaged / f"{path.name}-{secrets.token_hex(4)}")
 
-    def sweep(self, *, arrays: set[str], jobs: set[str], sums: set[str]) -> int:
+    def sweep(
+        self, *, arrays: set[str], jobs: set[str], sums: set[str], aside: bool = False
+    ) -> int:
         """How many files were removed that nobody knows of.
 
         Args:
             arrays: Hashes that somebody has.
             jobs: Jobs that exist.
             sums: Names of the files of recorded sums.
+            aside: Whether they are set aside instead; those that were never whole are removed.
         """
+
+        def remove(path: Path) -> None:
+            if aside and not path.name.startswith("."):
+                self.set_aside(path)
+            else:
+                path.unlink(missing_ok=True)
+
         removed = 0
         for path in [*self.arrays.iterdir(), *self.results.iterdir(), *self.sums.iterdir()]:
             known = {
@@ -160,10 +170,13 @@ class Files:
                 self.sums: path.name in sums,
             }[path.parent]
             if not known:
-                path.unlink(missing_ok=True)
+                remove(path)
                 removed += 1
         for path in self.uploads.iterdir():
             if path.name.partition("-")[2] not in arrays:
-                path.unlink(missing_ok=True)
+                remove(path)
                 removed += 1
+        if aside:
+            for folder in (self.damaged, self.arrays, self.results, self.sums, self.uploads):
+                sync_folder(folder)
         return removed

@@ -43,6 +43,7 @@ from tensorloom_worker.records import (
 from tensorloom_worker.refusals import rejected, writing
 from tensorloom_worker.store import FIRST_CLIENT, Store, canonical, now_text
 from tensorloom_worker.sums import StoredLedger
+from tensorloom_worker.sweeping import sweep
 from tensorloom_worker.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -122,11 +123,7 @@ class Service:
         if not self.store.clients():
             self.first_token = security.new_token()
             self.store.put_token(FIRST_CLIENT, security.hash_token(self.first_token))
-        self.files.sweep(
-            arrays=self.store.known_arrays(),
-            jobs=self.store.known_jobs(),
-            sums=self.ledger.file_names(),
-        )
+        sweep(self.store, self.files, self.ledger)
 
     async def close(self) -> None:
         """Stop everything; unfinished jobs go on at the next start."""
