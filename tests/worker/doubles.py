@@ -67,7 +67,12 @@ class LocalExecutor:
     async def check(self, request: ContractRequest | EntryRequest) -> None:
         pass
 
-    async def estimate(self, request: ContractRequest | EntryRequest) -> Estimate:
+    async def estimate(
+        self,
+        request: ContractRequest | EntryRequest,
+        arrays: Mapping[str, ArrayRef] | None = None,
+    ) -> Estimate:
+        del arrays
         if isinstance(request, EntryRequest):
             return _estimate(0, 8)
         network = codec.from_json(request.document).network

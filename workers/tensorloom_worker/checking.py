@@ -109,7 +109,8 @@ def check_arrays(network: Network, facts: Mapping[str, ArrayFacts]) -> None:
         shape = tuple(network.dimension_of[index] for index in tensor.indices)
         if batched:
             size = found.shape[0] if size is None and found.shape else size
-            shape = (size or 0, *shape)
+            # Nothing comes of a batch of none.
+            shape = (size or 1, *shape)
         if found.shape != shape:
             raise InputError(
                 "array-shape",

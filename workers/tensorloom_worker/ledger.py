@@ -184,8 +184,16 @@ class Executor(Protocol):
             WorkerRejected: It never can.
         """
 
-    async def estimate(self, request: ContractRequest | EntryRequest) -> Estimate:
+    async def estimate(
+        self,
+        request: ContractRequest | EntryRequest,
+        arrays: Mapping[str, ArrayRef] | None = None,
+    ) -> Estimate:
         """What a job would take.
+
+        Args:
+            request: What it would do.
+            arrays: As for ``run``, those that are here; a batch without counts as one contraction.
 
         Raises:
             TensorloomError: The request makes no sense. One that does not fit is no error.

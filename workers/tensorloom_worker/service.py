@@ -163,15 +163,20 @@ class Service:
             entries=entries.facts(),
         )
 
-    async def estimate(self, value: object) -> Estimate:
+    async def estimate(self, client: Client, value: object) -> Estimate:
         """What a job would take; its arrays need not be here.
+
+        A batch is as long as its arrays say; without them it counts as one contraction.
 
         Raises:
             TensorloomError: The request makes no sense.
         """
         request = read_request(value)
         await asyncio.to_thread(check_request, request, self.settings.max_tensors)
-        return await self.executor.estimate(request)
+        # Of the arrays only the length of a batch matters.
+        batch = {name: use for name, use in uses_of(request).items() if name.startswith("batch:")}
+        refs = await asyncio.to_thread(self.uploads.refs_here, client, batch)
+        return await self.executor.estimate(request, refs)
 
     async def submit(self, client: Client, value: object, key: str | None) -> tuple[Job, bool]:
         """The job, and whether it is new; it is on the disk when this returns.

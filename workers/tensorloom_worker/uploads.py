@@ -202,6 +202,23 @@ class Uploads:
             found[name] = find(files[use.sha256], use.key)
         return found
 
+    def refs_here(self, client: Client, uses: Mapping[str, ArrayUse]) -> dict[str, ArrayRef]:
+        """The files of those arrays that are here in full; for what looks at shapes only.
+
+        Raises:
+            TensorloomError: ``array-damaged`` or ``array-key``.
+        """
+        here = {}
+        for name, use in uses.items():
+            known = self._store.array(client, use.sha256)
+            if known is not None and known[1]:
+                here[name] = use
+        _ = self.facts_of(client, here)
+        return {
+            name: ArrayRef(path=self._files.array(use.sha256), key=use.key, sha256=use.sha256)
+            for name, use in here.items()
+        }
+
     def refs_of(self, uses: Mapping[str, ArrayUse]) -> dict[str, ArrayRef]:
         """The files of a job's arrays, each checked by its hash once while it is unchanged.
 

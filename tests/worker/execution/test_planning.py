@@ -22,11 +22,12 @@ from tensorloom_worker.execution.problem import Problem
 from tensorloom_worker.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from conftest import Cluster
     from tensorloom.plan.tree import ContractionTree
+    from tensorloom_worker.ledger import ArrayRef
     from tensorloom_worker.records import ContractRequest, EntryRequest, Estimate
 
 MORE_THAN_THREADS = 40
@@ -220,14 +221,18 @@ class Endless(LocalExecutor):
         self.begun = asyncio.Event()
         self.cancelled = asyncio.Event()
 
-    async def estimate(self, request: ContractRequest | EntryRequest) -> Estimate:
+    async def estimate(
+        self,
+        request: ContractRequest | EntryRequest,
+        arrays: Mapping[str, ArrayRef] | None = None,
+    ) -> Estimate:
         self.begun.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
-        return await super().estimate(request)
+        return await super().estimate(request, arrays)
 
 
 @pytest.mark.asyncio

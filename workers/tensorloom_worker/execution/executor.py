@@ -18,7 +18,7 @@ from hashlib import sha256
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from tensorloom.errors import Cancelled, PlanError
+from tensorloom.errors import Cancelled, PlanError, WorkerRejected
 from tensorloom.model import codec
 from tensorloom_worker.entries import ENTRIES, checked_parameters
 from tensorloom_worker.execution import searching, trees
@@ -139,11 +139,15 @@ class Executor:
             calibrated=self._contractors.rates.any,
         )
 
-    async def estimate(self, request: ContractRequest | EntryRequest) -> Estimate:
-        """What a job would take."""
+    async def estimate(
+        self,
+        request: ContractRequest | EntryRequest,
+        arrays: Mapping[str, ArrayRef] | None = None,
+    ) -> Estimate:
+        """What a job would take; see ``ledger.Executor``."""
         if isinstance(request, EntryRequest):
             return await self._entry_estimate(request)
-        problem = Problem.of(request, {})
+        problem = Problem.of(request, arrays or {})
         contractor = await self._contractors.of(backend_of(request), problem.dtype)
         patience = Patience(ESTIMATE_SECONDS)
         found = await self._looked(problem, request, contractor, self._estimating, patience)
@@ -240,6 +244,14 @@ class Executor:
             layout = await self._laid_out(problem, request, progress)
             await asyncio.to_thread(ledger.fix_layout, job, layout)
         tree = problem.tree(layout.plan)
+        if tree.n_slices != layout.slices:
+            # Slices that are missing would be zeros in the result, and nobody would know.
+            raise WorkerRejected(
+                "job-damaged",
+                f"The job was cut into {layout.slices} slices, but its plan has {tree.n_slices}.",
+                "Submit it again.",
+                values={"slices": str(layout.slices), "planned": str(tree.n_slices)},
+            )
         most = layout.extra["mostElements"]
         contractor = await self._contractors.again(layout.backend, problem.dtype)
         await contractor.ready()
@@ -293,7 +305,9 @@ class Executor:
     ) -> _Found:
         """The estimate, and the tree it speaks of: the best of those that are known."""
         most = self.most_elements(problem, request)
-        key = sha256(json.dumps([request.to_json(), most, contractor.version]).encode()).hexdigest()
+        # The length of a batch is in its arrays, which an estimate may not have had.
+        asked = [request.to_json(), problem.dimensions, most, contractor.version]
+        key = sha256(json.dumps(asked).encode()).hexdigest()
         known = self._estimates.get(key)
         if known is not None and better is None and patience.seconds <= known.enough:
             return known

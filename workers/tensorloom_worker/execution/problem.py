@@ -105,6 +105,13 @@ class Problem:
             if ref is not None:
                 shape = find(read_facts(ref.path), ref.key).shape
                 sizes.setdefault(shape[0] if shape else 0, identity)
+        if 0 in sizes:
+            raise NetworkError(
+                "array-shape",
+                f"The batch of {sizes[0]!r:.60} has no arrays.",
+                "Give at least one, along the first axis.",
+                Where(tensors=(sizes[0],)),
+            )
         if len(sizes) > 1:
             (one, first), (other, second), *_ = sizes.items()
             raise NetworkError(

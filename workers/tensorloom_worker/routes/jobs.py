@@ -53,10 +53,13 @@ _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
     responses=refusals(408, 413, 415),
     openapi_extra=body_of("JobRequest"),
 )
-async def estimate(request: Request, _client: Asker) -> Response:
-    """What a job would take; nothing is stored, and arrays need not be here."""
+async def estimate(request: Request, client: Asker) -> Response:
+    """What a job would take; nothing is stored, and arrays need not be here.
+
+    A batch whose arrays are not here is estimated as one contraction.
+    """
     value = await json_body_of(request)
-    return json_of(await while_heard(request, service_of(request).estimate(value)))
+    return json_of(await while_heard(request, service_of(request).estimate(client, value)))
 
 
 @router.post(
