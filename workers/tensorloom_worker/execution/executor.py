@@ -266,6 +266,8 @@ class Executor:
             plan=layout.plan.to_json(),
             most_elements=most,
             backend=layout.backend,
+            peak_bytes=contractor.peak_bytes(strategy),
+            memory_bytes=self.pool.memory_bytes,
         )
         contraction = Contraction(
             pool=self.pool,

@@ -194,6 +194,12 @@ class Runner:
             for p in places
         ]
 
+    @property
+    def bytes(self) -> int:
+        """What it keeps for the next slice, beside what is shared [bytes]."""
+        made = self._live[len(self.shared.schedule.leaves) :]
+        return sum(int(array.nbytes) for array in made if array is not None)
+
     def run(self, start: int, end: int, stop: Callable[[], bool] | None = None) -> Sum | None:
         """The sums over slices ``start`` to ``end - 1``, one for each block that they touch.
 

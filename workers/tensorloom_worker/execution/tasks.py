@@ -1,7 +1,8 @@
 """What runs on Dask workers: plain functions, told by a small record where everything is.
 
-Inputs and tables are made once per process and job, and kept for the last few jobs; runners belong
-to threads. A worker process loads this module by name; nothing is pickled but these calls.
+Inputs and tables are made once per process and job, and kept for the last few jobs as far as the
+process's memory is enough for them beside the one that runs; runners belong to threads. A worker
+process loads this module by name; nothing is pickled but these calls.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Job:
         plan: The tree as JSON.
         most_elements: Memory that tables may be planned for [elements].
         backend: What contracts.
+        peak_bytes: Most that it takes in a process while it runs [bytes].
+        memory_bytes: What all jobs of a process may take together [bytes].
     """
 
     request: dict[str, Any]
@@ -71,6 +74,8 @@ class Job:
     plan: dict[str, Any]
     most_elements: int
     backend: str
+    peak_bytes: int
+    memory_bytes: int
 
     def to_json(self) -> dict[str, Any]:
         """As JSON; files by their path."""
@@ -83,6 +88,8 @@ class Job:
             "plan": self.plan,
             "mostElements": self.most_elements,
             "backend": self.backend,
+            "peakBytes": self.peak_bytes,
+            "memoryBytes": self.memory_bytes,
         }
 
     @classmethod
@@ -97,6 +104,8 @@ class Job:
             plan=value["plan"],
             most_elements=value["mostElements"],
             backend=value["backend"],
+            peak_bytes=value["peakBytes"],
+            memory_bytes=value["memoryBytes"],
         )
 
 
@@ -157,13 +166,28 @@ class Done:
 
 
 class _Loaded:
-    """A job in this process: made once, by the thread that comes first."""
+    """A job in this process: made once, by the thread that comes first.
 
-    def __init__(self) -> None:
+    Args:
+        peak_bytes: Most that it takes while it runs [bytes].
+    """
+
+    def __init__(self, peak_bytes: int) -> None:
+        self._peak_bytes = peak_bytes
         self.lock = threading.Lock()
         self.runners: dict[int, Runner | GpuRunner] = {}
         self.shared: Shared | GpuRunner | None = None
         self.exponent = 0
+
+    @property
+    def bytes(self) -> int:
+        """What it takes now [bytes]; of what lies on a device only the most is known."""
+        if self.shared is None:
+            return 0
+        if isinstance(self.shared, GpuRunner):
+            return self._peak_bytes
+        runners = list(self.runners.values())
+        return self.shared.bytes + sum(one.bytes for one in runners if isinstance(one, Runner))
 
 
 _LOADED: OrderedDict[str, _Loaded] = OrderedDict()
@@ -214,10 +238,15 @@ def _runner(where: str | Parcel) -> tuple[Runner | GpuRunner, int]:
     """This thread's runner of a job, and the exponent of its inputs."""
     key, job = _opened(where)
     with _GUARD:
-        loaded = _LOADED.pop(key, None) or _Loaded()
-        _LOADED[key] = loaded
-        while len(_LOADED) > MOST_JOBS:
+        loaded = _LOADED.pop(key, None) or _Loaded(job.peak_bytes)
+        # Each job was planned for the whole process: what others left must not be in its way. A
+        # thread that is at work on one of them ends its task first, within its own share.
+        room = job.memory_bytes - job.peak_bytes
+        while _LOADED and (
+            len(_LOADED) >= MOST_JOBS or sum(other.bytes for other in _LOADED.values()) > room
+        ):
             _LOADED.popitem(last=False)
+        _LOADED[key] = loaded
     me = threading.get_ident()
     with loaded.lock:
         if isinstance(loaded.shared, GpuRunner) and loaded.shared.is_lost:

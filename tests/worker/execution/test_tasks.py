@@ -1,0 +1,93 @@
+"""What a worker process keeps of its jobs: as much as its memory is enough for."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+from dask_jobs import sliced_request
+
+from tensorloom.formats import network_json
+from tensorloom_worker.execution import tasks
+from tensorloom_worker.execution.problem import Problem, plan_json
+from tensorloom_worker.execution.runner import Runner, Shared
+from tensorloom_worker.execution.strategy import strategy_for
+from tensorloom_worker.execution.tasks import Job, Parcel
+
+MOST_ELEMENTS = 1 << 24
+
+
+def parcel(seed: int, memory_bytes: int) -> tuple[Parcel, int]:
+    """A job for a process with so much memory, and the most that it takes of it [bytes]."""
+    inputs = [[f"i{number}", f"i{(number + 1) % 4}"] for number in range(4)]
+    sizes = {f"i{number}": 500 for number in range(4)}
+    chain = network_json.from_json({"inputs": inputs, "output": [], "size_dict": sizes}, seed=seed)
+    request = sliced_request(chain.document, "i0", dtype="float64")
+    problem = Problem.of(request, {})
+    assert request.plan is not None
+    tree = problem.tree(request.plan)
+    peak = strategy_for(tree, MOST_ELEMENTS).peak_elements * problem.itemsize
+    job = Job(
+        request=request.to_json(),
+        arrays={},
+        plan=plan_json(tree).to_json(),
+        most_elements=MOST_ELEMENTS,
+        backend="numpy",
+        peak_bytes=peak,
+        memory_bytes=memory_bytes,
+    )
+    return Parcel(text=json.dumps(job.to_json()), files={}), peak
+
+
+def most_taken(*jobs: Parcel) -> int:
+    """Most memory of this process while it does tasks of the jobs in turn [bytes]."""
+    tracemalloc.start()
+    try:
+        for start in (0, 4, 8):
+            for job in jobs:
+                tasks.contract(job, start, start + 2)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "_LOADED", OrderedDict())
+
+
+def test_jobs_that_each_fill_a_process_are_not_kept_together() -> None:
+    _, peak = parcel(0, 0)
+    one, other = (parcel(seed, peak)[0] for seed in (0, 1))
+    alone = most_taken(one)
+    assert next(iter(tasks._LOADED.values())).bytes > 0.9 * peak
+    tasks._LOADED.clear()
+    assert most_taken(one, other) < alone + 0.1 * peak
+    assert len(tasks._LOADED) == 1
+
+
+def test_jobs_that_fit_together_are_loaded_once() -> None:
+    _, peak = parcel(0, 0)
+    one, other = (parcel(seed, 2 * peak + 1000)[0] for seed in (0, 1))
+    _ = most_taken(one, other)
+    before = [loaded.shared for loaded in tasks._LOADED.values()]
+    _ = most_taken(one, other)
+    after = [loaded.shared for loaded in tasks._LOADED.values()]
+    assert len(after) == 2
+    assert all(first is second for first, second in zip(before, after, strict=True))
+
+
+def test_what_a_thread_keeps_for_its_next_slice_counts() -> None:
+    one, _ = parcel(0, 0)
+    _ = tasks.contract(one, 0, 2)
+    (loaded,) = tasks._LOADED.values()
+    (runner,) = loaded.runners.values()
+    assert isinstance(runner, Runner)
+    assert isinstance(loaded.shared, Shared)
+    kept = np.zeros(100)
+    runner._live[-1] = kept
+    assert loaded.bytes == loaded.shared.bytes + runner.bytes
+    assert runner.bytes >= kept.nbytes
