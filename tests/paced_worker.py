@@ -68,6 +68,7 @@ def paced_worker(folder: Path) -> Iterator[PacedWorker]:
 
     async def serve() -> None:
         await app.service.start()
+        app.service.keep_first_token()
         try:
             await server.serve()
         finally:

@@ -100,6 +100,19 @@ def test_the_first_start_shows_the_token_and_later_ones_do_not(
         assert client.get("/v1/about").status_code == 200
 
 
+def test_a_first_start_that_told_no_token_keeps_none(process_of: Starter, tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        failed = Process(folder=tmp_path / "data", flags=("--port", str(taken.getsockname()[1])))
+        with pytest.raises(AssertionError, match="address already in use"):
+            failed.start()
+        assert failed._reap() > 0
+        assert failed.token == ""
+    first = process_of()
+    assert first.token
+    with first.client() as client:
+        assert client.get("/v1/about").status_code == 200
+
+
 def test_a_killed_service_goes_on_with_its_jobs(process_of: Starter) -> None:
     first = process_of()
     with first.client() as client:

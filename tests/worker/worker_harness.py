@@ -144,6 +144,7 @@ async def worker(
     """A service on a data folder; its jobs go on when it is started there again."""
     app = WorkerApp(Settings(data_folder=folder, **settings), executor)
     await app.service.start()
+    app.service.keep_first_token()
     known = token or app.service.first_token
     if known is None:
         known = security.new_token()

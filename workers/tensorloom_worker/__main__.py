@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tensorloom_worker.ledger import Executor
+    from tensorloom_worker.service import Service
     from tensorloom_worker.settings import Settings
 
 __all__ = ["main"]
@@ -77,7 +78,7 @@ def _serve(given: argparse.Namespace) -> int:
     async def run() -> None:
         await app.service.start()
         try:
-            server = server_of(app, settings, lambda port: _greet(settings, app, port))
+            server = server_of(app, settings, lambda port: _greet(settings, app.service, port))
             if not asked:
                 await server.serve()
         finally:
@@ -87,12 +88,12 @@ def _serve(given: argparse.Namespace) -> int:
     return 0
 
 
-def _greet(settings: Settings, app: object, port: int) -> None:
-    """Say where it is, and the token when it is new."""
+def _greet(settings: Settings, service: Service, port: int) -> None:
+    """Say where it is, and the token when it is new; it counts from then on."""
     scheme = "https" if settings.tls_cert else "http"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"{scheme}://{host}:{port}"
-    token = getattr(getattr(app, "service", None), "first_token", None)
+    token = service.first_token
     print(f"\nThe heavy worker is at {address}")
     if token:
         print(f"Token (shown only now): {token}")
@@ -102,6 +103,7 @@ def _greet(settings: Settings, app: object, port: int) -> None:
     if not token:
         print("A new token: python -m tensorloom_worker token rotate")
     print("Stop with Ctrl+C; unfinished jobs go on at the next start.", flush=True)
+    service.keep_first_token()  # requests are answered after this
 
 
 def _store(given: argparse.Namespace) -> Store:

@@ -122,8 +122,19 @@ class Service:
         self.queue = Queue(self.settings, self)
         if not self.store.clients():
             self.first_token = security.new_token()
-            self.store.put_token(FIRST_CLIENT, security.hash_token(self.first_token))
         sweep(self.store, self.files, self.ledger)
+
+    def keep_first_token(self) -> None:
+        """Let the first client in, now that its token was told.
+
+        Only a hash is kept: a token that counted before it was told, and never was, would shut its
+        owner out. Until then every start makes a new one.
+
+        Raises:
+            ExecutionError: ``disk-full``.
+        """
+        if self.first_token is not None:
+            self.store.put_token(FIRST_CLIENT, security.hash_token(self.first_token))
 
     async def close(self) -> None:
         """Stop everything; unfinished jobs go on at the next start."""
