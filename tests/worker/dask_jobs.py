@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from distributed import LocalCluster
 from memory_ledger import MemoryLedger
 
 from tensorloom.execute.arrays import ArrayStore, arrays_of
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = [
     "SLICED",
     "Stop",
+    "begun",
+    "close",
     "crash_after",
     "request_of",
     "ring",
@@ -105,3 +108,22 @@ def crash_after(count: int) -> MemoryLedger:
             raise Stop
 
     return MemoryLedger(recorded)
+
+
+async def begun(port: int, n_workers: int = 1) -> LocalCluster:
+    """A cluster of somebody else's in this process."""
+    return await LocalCluster(
+        n_workers=n_workers,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp://",
+        host="127.0.0.1",
+        scheduler_port=port,
+        dashboard_address="127.0.0.1:0",
+        worker_dashboard_address=None,
+        asynchronous=True,
+    )
+
+
+async def close(running: LocalCluster) -> None:
+    await running.close()

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from distributed import LocalCluster
+from dask_jobs import begun, close
 
 from tensorloom_worker.execution.executor import Executor
 from tensorloom_worker.settings import Settings
@@ -66,19 +66,7 @@ def cluster(start: Callable[..., Cluster]) -> Cluster:
 def elsewhere(cluster: Cluster) -> Iterator[str]:
     """Address of a scheduler with one worker, which somebody else has started."""
 
-    async def begin() -> LocalCluster:
-        return await LocalCluster(
-            n_workers=1,
-            threads_per_worker=1,
-            processes=False,
-            protocol="tcp://",
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            worker_dashboard_address=None,
-            asynchronous=True,
-        )
-
-    running = cluster.do(begin())
+    running = cluster.do(begun(0))
     yield running.scheduler_address
     cluster.do(close(running))
 
@@ -88,7 +76,3 @@ def many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short tasks, so that a small job has many."""
     monkeypatch.setattr("tensorloom_worker.execution.contractors.LEAST_TASK_SECONDS", 1e-7)
     monkeypatch.setattr("tensorloom_worker.execution.contractors.FEW_TASKS", 10**9)
-
-
-async def close(running: LocalCluster) -> None:
-    await running.close()

@@ -7,19 +7,17 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
-import dask
 import numpy as np
 import pytest
 from dask_jobs import SLICED, Stop, crash_after, request_of, ring, run, sliced_request, wanted
 from memory_ledger import MemoryLedger
 
-from tensorloom.errors import Cancelled, NetworkError, PlanError, WorkerRejected, WorkerUnreachable
+from tensorloom.errors import Cancelled, NetworkError, PlanError, WorkerRejected
 from tensorloom_worker.execution import costs, executor
 from tensorloom_worker.execution.adding import IN_FLIGHT, is_small
 from tensorloom_worker.execution.estimates import too_much
 from tensorloom_worker.execution.executor import Executor
 from tensorloom_worker.execution.planning import Patience
-from tensorloom_worker.execution.pool import Pool
 from tensorloom_worker.execution.problem import Problem, tree_with
 from tensorloom_worker.execution.strategy import strategy_for
 from tensorloom_worker.execution.trees import given_tree
@@ -291,17 +289,6 @@ def test_a_larger_job_goes_to_a_worker() -> None:
     assert not is_small(strategy_for(tree), 2)
     large = given_tree(Problem.of(request_of(ring(6, 16)), {}))
     assert not is_small(strategy_for(large), 1)
-
-
-def test_a_scheduler_that_is_not_there_is_named(cluster: Cluster, tmp_path: Path) -> None:
-    async def connect() -> None:
-        with dask.config.set({"distributed.comm.timeouts.connect": "200ms"}):
-            settings = Settings(data_folder=tmp_path, scheduler="tcp://127.0.0.1:9")
-            await Pool(settings)._connect()
-
-    with pytest.raises(WorkerUnreachable) as caught:
-        cluster.do(connect())
-    assert caught.value.code == "no-scheduler"
 
 
 def test_a_batch_of_unequal_lengths_is_refused(cluster: Cluster, tmp_path: Path) -> None:

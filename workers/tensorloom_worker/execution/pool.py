@@ -4,7 +4,8 @@ Our own listens on the loopback interface only and talks to nobody without its c
 processes are started again when they die, and BLAS gets one thread per worker thread. A scheduler
 elsewhere is found by its address
 (``tcp://``, ``tls://``) or through a Dask Gateway (``gateway+https://…``); if it goes away, the
-client waits and connects again. Nothing but this package's own functions is ever sent.
+client waits a while and connects again; later calls find it with a new client. Nothing but this
+package's own functions is ever sent.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import dask
 from dask.system import CPU_COUNT
 from distributed import Client, KilledWorker, LocalCluster
-from distributed.client import FutureCancelledError
+from distributed.client import ClosedClientError, FutureCancelledError
 from distributed.security import Security
 from distributed.system import MEMORY_LIMIT
 
@@ -49,6 +50,9 @@ KILLED_AGAIN = 3
 
 LOOK_SECONDS = 2.0
 """How often the workers are counted [s]."""
+
+FIRST_SECONDS = 90.0
+"""How long a scheduler elsewhere has to find a worker for a first call [s]."""
 
 GATEWAY = "gateway+"
 
@@ -114,6 +118,7 @@ class Pool:
         self._number = itertools.count()
         self._seen: dict[str, Any] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._connecting = asyncio.Lock()
         self.is_local = settings.scheduler == "local"
 
     async def start(self) -> None:
@@ -130,8 +135,22 @@ class Pool:
             await self._connect()
         with suppress(asyncio.TimeoutError):
             await self._client.wait_for_workers(1, timeout=30)
+        if not self.is_local:
+            await self._first_call()
         self._looking = asyncio.create_task(self._look(), name="look at the workers")
         await asyncio.sleep(0)
+
+    async def _first_call(self) -> None:
+        """A cluster that grows with its work has a worker once it is asked for something."""
+        try:
+            await asyncio.wait_for(self.call(int, priority=1), FIRST_SECONDS)
+        except TimeoutError as error:
+            await self._client.close()
+            raise WorkerUnreachable(
+                "no-scheduler",
+                "The Dask scheduler answers, but it has no workers.",
+                "Start Dask workers at its address, then this worker.",
+            ) from error
 
     async def _start_local(self) -> None:
         dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_VARIABLES})
@@ -167,11 +186,21 @@ class Pool:
                 )
             self._client = await Client(address, asynchronous=True, security=security)
         except (OSError, ValueError) as error:
-            raise WorkerUnreachable(
-                "no-scheduler",
-                "The Dask scheduler does not answer.",
-                "Check its address and that it runs, or leave --scheduler out.",
-            ) from error
+            raise _no_scheduler() from error
+
+    async def _present(self) -> Any:  # noqa: ANN401  # a Dask client
+        """The client; a new one if Dask has closed it, as it does after a scheduler was away.
+
+        Raises:
+            WorkerUnreachable: ``no-scheduler``.
+        """
+        async with self._connecting:
+            if _is_closed(self._client):
+                if self.is_local:
+                    self._client = await Client(self._cluster, asynchronous=True)
+                else:
+                    await self._connect()
+            return self._client
 
     async def close(self) -> None:
         """Let go of them; our own are stopped."""
@@ -204,7 +233,8 @@ class Pool:
     async def _look(self) -> None:
         """Keeps track of which workers are there."""
         while True:
-            with suppress(OSError, asyncio.TimeoutError, TypeError):
+            # A client that is closed has no scheduler any more.
+            with suppress(OSError, asyncio.TimeoutError, TypeError, AttributeError):
                 if self._cluster is not None and self.is_local:
                     found = self._cluster.scheduler.identity(n_workers=-1)
                 else:
@@ -261,10 +291,22 @@ class Pool:
         """What the function gives on one of the workers; sent again if that one dies.
 
         Raises:
-            WorkerUnreachable: ``worker-lost`` if it dies again and again.
+            WorkerUnreachable: ``worker-lost`` if it dies again and again; ``no-scheduler``.
         """
+        return await self._called(await self._present(), function, *arguments, priority=priority)
+
+    async def _called(
+        self,
+        client: Any,  # noqa: ANN401  # of Dask
+        function: Callable[..., Any],
+        *arguments: Any,  # noqa: ANN401  # of any function
+        priority: int = 0,
+    ) -> Any:  # noqa: ANN401  # of any function
         for _ in range(KILLED_AGAIN):
-            future = self._client.submit(
+            # One that is being closed would take the call, and never send it.
+            if _is_closed(client):
+                raise _no_scheduler()
+            future = client.submit(
                 function,
                 *arguments,
                 key=f"{function.__name__}-{os.getpid()}-{next(self._number)}",
@@ -289,6 +331,10 @@ class Pool:
                     "A worker ran out of memory.",
                     "Give the job less memory per worker, so that it is cut into more slices.",
                 ) from error
+            except ClosedClientError as error:
+                raise _no_scheduler() from error
+        if _is_closed(client):
+            raise _no_scheduler()
         raise WorkerUnreachable(
             "worker-lost",
             "The worker processes died again and again while they ran a task of this job.",
@@ -306,14 +352,19 @@ class Pool:
             ref.sha256: await asyncio.to_thread(ref.path.read_bytes) for ref in job.arrays.values()
         }
         delivery = Delivery(parcel=Parcel(text=text, files=files))
-        await self._scatter(delivery)
+        await self._scatter(delivery, await self._present())
         return delivery
 
-    async def _scatter(self, delivery: Delivery) -> None:
+    async def _scatter(
+        self,
+        delivery: Delivery,
+        client: Any,  # noqa: ANN401  # of Dask
+    ) -> None:
         async with delivery.lock:
-            delivery.future = await self._client.scatter(
-                delivery.parcel, broadcast=True, hash=False
-            )
+            try:
+                delivery.future = await client.scatter(delivery.parcel, broadcast=True, hash=False)
+            except (OSError, ClosedClientError) as error:
+                raise _no_scheduler() from error
 
     def forget(self, delivery: Delivery) -> None:
         """Takes a job from the workers again."""
@@ -330,20 +381,35 @@ class Pool:
         """What the function gives for a job; the job is sent again if all who had it died.
 
         Raises:
-            WorkerUnreachable: ``worker-lost``.
+            WorkerUnreachable: ``worker-lost`` or ``no-scheduler``.
         """
         if delivery.path is not None:
             return await self.call(function, str(delivery.path), *arguments)
         for attempt in range(KILLED_AGAIN):
-            future = delivery.future
+            client, future = await self._present(), delivery.future
+            if future.client is not client:
+                # What another client has sent is gone with it; the job begins with a new one.
+                raise _no_scheduler()
             try:
-                return await self.call(function, future, *arguments)
-            except WorkerUnreachable:
-                if attempt == KILLED_AGAIN - 1:
+                return await self._called(client, function, future, *arguments)
+            except WorkerUnreachable as error:
+                if attempt == KILLED_AGAIN - 1 or error.code == "no-scheduler":
                     raise
                 if delivery.future is future:
-                    await self._scatter(delivery)
+                    await self._scatter(delivery, client)
         raise AssertionError
+
+
+def _is_closed(client: Any) -> bool:  # noqa: ANN401  # of Dask
+    return client.status in {"closing", "closed"}
+
+
+def _no_scheduler() -> WorkerUnreachable:
+    return WorkerUnreachable(
+        "no-scheduler",
+        "The Dask scheduler does not answer.",
+        "Check its address and that it runs, or leave --scheduler out.",
+    )
 
 
 async def _awaited(future: Any) -> Any:  # noqa: ANN401  # of Dask

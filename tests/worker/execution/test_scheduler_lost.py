@@ -1,0 +1,82 @@
+"""A scheduler of somebody else's that is away, comes back, or has no workers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import dask
+import pytest
+from dask_jobs import begun, close, ring, run, sliced_request
+from distributed import Client
+
+from tensorloom.errors import WorkerUnreachable
+from tensorloom_worker.execution import pool as pool_module
+from tensorloom_worker.execution.pool import Pool
+from tensorloom_worker.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Cluster
+
+
+def test_jobs_go_on_after_a_scheduler_was_away(
+    cluster: Cluster, start: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tensorloom_worker.execution.adding.SMALL_CALLS", 0)
+    request = sliced_request(ring(6, 3), "x0")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    running = cluster.do(begun(port))
+    far = start(scheduler=running.scheduler_address)
+    first = run(far, request)
+    lost = far.executor.pool._client
+    lost._timeout = 0.5
+    under_way = asyncio.run_coroutine_threadsafe(far.executor.pool.call(time.sleep, 2), far.loop)
+    cluster.do(close(running))
+    with pytest.raises(WorkerUnreachable, match="does not answer"):
+        under_way.result(30)
+    with dask.config.set({"distributed.comm.timeouts.connect": "500ms"}):
+        for _ in range(2):
+            with pytest.raises(WorkerUnreachable) as caught:
+                run(far, request)
+            assert caught.value.code == "no-scheduler"
+    assert lost.status == "closed"
+    running = cluster.do(begun(port))
+    try:
+        assert run(far, request).array.tobytes() == first.array.tobytes()
+    finally:
+        far.do(far.executor.pool._client._close())
+        cluster.do(close(running))
+
+
+def test_a_scheduler_without_workers_is_named(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "FIRST_SECONDS", 0.2)
+    monkeypatch.setattr(Client, "wait_for_workers", none_came)
+    running = cluster.do(begun(0, n_workers=0))
+    settings = Settings(data_folder=tmp_path, scheduler=running.scheduler_address)
+    with pytest.raises(WorkerUnreachable, match="it has no workers") as caught:
+        cluster.do(Pool(settings).start())
+    assert caught.value.code == "no-scheduler"
+    cluster.do(close(running))
+
+
+async def none_came(_client: Client, _count: int, **_more: float) -> None:
+    raise TimeoutError
+
+
+def test_a_scheduler_that_is_not_there_is_named(cluster: Cluster, tmp_path: Path) -> None:
+    async def connect() -> None:
+        with dask.config.set({"distributed.comm.timeouts.connect": "200ms"}):
+            settings = Settings(data_folder=tmp_path, scheduler="tcp://127.0.0.1:9")
+            await Pool(settings)._connect()
+
+    with pytest.raises(WorkerUnreachable) as caught:
+        cluster.do(connect())
+    assert caught.value.code == "no-scheduler"
