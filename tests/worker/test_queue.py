@@ -29,6 +29,7 @@ class Script:
         self.began: list[str] = []
         self.kept: list[tuple[str, str]] = []
         self.told: list[str] = []
+        self.ran: dict[str, float] = {}
         self.release: dict[str, asyncio.Event] = {}
         self.errors: dict[str, list[Exception]] = {}
         self.full = 0
@@ -72,6 +73,9 @@ class Script:
             raise machine_error("disk-full")
         self.kept.append((live.job.id, job.state))
         self.changed.set()
+
+    async def keep_ran(self, live: Live, seconds: float) -> None:
+        self.ran[live.job.id] = seconds
 
     def tell(self, live: Live) -> None:
         self.told.append(live.job.state)
@@ -155,6 +159,21 @@ async def test_a_long_job_gives_its_turn_to_a_client_without_one_and_goes_on() -
         await bench.end("long")
     assert long.job.state == "done"
     assert long.job.note is None
+
+
+async def test_the_longest_time_of_a_job_is_of_all_its_turns() -> None:
+    async with Bench(concurrent_jobs=1, turn_seconds=0.05, max_job_seconds=3600) as bench:
+        long = bench.add("long", 1)
+        await bench.script.until(lambda: bench.script.began == ["long"])
+        bench.add("short", 2)
+        await bench.script.until(lambda: bench.script.began == ["long", "short"])
+        assert 0.05 <= long.ran < 30
+        assert bench.script.ran == {"long": long.ran}
+        long.ran = 3600.0
+        await bench.end("short")
+        await bench.script.until(lambda: long.job.state == "failed")
+    assert long.job.error is not None
+    assert long.job.error.code == "job-too-long"
 
 
 async def test_a_client_does_not_take_its_own_turn_away() -> None:

@@ -25,7 +25,7 @@ __all__ = ["FILE", "SCHEMA_VERSION", "UNSWEPT", "Salvage", "backup", "connect", 
 FILE = "jobs.sqlite3"
 DAMAGED = "damaged"
 BUSY_MS = 10_000
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 UNSWEPT = "unswept"
 """What ``meta`` holds from a salvage on until the files of rows that are lost have been set aside:
 they look like files that nobody needs."""
@@ -99,6 +99,9 @@ _MIGRATIONS: tuple[str, ...] = (
     # Layouts from before have none, and sums from before one of their bytes alone.
     """
     ALTER TABLE layouts ADD COLUMN hash TEXT;
+    """,
+    """
+    ALTER TABLE jobs ADD COLUMN ran_s REAL NOT NULL DEFAULT 0;
     """,
 )
 """Step ``n`` brings a database from version ``n`` to ``n + 1``; steps are never changed."""

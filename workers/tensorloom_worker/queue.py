@@ -36,6 +36,9 @@ HALF_LIFE_S = 600.0
 STOP_S = 10.0
 """How long a run may take to stop before it is broken off [s]."""
 
+COUNT_S = 60.0
+"""How often it is written down how long a job has run: so much does a kill give it [s]."""
+
 RETRY_S = (2.0, 5.0, 15.0, 60.0)
 """Waits after a full disk, a lost cluster or a lost GPU [s]; the last one repeats."""
 
@@ -56,6 +59,7 @@ class Live:
         job: Its newest state.
         changed: Id of the event of its last change.
         begun: Whether it had been started before the service stopped.
+        ran: How long it ran in earlier turns [s].
         held_up: Set while its end cannot be written, because of ``problem``.
     """
 
@@ -64,6 +68,7 @@ class Live:
     job: Job
     changed: int
     begun: bool = False
+    ran: float = 0.0
     stop: Stop | None = None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,6 +93,9 @@ class Runner(Protocol):
 
     async def keep(self, live: Live, job: Job) -> None:
         """Write a new state of the job down; it is on the disk when this returns."""
+
+    async def keep_ran(self, live: Live, seconds: float) -> None:
+        """Write down how long the job has run [s]."""
 
     def tell(self, live: Live) -> None:
         """Tell subscribers of the job's state."""
@@ -336,9 +344,9 @@ class Queue:
         try:
             await self._begin(live)
             limit = asyncio.get_running_loop().call_later(
-                self._settings.max_job_seconds, self._stop, live, "too-long"
+                max(0.0, self._settings.max_job_seconds - live.ran), self._stop, live, "too-long"
             )
-            outcome = await self._runner.run(live)
+            outcome = await self._run(live)
             result = await self._runner.finish(live, outcome)
             await self._end(live, "done", result=result)
         except Cancelled:
@@ -363,6 +371,26 @@ class Queue:
             self._use(live.token, time.monotonic() - live.turn_began)
             self._running.pop(live.job.id, None)
             self._wake.set()
+
+    async def _run(self, live: Live) -> Outcome:
+        """Run a job, and count the time: its limit is of all turns, whatever ends them."""
+        began = time.monotonic()
+
+        async def count() -> None:
+            while True:
+                await asyncio.sleep(COUNT_S)
+                await self._runner.keep_ran(live, live.ran + time.monotonic() - began)
+
+        counting = asyncio.create_task(count())
+        try:
+            return await self._runner.run(live)
+        except TensorloomError:  # it may go on later
+            counting.cancel()
+            live.ran += time.monotonic() - began
+            await self._runner.keep_ran(live, live.ran)
+            raise
+        finally:
+            counting.cancel()
 
     async def _begin(self, live: Live) -> None:
         again = live.job.started_at is not None

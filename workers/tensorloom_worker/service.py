@@ -107,6 +107,7 @@ class Service:
                     job=queued,
                     changed=stored.changed,
                     begun=waiting.begun,
+                    ran=waiting.ran,
                 )
             )
         self.queue.start()
@@ -447,6 +448,11 @@ class Service:
             self.files.result(job.id).unlink(missing_ok=True)
             raise
         self._drop_sums(names)
+
+    async def keep_ran(self, live: Live, seconds: float) -> None:
+        """Write down how long a job has run [s]; on a full disk another time."""
+        with suppress(ExecutionError):
+            await asyncio.to_thread(self.store.keep_ran, live.job.id, seconds)
 
     def tell(self, live: Live) -> None:
         """Tell subscribers of a job's state."""

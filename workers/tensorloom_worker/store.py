@@ -105,11 +105,13 @@ class Waiting:
         seq: Its place in time.
         stored: The job.
         begun: Whether it had been started before the service stopped.
+        ran: How long it had run by then [s].
     """
 
     seq: int
     stored: StoredJob
     begun: bool
+    ran: float
 
 
 class Store:
@@ -298,12 +300,19 @@ class Store:
     def unfinished(self) -> list[Waiting]:
         """Every job that is not final, oldest first."""
         found = self.rows(
-            "SELECT * FROM jobs WHERE state IN ('queued', 'searching', 'running') ORDER BY seq"
+            "SELECT *, state != 'queued' AS begun FROM jobs "
+            "WHERE state IN ('queued', 'searching', 'running') ORDER BY seq"
         )
         return [
-            Waiting(seq=row["seq"], stored=_stored(row), begun=row["state"] != "queued")
+            Waiting(seq=row["seq"], stored=_stored(row), begun=bool(row["begun"]), ran=row["ran_s"])
             for row in found
         ]
+
+    def keep_ran(self, identity: str, seconds: float) -> None:
+        """Know that a job has run so long, in all its turns [s]."""
+        with self.transaction() as connection:
+            query = "UPDATE jobs SET ran_s = max(ran_s, ?) WHERE id = ?"
+            connection.execute(query, (seconds, identity))
 
     def seq_of(self, identity: str) -> int:
         """The place of a job in time; 0 if there is none."""
