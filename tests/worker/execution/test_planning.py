@@ -15,6 +15,8 @@ from doubles import LocalExecutor
 from worker_harness import contraction, worker
 
 from tensorloom.errors import Cancelled, PlanError
+from tensorloom.formats import network_json
+from tensorloom.model import codec
 from tensorloom_worker.execution import planning, trees
 from tensorloom_worker.execution.executor import Executor
 from tensorloom_worker.execution.planning import ESTIMATES_AT_ONCE, Patience, Planning
@@ -211,6 +213,34 @@ async def test_the_service_answers_while_planning_is_stuck(
             _ = task.cancel()
         _ = await asyncio.gather(*asked, return_exceptions=True)
         stuck.release.set()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("count", "dimension", "code"),
+    [(180, 100, "too-many-slices"), (500, 2**31 - 1, "inputs-too-big")],
+)
+async def test_numbers_beyond_floats_are_refused_in_words(
+    elsewhere: str, tmp_path: Path, count: int, dimension: int, code: str
+) -> None:
+    names = [f"i{number}" for number in range(count)]
+    inputs = [[name, names[number - 1]] for number, name in enumerate(names)]
+    sizes = dict.fromkeys(names, dimension)
+    chain = {"inputs": inputs, "output": [], "size_dict": sizes}
+    # Every second tensor first: nothing is summed before the last half comes.
+    order = [*range(0, count, 2), *range(1, count, 2)]
+    path = [(order[0], order[1])]
+    path += [(count + step, other) for step, other in enumerate(order[2:])]
+    document = codec.to_json(network_json.from_json(chain, seed=0).document)
+    plan = {"path": path, "sliced": []}
+    body = {"kind": "contract", "document": document, "plan": plan, "searchSeconds": 0}
+    async with worker(tmp_path / "data", executor=Executor, scheduler=elsewhere) as found:
+        answer = await found.client.post("/v1/estimates", json=body)
+    assert answer.status_code == 200, answer.text
+    said = answer.json()
+    assert not said["fits"]
+    assert said["refusal"]["code"] == code
+    assert len(said["refusal"]["message"]) < 200
 
 
 class Endless(LocalExecutor):

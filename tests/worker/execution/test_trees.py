@@ -124,3 +124,27 @@ def test_a_tree_is_cut_until_all_threads_have_work_if_that_ends_sooner() -> None
     # Where slices do more work than the threads save, one thread does it all.
     assert trees.spread(tree, 3, lambda cut: float(cut.n_slices), Patience()) == tree
     assert trees.spread(tree, 1, seconds, Patience()) == tree
+
+
+def test_a_tree_beyond_floats_takes_too_many_slices() -> None:
+    """Half of a ring first: nothing is summed until 120 indices of 1,000 are open."""
+    n = 120
+    order = [*range(0, n, 2), *range(1, n, 2)]
+    tree = ContractionTree(
+        inputs=tuple((f"i{k}", f"i{(k + 1) % n}") for k in range(n)),
+        output=(),
+        dimensions=tuple((f"i{k}", 1000) for k in range(n)),
+        path=(
+            (order[0], order[1]),
+            *((n + step, other) for step, other in enumerate(order[2:])),
+        ),
+    )
+    with pytest.raises(PlanError) as caught:
+        trees.fitting(tree, 2**30)
+    assert caught.value.code == "too-many-slices"
+    assert caught.value.message.startswith("Slicing from 1e+300 elements at once down to")
+
+
+def test_a_network_beyond_floats_is_searched_in_vain() -> None:
+    start = cubic(2400, 1000)
+    assert searching.search(start, 2**30, 1.0, seed=0) is None

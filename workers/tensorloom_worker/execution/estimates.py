@@ -36,14 +36,17 @@ def told(problem: Problem, strategy: Strategy, plan: PlanJson, contractor: Contr
 
 
 def refused(problem: Problem, tree: ContractionTree, error: PlanError) -> Estimate:
-    """The estimate of what does not fit: the numbers are those of the tree without slices."""
+    """The estimate of what does not fit: the numbers are those of the tree without slices.
+
+    None is more than ``trees.MOST_TOLD``.
+    """
     strategy = Strategy.of(trees.tree_of(tree, tree.path, ()))
     pairs = strategy.mul_adds
     return Estimate(
-        mul_adds=pairs,
-        flop=pairs * (8 if problem.dtype.startswith("complex") else 2),
+        mul_adds=min(pairs, trees.MOST_TOLD),
+        flop=min(pairs * (8 if problem.dtype.startswith("complex") else 2), trees.MOST_TOLD),
         slices=1,
-        peak_bytes_per_worker=strategy.peak_elements * problem.itemsize,
+        peak_bytes_per_worker=min(strategy.peak_elements * problem.itemsize, trees.MOST_TOLD),
         result_bytes=result_bytes(problem),
         predicted_ms=0.0,
         fits=False,

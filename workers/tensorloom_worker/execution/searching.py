@@ -153,7 +153,8 @@ class _Search:
             if self.left <= LEAST_SECONDS:
                 return
             room = max(2, self._memory // part)
-            with suppress(TimeoutError):
+            # cotengra counts in floats; what is beyond them is no tree to run.
+            with suppress(TimeoutError, OverflowError):
                 made = self._hyper(room) if turn % 2 else self._greedy(room)
                 if made is not None:
                     method = "hyper-optimiser" if turn % 2 else "random greedy"

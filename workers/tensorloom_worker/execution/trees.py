@@ -34,6 +34,9 @@ __all__ = [
 MOST_SLICES = 2**40
 """Slices beyond which no number of workers ends before the sun."""
 
+MOST_TOLD = 10**300
+"""Largest number that is told of a tree; Python writes no integer of more than 4,300 digits."""
+
 REPEATS = 8
 """Slicings that are compared for each size; seeded, so always the same ones."""
 
@@ -108,13 +111,14 @@ def fitting(
         if best is None:
             raise took_too_long(patience) from error
     if best is None:
+        peak = min(MOST_TOLD, cost_of(whole).peak_elements)
         raise PlanError(
             "too-many-slices",
-            f"Slicing from {cost_of(whole).peak_elements} elements at once down to "
+            f"Slicing from {float(peak):.3g} elements at once down to "
             f"{most_elements} takes more than {MOST_SLICES} slices.",
             "Search for a better order, or make dimensions smaller.",
             values={
-                "peak": str(cost_of(whole).peak_elements),
+                "peak": str(peak),
                 "limit": str(most_elements),
                 "slices": MOST_SLICES,
             },
@@ -221,7 +225,14 @@ def _slicings(tree: ContractionTree, room: int, patience: Patience) -> Iterator[
         if room < largest:
             for seed in range(REPEATS):
                 patience.look()
-                cut = found.slice(target_size=room, max_repeats=2, minimize=objective, seed=seed)
+                try:
+                    cut = found.slice(
+                        target_size=room, max_repeats=2, minimize=objective, seed=seed
+                    )
+                except OverflowError:
+                    # It counts in floats. What is beyond them takes more slices than anybody waits
+                    # for, however it is sliced.
+                    return
                 yield tuple(names[place] for place in cut.sliced_inds)
         room //= 2
 
