@@ -335,7 +335,7 @@ def test_a_database_of_a_newer_service_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / database.FILE)) as connection:
         connection.execute("PRAGMA user_version = 99")
     before = (tmp_path / database.FILE).read_bytes()
-    with pytest.raises(ValueError, match="has version 99; this service reads up to 5"):
+    with pytest.raises(ValueError, match="has version 99; this service reads up to 6"):
         Store(tmp_path)
     assert (tmp_path / database.FILE).read_bytes() == before
 

@@ -41,6 +41,7 @@ from tensorloom_worker.records import (
     as_pair,
 )
 from tensorloom_worker.refusals import rejected, writing
+from tensorloom_worker.resumes import begin_resume, forget_resumes
 from tensorloom_worker.store import FIRST_CLIENT, Store, canonical, now_text
 from tensorloom_worker.sums import StoredLedger
 from tensorloom_worker.sweeping import sweep
@@ -97,6 +98,7 @@ class Service:
         await asyncio.to_thread(self._open)
         self.executor = self._make_executor(self.settings)
         await self.executor.start()
+        self._resumed = {one.stored.job.id for one in self.store.unfinished() if one.begun}
         for waiting in self.store.unfinished():
             stored = waiting.stored
             queued = stored.job.model_copy(update={"state": "queued"})
@@ -147,6 +149,7 @@ class Service:
         await self.queue.close()
         await self.executor.close()
         with suppress(ExecutionError, sqlite3.Error):  # who listens then lists the jobs anew
+            await asyncio.to_thread(forget_resumes, self.store)
             await asyncio.to_thread(end_ids, self.store, self.hub.last)
         await asyncio.to_thread(self.store.close)
         self.files.unlock()
@@ -407,6 +410,7 @@ class Service:
             )
 
     def _prepared(self, identity: str) -> tuple[ContractRequest | EntryRequest, Any]:
+        begin_resume(self.store, identity, self._resumed)
         request = self.store.request(identity)
         return request, self.uploads.refs_of(uses_of(request))
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from tensorloom_worker.ledger import Partial, Prefix, TaskLayout
 from tensorloom_worker.records import PlanJson
+from tensorloom_worker.resumes import not_in_vain
 from tensorloom_worker.store import canonical, forget_sums
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ class StoredLedger:
                     "(SELECT 1 FROM prefixes WHERE job = ? AND upto > ?)",
                     (job, task, exponent, digest, split, data, name, job, job, task),
                 ).rowcount
+                if done:
+                    not_in_vain(connection, job)
         except BaseException:
             self._drop(name)
             raise
