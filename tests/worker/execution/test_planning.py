@@ -24,7 +24,7 @@ from tensorloom_worker.execution.problem import Problem
 from tensorloom_worker.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from conftest import Cluster
@@ -338,3 +338,28 @@ def test_an_estimate_that_was_cut_off_is_made_again_for_who_has_more_patience(
     for seconds in (-2.0, -2.0, -1.0, 600.0, -3.0, 6000.0):
         assert one._estimated(problem, request, numpy, Patience(seconds)).estimate.fits
     assert asked == [-2.0, -1.0, 600.0]
+
+
+@pytest.mark.parametrize("where", ["own", "elsewhere"])
+def test_a_cancelled_search_frees_the_threads(
+    cluster: Cluster, start: Callable[..., Cluster], elsewhere: str, where: str
+) -> None:
+    workers = cluster if where == "own" else start(scheduler=elsewhere)
+    executor = workers.executor
+    pool = executor.pool
+    document = ring(40, 4)
+    problem = Problem.of(request_of(document), {})
+    first = trees.given_tree(problem)
+
+    async def story() -> float:
+        searching = asyncio.create_task(executor.searched(first, 2**14, 3600.0))
+        # Long enough for the annealing of one and the trials of another.
+        await asyncio.sleep(6.0)
+        assert not searching.done()
+        searching.cancel()
+        await asyncio.gather(searching, return_exceptions=True)
+        begun = time.monotonic()
+        await asyncio.gather(*(pool.call(time.sleep, 0.5) for _ in range(2 * pool.n_threads)))
+        return time.monotonic() - begun
+
+    assert workers.do(story()) < 20.0

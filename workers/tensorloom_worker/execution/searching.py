@@ -24,6 +24,8 @@ from importlib.util import find_spec
 from itertools import count, cycle
 from typing import TYPE_CHECKING, Any
 
+from distributed import get_worker
+
 from tensorloom.errors import PlanError
 from tensorloom.plan.cost import input_elements
 from tensorloom_worker.execution.planning import Patience
@@ -31,7 +33,7 @@ from tensorloom_worker.execution.problem import tree_with
 from tensorloom_worker.execution.trees import fitting, letters_of, patient_flops
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tensorloom.plan.tree import ContractionTree
     from tensorloom_worker.execution.trees import Candidate
@@ -81,12 +83,55 @@ def searchers() -> tuple[str, ...]:
     return tuple(name for name in ("cotengrust", "optuna", "cmaes", "kahypar") if find_spec(name))
 
 
+class _UnwantedError(BaseException):
+    """Nobody waits for this search. cotengra takes every ``Exception`` for a trial that failed."""
+
+
+class _Wanted(Patience):
+    """Lasts while somebody waits for the task that looks at it."""
+
+    def __init__(self, seconds: float, is_wanted: Callable[[], bool]) -> None:
+        super().__init__(seconds)
+        self._is_wanted = is_wanted
+
+    def look(self) -> None:
+        """Nothing, while somebody waits.
+
+        Raises:
+            TimeoutError: The time is over.
+            _UnwantedError: Nobody waits any more.
+        """
+        if not self._is_wanted():
+            raise _UnwantedError
+        super().look()
+
+
+def _own_task() -> Callable[[], bool]:
+    """Tells whether somebody waits for this task; always so outside of Dask.
+
+    Dask does not stop a task that runs. It is told that it is cancelled, and goes on.
+    """
+    try:
+        worker = get_worker()
+        key = worker.get_current_task()
+    except (ValueError, KeyError):
+        return lambda: True
+    known = worker.state.tasks
+
+    def is_wanted() -> bool:
+        task = known.get(key)
+        return task is not None and task.state != "cancelled"
+
+    return is_wanted
+
+
 def search(
     start: ContractionTree, most_elements: int, seconds: float, seed: int
 ) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...], str] | None:
     """``(path, sliced, method)`` of the best tree found in this time; ``None`` for none that fits.
 
-    Runs on a worker; seeds make the workers look in different places.
+    Runs on a worker; seeds make the workers look in different places. It ends soon after the task
+    is cancelled: until then other jobs wait for its thread.
 
     Args:
         start: What is to be contracted, and a first tree.
@@ -97,17 +142,19 @@ def search(
     sys.setrecursionlimit(max(sys.getrecursionlimit(), DEEP_TREES))
     if len(start.path) < 2:  # noqa: PLR2004  # two tensors meet in one way
         return None
-    looking = _Search(start, most_elements, time.monotonic() + seconds, seed)
-    patience = Patience(2 * seconds)
+    is_wanted = _own_task()
+    looking = _Search(start, most_elements, time.monotonic() + seconds, seed, is_wanted)
+    patience = _Wanted(2 * seconds, is_wanted)
     best: Candidate | None = None
     how = ""
-    for tree, method in looking.trees():
-        with suppress(PlanError):
-            found = fitting(tree, most_elements, patience)
-            if best is None or found.mul_adds < best.mul_adds:
-                best, how = found, method
-        if looking.left <= 0:
-            break
+    with suppress(_UnwantedError):
+        for tree, method in looking.trees():
+            with suppress(PlanError):
+                found = fitting(tree, most_elements, patience)
+                if best is None or found.mul_adds < best.mul_adds:
+                    best, how = found, method
+            if looking.left <= 0:
+                break
     return None if best is None else (best.tree.path, best.tree.sliced, how)
 
 
@@ -119,13 +166,20 @@ class _Search:
         most_elements: Memory of a worker [elements].
         deadline: When it ends, of the monotonic clock [s].
         seed: Of this worker.
+        is_wanted: Whether somebody waits for it.
     """
 
     def __init__(
-        self, start: ContractionTree, most_elements: int, deadline: float, seed: int
+        self,
+        start: ContractionTree,
+        most_elements: int,
+        deadline: float,
+        seed: int,
+        is_wanted: Callable[[], bool],
     ) -> None:
         self._start = start
         self._deadline = deadline
+        self._is_wanted = is_wanted
         self._seeds = count(100_000 * seed + 1)
         self._fixed = tuple(name for name in start.sliced if name in start.output)
         self._names, letters = letters_of(start)
@@ -140,12 +194,12 @@ class _Search:
         held = input_elements(start)
         self._memory = most_elements - min(held, most_elements // 2)
         # The first trial of a large network may take twice the time given, but no longer.
-        self._objective = patient_flops(Patience(2 * self.left))
+        self._objective = patient_flops(_Wanted(2 * self.left, is_wanted))
 
     @property
     def left(self) -> float:
-        """Time left [s]."""
-        return self._deadline - time.monotonic()
+        """Time left; 0 where nobody waits [s]."""
+        return self._deadline - time.monotonic() if self._is_wanted() else 0.0
 
     def trees(self) -> Iterator[tuple[ContractionTree, str]]:
         """Trees and who made them, each cut to about the memory, until the time is over."""
