@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from itertools import chain, repeat
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -148,3 +149,11 @@ def test_a_tree_beyond_floats_takes_too_many_slices() -> None:
 def test_a_network_beyond_floats_is_searched_in_vain() -> None:
     start = cubic(2400, 1000)
     assert searching.search(start, 2**30, 1.0, seed=0) is None
+
+
+def test_a_large_search_ends_soon_when_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = cubic(1700, 2)
+    until = time.monotonic() + 3.0
+    monkeypatch.setattr(searching, "_own_task", lambda: lambda: time.monotonic() < until)
+    searching.search(start, 2**20, 3600.0, seed=0)
+    assert time.monotonic() < until + 30.0

@@ -22,6 +22,7 @@ from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
 from itertools import count, cycle
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from distributed import get_worker
@@ -195,6 +196,7 @@ class _Search:
         self._memory = most_elements - min(held, most_elements // 2)
         # The first trial of a large network may take twice the time given, but no longer.
         self._objective = patient_flops(_Wanted(2 * self.left, is_wanted))
+        self._unhurried = patient_flops(_Wanted(inf, is_wanted))
 
     @property
     def left(self) -> float:
@@ -273,6 +275,8 @@ class _Search:
 
     def _anneal(self, tree: Any, room: int, hot: float, sweeps: int) -> Any:  # noqa: ANN401  # cotengra's
         """The tree itself, annealed from a temperature down and cut, its subtrees at their best."""
+        # The annealing slices by the tree's own objective, for minutes where the tree is large.
+        tree.set_default_objective(self._unhurried)
         tree.simulated_anneal_(
             tstart=hot,
             tfinal=COLD,
