@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import time
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dask
 import pytest
@@ -80,3 +82,43 @@ def test_a_scheduler_that_is_not_there_is_named(cluster: Cluster, tmp_path: Path
     with pytest.raises(WorkerUnreachable) as caught:
         cluster.do(connect())
     assert caught.value.code == "no-scheduler"
+
+
+class Gateway:
+    """A Dask Gateway as its own client shows it, in front of clusters of this process."""
+
+    clusters: ClassVar[list[Any]] = []
+
+    def __init__(self, *, address: str, asynchronous: bool) -> None:
+        assert (address, asynchronous) == ("https://gateway.example", True)
+
+    async def list_clusters(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name=place) for place, _ in enumerate(self.clusters)]
+
+    async def connect(self, name: int) -> SimpleNamespace:
+        address = self.clusters[name].scheduler_address
+
+        async def get_client() -> Client:
+            return await Client(address, asynchronous=True)
+
+        return SimpleNamespace(get_client=get_client)
+
+
+def test_the_newest_cluster_of_a_gateway_is_used_and_none_is_made(
+    cluster: Cluster,
+    start: Callable[..., Cluster],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tensorloom_worker.execution.adding.SMALL_CALLS", 0)
+    monkeypatch.setitem(sys.modules, "dask_gateway", SimpleNamespace(Gateway=Gateway))
+    address = "gateway+https://gateway.example"
+    with pytest.raises(WorkerUnreachable, match="no running cluster"):
+        cluster.do(Pool(Settings(data_folder=tmp_path, scheduler=address)).start())
+    running = cluster.do(begun(0))
+    monkeypatch.setattr(Gateway, "clusters", [running])
+    far = start(scheduler=address)
+    request = sliced_request(ring(6, 3), "x0")
+    assert run(far, request).array.tobytes() == run(cluster, request).array.tobytes()
+    far.do(far.executor.pool._client._close())
+    cluster.do(close(running))

@@ -423,7 +423,7 @@ def _heard(waiting: asyncio.Future[Any]) -> None:
 
 
 async def _through_gateway(address: str) -> Any:  # noqa: ANN401  # a Dask client
-    """A client of the newest cluster of a Dask Gateway, or of a new one."""
+    """A client of the newest running cluster of a Dask Gateway."""
     try:
         from dask_gateway import (  # type: ignore[import-not-found]  # noqa: PLC0415  # optional
             Gateway,
@@ -436,5 +436,12 @@ async def _through_gateway(address: str) -> Any:  # noqa: ANN401  # a Dask clien
         ) from error
     gateway = Gateway(address=address, asynchronous=True)
     running = await gateway.list_clusters()
-    cluster = await gateway.connect(running[-1].name) if running else await gateway.new_cluster()
+    if not running:
+        # A new one would have no workers until somebody scales it.
+        raise WorkerUnreachable(
+            "no-scheduler",
+            "The Dask Gateway has no running cluster.",
+            "Make one with the gateway's client, scale it, and start again.",
+        )
+    cluster = await gateway.connect(running[-1].name)
     return await cluster.get_client()
