@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tensorloom.errors import DocumentError, InputError, TensorloomError
@@ -105,7 +106,12 @@ class Session:
     def _notify(self, notice: Notice) -> None:
         self.send(notice)
         if notice["kind"] == "result" and self._looking is not None:
-            self._show_inside(self._looking)
+            document = self.inspection.figure.document
+            if document is None or document.session_context is None:
+                self._show_inside(self._looking)
+            else:
+                # On a server a value comes outside of the session's lock, which plots need.
+                document.add_next_tick_callback(partial(self._show_inside, self._looking))
 
     def first_notices(self, document: Document) -> list[Notice]:
         """What the page may show of a document before Python is there: text, plan and value."""
