@@ -98,8 +98,9 @@ class Service:
         await asyncio.to_thread(self._open)
         self.executor = self._make_executor(self.settings)
         await self.executor.start()
-        self._resumed = {one.stored.job.id for one in self.store.unfinished() if one.begun}
-        for waiting in self.store.unfinished():
+        unfinished = self.store.unfinished()
+        self._resumed = {one.stored.job.id for one in unfinished if one.begun}
+        for waiting in unfinished:
             stored = waiting.stored
             queued = stored.job.model_copy(update={"state": "queued"})
             self.queue.add(

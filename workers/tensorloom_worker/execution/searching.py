@@ -18,7 +18,6 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
 from itertools import count, cycle
@@ -30,8 +29,7 @@ from distributed import get_worker
 from tensorloom.errors import PlanError
 from tensorloom.plan.cost import input_elements
 from tensorloom_worker.execution.planning import Patience
-from tensorloom_worker.execution.problem import tree_with
-from tensorloom_worker.execution.trees import fitting, letters_of, patient_flops
+from tensorloom_worker.execution.trees import fitting, letters_of, patient_flops, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -298,5 +296,4 @@ class _Search:
     def _ours(self, found: Any) -> ContractionTree:  # noqa: ANN401  # cotengra's tree
         sliced = tuple(self._names[place] for place in found.sliced_inds)
         path = tuple((int(left), int(right)) for left, right in found.get_ssa_path())
-        whole = replace(self._start, path=path)
-        return tree_with(whole, tuple(dict.fromkeys((*self._fixed, *sliced))))
+        return tree_of(self._start, path, tuple(dict.fromkeys((*self._fixed, *sliced))))
