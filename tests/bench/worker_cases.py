@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tensorloom.model.document import Document
     from tensorloom.model.recipe import DType
     from tensorloom.plan.tree import ContractionTree
+    from tensorloom_worker.ledger import Outcome, Progress
+    from tensorloom_worker.records import Estimate
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -142,18 +144,26 @@ def ledger() -> Any:
     return MemoryLedger()
 
 
-async def ran(found: Executor, request: ContractRequest) -> tuple[float, Any]:
+async def ran(found: Executor, request: ContractRequest) -> tuple[float, Outcome]:
     """``(seconds, outcome)`` of one job."""
+    wall, _, outcome = await told(found, request)
+    return wall, outcome
+
+
+async def told(found: Executor, request: ContractRequest) -> tuple[float, Estimate, Outcome]:
+    """``(seconds, what was predicted before it began, outcome)`` of a job."""
+    heard: list[Progress] = []
     begun = time.perf_counter()
     outcome = await found.run(
         f"job-{begun}",
         request,
         {},
         ledger(),
-        progress=lambda _: None,
+        progress=heard.append,
         cancelled=asyncio.Event(),
     )
-    return time.perf_counter() - begun, outcome
+    wall = time.perf_counter() - begun
+    return wall, next(one.estimate for one in reversed(heard) if one.estimate), outcome
 
 
 def request_of(one: Case, **more: Any) -> ContractRequest:

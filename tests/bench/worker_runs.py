@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 from report import table
-from worker_cases import DATA, document_of, executor, ledger, ran
+from worker_cases import DATA, document_of, executor, ran, told
 
 from tensorloom.formats import qsim
 from tensorloom.model import codec
@@ -17,9 +16,6 @@ from tensorloom_worker.records import ContractRequest
 
 if TYPE_CHECKING:
     from tensorloom.model.recipe import DType
-    from tensorloom_worker.execution.executor import Executor
-    from tensorloom_worker.ledger import Outcome, Progress
-    from tensorloom_worker.records import Estimate
 
 
 def estimates_part(*, quick: bool) -> tuple[str, dict[str, float]]:
@@ -125,22 +121,6 @@ def sycamore_part(*, quick: bool) -> tuple[str, dict[str, float]]:
         "the memory there is, in complex128 on one process.\n\n" + table(heads, [row]),
         {},
     )
-
-
-async def told(found: Executor, request: ContractRequest) -> tuple[float, Estimate, Outcome]:
-    """``(seconds, what was predicted before it began, outcome)`` of a job."""
-    heard: list[Progress] = []
-    begun = time.perf_counter()
-    outcome = await found.run(
-        f"job-{begun}",
-        request,
-        {},
-        ledger(),
-        progress=heard.append,
-        cancelled=asyncio.Event(),
-    )
-    wall = time.perf_counter() - begun
-    return wall, next(one.estimate for one in reversed(heard) if one.estimate), outcome
 
 
 def minutes_part(*, quick: bool) -> tuple[str, dict[str, float]]:
