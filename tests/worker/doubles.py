@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 TASKS = 4
 
+STUBBORN = "stubborn"
+"""Title of a job that never gets on, and does not stop when it is asked to."""
+
 
 class LocalExecutor:
     """Contracts in a thread; ``gate`` holds jobs between tasks while it is cleared."""
@@ -106,6 +109,8 @@ class LocalExecutor:
             )
             await asyncio.to_thread(ledger.fix_layout, job, layout)
         progress(Progress(state="running"))
+        if request.title == STUBBORN:
+            await asyncio.Event().wait()
         prefix = ledger.prefix(job)
         first = prefix.upto if prefix else 0
         held = ledger.tasks(job)

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import numpy as np
 import pytest
-from doubles import LocalExecutor
+from doubles import STUBBORN, LocalExecutor
 from worker_harness import PATIENCE_S, Process, contraction, npy, sha, worker
 
 from certificates import certificate
@@ -123,6 +123,31 @@ def test_a_killed_service_goes_on_with_its_jobs(process_of: Starter) -> None:
     with second.client() as client:
         ended = [finished(second, client, job) for job in jobs]
     assert {str(job["state"]) for job in ended} == {"done"}
+
+
+def test_a_job_that_was_cancelled_while_it_ran_is_not_run_again_after_a_kill(
+    process_of: Starter,
+) -> None:
+    first = process_of()
+    with first.client() as client:
+        job = client.post("/v1/jobs", json=contraction(title=STUBBORN)).json()["id"]
+        while state_of(client, job) != "running":
+            pass
+        answer = client.post(f"/v1/jobs/{job}/cancel")
+        assert (answer.status_code, answer.json()["state"]) == (200, "running")
+    first.kill()
+    second = process_of()
+    second.token = first.token
+    with second.client() as client:
+        while state_of(client, job) == "queued":
+            pass
+        ended = client.get(f"/v1/jobs/{job}").json()
+    assert ended["state"] == "cancelled"
+    assert ended["resumed"] == 0
+
+
+def state_of(client: httpx.Client, job: str) -> str:
+    return str(client.get(f"/v1/jobs/{job}").json()["state"])
 
 
 def test_a_stop_that_comes_while_all_starts_is_not_forgotten(

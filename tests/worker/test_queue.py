@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from doubles import machine_error
 
-from tensorloom.errors import Cancelled
+from tensorloom.errors import Cancelled, ExecutionError
 from tensorloom_worker import queue as queue_module
 from tensorloom_worker.ledger import Outcome, Progress
-from tensorloom_worker.queue import Live, Queue
+from tensorloom_worker.live import Live
+from tensorloom_worker.queue import Queue
 from tensorloom_worker.records import Job, JobProgress, JobResult
 from tensorloom_worker.settings import Settings
 
@@ -28,11 +29,13 @@ class Script:
     def __init__(self) -> None:
         self.began: list[str] = []
         self.kept: list[tuple[str, str]] = []
+        self.unwanted: list[str] = []
         self.told: list[str] = []
         self.ran: dict[str, float] = {}
         self.release: dict[str, asyncio.Event] = {}
         self.errors: dict[str, list[Exception]] = {}
         self.full = 0
+        self.stubborn = False
         self.changed = asyncio.Event()
         self.queue: Queue | None = None
 
@@ -49,7 +52,9 @@ class Script:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
-        if live.cancelled.is_set():
+        if self.stubborn:
+            await self.release[job].wait()
+        elif live.cancelled.is_set():
             raise Cancelled("cancelled", "Stopped.")
         if self.errors.get(job):
             raise self.errors[job].pop(0)
@@ -73,6 +78,12 @@ class Script:
             raise machine_error("disk-full")
         self.kept.append((live.job.id, job.state))
         self.changed.set()
+
+    async def keep_unwanted(self, live: Live) -> None:
+        if self.full > 0:
+            self.full -= 1
+            raise machine_error("disk-full")
+        self.unwanted.append(live.job.id)
 
     async def keep_ran(self, live: Live, seconds: float) -> None:
         self.ran[live.job.id] = seconds
@@ -229,6 +240,35 @@ async def test_a_cancelled_wait_for_the_disk_ends(monkeypatch: pytest.MonkeyPatc
         await bench.script.until(lambda: live.job.note is not None)
         await bench.queue.cancel("a")
     assert bench.script.kept[-1] == ("a", "cancelled")
+
+
+async def test_a_cancelled_run_is_written_down_before_it_has_stopped() -> None:
+    async with Bench() as bench:
+        bench.script.stubborn = True
+        live = bench.add("a", 1)
+        await bench.script.until(lambda: bench.script.began == ["a"])
+        await bench.queue.cancel("a")
+        assert bench.script.unwanted == ["a"]
+        assert live.job.state == "running"
+        await bench.end("a")
+
+
+@pytest.mark.parametrize("name", ["runs", "waits"])
+async def test_a_cancellation_that_the_disk_does_not_take_is_refused_and_done_later(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(queue_module, "RETRY_S", (0.01,))
+    async with Bench(concurrent_jobs=1) as bench:
+        bench.add("runs", 1)
+        live = bench.add("waits", 1)
+        live = bench.queue.find(name) or live
+        await bench.script.until(lambda: bench.script.began == ["runs"])
+        bench.script.full = 2
+        with pytest.raises(ExecutionError) as caught:
+            await bench.queue.cancel(name)
+        assert caught.value.code == "disk-full"
+        await live.ended.wait()
+    assert live.job.state == "cancelled"
 
 
 async def test_progress_is_told_at_most_five_times_a_second() -> None:

@@ -83,6 +83,17 @@ def test_unfinished_jobs_come_back_in_order(store: Store, owner: Client) -> None
     assert found == [("a", False), ("b", True), ("c", False)]
 
 
+def test_a_cancelled_job_that_has_not_stopped_is_known_to_be_unwanted(
+    store: Store, owner: Client
+) -> None:
+    for name in "ab":
+        add(store, owner, name)
+        store.update_job(job(name, "running"), 2)
+    store.keep_unwanted("b" * 32)
+    found = [(waiting.stored.job.id[0], waiting.unwanted) for waiting in store.unfinished()]
+    assert found == [("a", False), ("b", True)]
+
+
 def test_a_new_client_sees_nothing_of_one_that_was_removed(store: Store, owner: Client) -> None:
     old = store.put_token("visitor", "old")
     add(store, old, "a")
@@ -335,7 +346,8 @@ def test_a_database_of_a_newer_service_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / database.FILE)) as connection:
         connection.execute("PRAGMA user_version = 99")
     before = (tmp_path / database.FILE).read_bytes()
-    with pytest.raises(ValueError, match="has version 99; this service reads up to 6"):
+    most = database.SCHEMA_VERSION
+    with pytest.raises(ValueError, match=f"has version 99; this service reads up to {most}"):
         Store(tmp_path)
     assert (tmp_path / database.FILE).read_bytes() == before
 

@@ -25,7 +25,7 @@ __all__ = ["FILE", "SCHEMA_VERSION", "UNSWEPT", "Salvage", "backup", "connect", 
 FILE = "jobs.sqlite3"
 DAMAGED = "damaged"
 BUSY_MS = 10_000
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 UNSWEPT = "unswept"
 """What ``meta`` holds from a salvage on until the files of rows that are lost have been set aside:
 they look like files that nobody needs."""
@@ -105,6 +105,9 @@ _MIGRATIONS: tuple[str, ...] = (
     """,
     """
     ALTER TABLE jobs ADD COLUMN in_vain INTEGER NOT NULL DEFAULT 0;
+    """,
+    """
+    ALTER TABLE jobs ADD COLUMN unwanted INTEGER NOT NULL DEFAULT 0;
     """,
 )
 """Step ``n`` brings a database from version ``n`` to ``n + 1``; steps are never changed."""

@@ -13,19 +13,19 @@ import logging
 import math
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tensorloom.errors import Cancelled, TensorloomError
+from tensorloom_worker.job_rows import now_text
 from tensorloom_worker.refusals import internal, rejected, to_refusal
-from tensorloom_worker.store import now_text
 
 if TYPE_CHECKING:
     from tensorloom_worker.ledger import Outcome, Progress
+    from tensorloom_worker.live import Live, Stop
     from tensorloom_worker.records import Job, JobResult, State
     from tensorloom_worker.settings import Settings
 
-__all__ = ["Live", "Queue", "Runner"]
+__all__ = ["Queue", "Runner"]
 
 TELL_S = 0.2
 """Shortest time between two tellings of one job's progress [s]."""
@@ -46,40 +46,6 @@ RETRIED = ("disk-full", "no-scheduler", "gpu-gone")
 """Errors that are the machine's, not the job's: it waits and goes on."""
 
 _LOG = logging.getLogger("tensorloom_worker")
-Stop = Literal["cancelled", "turn", "too-long", "closing"]
-
-
-@dataclass(kw_only=True, eq=False)
-class Live:
-    """A job that waits or runs.
-
-    Args:
-        seq: Its place in time.
-        token: Whose it is.
-        job: Its newest state.
-        changed: Id of the event of its last change.
-        begun: Whether it had been started before the service stopped.
-        ran: How long it ran in earlier turns [s].
-        held_up: Set while its end cannot be written, because of ``problem``.
-    """
-
-    seq: int
-    token: int
-    job: Job
-    changed: int
-    begun: bool = False
-    ran: float = 0.0
-    stop: Stop | None = None
-    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    held_up: asyncio.Event = field(default_factory=asyncio.Event)
-    problem: TensorloomError | None = None
-    task: asyncio.Task[None] | None = None
-    turn_began: float = 0.0
-    not_before: float = 0.0
-    tries: int = 0
-    told_at: float = 0.0
-    tell_later: asyncio.TimerHandle | None = None
 
 
 class Runner(Protocol):
@@ -93,6 +59,9 @@ class Runner(Protocol):
 
     async def keep(self, live: Live, job: Job) -> None:
         """Write a new state of the job down; it is on the disk when this returns."""
+
+    async def keep_unwanted(self, live: Live) -> None:
+        """Write down that the job was cancelled; it is on the disk when this returns."""
 
     async def keep_ran(self, live: Live, seconds: float) -> None:
         """Write down how long the job has run [s]."""
@@ -167,19 +136,36 @@ class Queue:
         return live.job.model_copy(update={"queue_position": position})
 
     async def cancel(self, identity: str) -> None:
-        """Stop a job for good; returns when it has stopped or is being stopped."""
+        """Stop a job for good; returns when the disk knows of it, and the job stops or has stopped.
+
+        Raises:
+            ExecutionError: ``disk-full``; the disk does not know of it yet.
+        """
         live = self.find(identity)
         if live is None:
             return
         if identity in self._running:
             self._stop(live, "cancelled")
+            # What runs may take long to stop, and the service may be killed meanwhile.
+            await self._runner.keep_unwanted(live)
             return
+        ending = self.drop(live)
+        held_up = asyncio.create_task(live.held_up.wait())
+        await asyncio.wait({ending, held_up}, return_when=asyncio.FIRST_COMPLETED)
+        held_up.cancel()
+        if ending.done():
+            ending.result()
+        elif live.problem is not None:
+            raise live.problem
+
+    def drop(self, live: Live) -> asyncio.Task[None]:
+        """Never run a waiting job; the task that writes its end, as soon as the disk takes it."""
+        identity = live.job.id
         if identity not in self._ending:
             self._take(live)
             self._last[identity] = live
             self._ending[identity] = asyncio.create_task(self._cancel_waiting(live))
-        # On a full disk the end is written when there is room; the client need not wait for it.
-        await asyncio.wait({self._ending[identity]}, timeout=1.0)
+        return self._ending[identity]
 
     async def _cancel_waiting(self, live: Live) -> None:
         try:

@@ -27,7 +27,9 @@ from tensorloom_worker.checking import check_arrays, check_request, read_request
 from tensorloom_worker.event_ids import begin_ids, end_ids
 from tensorloom_worker.events import SLACK, Hub
 from tensorloom_worker.files import Files, hash_of
-from tensorloom_worker.queue import Live, Queue
+from tensorloom_worker.job_rows import now_text
+from tensorloom_worker.live import Live
+from tensorloom_worker.queue import Queue
 from tensorloom_worker.quotas import Quotas
 from tensorloom_worker.records import (
     FINAL,
@@ -42,7 +44,7 @@ from tensorloom_worker.records import (
 )
 from tensorloom_worker.refusals import rejected, writing
 from tensorloom_worker.resumes import begin_resume, forget_resumes
-from tensorloom_worker.store import FIRST_CLIENT, Store, canonical, now_text
+from tensorloom_worker.store import FIRST_CLIENT, Store, canonical
 from tensorloom_worker.sums import StoredLedger
 from tensorloom_worker.sweeping import sweep
 from tensorloom_worker.uploads import Uploads
@@ -101,18 +103,10 @@ class Service:
         unfinished = self.store.unfinished()
         self._resumed = {one.stored.job.id for one in unfinished if one.begun}
         for waiting in unfinished:
-            stored = waiting.stored
-            queued = stored.job.model_copy(update={"state": "queued"})
-            self.queue.add(
-                Live(
-                    seq=waiting.seq,
-                    token=stored.token,
-                    job=queued,
-                    changed=stored.changed,
-                    begun=waiting.begun,
-                    ran=waiting.ran,
-                )
-            )
+            live = Live.of(waiting)
+            self.queue.add(live)
+            if waiting.unwanted:
+                self.queue.drop(live)
         self.queue.start()
         self._housekeeping = asyncio.create_task(self._keep_house(), name="housekeeping")
 
@@ -265,10 +259,11 @@ class Service:
         return JobList(jobs=shown, next=shown[-1].id if len(found) > limit else None)
 
     async def cancel(self, client: Client, identity: str) -> Job:
-        """The job, which stops or has stopped.
+        """The job, which stops or has stopped, and is not run again by another start.
 
         Raises:
             WorkerRejected: ``job-unknown``.
+            ExecutionError: ``disk-full``; it stops, but another start may run it again.
         """
         self.job(client, identity)
         await self.queue.cancel(identity)
@@ -453,6 +448,10 @@ class Service:
             self.files.result(job.id).unlink(missing_ok=True)
             raise
         self._drop_sums(names)
+
+    async def keep_unwanted(self, live: Live) -> None:
+        """Write down that a job was cancelled."""
+        await asyncio.to_thread(self.store.keep_unwanted, live.job.id)
 
     async def keep_ran(self, live: Live, seconds: float) -> None:
         """Write down how long a job has run [s]; on a full disk another time."""

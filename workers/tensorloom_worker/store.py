@@ -12,14 +12,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from tensorloom_worker import database
+from tensorloom_worker.job_rows import (
+    StoredJob,
+    Waiting,
+    job_damaged,
+    now_text,
+    stored_job,
+    waiting_job,
+)
 from tensorloom_worker.quotas import Quotas
-from tensorloom_worker.records import FINAL, JOB_REQUEST, Job, Refusal
-from tensorloom_worker.refusals import rejected, to_refusal, writing
+from tensorloom_worker.records import FINAL, JOB_REQUEST, Job
+from tensorloom_worker.refusals import rejected, writing
 from tensorloom_worker.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,12 +35,7 @@ if TYPE_CHECKING:
 
     from tensorloom_worker.records import ArrayUse, ContractRequest, EntryRequest
 
-__all__ = ["Client", "Store", "StoredJob", "Waiting", "canonical", "forget_sums", "now_text"]
-
-
-def now_text() -> str:
-    """The time, as records have it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+__all__ = ["Client", "Store", "canonical", "forget_sums"]
 
 
 def canonical(value: object) -> str:
@@ -80,38 +81,6 @@ class Client:
     id: int
     name: str
     hash: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredJob:
-    """A job with what only the service knows of it.
-
-    Args:
-        token: Whose it is.
-        changed: Id of the event of its last change.
-        job: As its owner sees it.
-    """
-
-    token: int
-    changed: int
-    job: Job
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """A job that is to be run.
-
-    Args:
-        seq: Its place in time.
-        stored: The job.
-        begun: Whether it had been started before the service stopped.
-        ran: How long it had run by then [s].
-    """
-
-    seq: int
-    stored: StoredJob
-    begun: bool
-    ran: float
 
 
 class Store:
@@ -274,7 +243,7 @@ class Store:
                 "There is no such job.",
                 "It may have been deleted, or it belongs to another token.",
             )
-        return _stored(found[0])
+        return stored_job(found[0])
 
     def jobs(self, client: Client, *, limit: int, before: str | None) -> list[StoredJob]:
         """Jobs of this client, newest first."""
@@ -284,7 +253,7 @@ class Store:
             query += " AND seq < (SELECT seq FROM jobs WHERE id = ? AND token = ?)"
             values += [before, client.id]
         found = self.rows(f"{query} ORDER BY seq DESC LIMIT ?", *values, limit)
-        return [_stored(row) for row in found]
+        return [stored_job(row) for row in found]
 
     def jobs_changed(self, client: Client, since: int, *, limit: int) -> list[StoredJob]:
         """The jobs of this client that changed after an event, oldest change first."""
@@ -295,18 +264,19 @@ class Store:
             since,
             limit,
         )
-        return [_stored(row) for row in found]
+        return [stored_job(row) for row in found]
 
     def unfinished(self) -> list[Waiting]:
         """Every job that is not final, oldest first."""
         found = self.rows(
-            "SELECT *, state != 'queued' AS begun FROM jobs "
-            "WHERE state IN ('queued', 'searching', 'running') ORDER BY seq"
+            "SELECT * FROM jobs WHERE state IN ('queued', 'searching', 'running') ORDER BY seq"
         )
-        return [
-            Waiting(seq=row["seq"], stored=_stored(row), begun=bool(row["begun"]), ran=row["ran_s"])
-            for row in found
-        ]
+        return [waiting_job(row) for row in found]
+
+    def keep_unwanted(self, identity: str) -> None:
+        """Know that a job was cancelled: whatever happens to the service, it is not run again."""
+        with self.transaction() as connection:
+            connection.execute("UPDATE jobs SET unwanted = 1 WHERE id = ?", (identity,))
 
     def keep_ran(self, identity: str, seconds: float) -> None:
         """Know that a job has run so long, in all its turns [s]."""
@@ -329,10 +299,10 @@ class Store:
         try:
             text = found[0]["request"] if found else ""
             if sha256(text.encode()).hexdigest() != found[0]["digest"]:
-                raise _damaged()
+                raise job_damaged()
             return JOB_REQUEST.validate_python(json.loads(text))
         except (IndexError, TypeError, ValueError, AttributeError) as error:
-            raise _damaged() from error
+            raise job_damaged() from error
 
     def remove_job(self, identity: str) -> list[str]:
         """Forget a job and all that was recorded of it; files of its sums are returned."""
@@ -441,7 +411,7 @@ def _of_key(
             "This Idempotency-Key belongs to a job with another request.",
             "Use a new key for each new request.",
         )
-    return _stored(row)
+    return stored_job(row)
 
 
 def _owner(connection: sqlite3.Connection, job: Job) -> int:
@@ -464,35 +434,3 @@ def forget_sums(connection: sqlite3.Connection, job: str) -> list[str]:
 def _days_ago(days: int) -> str:
     then = datetime.now(UTC) - timedelta(days=days)
     return then.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _damaged() -> Exception:
-    return rejected(
-        "job-damaged",
-        "The record of this job was damaged on the disk of the worker.",
-        "Submit it again.",
-    )
-
-
-def _stored(row: sqlite3.Row) -> StoredJob:
-    """The job of a row; one that cannot be read is shown as failed, and the rest goes on."""
-    try:
-        job = Job.from_json({**json.loads(row["record"]), "id": row["id"]})
-    except (ValidationError, ValueError, TypeError, AttributeError):
-        job = _unreadable(str(row["id"]))
-    return StoredJob(token=row["token"], changed=row["changed"], job=job)
-
-
-def _unreadable(identity: str) -> Job:
-    found: Any = _damaged()
-    refusal: Refusal = to_refusal(found)
-    stamp = now_text()
-    return Job(
-        id=identity,
-        kind="contract",
-        title="",
-        state="failed",
-        created_at=stamp,
-        finished_at=stamp,
-        error=refusal,
-    )

@@ -1,0 +1,63 @@
+"""A job that waits or runs, as the queue keeps it in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from tensorloom.errors import TensorloomError
+    from tensorloom_worker.job_rows import Waiting
+    from tensorloom_worker.records import Job
+
+__all__ = ["Live", "Stop"]
+
+Stop = Literal["cancelled", "turn", "too-long", "closing"]
+"""Why a run is to stop."""
+
+
+@dataclass(kw_only=True, eq=False)
+class Live:
+    """A job that waits or runs.
+
+    Args:
+        seq: Its place in time.
+        token: Whose it is.
+        job: Its newest state.
+        changed: Id of the event of its last change.
+        begun: Whether it had been started before the service stopped.
+        ran: How long it ran in earlier turns [s].
+        held_up: Set while its end cannot be written, because of ``problem``.
+    """
+
+    seq: int
+    token: int
+    job: Job
+    changed: int
+    begun: bool = False
+    ran: float = 0.0
+    stop: Stop | None = None
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    held_up: asyncio.Event = field(default_factory=asyncio.Event)
+    problem: TensorloomError | None = None
+    task: asyncio.Task[None] | None = None
+    turn_began: float = 0.0
+    not_before: float = 0.0
+    tries: int = 0
+    told_at: float = 0.0
+    tell_later: asyncio.TimerHandle | None = None
+
+    @classmethod
+    def of(cls, waiting: Waiting) -> Live:
+        """A job that was unfinished when the service stopped."""
+        stored = waiting.stored
+        return cls(
+            seq=waiting.seq,
+            token=stored.token,
+            job=stored.job.model_copy(update={"state": "queued"}),
+            changed=stored.changed,
+            begun=waiting.begun,
+            ran=waiting.ran,
+        )
