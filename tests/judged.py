@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accuracy_networks import exact
+from random_gradients import gradient_on, random_seed
 from random_networks import LONGER
 from tensorloom.execute.backend import drive
+from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
 from tensorloom.plan.cost import cost_of
 from tensorloom.plan.plan import Plan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from accuracy_networks import Case
     from tensorloom.execute.backend import Backend
     from tensorloom.model.recipe import DType
@@ -77,3 +81,35 @@ def judged(case: Case, backend: Backend, bits: int) -> Judged:
         error=float(difference.max() / largest),
         bound=found.error_bound,
     )
+
+
+def judged_gradients(case: Case, backend: Backend) -> list[Judged]:
+    """Value and gradients computed with 32 bits per real number; exact is what 64 bits give."""
+    narrow: DType = "complex64" if case.is_complex else "float32"
+    wide: DType = "complex128" if case.is_complex else "float64"
+    weights = random_seed(case.tree, wide, len(case.arrays))
+    found = gradient_on(backend, case.tree, case.arrays, weights, narrow)
+    wanted = gradient_on(NumpyBackend(), case.tree, case.arrays, weights, wide)
+    assert found.error_bound is not None
+    bounds = (found.error_bound, *found.error_bounds)
+    scales = (found.log10_scale, *found.log10_scales)
+    longer = (wanted.log10_scale, *wanted.log10_scales)
+    judged = []
+    for place, sure in enumerate((wanted.value, *wanted.gradients)):
+        made = (found.value, *found.gradients)[place]
+        scale = np.longdouble(10) ** np.longdouble(scales[place] - longer[place])
+        difference = float(np.abs(made.astype(np.clongdouble) * scale - sure).max())
+        largest = float(np.abs(sure).max())
+        error = difference / largest if largest else math.inf if difference else 0.0
+        judged.append(
+            Judged(case=case, dtype=narrow, error=error, bound=bounds[place], vanishes=largest == 0)
+        )
+    return judged
+
+
+def assert_bounds_hold(found: Sequence[Judged], *, most_median: float) -> None:
+    """Raises unless every bound is true and half of them are within a factor of the error."""
+    for one in found:
+        said = f"{one.case.structure}, {one.case.filling}, {one.dtype}"
+        assert one.holds, f"{said}: error {one.error:.3g} > bound {one.bound:.3g}"
+    assert np.median([one.ratio for one in found if not one.vanishes]) <= most_median

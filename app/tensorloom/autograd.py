@@ -72,9 +72,8 @@ def _contract(equation: str, *operands: Any, made: _Made, **options: Any) -> NDA
         return engine.contract(equation, *operands, **options)
     # Complex throughout if any operand is: what a real operand loses is lost after the seed came.
     common = np.result_type(*operands)
-    found = gradient(
-        equation, [np.asarray(one, common) for one in operands], wrt=made.wrt, **options
-    )
+    arrays = [np.asarray(one, common) for one in operands]
+    found = gradient(equation, arrays, wrt=made.wrt, bounds=False, **options)
     for number, array, scale in zip(made.wrt, found.gradients, found.log10_scales, strict=True):
         made.gradients[number] = engine.unscaled(array, scale)
     return engine.unscaled(found.value, found.log10_scale)
@@ -106,7 +105,7 @@ def _vjp(
             return tuple(_adjoint(equation, operands, number, seed, options) for number in wrt)
         if made:
             return tuple(_like(operands[number], seed * made[number]) for number in wrt)
-        found = gradient(equation, operands, wrt=wrt, seed=seed, **options)
+        found = gradient(equation, operands, wrt=wrt, seed=seed, bounds=False, **options)
         return tuple(map(engine.unscaled, found.gradients, found.log10_scales))
 
     return back

@@ -42,6 +42,7 @@ def gradient(  # noqa: PLR0913  # the last two are for callers with their own en
     backend: str = "auto",
     dtype: DType | None = None,
     plan: Plan | None = None,
+    bounds: bool = True,
     pulse: Pulse = no_pulse,
 ) -> Gradient:
     """A value and its derivatives with respect to tensors: ``sum over the output of seed * value``.
@@ -60,6 +61,9 @@ def gradient(  # noqa: PLR0913  # the last two are for callers with their own en
         dtype: Type to compute in; by default the smallest that holds all arrays of an equation,
             the document's, else float64.
         plan: How; by default found at once.
+        bounds: Whether to say how far rounding may have moved value and gradients. Where much
+            cancels in a small network that takes three more runs: a loop that trains something
+            can do without.
         pulse: Progress and cancellation.
 
     Raises:
@@ -84,7 +88,7 @@ def gradient(  # noqa: PLR0913  # the last two are for callers with their own en
     chosen_plan = plan or own_plan
     numbers = _numbers(wrt, len(given))
     choice = chosen(chosen_plan, backend, dtype, lowering(numbers), numbers)
-    found = completed(run(choice, given, seed, numbers, pulse=pulse))
+    found = completed(run(choice, given, seed, numbers, bounds=bounds, pulse=pulse))
     shaped = [
         array.reshape(shapes[number])
         for array, number in zip(found.gradients, numbers, strict=True)

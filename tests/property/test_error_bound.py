@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pytest
 
 from accuracy_networks import accuracy_case, deep_case, filled
-from judged import Judged, judged
+from judged import Judged, assert_bounds_hold, judged
 from random_networks import random_tree
 from tensorloom.execute.numpy_backend import NumpyBackend
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 N_NETWORKS, N_EXTENDED, N_DEEP = 2400, 300, 16
-
-
-def assert_bounds_hold(found: Sequence[Judged], *, most_median: float) -> None:
-    """Raises unless every bound is true and half of them are within a factor of the error."""
-    for one in found:
-        said = f"{one.case.structure}, {one.case.filling}, {one.dtype}"
-        assert one.holds, f"{said}: error {one.error:.3g} > bound {one.bound:.3g}"
-    assert np.median([one.ratio for one in found if not one.vanishes]) <= most_median
 
 
 def test_bounds_hold_and_are_useful_in_single_precision() -> None:

@@ -17,7 +17,7 @@ measured instead: ``execute.second_opinion``. 1 means that no digit is certain.
 
 from __future__ import annotations
 
-from math import exp, isfinite, log, prod
+from math import exp, inf, isfinite, log, prod
 from typing import TYPE_CHECKING, Any
 
 from tensorloom.execute.blocks import blocks, largest_of, square_sum
@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     from tensorloom.model.recipe import DType
     from tensorloom.plan.tree import ContractionTree
 
-__all__ = ["error_bound", "length_bound", "log_summed"]
+__all__ = [
+    "SAFETY",
+    "bounded",
+    "error_bound",
+    "is_positive",
+    "length_bound",
+    "length_bounds",
+    "log_summed",
+    "log_typical",
+]
 
 SAFETY = 2.0
 """Covers the gap between averages and maxima; the worst of 10,000 random networks came to 0.91 of
@@ -66,18 +75,58 @@ def length_bound(program: Program, places: Collection[BackendName]) -> float:
     """Bound on the relative error where nothing cancels: roundings per step, times the roundoff.
 
     Args:
-        program: What was run.
+        program: What was run; all its dispatches lead to its result.
         places: On which backends.
     """
-    side_by_side = min(SIDE_BY_SIDE[name] for name in places)
+    side_by_side = _side_by_side(places)
     n_inputs = sum(buffer.source is not None for buffer in program.buffers)
     roundings = n_inputs + program.n_slices - 1
     for terms, dispatches in program.sum_lengths.items():
-        beyond = max(0, terms - BLOCK) // side_by_side
-        roundings += dispatches * (min(terms, BLOCK) + beyond + 1)
-    unit = UNIT_ROUNDOFF[program.dtype]
-    complex_factor = COMPLEX_FACTOR if program.dtype.startswith("complex") else 1.0
-    return unit * complex_factor * roundings
+        roundings += dispatches * _roundings_of(terms, side_by_side)
+    return _of_a_rounding(program.dtype) * roundings
+
+
+def length_bounds(
+    program: Program, places: Collection[BackendName], n_runs: int
+) -> tuple[float, ...]:
+    """The same for each result of a program: counted are the steps that lead to it.
+
+    Args:
+        program: What was run.
+        places: On which backends.
+        n_runs: How often, its results added up.
+
+    Returns:
+        One bound for the program's result and one for each buffer that it keeps.
+    """
+    side_by_side = _side_by_side(places)
+    inputs = (number for number, buffer in enumerate(program.buffers) if buffer.source is not None)
+    roundings = dict.fromkeys(inputs, 1)
+    for dispatch in program.dispatches:
+        terms = program.kernels[dispatch.kernel].extents[3]
+        right = 0 if dispatch.right is None else roundings[dispatch.right]
+        own = _roundings_of(terms, side_by_side)
+        roundings[dispatch.out] = roundings[dispatch.left] + right + own
+    added = program.n_slices * n_runs - 1
+    unit = _of_a_rounding(program.dtype)
+    # The number 1, a buffer that nothing makes, is exact.
+    return tuple(
+        unit * (roundings.get(number, 0) + added) for number in (program.result, *program.kept)
+    )
+
+
+def _side_by_side(places: Collection[BackendName]) -> int:
+    return min(SIDE_BY_SIDE[name] for name in places)
+
+
+def _roundings_of(terms: int, side_by_side: int) -> int:
+    """Roundings of one step that may agree, the product's included."""
+    return min(terms, BLOCK) + max(0, terms - BLOCK) // side_by_side + 1
+
+
+def _of_a_rounding(dtype: DType) -> float:
+    """What one rounding may change of a number, relative to it."""
+    return UNIT_ROUNDOFF[dtype] * (COMPLEX_FACTOR if dtype.startswith("complex") else 1.0)
 
 
 def error_bound(
@@ -101,15 +150,35 @@ def error_bound(
     largest = largest_of(part for (part,) in blocks(raw.value))
     if not isfinite(largest):
         return 1.0
-    typical = _log_typical(tree, arrays)
-    if typical == -float("inf"):
-        return 0.0
+    typical = log_summed(tree) / 2
+    for array in arrays:
+        own = log_typical(array)
+        if own == -inf:
+            return 0.0
+        typical += own
+    cancels = not all(map(is_positive, arrays))
+    return bounded(length_bound(program, places), raw, largest, typical if cancels else -inf)
+
+
+def bounded(lengths: float, raw: RawResult, largest: float, typical: float) -> float:
+    """The bound from what nothing but lengths would give and from what cancels.
+
+    Args:
+        lengths: Bound where nothing cancels.
+        raw: What came out.
+        largest: Its largest magnitude, a finite number.
+        typical: Natural log of the typical magnitude of an element if all signs were random;
+            -inf where nothing can cancel.
+    """
     if largest == 0:
         return 1.0
     loss = typical - log(largest) - raw.log10_scale * log(10)
-    if all(array.dtype.kind != "c" and array.min() >= 0 for array in arrays):
-        loss = 0.0
-    return min(1.0, SAFETY * length_bound(program, places) * exp(min(700.0, max(0.0, loss))))
+    return min(1.0, SAFETY * lengths * exp(min(700.0, max(0.0, loss))))
+
+
+def is_positive(array: NDArray[Any]) -> bool:
+    """Whether it has no negative and no complex element."""
+    return bool(array.dtype.kind != "c" and array.min() >= 0)
 
 
 def log_summed(tree: ContractionTree) -> float:
@@ -117,20 +186,16 @@ def log_summed(tree: ContractionTree) -> float:
     return log(prod(size for name, size in tree.dimensions if name not in tree.output))
 
 
-def _log_typical(tree: ContractionTree, arrays: Sequence[NDArray[Any]]) -> float:
-    """Natural log of the typical magnitude of an element if all signs were random."""
-    total = log_summed(tree) / 2
-    for array in arrays:
-        if array.dtype.kind in "fc":
-            square = square_sum(array)
-            if _PLAIN < square < 1 / _PLAIN:
-                total += log(square / array.size) / 2
-                continue
-        largest = largest_of(part for (part,) in blocks(array))
-        if largest == 0:
-            return -float("inf")
-        if not isfinite(largest):
-            return float("inf")
-        square = sum(square_sum(part / largest) for (part,) in blocks(array))
-        total += log(largest) + log(square / array.size) / 2
-    return total
+def log_typical(array: NDArray[Any]) -> float:
+    """Natural log of an array's root mean square: -inf of zeros, inf where one is not finite."""
+    if array.dtype.kind in "fc":
+        square = square_sum(array)
+        if _PLAIN < square < 1 / _PLAIN:
+            return log(square / array.size) / 2
+    largest = largest_of(part for (part,) in blocks(array))
+    if largest == 0:
+        return -inf
+    if not isfinite(largest):
+        return inf
+    square = sum(square_sum(part / largest) for (part,) in blocks(array))
+    return log(largest) + log(square / array.size) / 2

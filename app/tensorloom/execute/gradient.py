@@ -21,6 +21,7 @@ import numpy as np
 from tensorloom.errors import NetworkError
 from tensorloom.execute.backend import RawResult, SlicesDone, no_pulse
 from tensorloom.execute.casting import as_numbers, cast_arrays, plain_arrays
+from tensorloom.execute.gradient_bounds import bounds_of
 from tensorloom.execute.run import first_able
 from tensorloom.execute.scaling import absmax, add_exactly, finished
 from tensorloom.execute.value import replayed
@@ -60,6 +61,10 @@ class Gradient:
         mul_adds: Multiply-adds done.
         log10_scale: The true value is ``value * 10**log10_scale``.
         log10_scales: The same for each gradient.
+        error_bound: Bound on max |value - exact| / max |exact| from rounding; ``None`` where
+            nobody asked for bounds.
+        error_bounds: The same for each gradient: none of its elements is further off than this
+            times its largest; empty where nobody asked.
         notes: Why it did not run where asked, in words.
     """
 
@@ -74,6 +79,8 @@ class Gradient:
     mul_adds: int
     log10_scale: float = 0.0
     log10_scales: tuple[float, ...] = ()
+    error_bound: float | None = None
+    error_bounds: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -112,12 +119,13 @@ def _adds_up(tree: ContractionTree, indices: Sequence[str]) -> bool:
     return not set(tree.sliced).issubset(indices)
 
 
-async def run(
+async def run(  # noqa: PLR0913  # the last is for tests
     choice: Choice,
     arrays: Sequence[ArrayLike],
     seed: ArrayLike | None,
     wrt: tuple[int, ...],
     *,
+    bounds: bool = True,
     pulse: Pulse = no_pulse,
     clock: Callable[[], float] = perf_counter,
 ) -> Gradient:
@@ -128,6 +136,7 @@ async def run(
         arrays: One per tensor, of its shape; converted to the type computed in.
         seed: Weight of each element of the output, of its shape; by default 1 everywhere.
         wrt: As given to ``lowering``.
+        bounds: Whether to say how far rounding may have moved them.
         pulse: Progress and cancellation.
         clock: Seconds.
 
@@ -142,30 +151,41 @@ async def run(
 
     async def on(attempt: Attempt) -> Gradient:
         start = clock()
-        value, kept = await _summed(attempt, given, wrt, names, pulse)
+        dtype = attempt.program.dtype
+        cast = [_cast(array, dtype) for array in given]
+        value, kept = await _summed(attempt, cast, wrt, names, pulse)
+        del cast
+        kept = [_of_kind(given[number], part) for part, number in zip(kept, wrt, strict=True)]
         full = dict(tree.dimensions)
-        spread = [
+        gradients = [
             _spread(part, full, tree.inputs[number], names[number])
             for part, number in zip(kept, wrt, strict=True)
         ]
-        # Of a real tensor in a complex network only the real part is asked for.
-        gradients = [
-            array.real.copy() if array.dtype.kind == "c" != given[number].dtype.kind else array
-            for array, number in zip(spread, wrt, strict=True)
-        ]
+        ms = 1e3 * (clock() - start)
+        notes = [*value.notes]
+
+        async def again(others: Sequence[tuple[NDArray[Any], int]]) -> list[RawResult]:
+            value, kept = await _summed(attempt, others, wrt, names, no_pulse)
+            notes.extend(value.notes)
+            own = [_of_kind(given[number], part) for part, number in zip(kept, wrt, strict=True)]
+            return [value, *own]
+
+        found = await bounds_of(attempt, given, wrt, [value, *kept], again) if bounds else []
         return Gradient(
             value=value.value,
             gradients=tuple(gradients),
             wrt=wrt,
-            dtype=attempt.program.dtype,
+            dtype=dtype,
             backend=attempt.backend.name,
-            ms=1e3 * (clock() - start),
+            ms=ms,
             predicted_ms=attempt.predicted_ms,
             peak_bytes=attempt.peak_bytes,
             mul_adds=attempt.program.mul_adds * attempt.n_runs,
             log10_scale=value.log10_scale,
             log10_scales=tuple(part.log10_scale for part in kept),
-            notes=value.notes,
+            error_bound=found[0] if bounds else None,
+            error_bounds=tuple(found[1:]),
+            notes=tuple(notes),
         )
 
     gradient, notes = await first_able(choice, on)
@@ -193,9 +213,22 @@ def _seed(tree: ContractionTree, seed: ArrayLike | None) -> NDArray[Any]:
     return array
 
 
+def _cast(array: NDArray[Any], dtype: DType) -> tuple[NDArray[Any], int]:
+    """One array of this type, and the exponent taken out of it."""
+    (made,), exponent = cast_arrays((array,), dtype)
+    return made, exponent
+
+
+def _of_kind(given: NDArray[Any], adjoint: RawResult) -> RawResult:
+    """Of a real tensor in a complex network only the real part is asked for."""
+    if adjoint.value.dtype.kind == "c" != given.dtype.kind:
+        return replace(adjoint, value=adjoint.value.real.copy())
+    return adjoint
+
+
 async def _summed(
     attempt: Attempt,
-    given: tuple[NDArray[Any], ...],
+    cast: Sequence[tuple[NDArray[Any], int]],
     wrt: tuple[int, ...],
     names: tuple[tuple[str, ...], ...],
     pulse: Pulse,
@@ -204,8 +237,7 @@ async def _summed(
     tree, dtype = attempt.plan.tree, attempt.program.dtype
     sums = [_Sum(tree, tree.output, tree.output, dtype)]
     sums += [_Sum(tree, names[number], tree.inputs[number], dtype) for number in wrt]
-    cast = [cast_arrays((array,), dtype) for array in given]
-    arrays, exponents = [array for (array,), _ in cast], [exponent for _, exponent in cast]
+    arrays, exponents = [array for array, _ in cast], [exponent for _, exponent in cast]
     done = 0
 
     n_slices, summed = tree.n_slices, 0

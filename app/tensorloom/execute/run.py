@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LONGEST_MS",
+    "MUCH_LOST",
+    "SECOND_OPINION_WORK",
     "Attempt",
     "BackendChoice",
     "Choice",
@@ -52,6 +54,7 @@ __all__ = [
     "prepare",
     "run",
     "without_work",
+    "work",
 ]
 
 _T = TypeVar("_T")
@@ -421,7 +424,7 @@ async def _run_on(
         raw = finished(raw.value, exponent, program.dtype, log10_scale=raw.log10_scale)
     ms = 1e3 * (clock() - start)
     bound = error_bound(attempt.plan.tree, program, given, raw, attempt.places)
-    if _work(program) <= SECOND_OPINION_WORK:
+    if work(program) <= SECOND_OPINION_WORK:
         bound = await _measured(bound, attempt, given, raw, notes)
     return Result(
         value=raw.value,
@@ -438,7 +441,7 @@ async def _run_on(
     )
 
 
-def _work(program: Program) -> int:
+def work(program: Program) -> int:
     """What a run costs on any device, roughly [real multiply-adds]."""
     factor = 4 if program.dtype.startswith("complex") else 1
     calls = program.n_slices * len(program.dispatches)
@@ -461,7 +464,7 @@ async def _measured(
     least = SAFETY * length_bound(program, attempt.places)
     if bound <= MUCH_LOST * least or not program.dispatches:
         return bound
-    if attempt.peak_bytes + repetition_bytes(program, given, raw) > attempt.backend.limit_bytes:
+    if attempt.peak_bytes + repetition_bytes(program, given, [raw]) > attempt.backend.limit_bytes:
         return bound
 
     async def replay(arrays: Sequence[NDArray[Any]]) -> RawResult:

@@ -14,8 +14,9 @@ three at once, 1 in a million.
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from fractions import Fraction
-from math import frexp, isfinite, prod
+from math import frexp, inf, isfinite, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from tensorloom.execute.casting import cast_arrays
 from tensorloom.execute.scaling import finished, scaled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,15 +34,37 @@ if TYPE_CHECKING:
     from tensorloom.kernels.program import Program
     from tensorloom.model.recipe import DType
 
+    Cast = tuple[NDArray[Any], int]
     Replay = Callable[[Sequence[NDArray[Any]]], Coroutine[Any, Any, RawResult]]
+    Again = Callable[[Sequence[Cast]], Coroutine[Any, Any, list[RawResult]]]
 
-__all__ = ["CAUTION", "TRIALS", "largest_difference", "repetition_bytes"]
+__all__ = [
+    "CAUTION",
+    "TRIALS",
+    "Opinion",
+    "largest_difference",
+    "largest_differences",
+    "repetition_bytes",
+]
 
 CAUTION = 30.0
 TRIALS = 3
 
 _STEPS = 1 << 10
 """Factors are odd numbers of 1/1024 between 1 and 2: exact in every type."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinion:
+    """One of the results to be had again.
+
+    Args:
+        first: What came out.
+        without: Number of an input that it does not depend on: it is linear in each of the others.
+    """
+
+    first: RawResult
+    without: int | None = None
 
 
 async def largest_difference(
@@ -55,70 +78,95 @@ async def largest_difference(
         first: What came out.
         replay: Runs the program on other arrays.
     """
-    largest = largest_of(part for (part,) in blocks(first.value))
-    if largest == 0 or not isfinite(largest):
-        return 1.0
-    draw = random.Random(len(given) + program.mul_adds)  # noqa: S311  # not for secrets
-    worst = 0.0
-    for _ in range(TRIALS):
-        factors = [_STEPS + 2 * draw.randrange(_STEPS // 2) + 1 for _ in given]
-        difference = await _difference(program, given, factors, first, replay) / largest
-        worst = max(worst, difference if isfinite(difference) else 1.0)
+
+    async def again(cast: Sequence[Cast]) -> list[RawResult]:
+        raw = await replay([array for array, _ in cast])
+        exponent = sum(own for _, own in cast)
+        return [finished(raw.value, exponent, program.dtype, log10_scale=raw.log10_scale)]
+
+    (worst,) = await largest_differences(program, given, [Opinion(first=first)], again)
     return worst
 
 
-async def _difference(
-    program: Program,
-    given: Sequence[NDArray[Any]],
-    factors: Sequence[int],
-    first: RawResult,
-    replay: Replay,
-) -> float:
-    """The largest |difference| of one repetition, which is held no longer than this takes."""
-    cast, exponent = _multiplied(given, factors, program.dtype)
-    raw = await replay(cast)
-    raw = finished(raw.value, exponent, program.dtype, log10_scale=raw.log10_scale)
-    unscaled = _unscaling(raw.log10_scale - first.log10_scale, prod(factors), len(factors))
-    pairs = blocks(raw.value, first.value)
-    return largest_of(unscaled(again) - before for again, before in pairs)
+async def largest_differences(
+    program: Program, given: Sequence[NDArray[Any]], opinions: Sequence[Opinion], again: Again
+) -> list[float]:
+    """The same for several results of one run.
+
+    Args:
+        program: What was run; its hash seeds the factors.
+        given: The inputs before they were cast.
+        opinions: What came out.
+        again: The same results from other inputs: ``(array, exponent taken out of it)``.
+    """
+    largest = [largest_of(part for (part,) in blocks(one.first.value)) for one in opinions]
+    worst = [0.0 if 0 < size < inf else 1.0 for size in largest]
+    known = [place for place, share in enumerate(worst) if share == 0]
+    draw = random.Random(len(given) + program.mul_adds)  # noqa: S311  # not for secrets
+    for _ in range(TRIALS if known else 0):
+        factors = [_STEPS + 2 * draw.randrange(_STEPS // 2) + 1 for _ in given]
+        repeated = await again(_multiplied(given, factors, program.dtype))
+        shared = _as_float(Fraction(_STEPS ** len(factors), prod(factors)))
+        for place in known:
+            one = opinions[place]
+            own = _STEPS if one.without is None else factors[one.without]
+            difference = _difference(one.first, repeated[place], shared, own)
+            share = difference / largest[place]
+            worst[place] = max(worst[place], share if isfinite(share) else 1.0)
+        # Held no longer than it takes to compare it.
+        del repeated
+    return worst
 
 
-def repetition_bytes(program: Program, given: Sequence[NDArray[Any]], first: RawResult) -> int:
-    """What is held beside a repetition, its own inputs and result not counted [bytes].
+def _difference(first: RawResult, again: RawResult, shared: tuple[float, int], own: int) -> float:
+    """The largest |difference| of one repetition.
+
+    Args:
+        first: What came out.
+        again: The repetition.
+        shared: Mantissa and exponent of what takes all factors out.
+        own: The factor that is not in it.
+    """
+    scale = Fraction(10) ** int(again.log10_scale - first.log10_scale)
+    mantissa, power = _as_float(scale * Fraction(own, _STEPS))
+    mantissa, power = mantissa * shared[0], power + shared[1]
+
+    def unscaled(block: NDArray[Any]) -> NDArray[Any]:
+        exact = np.asarray(block, np.result_type(block.dtype, np.float64)) * mantissa
+        return scaled(exact, power)
+
+    pairs = blocks(again.value, first.value)
+    return largest_of(unscaled(more) - before for more, before in pairs)
+
+
+def _as_float(factor: Fraction) -> tuple[float, int]:
+    """Mantissa and exponent of a factor, which alone may leave the range of a float."""
+    power = factor.numerator.bit_length() - factor.denominator.bit_length()
+    mantissa, own = frexp(float(factor / Fraction(2) ** power))
+    return mantissa, power + own
+
+
+def repetition_bytes(
+    program: Program, given: Sequence[NDArray[Any]], firsts: Iterable[RawResult]
+) -> int:
+    """What is held beside a repetition, its own inputs and results not counted [bytes].
 
     Args:
         program: What was run.
         given: The inputs before they were cast.
-        first: What came out.
+        firsts: What came out.
     """
     # Each in turn is held multiplied, too, until it is cast.
     wide = [np.result_type(array.dtype, 1.0).itemsize * array.size for array in given]
     other = [size for size, array in zip(wide, given, strict=True) if array.dtype != program.dtype]
-    return sum(array.nbytes for array in given) + max(other, default=0) + first.value.nbytes
+    held = sum(array.nbytes for array in given) + sum(first.value.nbytes for first in firsts)
+    return held + max(other, default=0)
 
 
-def _multiplied(
-    given: Sequence[NDArray[Any]], factors: Sequence[int], dtype: DType
-) -> tuple[list[NDArray[Any]], int]:
-    """The inputs times their factors, and the exponent taken out; see ``cast_arrays``."""
-    cast: list[NDArray[Any]] = []
-    exponent = 0
+def _multiplied(given: Sequence[NDArray[Any]], factors: Sequence[int], dtype: DType) -> list[Cast]:
+    """The inputs times their factors, each with the exponent taken out; see ``cast_arrays``."""
+    cast: list[Cast] = []
     for array, factor in zip(given, factors, strict=True):
-        (made,), own = cast_arrays([array * (factor / _STEPS)], dtype)
-        cast.append(made)
-        exponent += own
-    return cast, exponent
-
-
-def _unscaling(log10_scale: float, product: int, n: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """Takes the factors out of a repetition, and a scale by which it differs from the first."""
-    factor = Fraction(_STEPS**n, product) * Fraction(10) ** int(log10_scale)
-    # As mantissa and power of two, for a factor alone may leave the range of a float.
-    power = factor.numerator.bit_length() - factor.denominator.bit_length()
-    mantissa, own = frexp(float(factor / Fraction(2) ** power))
-
-    def unscaled(block: NDArray[Any]) -> NDArray[Any]:
-        exact = np.asarray(block, np.result_type(block.dtype, np.float64)) * mantissa
-        return scaled(exact, power + own)
-
-    return unscaled
+        (made,), exponent = cast_arrays([array * (factor / _STEPS)], dtype)
+        cast.append((made, exponent))
+    return cast

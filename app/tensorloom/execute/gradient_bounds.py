@@ -1,0 +1,140 @@
+"""How far rounding can have moved gradients: the bounds of ``execute.error_bound``, one for each.
+
+The adjoint of a tensor is a network of its own: all other tensors, and the seed in the tensor's
+place. Its steps are those of the program that lead to it, each once, and its typical magnitude
+follows from the same averages. Where these say that much is lost, all results are had again from
+inputs that round differently (``execute.second_opinion``): one repetition serves all of them.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from math import inf, isfinite, log
+from typing import TYPE_CHECKING
+
+from tensorloom.execute import run
+from tensorloom.execute.blocks import blocks, largest_of
+from tensorloom.execute.error_bound import (
+    SAFETY,
+    bounded,
+    is_positive,
+    length_bounds,
+    log_typical,
+)
+from tensorloom.execute.second_opinion import (
+    CAUTION,
+    Opinion,
+    largest_differences,
+    repetition_bytes,
+)
+from tensorloom.kernels.gradient import gradient_indices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from tensorloom.execute.backend import RawResult
+    from tensorloom.execute.run import Attempt
+    from tensorloom.execute.second_opinion import Again
+    from tensorloom.plan.tree import ContractionTree
+
+__all__ = ["bounds_of"]
+
+
+async def bounds_of(
+    attempt: Attempt,
+    given: Sequence[NDArray[Any]],
+    wrt: Sequence[int],
+    results: Sequence[RawResult],
+    again: Again,
+) -> list[float]:
+    """Bounds on max |found - exact| / max |exact|, between 0 and 1, one per result.
+
+    Args:
+        attempt: Where and how they were made.
+        given: The tensors and the seed, before they were cast.
+        wrt: Numbers of the tensors that adjoints belong to.
+        results: The value, then the adjoints, without the axes that they are constant along.
+        again: The same from other inputs.
+    """
+    program, seed = attempt.program, len(given) - 1
+    lengths = length_bounds(program, attempt.places, attempt.n_runs)
+    # Where there is one tensor its adjoint is the seed, added up as the value is.
+    lengths += lengths[:1] * (len(results) - len(lengths))
+    without = [seed, *wrt]
+    typical = _typical(attempt.plan.tree, given, wrt)
+    bounds = [
+        _bound(length, result, one)
+        for length, result, one in zip(lengths, results, typical, strict=True)
+    ]
+    least = [SAFETY * length for length in lengths]
+    doubted = any(b > run.MUCH_LOST * own for b, own in zip(bounds, least, strict=True))
+    if not doubted or not _may_repeat(attempt, given, results):
+        return bounds
+    opinions = [
+        Opinion(first=result, without=number)
+        for result, number in zip(results, without, strict=True)
+    ]
+    differences = await largest_differences(program, given, opinions, again)
+    return [
+        min(bound, own + CAUTION * difference)
+        for bound, own, difference in zip(bounds, least, differences, strict=True)
+    ]
+
+
+def _bound(length: float, result: RawResult, typical: float | None) -> float:
+    """The bound of one result from averages; ``typical`` is ``None`` where it is a sum of zeros."""
+    largest = largest_of(part for (part,) in blocks(result.value))
+    if not isfinite(largest):
+        return 1.0
+    return 0.0 if typical is None else bounded(length, result, largest, typical)
+
+
+def _may_repeat(
+    attempt: Attempt, given: Sequence[NDArray[Any]], results: Sequence[RawResult]
+) -> bool:
+    """Whether repetitions are short enough and fit beside what is there."""
+    program = attempt.program
+    if not program.dispatches or run.work(program) * attempt.n_runs > run.SECOND_OPINION_WORK:
+        return False
+    held = repetition_bytes(program, given, results)
+    return attempt.peak_bytes + held <= attempt.backend.limit_bytes
+
+
+def _typical(
+    tree: ContractionTree, given: Sequence[NDArray[Any]], wrt: Sequence[int]
+) -> list[float | None]:
+    """Natural log of the typical magnitude of each result's elements if all signs were random.
+
+    -inf where no term is negative, ``None`` where a tensor is zero.
+    """
+    sizes = {name: log(size) for name, size in tree.dimensions}
+    everything = sum(sizes.values())
+    names = gradient_indices(tree)
+    magnitudes = [log_typical(array) for array in given]
+    # Sums over all but one; subtracting would not do for infinite ones.
+    others = _all_but_one(magnitudes)
+    negative = [not is_positive(array) for array in given]
+    n_negative, n_zero = sum(negative), sum(one == -inf for one in magnitudes)
+
+    def typical(left_out: int, fixed: Iterable[str]) -> float | None:
+        if n_zero > (magnitudes[left_out] == -inf):
+            return None
+        if n_negative == negative[left_out]:
+            return -inf
+        summed = everything - sum(sizes[name] for name in fixed)
+        return others[left_out] + summed / 2
+
+    # Along a lone index of its own tensor an adjoint is constant: that one is not summed either.
+    lone = [set(own) - set(found) for own, found in zip(tree.inputs, names, strict=True)]
+    value = typical(len(given) - 1, tree.output)
+    return [value, *(typical(number, (*names[number], *lone[number])) for number in wrt)]
+
+
+def _all_but_one(numbers: Sequence[float]) -> list[float]:
+    """The sum of all others, for each."""
+    before = list(accumulate(numbers, initial=0.0))
+    after = list(accumulate(reversed(numbers), initial=0.0))
+    return [before[place] + after[len(numbers) - 1 - place] for place in range(len(numbers))]
