@@ -279,8 +279,8 @@ def run_kernel(
     if NO_BLAS and m * n * k >= MANY_PRODUCTS:
         a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
     c = _view(out, [(axis.size, axis.out) for axis in (*spec.batch, *spec.rows, *spec.columns)])
-    # Most results lie as the products come: those are written in place.
-    whole = c.reshape(batch, m, n) if c.flags.c_contiguous else np.empty((batch, m, n), c.dtype)
+    in_place = _in_place(out, spec)
+    whole = np.empty((batch, m, n), c.dtype) if in_place is None else in_place
     done = 0
     most = batch * m if spec.mul_adds <= chunk else max(1, chunk // (n * k))
     for batches, rows, reached in _pieces(batch, m, most):
@@ -288,8 +288,29 @@ def run_kernel(
         so_far = spec.mul_adds * reached // (batch * m)
         yield so_far - done
         done = so_far
-    if not c.flags.c_contiguous:
+    if in_place is None:
         c[...] = whole.reshape(c.shape)
+
+
+def _in_place(out: NDArray[Any], spec: KernelSpec) -> NDArray[Any] | None:
+    """The result as the products come, ``(batch, m, n)``; ``None`` if it cannot be seen that way.
+
+    Most can: in C order, or turned, which ``matmul`` writes as fast.
+    """
+    groups = [_one_axis(group) for group in (spec.batch, spec.rows, spec.columns)]
+    return None if None in groups else _view(out, [axis for axis in groups if axis])
+
+
+def _one_axis(axes: Sequence[LoopAxis]) -> tuple[int, int] | None:
+    """Size and stride of axes of the result as one [elements]; ``None`` if they are none."""
+    size, stride = 1, 1
+    for axis in reversed(axes):
+        if size > 1 and axis.size > 1 and axis.out != size * stride:
+            return None
+        if size == 1:
+            stride = axis.out
+        size *= axis.size
+    return size, stride
 
 
 def _pieces(batch: int, m: int, most: int) -> Iterator[tuple[slice, slice, int]]:

@@ -185,10 +185,10 @@ def finished(
     The scale is a whole power of ten, and the largest number beside it is between 1 and 10: nothing
     is lost in ``10**log10_scale``. It is 0 wherever the numbers fit the type.
     """
+    if exponent == 0 and log10_scale == 0:
+        return RawResult(value=value)
     largest = absmax(value)
     if largest == 0 or not isfinite(largest):
-        return RawResult(value=value)
-    if exponent == 0 and log10_scale == 0:
         return RawResult(value=value)
     limits = np.finfo(dtype)
     true_log2 = log2(largest) + exponent + log10_scale * log2(10)
