@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from engines.abilities import ABLE
 from engines.conftest import ENGINES
 from sitebuild import browsers, environment, serve
 from tensorloom.kernels.lower import lower
@@ -97,18 +98,10 @@ def engine(
         yield started
 
 
-RELAXED = """
-() => WebAssembly.validate(new Uint8Array([
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, 67, 1, 65, 0,
-  ...Array(3).fill([253, 12, ...Array(16).fill(0)]).flat(), 253, 133, 2, 26, 11,
-]))
-"""
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_generated_kernels_compute_what_numpy_does(engine: Engine, dtype: DType) -> None:
     # What the engine lacks is not asked of it; what it has, with and without.
-    fused = {False, bool(engine.evaluate(RELAXED))}
+    fused = {False, bool(engine.evaluate(ABLE)["relaxedSimd"])}
     jobs, wanted = [], []
     for name in CASES:
         for text in (one for one in TEXTS if name in DOTS or not one.startswith("dot")):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from engines.abilities import ABLE
 from engines.engine import WIDTH
 from engines.story import EMPTY
 from statevector import simulate
@@ -61,23 +62,6 @@ KINDS = [
 ]
 """Equations and shapes: edges of tiles, all layouts, batches, outer products, dots, hyperindices,
 diagonals, many indices, a site of an MPS, a gate."""
-
-ABLE = """
-() => {
-  const valid = (...body) => WebAssembly.validate(new Uint8Array([
-    0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0,
-    10, body.length + 4, 1, body.length + 2, 0, ...body, 11,
-  ]));
-  const zero = [253, 12, ...Array(16).fill(0)];
-  return {
-    jspi: typeof WebAssembly.promising === "function",
-    webgpu: "gpu" in navigator,
-    simd: valid(...zero, 26),
-    relaxedSimd: valid(...zero, ...zero, ...zero, 253, 133, 2, 26),
-  };
-}
-"""
-"""Found in the page by other means than in the worker: what this engine can do."""
 
 
 def test_the_start_says_in_words_what_is_done(story: Story) -> None:
