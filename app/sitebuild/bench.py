@@ -27,6 +27,7 @@ KINDS = {
     "worker": False,
     "scale": False,
     "tuning": True,
+    "tiles": True,
     "peers": True,
 }
 """What ``all`` measures, in this order, and whether it is measured on the built site."""

@@ -195,6 +195,8 @@ FIGURES = (
     _most("an encoder layer tuned while it runs", "tuning: layer", 30, " s"),
     _least("chosen / best of the space, least shape", "tuning: share", 0.9),
     _least("chosen / best of the space, SwiftShader", "tuning: gpu share", 0.9),
+    _least("chosen / best tile, least shape, Firefox", "tiles: firefox", 0.9),
+    _least("chosen / best tile, least shape, WebKitGTK", "tiles: webkit", 0.9),
     _most("3 tensors, run again from Python", "overhead: backend.run", 0.2, " ms"),
     _most("3 tensors, contract_network in Python", "overhead: contract_network", 0.2, " ms"),
     _most("3 tensors, from JavaScript", "overhead: engine", 50, " us", 1000),
@@ -218,7 +220,6 @@ ELSEWHERE = """
 - Predicted peak bytes, leaks, faults, a chain of 10,000 matrices: asserted by tests/conformance and
   tests/browser.
 - The first number of an embedded network: tests/browser/test_embed.py, with slack for load.
-- Firefox and WebKit: tests/engines asks for right numbers, not for speed.
 - A real GPU (60 % of its peak, 1.25x the best static tile): none is here; not measured. What three
   could make of the cases at best: `bench roofline`.
 """

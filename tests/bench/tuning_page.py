@@ -20,10 +20,8 @@ from tensorloom.execute.known_kernels import flop
 from tensorloom.execute.tuning import Tuner
 from tensorloom.execute.wasm import trials as wasm_trials
 from tensorloom.execute.wasm.trials import TRIAL_SLOT, WasmTrials, wasm_ways
-from tensorloom.kernels.wasm import jit
-from tensorloom.kernels.wasm.jit import Candidate, jit_schedule
+from tensorloom.kernels.wasm.jit import Candidate, every_candidate, jit_schedule
 from tensorloom.kernels.wasm.modules import module_for
-from tensorloom.kernels.wasm.schedule import exchanged
 from tensorloom.tune.search import Check, Option, Sample, Search, Verdict, Window
 
 if TYPE_CHECKING:
@@ -33,9 +31,6 @@ if TYPE_CHECKING:
     from tensorloom.kernels.program import KernelSpec
 
 __all__ = ["Bench", "Wide", "no_pause"]
-
-TILES = tuple((rows, vectors) for vectors in (1, 2, 3, 4) for rows in range(1, 9))
-"""Of the space that is walked as a whole: all that could fit, and some that spill."""
 
 FIXED = "unpacked 8x8"
 """The lab's one size for all: a tile of (8, 8), no blocks, no packing."""
@@ -208,8 +203,8 @@ class Wide(WasmTrials):
         self.spec = spec
         self.texts = [option.text for option in self.options]
         self.proposed = set(self.texts)
-        self._device = replace(device, tiles=TILES, complex_tiles=TILES)
-        for candidate, _ in jit._space((spec, exchanged(spec)), self._device):
+        self._device = replace(device, tiles=shapes.TILES, complex_tiles=shapes.TILES)
+        for candidate in every_candidate(spec, self._device):
             self.add(candidate.text)
         self.texts = list(dict.fromkeys([*self.texts, *self._ways]))
 

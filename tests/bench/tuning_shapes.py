@@ -23,6 +23,7 @@ __all__ = [
     "NETWORKS",
     "SEARCHED",
     "SHAPES",
+    "TILES",
     "TIMES",
     "Case",
     "case_of",
@@ -47,6 +48,9 @@ SHAPES: tuple[Case, ...] = (
 )
 SEARCHED = ("square", "odd", "MPS step", "permuted", "batched")
 """Shapes whose whole space is walked; all in one type, so that one static tile serves them."""
+
+TILES = tuple((rows, vectors) for vectors in (1, 2, 3, 4) for rows in range(1, 9))
+"""Of the space that is walked as a whole: all that could fit, and some that spill."""
 
 LAYER: tuple[Case, ...] = tuple(
     (name, text, {"t": 384, "u": 384, "d": 768, "h": 12, "k": 64, "f": 3072}, "float32")

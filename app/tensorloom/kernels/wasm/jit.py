@@ -28,6 +28,7 @@ __all__ = [
     "Candidate",
     "WasmDevice",
     "can_make",
+    "every_candidate",
     "jit_candidates",
     "jit_kernel",
     "jit_ranking",
@@ -69,6 +70,11 @@ def jit_ranking(spec: KernelSpec, device: WasmDevice) -> tuple[tuple[Candidate, 
             alike[candidate.family] += 1
             kept.append((candidate, cycles))
     return tuple(kept)
+
+
+def every_candidate(spec: KernelSpec, device: WasmDevice) -> tuple[Candidate, ...]:
+    """All ways that ``jit_ranking`` chooses from, for the device's tiles."""
+    return tuple(candidate for candidate, _ in _space((spec, exchanged(spec)), device))
 
 
 def jit_candidates(spec: KernelSpec, device: WasmDevice) -> tuple[Schedule, ...]:
