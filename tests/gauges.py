@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page, Worker
 
-__all__ = ["Gauges", "at_rest", "growth", "python", "python_worker"]
+__all__ = ["Gauges", "at_rest", "growth", "long_at_rest", "python", "python_worker"]
+
+REST_MS = 300
+"""Longer than the page waits after a result until it uses its idle time."""
 
 COUNT = """
 import gc, json
@@ -65,6 +68,13 @@ while tuner.running or tuner.record is None:
 def at_rest(page: Page) -> None:
     """Until nothing is tuned or measured any more, which holds buffers and kernels of its own."""
     python(page, AT_REST)
+
+
+def long_at_rest(page: Page) -> None:
+    """Until nothing was tuned or measured for a while: the page may begin a little after a run."""
+    for _ in range(2):
+        page.wait_for_timeout(REST_MS)
+        at_rest(page)
 
 
 @dataclass  # without slots: Playwright leaves a mark on whose methods it calls

@@ -23,7 +23,7 @@ from load import Load  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 from report import MACHINE, keep, write_section  # noqa: E402
 
-from gauges import python  # noqa: E402
+from gauges import long_at_rest, python  # noqa: E402
 from page_state import python_answered  # noqa: E402
 from sitebuild import browsers, serve  # noqa: E402
 from tensorloom.kernels.wasm.jit import WasmDevice  # noqa: E402
@@ -55,13 +55,6 @@ from tuning_page import no_pause
 bench = tuning_page.Bench(WasmBackend(BrowserHost()))
 gpu = getattr((await available()).backends.get("webgpu"), "device", None)
 json.dumps(getattr(gpu, "description", None))
-"""
-
-QUIET = """
-import json
-from tensorloom.execute.backends import available
-wasm = (await available()).backends["wasm"]
-json.dumps(bool(wasm.chooser and (wasm.chooser.running or wasm.chooser.record is None)))
 """
 
 VISIT: dict[str, Any] = {
@@ -185,14 +178,7 @@ def _opened(page: Page, address: str) -> None:
     page.goto(address)
     python_answered(page)
     page.evaluate("tensorloom.ready")
-    _at_rest(page)
-
-
-def _at_rest(page: Page) -> None:
-    quiet = 0
-    while quiet < 2:
-        page.wait_for_timeout(300)
-        quiet = 0 if python(page, QUIET) else quiet + 1
+    long_at_rest(page)
 
 
 def _visits(page: Page, address: str) -> dict[str, float]:
@@ -202,9 +188,9 @@ def _visits(page: Page, address: str) -> dict[str, float]:
     page.evaluate("tensorloom.ready")
     page.evaluate("(given) => tensorloom.open(given)", VISIT)
     untuned = median(page.evaluate(RUN, 5)[1:])
-    _at_rest(page)
+    long_at_rest(page)
     tuned = median(page.evaluate(RUN, 9)[2:])
-    _at_rest(page)
+    long_at_rest(page)
     text = python(page, "json.dumps(len(wasm.chooser.exported().encode()))")
     page.reload()
     python_answered(page)
