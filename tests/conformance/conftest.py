@@ -38,12 +38,18 @@ def _webgpu() -> WebGpuBackend:
 MAKERS = {"numpy": _numpy, "wasm": _wasm, "webgpu": _webgpu}
 
 
-@pytest.fixture(
-    scope="session",
-    params=["numpy", "wasm", pytest.param("webgpu", marks=pytest.mark.gpu)],
-)
+EACH = ["numpy", "wasm", pytest.param("webgpu", marks=pytest.mark.gpu)]
+
+
+@pytest.fixture(scope="session", params=EACH)
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Each backend in turn; skipped with the reason where the machine lacks it."""
+    return MAKERS[request.param]()
+
+
+@pytest.fixture(params=EACH)
+def new_backend(request: pytest.FixtureRequest) -> Backend:
+    """Each backend in turn, nothing kept yet."""
     return MAKERS[request.param]()
 
 
