@@ -158,6 +158,13 @@ FIGURES = (
         "networks predicted within 1.5x, tuned, WASM", "prediction: wasm networks", 90, " %", 100
     ),
     _least(
+        "networks predicted within 1.5x, runs in a row, WASM",
+        "prediction: wasm networks, in a row",
+        90,
+        " %",
+        100,
+    ),
+    _least(
         "cases predicted within 1.5x, never run, SwiftShader",
         "prediction: webgpu cases, never run",
         90,
