@@ -48,9 +48,9 @@ FAMILIES = {
 def forced(gpu: WebGpuBackend, request: pytest.FixtureRequest) -> Iterator[WebGpuBackend]:
     """The backend, choosing one family only."""
     usual = gpu.device.limits
-    gpu.device.limits = FAMILIES[request.param]  # type: ignore[misc]  # a plain attribute natively
+    gpu.device.limits = FAMILIES[request.param]
     yield gpu
-    gpu.device.limits = usual  # type: ignore[misc]  # as above
+    gpu.device.limits = usual
 
 
 CANDIDATES = (
@@ -127,10 +127,10 @@ def chosen(gpu: WebGpuBackend, request: pytest.FixtureRequest) -> Iterator[WebGp
     # llvmpipe runs 256-bit vectors, so eight invocations in step; wgpu does not say.
     limits = replace(usual, subgroup=8 if "subgroup" in gpu.device._device.features else 0)  # type: ignore[attr-defined]  # the native one
     candidate = GpuCandidate.parse(request.param)
-    gpu.device.limits = limits  # type: ignore[misc]  # a plain attribute natively
+    gpu.device.limits = limits
     gpu.choose = lambda spec: None if why_not(spec, candidate, limits) else candidate
     yield gpu
-    gpu.device.limits = usual  # type: ignore[misc]  # as above
+    gpu.device.limits = usual
     gpu.choose = None
     gpu.release()
 
@@ -246,7 +246,7 @@ def test_what_the_device_refuses_scores_as_failed(least: WebGpuBackend) -> None:
     spec = _product((64, 64, 64), "float32").kernels[0]
     # The device is said to allow more than it does, as drivers do.
     usual = least.device.limits
-    least.device.limits = replace(usual, workgroup_threads=1024)  # type: ignore[misc]  # a plain attribute natively
+    least.device.limits = replace(usual, workgroup_threads=1024)
     try:
         trials = GpuTrials(spec, least.device, perf_counter)
         failed = drive(trials.answer(Window(text="registers 1x1/32x32", first=True), no_pause))
@@ -255,7 +255,7 @@ def test_what_the_device_refuses_scores_as_failed(least: WebGpuBackend) -> None:
         sample = drive(trials.answer(Window(text="registers 4x4/4x4", first=True), no_pause))
         assert isinstance(sample, Sample)
     finally:
-        least.device.limits = usual  # type: ignore[misc]  # as above
+        least.device.limits = usual
 
 
 @pytest.mark.parametrize("k", [2, 4, 8])

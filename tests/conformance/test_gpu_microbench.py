@@ -32,6 +32,8 @@ def test_every_number_is_found_and_nothing_stays(gpu: WebGpuBackend) -> None:
         facts.groups,
         facts.upload_bytes_per_ms,
         facts.readback_bytes_per_ms,
+        facts.sums,
+        facts.dispatch_ms,
     )
     assert all(number is not None and number > 0 for number in measured)
     assert [curve.name for curve in curves] == ["workgroup", "gpu-load", "gpu-copy"]
@@ -49,6 +51,26 @@ def test_arithmetic_is_done_and_not_optimised_away(gpu: WebGpuBackend) -> None:
             gpu.device.constants(handle, plan.constants([(turns, 0)]))
             drive(gpu.device.submit(handle, 0, 1, wait=True))
             out = np.empty(4, np.float32)
+            drive(gpu.device.read(handle, [(1, out)]))
+            assert out[0] == wanted
+    finally:
+        gpu.device.unload(handle)
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["through caches", "from workgroup memory"])
+def test_numbers_are_read_again_and_not_once(gpu: WebGpuBackend, shared: bool) -> None:  # noqa: FBT001  # parametrized
+    """One number that is 1 makes the sum that is looked for, if it is read in that turn."""
+    plan = micro.again(templates(), shared=shared, threads=64, groups=1)
+    handle = drive(gpu.device.load(plan))
+    try:
+        numbers = np.zeros(micro.AGAIN_NUMBERS, np.float32)
+        # Each turn reads 512 numbers: this one is read in the second.
+        numbers[600] = 1.0
+        gpu.device.upload(handle, 0, numbers)
+        for turns, wanted in ((1, 0.0), (2, 1.0)):
+            gpu.device.constants(handle, plan.constants([(turns, 0)]))
+            drive(gpu.device.submit(handle, 0, 1, wait=True))
+            out = np.zeros(4, np.float32)
             drive(gpu.device.read(handle, [(1, out)]))
             assert out[0] == wanted
     finally:

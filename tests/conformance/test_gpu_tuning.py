@@ -16,11 +16,15 @@ from tensorloom.execute.gpu import trials as gpu_trials
 from tensorloom.execute.kernel_store import NoStore
 from tensorloom.execute.known_device import with_gpu
 from tensorloom.execute.tuning import GPU_NETWORK_MS, Tuner
+from tensorloom.execute.turn import Turns
 from tensorloom.execute.wasm.kernels import WasmKernels
+from tensorloom.kernels.gpu.limits import GpuSpeeds
+from tensorloom.kernels.gpu.space import survey
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.find import plan_for
 from tensorloom.tune.database import Database, read_entries
 from tensorloom.tune.device import DeviceRecord
+from tensorloom.tune.search import Window
 from wasmtime_host import WasmtimeHost
 
 if TYPE_CHECKING:
@@ -136,6 +140,28 @@ def test_what_an_earlier_visit_has_chosen_is_timed_alone(
     assert not second.running
 
 
+def test_a_known_kernel_is_timed_though_rules_would_cut_it_by_now(gpu: WebGpuBackend) -> None:
+    program, _ = network()
+    spec = max(program.kernels, key=lambda kernel: kernel.mul_adds)
+    first = tuner_for(gpu)
+    drive(first.best(spec, no_pause, "webgpu"))
+    key = first.key(spec, "webgpu")
+    (known,) = [entry for of, entry in first.database.items() if of == key]
+    usual = gpu.device.limits
+    # As if the device had turned out to want more workgroups than any kernel has.
+    gpu.device.limits = replace(usual, min_groups=1 << 30)
+    try:
+        cuts = {one.candidate.text: one.cut for one in survey(spec, gpu.device.limits)}
+        assert "workgroups where the device wants" in cuts[known.candidate]
+        look = Turns(first._kernels, gpu.device, perf_counter).look(
+            spec, "webgpu", first.device, known
+        )
+        assert look is not None
+        assert look.search.request == Window(text=known.candidate, first=True)
+    finally:
+        gpu.device.limits = usual
+
+
 def test_a_kernel_with_wrong_numbers_is_thrown_out(
     gpu: WebGpuBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,3 +267,20 @@ def test_renewing_a_device_that_is_still_there_leaves_one(gpu: WebGpuBackend) ->
     assert gpu.device._device is not old  # type: ignore[attr-defined]  # as above
     assert gpu.device.counts()["buffers"] == 0
     np.testing.assert_array_equal(drive(gpu.run(program, arrays, no_pulse)).value, before)
+
+
+def test_what_was_measured_outlives_a_renewal_and_chooses_kernels(gpu: WebGpuBackend) -> None:
+    program, arrays = network()
+    before = drive(gpu.run(program, arrays, no_pulse)).value
+    usual, plans = gpu.device.limits, len(gpu.loaded)
+    known = replace(usual, speeds=GpuSpeeds(groups=17))
+    gpu.device.limits = known
+    try:
+        found = drive(gpu.run(program, arrays, no_pulse)).value
+        np.testing.assert_allclose(found, before, rtol=1e-4, atol=1e-4 * np.abs(before).max())
+        assert len(gpu.loaded) == plans + 1
+        drive(gpu.device.renew())
+        assert gpu.device.limits == known
+    finally:
+        gpu.device.limits = usual
+        drive(gpu.device.renew())

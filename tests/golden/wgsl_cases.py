@@ -73,6 +73,9 @@ def texts() -> dict[str, str]:
     moving = micro.copying(templates(), size := micro.GROUP_BYTES), micro.reading(templates(), size)
     for name, plan in zip(("arithmetic", "copy", "read"), (arithmetic, *moving), strict=True):
         cases[f"bench_{name}"] = plan.shaders[0]
+    for shared in (False, True):
+        plan = micro.again(templates(), shared=shared, threads=64, groups=4)
+        cases["bench_shared" if shared else "bench_cached"] = plan.shaders[0]
     return {f"{name}.wgsl": shader.text for name, shader in cases.items()}
 
 

@@ -1,7 +1,8 @@
 """Measuring the device step by step: the processor first, the GPU when nothing else is left to do.
 
-The processor's part is needed before kernels can be proposed; by the GPU's nothing is chosen. A GPU
-that was lost over it, or refused all of it, is remembered by its key and left alone.
+The processor's part is needed before kernels can be proposed. The GPU's decides which kernel comes
+first there and which are not worth trying; until it is known, typical values do. A GPU that was
+lost over it, or refused all of it, is remembered by its key and left alone.
 """
 
 from __future__ import annotations

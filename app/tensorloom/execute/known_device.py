@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tensorloom.kernels.gpu.limits import GpuSpeeds
 from tensorloom.kernels.wasm.jit import WasmDevice
 from tensorloom.tune.device import GPU_CURVES, GPU_MEASURED, GpuFacts
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.gpu.device import GpuDevice
     from tensorloom.tune.device import DeviceRecord
 
-__all__ = ["gpu_facts", "is_measured", "wasm_device", "with_gpu"]
+__all__ = ["gpu_facts", "gpu_speeds", "is_measured", "wasm_device", "with_gpu"]
 
 _WARMEST = 0.9
 """Register tiles within this share of the fastest are proposed, the fastest first."""
@@ -46,6 +47,21 @@ def _as_told(facts: GpuFacts) -> GpuFacts:
 def is_measured(facts: GpuFacts | None) -> bool:
     """Whether a GPU's own speeds are known."""
     return facts is not None and any(getattr(facts, name) is not None for name in GPU_MEASURED)
+
+
+def gpu_speeds(facts: GpuFacts) -> GpuSpeeds:
+    """What of a GPU's record decides between kernels; typical values for what is unknown."""
+    typical = GpuSpeeds()
+    cached, shared = facts.cached_bytes_per_ms, facts.shared_bytes_per_ms
+    return GpuSpeeds(
+        groups=facts.groups,
+        threads=facts.workgroup,
+        sums=facts.sums,
+        mul_adds_per_ms=5e5 * facts.peak_gflops if facts.peak_gflops else typical.mul_adds_per_ms,
+        loads_per_ms=cached / 4 if cached else typical.loads_per_ms,
+        shared_loads_per_ms=shared / 4 if shared else typical.shared_loads_per_ms,
+        dispatch_ms=facts.dispatch_ms or typical.dispatch_ms,
+    )
 
 
 def wasm_device(record: DeviceRecord | None, *, relaxed: bool) -> WasmDevice:

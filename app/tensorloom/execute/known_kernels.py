@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tensorloom.errors import InputError
-from tensorloom.execute.known_device import wasm_device
+from tensorloom.execute.known_device import gpu_speeds, wasm_device
 from tensorloom.execute.tuned_shape import without_best
 from tensorloom.execute.wasm.rates import CYCLES_PER_MS
 from tensorloom.execute.wasm.team_trials import LEAST_FLOP, TIE
@@ -217,6 +217,9 @@ class KnownKernels:
 
     def _changed(self) -> None:
         self.revision += 1
+        if self._gpu is not None and self.record is not None and self.record.gpu is not None:
+            speeds = gpu_speeds(self.record.gpu)
+            self._gpu.limits = replace(self._gpu.limits, speeds=speeds)
 
 
 def _shareable(program: Program) -> list[tuple[KernelSpec, int]]:

@@ -328,7 +328,7 @@ class Tuner(ComparedKernels):
         self._changed()
 
     async def _measure_gpu_on(self) -> bool:
-        """The next step of the GPU's part, last of all: nothing is chosen by it."""
+        """The next step of the GPU's part, last of all: kernels can be tried without it."""
         if not self._wants_gpu:
             return False
         assert self.record is not None
@@ -337,6 +337,7 @@ class Tuner(ComparedKernels):
         self.spent_ms += 1e3 * (self._clock() - start)
         if found is not None:
             self.record = found.record
+            self._changed()
             self._reported(found.report)
             await self._save()
         return True

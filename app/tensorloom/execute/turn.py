@@ -139,7 +139,8 @@ class Turns:
 
         That is where it is too large, or was found for another shape of its class and is no
         candidate for this one. One that is no candidate any more for its own shape fails. On a GPU
-        it is timed alone: to compile another one may take a second.
+        it is timed alone, as to compile another one may take a second, and for its own shape even
+        if a rule would cut it by now: once the device was measured, rules are others than before.
 
         Args:
             spec: The shape.
@@ -156,6 +157,8 @@ class Turns:
         cut = {option.text for option in trials.options if option.cut}
         texts = [option.text for option in trials.options]
         is_known = is_own(entry, spec) or entry.candidate in texts
+        if backend == "webgpu" and is_own(entry, spec):
+            cut.discard(entry.candidate)
         if entry.candidate in cut or not is_known:
             return None
         rival = ""

@@ -97,6 +97,10 @@ class GpuFacts:
         groups: Workgroups at once from which more bring nothing.
         upload_bytes_per_ms: From the page to the GPU, waiting included [bytes/ms].
         readback_bytes_per_ms: Back from it, waiting included [bytes/ms].
+        sums: Sums of an invocation that its registers hold.
+        cached_bytes_per_ms: What invocations together read again from the nearest cache [bytes/ms].
+        shared_bytes_per_ms: The same from workgroup memory [bytes/ms].
+        dispatch_ms: What one more call costs [ms].
     """
 
     adapter: str = ""
@@ -110,6 +114,10 @@ class GpuFacts:
     groups: int | None = None
     upload_bytes_per_ms: float | None = None
     readback_bytes_per_ms: float | None = None
+    sums: int | None = None
+    cached_bytes_per_ms: float | None = None
+    shared_bytes_per_ms: float | None = None
+    dispatch_ms: float | None = None
 
 
 GPU_MEASURED = (
@@ -119,6 +127,10 @@ GPU_MEASURED = (
     "groups",
     "upload_bytes_per_ms",
     "readback_bytes_per_ms",
+    "sums",
+    "cached_bytes_per_ms",
+    "shared_bytes_per_ms",
+    "dispatch_ms",
 )
 """Fields of ``GpuFacts`` that WebGPU does not tell."""
 
@@ -159,9 +171,9 @@ class DeviceRecord:
 
 # --- codec ------------------------------------------------------------------------------------
 
-FORMAT = 3
+FORMAT = 4
 """A record of before is measured anew: 1 had the speed of copies in a cache as that of memory, 2
-had other facts of a GPU."""
+and 3 had other facts of a GPU."""
 
 
 def device_to_json(record: DeviceRecord) -> dict[str, object]:

@@ -157,6 +157,26 @@ def _gpu_facts(gpu: GpuFacts) -> list[Notice]:
             "The fewest at once, of 64 threads, that are within 5 % of the fastest.",
         ),
         _fact(
+            "Sums that fit in registers",
+            gpu.sums,
+            "The most side by side in a thread, of 4 to 64, that are within 10 % of the fastest.",
+        ),
+        _fact(
+            "Nearest cache of the GPU",
+            _rate(gpu.cached_bytes_per_ms),
+            "From 4 KiB that all workgroups read again and again.",
+        ),
+        _fact(
+            "Shared memory of the GPU",
+            _rate(gpu.shared_bytes_per_ms),
+            "The same from shared memory; not asked of a simulated GPU, whose kernels do without.",
+        ),
+        _fact(
+            "One call of a kernel",
+            None if gpu.dispatch_ms is None else f"{1e3 * gpu.dispatch_ms:.3g} µs",
+            "From copies of 16 KiB, one after the other.",
+        ),
+        _fact(
             "To the GPU", _rate(gpu.upload_bytes_per_ms), "From sending 8 MiB and waiting for it."
         ),
         _fact(

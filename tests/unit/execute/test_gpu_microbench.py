@@ -33,6 +33,9 @@ def test_finds_what_the_device_is_made_of() -> None:
     assert facts.groups == 32
     assert facts.upload_bytes_per_ms == pytest.approx(5e6, rel=0.02)
     assert facts.readback_bytes_per_ms == pytest.approx(5e6, rel=0.02)
+    assert facts.cached_bytes_per_ms == pytest.approx(1e9, rel=0.02)
+    assert facts.shared_bytes_per_ms == pytest.approx(2e9, rel=0.02)
+    assert facts.sums == 64
     assert (facts.adapter, facts.max_invocations) == ("modelled one", 512)
     assert [curve.name for curve in curves] == ["workgroup", "gpu-load", "gpu-copy"]
     copies = dict(curves[2].points)
@@ -67,15 +70,33 @@ def test_is_short_on_slow_and_fast_devices(speed: float) -> None:
     assert gpu.now_ms < 2500
 
 
+@pytest.mark.parametrize("registers", [8, 16, 32, 64])
+def test_finds_how_many_sums_registers_hold(registers: int) -> None:
+    (facts, _), _ = drive(steps(ModelledGpu(registers=registers)))
+    assert facts.sums == registers
+
+
+def test_finds_what_a_call_costs() -> None:
+    (facts, _), _ = drive(steps(ModelledGpu(dispatch_ms=0.005)))
+    assert facts.dispatch_ms == pytest.approx(0.005, rel=0.05)
+
+
+def test_a_simulated_gpu_is_not_asked_for_its_workgroup_memory() -> None:
+    (facts, _), _ = drive(steps(ModelledGpu(is_software=True)))
+    assert facts.cached_bytes_per_ms is facts.shared_bytes_per_ms is None
+    assert facts.dispatch_ms is not None
+
+
 def test_what_is_refused_stays_unknown() -> None:
     gpu = ModelledGpu(refused=("copies", "reads"))
     (facts, curves), _ = drive(steps(gpu))
+    assert facts.cached_bytes_per_ms is facts.shared_bytes_per_ms is facts.dispatch_ms is None
     assert facts.bytes_per_ms is facts.upload_bytes_per_ms is facts.readback_bytes_per_ms is None
     assert facts.peak_gflops == pytest.approx(1000, rel=0.02)
     assert [curve.name for curve in curves] == ["workgroup", "gpu-load"]
     nothing = ModelledGpu(refused=("WGSL", "//"))
     (facts, curves), _ = drive(steps(nothing))
-    assert facts.peak_gflops is facts.workgroup is facts.groups is None
+    assert facts.peak_gflops is facts.workgroup is facts.groups is facts.sums is None
     assert curves == ()
 
 

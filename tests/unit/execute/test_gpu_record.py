@@ -12,6 +12,7 @@ from tensorloom.execute.backend import drive
 from tensorloom.execute.known_device import with_gpu
 from tensorloom.execute.tuning import Tuner
 from tensorloom.execute.wasm.kernels import WasmKernels
+from tensorloom.kernels.gpu.limits import GpuSpeeds
 from tensorloom.tune.device import CpuFacts, Curve, DeviceRecord, device_to_json
 from wasmtime_host import WasmtimeHost
 
@@ -86,6 +87,22 @@ def test_is_measured_when_nothing_else_is_left_and_kept() -> None:
     assert finished(again) == 0
 
 
+def test_kernels_are_chosen_by_what_was_measured_now_and_on_later_visits() -> None:
+    store, gpu = Store(), ModelledGpu(registers=16, processors=8, full_threads=64)
+    assert gpu.limits.speeds == GpuSpeeds()
+    tuner = tuner_for(gpu, store)
+    before = tuner.revision
+    finished(tuner)
+    assert tuner.revision > before
+    assert (gpu.limits.speeds.sums, gpu.limits.wanted_groups) == (16, 8)
+    later, other = ModelledGpu(), ModelledGpu(description="another")
+    tuner_for(later, store)
+    assert later.limits == gpu.limits
+    # What is known of one is not taken for another.
+    tuner_for(other, store)
+    assert other.limits.speeds == GpuSpeeds()
+
+
 def test_another_gpu_is_measured_anew() -> None:
     store = Store()
     assert finished(tuner_for(ModelledGpu(), store))
@@ -129,7 +146,7 @@ def test_a_device_that_refuses_all_is_not_asked_for_ever() -> None:
 
 
 def test_a_record_of_an_earlier_version_is_measured_anew() -> None:
-    old = kept(RECORD).replace('"version": 3', '"version": 2', 1)
+    old = kept(RECORD).replace('"version": 4', '"version": 3', 1)
     assert old != kept(RECORD)
     device = DeviceRecord(name="stands for what is then measured")
     assert tuner_for(None, Store(old), device).record == device

@@ -11,6 +11,7 @@ from tensorloom.execute.backend import drive
 from tensorloom.execute.calibration import Rates
 from tensorloom.execute.gpu.backend import WebGpuBackend
 from tensorloom.execute.gpu.device import limits_for
+from tensorloom.kernels.gpu.limits import GpuSpeeds
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.tree import ContractionTree
 
@@ -41,7 +42,13 @@ class Device:
     is_software = True
     limit_bytes = max_buffer_bytes = 1 << 30
     limits = limits_for(
-        software=True, threads=256, workgroup_bytes=1 << 14, subgroup=0, half=False, matrices=False
+        software=True,
+        threads=256,
+        workgroup_bytes=1 << 14,
+        subgroup=0,
+        half=False,
+        matrices=False,
+        speeds=GpuSpeeds(),
     )
 
     def __init__(self) -> None:

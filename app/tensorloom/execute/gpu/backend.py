@@ -282,7 +282,8 @@ class WebGpuBackend:
             UnsupportedKernel: The device cannot.
         """
         chosen = tuple(self.choose(spec) for spec in program.kernels) if self.choose else ()
-        key = (program, chosen, scaled)
+        # Whoever measures the device changes its limits, and with them what the default is.
+        key = (program, chosen, scaled, self.device.limits)
         loaded = self.loaded.get(key)
         if loaded is None:
             by_spec = dict(zip(program.kernels, chosen, strict=True)) if chosen else {}

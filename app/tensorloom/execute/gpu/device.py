@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tensorloom.kernels.gpu.limits import GpuLimits
+from tensorloom.kernels.gpu.limits import GpuLimits, GpuSpeeds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,13 @@ class GpuDevice(Protocol):
 
     Every method raises ``DeviceLost`` once the device has gone, and ``UnsupportedKernel`` for what
     the device refuses.
+
+    Attributes:
+        limits: What matters for choosing kernels. Who has measured the device adds its speeds,
+            which stay when it is renewed.
     """
+
+    limits: GpuLimits
 
     @property
     def description(self) -> str:
@@ -34,10 +40,6 @@ class GpuDevice(Protocol):
     @property
     def is_software(self) -> bool:
         """Whether the adapter computes on the CPU."""
-
-    @property
-    def limits(self) -> GpuLimits:
-        """What matters for choosing kernels."""
 
     @property
     def limit_bytes(self) -> int:
@@ -83,7 +85,7 @@ class GpuDevice(Protocol):
         """Plans, buffers, bytes and pipelines alive, for finding leaks."""
 
 
-def limits_for(
+def limits_for(  # noqa: PLR0913  # one for each that adapters tell
     *,
     software: bool,
     threads: int,
@@ -91,8 +93,9 @@ def limits_for(
     subgroup: int,
     half: bool,
     matrices: bool,
+    speeds: GpuSpeeds,
 ) -> GpuLimits:
-    """Limits of a device from what its adapter says."""
+    """Limits of a device from what its adapter says, with the speeds that are known."""
     return GpuLimits(
         largest_tile=8 if software else 4,
         split=not software,
@@ -103,4 +106,5 @@ def limits_for(
         subgroup=subgroup,
         half=half,
         matrices=matrices,
+        speeds=speeds,
     )

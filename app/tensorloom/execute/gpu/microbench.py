@@ -10,8 +10,8 @@ this size, leaves its number unknown; only a lost device ends it all.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil
-from typing import TYPE_CHECKING
+from math import ceil, isfinite
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,9 @@ from tensorloom.tune.device import Curve
 from tensorloom.tune.inference import saturation
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Hashable
+
+    from numpy.typing import NDArray
 
     from tensorloom.execute.gpu.device import GpuDevice
     from tensorloom.kernels.gpu.plan import GpuPlan
@@ -34,8 +36,11 @@ if TYPE_CHECKING:
 
 __all__ = ["measured_gpu"]
 
-CHAINS = (1, 2, 4, 8)
+CHAINS = (1, 2, 4, 8, 16)
 """Sums of four numbers side by side: few leave a GPU waiting for itself, many do not fit."""
+
+SPILLED = 0.9
+"""Sums that are slower than this share of the fastest do not fit in registers."""
 
 THREADS = (16, 32, 64, 128, 256, 512, 1024)
 USUAL_THREADS = 64
@@ -105,6 +110,13 @@ async def measured_gpu(
             yield None
     read = await bench.read(far)
     yield None
+    again = [0.0, 0.0]
+    # Barriers take a simulated GPU seconds to compile, and its kernels do without.
+    for shared in () if device.is_software else (False, True):
+        again[shared] = await bench.again(shared=shared, threads=USUAL_THREADS)
+        yield None
+    least_ms = await bench.least_ms()
+    yield None
     up, down = await bench.transferred()
     yield None
     facts = replace(
@@ -115,6 +127,10 @@ async def measured_gpu(
         groups=_whole(saturation(groups.known).at),
         upload_bytes_per_ms=up or None,
         readback_bytes_per_ms=down or None,
+        sums=_fitting(speeds.points),
+        cached_bytes_per_ms=again[False] or None,
+        shared_bytes_per_ms=again[True] or None,
+        dispatch_ms=least_ms or None,
     )
     yield facts, _curves(threads.known, groups.known, copies.known)
 
@@ -154,6 +170,13 @@ class _Best:
 
 
 _FEWEST = 4
+
+
+def _fitting(speeds: Points) -> int | None:
+    """Sums that fit in registers: as many as are about as fast as the fastest."""
+    best = max(rate for _, rate in speeds)
+    fast = [chains for chains, rate in speeds if rate >= SPILLED * best > 0]
+    return 4 * int(max(fast)) if fast else None
 
 
 def _whole(value: float | None) -> int | None:
@@ -201,19 +224,32 @@ class _Bench:
     def __init__(self, device: GpuDevice, clock: Callable[[], float]) -> None:
         self._device = device
         self._clock = clock
-        self._turns: dict[_Form, int] = {}
+        self._turns: dict[Hashable, int] = {}
 
     async def gflops(self, form: _Form) -> float:
         """Speed of arithmetic in registers [GFLOP/s]."""
         layout = {"chains": form.chains, "threads": form.threads, "groups": form.groups}
         plan = micro.arithmetic(templates(), **layout)
+        # The sums stay near 1, far from numbers that are slow; no sum of them is below zero.
+        given = np.array([0.5, 0.5, -1.0, 0.0], np.float32)
+        found = await self._turned(plan, given, form)
+        return micro.arithmetic_flop(**layout, turns=1) * found / 1e6
+
+    async def again(self, *, shared: bool, threads: int) -> float:
+        """Bytes read again per ms, from workgroup memory or through the caches."""
+        layout = {"threads": threads, "groups": INVOCATIONS // threads}
+        plan = micro.again(templates(), shared=shared, **layout)
+        given = np.zeros(micro.AGAIN_NUMBERS, np.float32)
+        return micro.again_bytes(**layout, turns=1) * await self._turned(plan, given, shared)
+
+    async def _turned(self, plan: GpuPlan, given: NDArray[Any], form: Hashable) -> float:
+        """Turns per ms of a loop that takes their number with the call."""
         try:
             handle = await self._device.load(plan)
         except UnsupportedKernel:
             return 0.0
         try:
-            # The sums stay near 1, far from numbers that are slow; no sum of them is below zero.
-            self._device.upload(handle, 0, np.array([0.5, 0.5, -1.0, 0.0], np.float32))
+            self._device.upload(handle, 0, given)
             turns = self._turns.get(form, FIRST_TURNS)
             while True:
                 self._device.constants(handle, plan.constants([(turns, 0)]))
@@ -226,7 +262,7 @@ class _Bench:
             ms = await self._each_ms(handle)
         finally:
             self._device.unload(handle)
-        return micro.arithmetic_flop(**layout, turns=turns) / ms / 1e6
+        return turns / ms
 
     async def copied(self, size: int) -> float:
         """Bytes read and written per ms."""
@@ -235,6 +271,11 @@ class _Bench:
     async def read(self, size: int) -> float:
         """Bytes read per ms."""
         return size / await self._moved(micro.reading(templates(), size))
+
+    async def least_ms(self) -> float:
+        """What a call costs that does next to nothing; 0 where the device refuses [ms]."""
+        ms = await self._moved(micro.copying(templates(), micro.GROUP_BYTES)) / 2
+        return ms if isfinite(ms) else 0.0
 
     async def _moved(self, plan: GpuPlan) -> float:
         """Duration of one run; endless where the device refuses the buffers [ms]."""

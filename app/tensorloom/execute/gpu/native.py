@@ -16,6 +16,7 @@ import numpy as np
 from tensorloom.errors import DeviceLost, UnsupportedKernel
 from tensorloom.execute.gpu.backend import WebGpuBackend, assumed_rates
 from tensorloom.execute.gpu.device import limits_for
+from tensorloom.kernels.gpu.limits import GpuLimits
 from tensorloom.kernels.gpu.plan import CALL_BYTES, GpuPlan
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class NativeGpu:
         self._pipelines: OrderedDict[str, Any] = OrderedDict()
         self._loaded: dict[int, _OnDevice] = {}
         self._handles = count(1)
+        self.limits = GpuLimits()
         self._request()
 
     @classmethod
@@ -134,6 +136,7 @@ class NativeGpu:
             subgroup=sizes.pop() if "subgroup" in self._device.features and len(sizes) == 1 else 0,
             half="shader-f16" in self._device.features,
             matrices=False,
+            speeds=self.limits.speeds,
         )
 
     async def renew(self) -> None:

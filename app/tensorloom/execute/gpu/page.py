@@ -71,6 +71,7 @@ class BrowserGpu:
             subgroup=facts["subgroup"],
             half=facts["half"],
             matrices=facts["matrices"],
+            speeds=self.limits.speeds,
         )
 
     async def load(self, plan: GpuPlan) -> int:

@@ -1,4 +1,4 @@
-"""Micro-benchmarks of a GPU as plans: arithmetic in registers, copying, reading. Pure.
+"""Micro-benchmarks of a GPU as plans: arithmetic, copying, reading once and again. Pure.
 
 They say what the device can do at most, so nothing in them computes anything that is wanted.
 """
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = [
     "GROUP_BYTES",
     "MOST_TURNS",
+    "again",
+    "again_bytes",
     "arithmetic",
     "arithmetic_flop",
     "copying",
@@ -57,6 +59,35 @@ def arithmetic(templates: Templates, *, chains: int, threads: int, groups: int) 
 def arithmetic_flop(*, chains: int, threads: int, groups: int, turns: int) -> int:
     """Operations of one run of ``arithmetic``: two per multiply-add [FLOP]."""
     return 2 * 4 * chains * UNROLL * threads * groups * turns
+
+
+AGAIN_NUMBERS, AGAIN_UNROLL = 1024, 8
+"""What a workgroup reads again: 4 KiB fit every nearest cache, and the least workgroup memory."""
+
+
+def again(templates: Templates, *, shared: bool, threads: int, groups: int) -> GpuPlan:
+    """Numbers read again and again by all; the turns of the loop are the call's first start.
+
+    Args:
+        templates: From ``assets.templates``.
+        shared: Whether from workgroup memory, not through the caches.
+        threads: Invocations of a workgroup; divides ``AGAIN_NUMBERS``.
+        groups: Workgroups, at most 65,535.
+    """
+    values = {
+        "shared": shared,
+        "numbers": AGAIN_NUMBERS,
+        "unroll": AGAIN_UNROLL,
+        "threads": threads,
+    }
+    text, name = fill(templates, "bench_again.wgsl.j2", values)
+    shader = Shader(name=name, text=text, groups=(groups, 1), unary=True, bindings=(0, 2, 4))
+    return _plan(shader, (4 * AGAIN_NUMBERS, _LEAST_BYTES), ((0, 1),))
+
+
+def again_bytes(*, threads: int, groups: int, turns: int) -> int:
+    """What one run of ``again`` reads in its loop [bytes]."""
+    return 4 * AGAIN_UNROLL * threads * groups * turns
 
 
 def copying(templates: Templates, size: int) -> GpuPlan:

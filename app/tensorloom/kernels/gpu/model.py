@@ -4,7 +4,8 @@ Simulated GPUs (SwiftShader): invocations run four at a time in vector registers
 machine of docs/benchmarks.md, per four invocations: a load 30 cycles where the four read one number
 or neighbours, 60 otherwise; a broadcast 7; a multiply-add 4 with the loop's traffic for its sum;
 compiling takes a millisecond and a half per sum.
-GPUs: the larger of arithmetic, loads through the cache and idle processors; compiling 20 ms.
+GPUs: the largest of arithmetic, loads through the cache and loads from workgroup memory at their
+measured speeds (``limits.speeds``), longer where processors or lanes idle; compiling 20 ms.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ LOAD, GATHER, BROADCAST, MULTIPLY_ADD = 30.0, 55.0, 7.0, 4.0
 STORE = 60.0
 START = 900.0
 COMPILE_MS, COMPILE_MS_PER_SUM = 8.0, 1.5
-GPU_MUL_ADDS_PER_MS, GPU_LOADS_PER_MS = 1e9, 2.5e8
 
 
 def modelled_ms(
@@ -122,22 +122,31 @@ def _simulated_ms(spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits) 
 def _spread(bundles: float, cycles: float, groups: int, limits: GpuLimits) -> float:
     """Duration on two cores; one is idle where there is one workgroup [ms]."""
     cores = min(2, groups)
-    uneven = ceil(groups / cores) * cores / groups if groups < 4 * limits.min_groups else 1.0
+    uneven = ceil(groups / cores) * cores / groups if groups < 4 * limits.wanted_groups else 1.0
     return bundles * cycles * uneven / cores / CYCLES_PER_MS
 
 
 def _hardware_ms(spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits) -> float:
-    """The slower of arithmetic and loads, longer where processors idle."""
+    """The slowest of arithmetic and loads, longer where processors or lanes idle."""
+    speeds = limits.speeds
     work = padded_work(spec, candidate, limits)
-    rows, columns = (
-        candidate.block(limits.subgroup)
-        if candidate.family in {"shared", "matrix"}
-        else (candidate.rows, candidate.columns)
-    )
-    loads = work / max(1, rows) + (0 if spec.unary else work / max(1, columns))
-    groups = workgroups(spec, candidate, limits)
-    idle = max(1.0, limits.min_groups / groups)
+    # A complex product is four real ones of twice two numbers.
+    real, numbers = (4, 2) if spec.dtype == "complex64" else (1, 1)
+    arithmetic_ms = real * work / speeds.mul_adds_per_ms
     if candidate.family == "small":
-        return 4 * (work / GPU_MUL_ADDS_PER_MS + 2 * work / GPU_LOADS_PER_MS)
-    passes = 0.01 * (candidate.splits > 1)
-    return idle * max(work / GPU_MUL_ADDS_PER_MS, loads / GPU_LOADS_PER_MS) + passes
+        return 4 * (arithmetic_ms + numbers * 2 * work / speeds.loads_per_ms)
+    own = numbers * _loads(spec, work, candidate.rows, candidate.columns)
+    longest = max(arithmetic_ms, own / speeds.loads_per_ms)
+    if candidate.family in {"shared", "matrix"}:
+        once = numbers * _loads(spec, work, *candidate.block(limits.subgroup))
+        handed_ms = own / speeds.shared_loads_per_ms
+        longest = max(arithmetic_ms, once / speeds.loads_per_ms + handed_ms)
+    groups = workgroups(spec, candidate, limits)
+    threads = limits.subgroup if candidate.family == "lanes" else candidate.threads
+    idle = max(1.0, limits.wanted_groups / groups) * max(1.0, (speeds.threads or 1) / threads)
+    return idle * longest + speeds.dispatch_ms * (candidate.splits > 1)
+
+
+def _loads(spec: KernelSpec, work: int, rows: int, columns: int) -> float:
+    """Elements loaded where each one serves a tile's rows or columns."""
+    return work / rows + (0 if spec.unary else work / columns)

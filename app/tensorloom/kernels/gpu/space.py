@@ -3,7 +3,8 @@
 The lite space: register tiles, tiles handed between lanes, staged tiles, dots, split sums, outer
 products, subgroup matrices; a few dozen in all. What cannot run is cut by the device's limits, what
 cannot win by rules; each cut says its reason. Order is by a small model where it is known what
-costs (simulated GPUs), by what won elsewhere otherwise.
+costs (simulated GPUs), by what won elsewhere otherwise; of a GPU that was measured, the model's
+best comes before that.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ OUTER_SUM = 16
 DOT_SIDE = 8
 MOST_SUMS = {True: 256, False: 64}
 """Outputs per invocation, by whether the adapter is simulated: more do not fit in registers, and
-256 take 0.3 to 0.5 s to compile even there."""
+256 take 0.3 to 0.5 s to compile even there. Of a GPU that was measured, what its registers hold."""
 
+SPLITS = (4, 16)
 SHORT_SPLIT = 64
 """Products that each part of a cut sum should still have."""
 
@@ -87,8 +89,13 @@ def survey(spec: KernelSpec, limits: GpuLimits) -> tuple[Verdict, ...]:
                 cut=reason or _why_no_winner(spec, candidate, limits),
                 by_limit=bool(reason),
             )
-    verdicts = _without_hanging(spec, list(seen.values()), limits)
-    return tuple(sorted(verdicts, key=lambda verdict: _rank(spec, verdict, limits)))
+    verdicts = list(_without_hanging(spec, list(seen.values()), limits))
+    left = [verdict for verdict in verdicts if not verdict.cut]
+    expected = None
+    if left and _is_measured(limits):
+        expected = min(left, key=lambda verdict: modelled_ms(spec, verdict.candidate, limits))
+    verdicts.sort(key=lambda verdict: (verdict is not expected, _rank(spec, verdict, limits)))
+    return tuple(verdicts)
 
 
 def _without_hanging(
@@ -115,13 +122,15 @@ def _without_hanging(
             yield verdict
 
 
-def default_candidate(spec: KernelSpec, limits: GpuLimits) -> GpuCandidate:
+def default_candidate(spec: KernelSpec, limits: GpuLimits, *, half: bool = False) -> GpuCandidate:
     """What the first answer uses: running time and the time to compile it weigh together."""
     small = GpuCandidate(family="small")
     if spec.mul_adds <= limits.small_mul_adds and not why_not(spec, small, limits):
         return small
     able = [
-        candidate for candidate in _defaults(spec, limits) if not why_not(spec, candidate, limits)
+        candidate
+        for candidate in _defaults(spec, limits)
+        if not why_not(spec, candidate, limits, half=half)
     ]
     return min(able, key=lambda candidate: modelled_ms(spec, candidate, limits, with_compile=True))
 
@@ -208,8 +217,7 @@ def _why_no_winner(  # noqa: PLR0911  # a rule each
     """Why a candidate that could run is not worth measuring; empty if it is."""
     family = candidate.family
     _, rows, columns, contracted = spec.extents
-    sums = candidate.rows * candidate.columns * (2 if spec.dtype == "complex64" else 1)
-    most = MOST_SUMS[limits.software]
+    sums, most = _sums(spec, candidate), _most_sums(limits)
     if family != "dot" and sums > most:
         return f"{sums} sums per invocation where {most} fit in registers"
     if limits.software and family in {"shared", "matrix"}:
@@ -221,7 +229,7 @@ def _why_no_winner(  # noqa: PLR0911  # a rule each
     if candidate.splits > 1 and contracted // candidate.splits < SHORT_SPLIT:
         return f"parts of fewer than {SHORT_SPLIT} products"
     groups = workgroups(spec, candidate, limits)
-    wanted = limits.min_groups
+    wanted = limits.wanted_groups
     if groups < wanted and candidate.splits == 1 and _could_spread(spec, candidate, limits):
         return f"{groups} workgroups where the device wants {wanted}"
     return ""
@@ -256,7 +264,7 @@ def _space(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
     for text in ("4x4/8x8", "4x8/8x8"):
         yield GpuCandidate.parse(f"outer {text}")
     for text in ("registers 4x4/8x8", "shared 4x4/8x8 k8"):
-        for splits in (4, 16):
+        for splits in SPLITS:
             yield GpuCandidate.parse(f"{text} split {splits}")
     for text in ("32x32/128 k16", "64x64/128 k16"):
         yield GpuCandidate.parse(f"matrix {text}")
@@ -278,8 +286,8 @@ def _tiles(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
                 yield tile
                 # Few blocks leave cores idle, unless each takes a part of the sum.
                 groups = workgroups(spec, tile, limits)
-                if groups < limits.min_groups and contracted >= SHORT_SPLIT:
-                    yield replace(tile, splits=ceil(limits.min_groups / groups))
+                if groups < limits.wanted_groups and contracted >= SHORT_SPLIT:
+                    yield replace(tile, splits=ceil(limits.wanted_groups / groups))
     yield from _defaults(spec, limits)
     if contracted <= OUTER_SUM:
         for candidate in _defaults(spec, limits):
@@ -300,10 +308,15 @@ def _defaults(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
                 columns=_fitted(ceil(numbers / lanes), most_columns),
             )
     if not limits.software:
-        yield GpuCandidate.parse(_FIRST[0])
-    threads = 4 if limits.software else 64
-    largest = limits.largest_tile
-    for most in [size for size in (1, 2, 4, 8) if size <= largest]:
+        # What workgroup memory is worth, and which tiles spill, is known where it was measured.
+        usual = map(GpuCandidate.parse, _FIRST if _is_measured(limits) else _FIRST[:1])
+        for tile in usual:
+            if _sums(spec, tile) <= _most_sums(limits):
+                yield tile
+                if _is_measured(limits):
+                    yield from _cut_sums(spec, tile)
+    threads = 4 if limits.software else _usual_threads(limits)
+    for most in _tile_sizes(limits):
         most_rows = max(1, most // 2) if spec.dtype == "complex64" else most
         for across in {1: (1,)}.get(columns, (threads, max(1, threads // 8))):
             tile_rows = _fitted(ceil(rows / (threads // across)), most_rows)
@@ -318,6 +331,40 @@ def _defaults(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
     few = batch * rows * columns <= FEW_OUTPUTS and contracted >= LONG_SUM
     if (limits.split and few) or contracted > limits.most_iterations:
         yield GpuCandidate(family="dot", across=64)
+
+
+def _cut_sums(spec: KernelSpec, tile: GpuCandidate) -> Iterator[GpuCandidate]:
+    """The same with its sum cut in parts, for few blocks that would leave a GPU idle."""
+    for splits in SPLITS:
+        if spec.extents[3] // splits >= SHORT_SPLIT:
+            yield replace(tile, splits=splits)
+
+
+def _is_measured(limits: GpuLimits) -> bool:
+    """Whether the model knows this GPU, not GPUs as such."""
+    return not limits.software and limits.speeds.sums is not None
+
+
+def _sums(spec: KernelSpec, candidate: GpuCandidate) -> int:
+    """Numbers that an invocation adds up side by side."""
+    return candidate.rows * candidate.columns * (2 if spec.dtype == "complex64" else 1)
+
+
+def _most_sums(limits: GpuLimits) -> int:
+    known = None if limits.software else limits.speeds.sums
+    return min(MOST_SUMS[limits.software], known or MOST_SUMS[limits.software])
+
+
+def _tile_sizes(limits: GpuLimits) -> list[int]:
+    """Most rows and columns of the register tiles among which the first one is chosen."""
+    if _is_measured(limits):
+        return [size for size in (1, 2, 4, 8) if size * size <= _most_sums(limits)]
+    return [size for size in (1, 2, 4, 8) if size <= limits.largest_tile]
+
+
+def _usual_threads(limits: GpuLimits) -> int:
+    """Threads of a workgroup on hardware: 64, or more where fewer would leave lanes idle."""
+    return min(max(64, limits.speeds.threads or 0), limits.workgroup_threads)
 
 
 FEW_OUTPUTS, LONG_SUM = 4096, 256

@@ -107,10 +107,7 @@ def candidate_of(
     spec: KernelSpec, limits: GpuLimits, chosen: GpuCandidate | None, *, half: bool = False
 ) -> GpuCandidate:
     """The chosen candidate, or else the default."""
-    if chosen is not None:
-        return chosen
-    # Lanes hand on 32-bit numbers, so no default may be one of theirs.
-    return default_candidate(spec, replace(limits, subgroup=0) if half else limits)
+    return default_candidate(spec, limits, half=half) if chosen is None else chosen
 
 
 def partial_elements(spec: KernelSpec, candidate: GpuCandidate) -> int:
