@@ -79,6 +79,26 @@ def test_a_job_is_cancelled_from_the_card_and_deleted_from_the_list(
     assert job not in double.jobs
 
 
+def test_why_a_job_waits_is_said_in_card_and_list(bench: Workbench, double: WorkerDouble) -> None:
+    why = "It waits: The disk of the heavy worker is full."
+    connect(bench, double)
+    job = send(bench, double)
+    double.run(job, 16, 64, 0.111)
+    double.step(job, state="queued", note=why)
+    bench.until("now.remote.current.job.note")
+    assert why in card(bench)
+    bench.page.locator(".tl-canvas").focus()
+    bench.press("w")
+    line = bench.page.get_by_role("dialog", name="Worker").get_by_role("listitem")
+    line.get_by_text(why).wait_for()
+    double.jobs[job].pop("note")
+    double.run(job, 17, 64, 0.111)
+    bench.until("now.remote.current.job.state === 'running'")
+    assert line.get_by_text(why).count() == 0
+    bench.page.keyboard.press("Escape")
+    assert why not in card(bench)
+
+
 def test_what_another_client_does_is_seen(bench: Workbench, double: WorkerDouble) -> None:
     connect(bench, double)
     body = b'{"kind": "contract", "title": "By somebody", "document": {}}'

@@ -19,6 +19,11 @@ export function JobLine({ line, isShown, canAct }: { line: ListedJob; isShown: b
         </div>
       )}
       <p className="tl-quiet">{details(line, isShown)}</p>
+      {job?.note && (
+        <p className="tl-note" role="status">
+          {job.note}
+        </p>
+      )}
       {job?.error && (
         <p className="tl-note is-wrong">
           {job.error.message} {job.error.hint}

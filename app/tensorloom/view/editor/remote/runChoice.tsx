@@ -93,6 +93,11 @@ export function Away() {
           {sum ? `The sum of ${cut}, not yet the value.` : `${cut}.`}
         </p>
       )}
+      {job?.note && !fetching && (
+        <p className="tl-note" role="status">
+          {job.note}
+        </p>
+      )}
       <Rows>
         {job?.estimate && (
           <>

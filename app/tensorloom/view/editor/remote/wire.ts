@@ -110,6 +110,8 @@ export interface JobJson {
   error?: ErrorJson | null;
   result?: JobResultJson | null;
   resumed?: number;
+  /** Why it waits, or what happened to it, in words. */
+  note?: string | null;
 }
 
 /** Whether nothing more will happen to it. */
