@@ -178,7 +178,7 @@ class WorkerDouble:
             "kind": "contract",
             "title": request.get("title", ""),
             "state": "queued",
-            "createdAt": f"2026-01-01T00:00:{len(self.jobs):02d}Z",
+            "createdAt": f"2026-01-01T00:{len(self.jobs) // 60:02d}:{len(self.jobs) % 60:02d}Z",
             "queuePosition": 1,
             "progress": {"slicesDone": "0", "slices": "64", "fraction": 0.0},
             "estimate": self.estimated(),
@@ -188,6 +188,13 @@ class WorkerDouble:
         if not self.held:
             self.finish(job)
         return 201, self.jobs[job]
+
+    def listed(self, query: dict[str, list[str]]) -> dict[str, Any]:
+        """A page of jobs, newest first; each is numbered by its id."""
+        before, most = int(query.get("before", ["1000000"])[0]), int(query.get("limit", ["50"])[0])
+        older = [job for job in self.jobs.values() if int(job["id"][3:]) < before][::-1]
+        more = {"next": older[most - 1]["id"][3:]} if len(older) > most else {}
+        return {"jobs": older[:most], **more}
 
     def estimated(self) -> dict[str, Any]:
         """The estimate of anything."""
@@ -285,7 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/v1/about":
             self._answer(200, ABOUT)
         elif path == "/v1/jobs":
-            self._answer(200, {"jobs": list(double.jobs.values())[::-1]})
+            self._answer(200, double.listed(parse_qs(urlsplit(self.path).query)))
         elif path == "/v1/events":
             self._stream(int(self.headers.get("Last-Event-ID") or 0))
         elif job and job[1] in double.jobs and not job[2]:

@@ -73,7 +73,7 @@ function follow(client: WorkerClient, until: (kinds: string[]) => boolean): Prom
         kinds.push(connection.kind);
         queueMicrotask(look);
       },
-      greeted: (_about, jobs) => greeted.push(jobs.map(({ id }) => id)),
+      greeted: (_about, { jobs }) => greeted.push(jobs.map(({ id }) => id)),
       told: (job) => told.push(`${job.id} ${job.state}`),
       gone: (id) => gone.push(id),
     };

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from tensorloom_worker.records import ArrayUse, Job
+from tensorloom_worker.records import ArrayUse, Estimate, Job, JobResult, PlanJson
 from tensorloom_worker.store import Client, Store, canonical
 
 if TYPE_CHECKING:
@@ -30,9 +32,14 @@ def filled(folder: Path, jobs: int, *, removed: int = 0) -> set[str]:
     names = {f"{number:032x}" for number in range(jobs)}
     for number in range(jobs):
         one = Job(
-            id=f"{number:032x}", kind="entry", title="x" * 200, state="queued", created_at="now"
+            id=f"{number:032x}",
+            kind="entry",
+            title="x" * 200,
+            state="queued",
+            created_at="now",
+            note="x" * 2000,
         )
-        store.add_job(owner, one, request=REQUEST + " " * 2000, key=None, arrays={}, changed=1)
+        store.add_job(owner, one, request=REQUEST, key=None, arrays={}, changed=1)
     gone = {f"{number:032x}" for number in range(jobs - removed, jobs)}
     for name in gone:
         assert store.remove_job(name) == []
@@ -41,6 +48,49 @@ def filled(folder: Path, jobs: int, *, removed: int = 0) -> set[str]:
     store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     store.close()
     return names - gone
+
+
+def many(folder: Path, jobs: int) -> None:
+    """A closed database with so many jobs that are done, numbered by their titles."""
+    plan = PlanJson(path=((0, 1),))
+    estimate = Estimate(
+        mul_adds=1,
+        flop=2,
+        slices=1,
+        peak_bytes_per_worker=8,
+        result_bytes=8,
+        predicted_ms=1.0,
+        fits=True,
+        basis="typical",
+        plan=plan,
+    )
+    result = JobResult(
+        shape=(),
+        dtype="float64",
+        error_bound=0.0,
+        bytes=8,
+        sha256="0" * 64,
+        ms=1.0,
+        mul_adds=1,
+        backend="numpy",
+        details={"plan": "long"},
+    )
+    done = job("a", "done").model_copy(update={"estimate": estimate, "result": result})
+    rows = []
+    for number in range(jobs):
+        one = done.model_copy(update={"id": f"{number:032x}", "title": str(number)})
+        record = canonical(one.to_json())
+        rows.append((one.id, sha256(REQUEST.encode()).hexdigest(), number, record))
+    folder.mkdir(exist_ok=True)
+    with closing(Store(folder)) as store:
+        owner = store.put_token("owner", "hash")
+        with store.transaction() as connection:
+            connection.executemany(
+                "INSERT INTO jobs (id, token, digest, state, changed, ended_at, record) "
+                f"VALUES (?, {owner.id}, ?, 'done', ?, '9999', ?)",
+                rows,
+            )
+            connection.execute("INSERT INTO requests SELECT seq, ? FROM jobs", (REQUEST,))
 
 
 def overwrite(path: Path, place: int, pages: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import json
 import threading
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 from doubles import TASKS, machine_error
+from stored import many
 from worker_harness import Worker, contraction, document, scalar_document, worker
 
 from tensorloom import contract_network
@@ -126,6 +128,35 @@ async def test_the_list_goes_backwards_in_pages(service: Worker) -> None:
     pages = [[job["id"] for job in page["jobs"]] for page in (first, second, third)]
     assert pages == [[jobs[4], jobs[3]], [jobs[2], jobs[1]], [jobs[0]]]
     assert "next" not in third
+
+
+async def test_two_thousand_jobs_are_listed_whatever_is_deleted_between_pages(
+    tmp_path: Path,
+) -> None:
+    many(tmp_path / "data", 2_000)
+    async with worker(tmp_path / "data") as found:
+        listed, query = [], ""
+        while True:
+            page = (await found.client.get(f"/v1/jobs?limit=200{query}")).json()
+            listed += [job["title"] for job in page["jobs"]]
+            if "next" not in page:
+                break
+            query = f"&before={page['next']}"
+            gone = page["jobs"][-1]["id"]
+            assert (await found.client.delete(f"/v1/jobs/{gone}")).status_code == 204
+    assert listed == [str(number) for number in reversed(range(2_000))]
+
+
+async def test_lists_and_streams_leave_out_what_is_as_long_as_a_network(tmp_path: Path) -> None:
+    many(tmp_path / "data", 1)
+    async with worker(tmp_path / "data") as found:
+        [listed] = (await found.client.get("/v1/jobs")).json()["jobs"]
+        stream = (await found.client.get(f"/v1/jobs/{listed['id']}/events")).text
+        whole = (await found.client.get(f"/v1/jobs/{listed['id']}")).json()
+    told = json.loads(stream.partition("data: ")[2].partition("\n")[0])
+    assert whole["estimate"].pop("plan") == {"path": [[0, 1]], "sliced": []}
+    assert whole["result"].pop("details") == {"plan": "long"}
+    assert listed == told == whole
 
 
 async def test_a_waiting_job_knows_its_place_and_can_be_cancelled(service: Worker) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from stored import add, filled, overwrite
+from stored import REQUEST, add, filled, overwrite
 from worker_harness import npy, worker
 
+from tensorloom.errors import WorkerRejected
 from tensorloom_worker import database
 from tensorloom_worker.files import Files
 from tensorloom_worker.store import Store
@@ -162,7 +164,8 @@ def test_only_jobs_that_nobody_deleted_count_as_lost(
         assert f"jobs lost: {store.salvage.lost}." in caplog.text
         # The next salvage counts from here, and no number is given twice.
         add(store, store.clients()[0], "z")
-        assert store.seq_of("z" * 32) == 101
+        [newest] = store.jobs(store.clients()[0], limit=1)
+        assert (newest.job.id, newest.seq) == ("z" * 32, 101)
         store.remove_job("z" * 32)
         store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     overwrite(path, path.stat().st_size - 3 * 4096, 1)
@@ -203,3 +206,35 @@ def test_jobs_removed_before_they_were_counted_count(tmp_path: Path) -> None:
         assert store.remove_job(f"{0:032x}") == []
         found = store.rows("SELECT value FROM meta WHERE key = 'jobs_removed'")
     assert [row["value"] for row in found] == ["3"]
+
+
+def test_requests_of_an_older_database_are_salvaged_with_their_jobs(tmp_path: Path) -> None:
+    path = tmp_path / database.FILE
+    with closing(sqlite3.connect(path)) as old:
+        for script in database._MIGRATIONS[:7]:
+            old.executescript(script)
+        digest = sha256(REQUEST.encode()).hexdigest()
+        old.executemany(
+            "INSERT INTO jobs (id, token, digest, state, changed, request, record) "
+            "VALUES (?, 1, ?, 'queued', 1, ?, ?)",
+            [(f"{n:032x}", digest, REQUEST, '{"x": "' + "x" * 2000 + '"}') for n in range(100)],
+        )
+        old.execute("PRAGMA user_version = 7")
+        old.commit()
+    overwrite(path, path.stat().st_size // 2, 3)
+    with closing(Store(tmp_path)) as store:
+        assert store.salvage is not None
+        kept = store.known_jobs()
+        assert 50 < len(kept) < 100
+        assert {store.request(name).kind for name in kept} == {"entry"}
+        assert store.rows("SELECT count(*) FROM requests")[0][0] == len(kept)
+
+
+def test_a_request_that_was_lost_fails_its_job_by_name(tmp_path: Path) -> None:
+    [name] = filled(tmp_path, 1)
+    with closing(Store(tmp_path)) as store:
+        with store.transaction() as connection:
+            connection.execute("DELETE FROM requests")
+        with pytest.raises(WorkerRejected) as caught:
+            store.request(name)
+    assert caught.value.code == "job-damaged"

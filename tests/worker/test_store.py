@@ -297,11 +297,29 @@ def test_a_job_whose_record_is_damaged_is_shown_as_failed_and_the_rest_goes_on(
     assert found["b"].state == "queued"
 
 
+def test_a_list_reads_no_request(store: Store, owner: Client) -> None:
+    add(store, owner, "a")
+    read: set[str] = set()
+
+    def seen(action: int, table: str | None, _column: str | None, *_: object) -> int:
+        if action == sqlite3.SQLITE_READ:
+            read.add(str(table))
+        return sqlite3.SQLITE_OK
+
+    store._reader.set_authorizer(seen)
+    assert len(store.jobs(owner, limit=9)) == 1
+    assert len(store.jobs_changed(owner, 0, limit=9)) == 1
+    assert len(store.unfinished()) == 1
+    assert read == {"jobs"}
+    store.request("a" * 32)
+    assert read == {"jobs", "requests"}
+
+
 def test_a_request_that_changed_on_the_disk_is_not_run(store: Store, owner: Client) -> None:
     name = add(store, owner, "a")
     assert store.request(name).kind == "entry"
     with store.transaction() as connection:
-        connection.execute("UPDATE jobs SET request = replace(request, 'path', 'math')")
+        connection.execute("UPDATE requests SET request = replace(request, 'path', 'math')")
     with pytest.raises(WorkerRejected, match="damaged") as caught:
         store.request(name)
     assert caught.value.code == "job-damaged"

@@ -25,7 +25,7 @@ __all__ = ["FILE", "SCHEMA_VERSION", "UNSWEPT", "Salvage", "backup", "connect", 
 FILE = "jobs.sqlite3"
 DAMAGED = "damaged"
 BUSY_MS = 10_000
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 UNSWEPT = "unswept"
 """What ``meta`` holds from a salvage on until the files of rows that are lost have been set aside:
 they look like files that nobody needs."""
@@ -109,6 +109,15 @@ _MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE jobs ADD COLUMN unwanted INTEGER NOT NULL DEFAULT 0;
     """,
+    # A row that holds its request is read past it in every list, and written anew with every state.
+    """
+    CREATE TABLE requests (seq INTEGER PRIMARY KEY, request TEXT NOT NULL);
+    INSERT INTO requests (seq, request) SELECT seq, request FROM jobs;
+    ALTER TABLE jobs DROP COLUMN request;
+    CREATE TRIGGER forget_requests AFTER DELETE ON jobs BEGIN
+        DELETE FROM requests WHERE seq = OLD.seq;
+    END;
+    """,
 )
 """Step ``n`` brings a database from version ``n`` to ``n + 1``; steps are never changed."""
 
@@ -116,6 +125,7 @@ _TABLES = (
     "meta",
     "tokens",
     "jobs",
+    "requests",
     "job_arrays",
     "layouts",
     "prefixes",
@@ -279,6 +289,7 @@ def _salvage(path: Path) -> tuple[sqlite3.Connection, Salvage]:
         fresh.execute("BEGIN")
         fresh.execute("DELETE FROM meta")
         rows = {table: _carry_over(path, fresh, table) for table in _TABLES}
+        fresh.execute("DELETE FROM requests WHERE seq NOT IN (SELECT seq FROM jobs)")
         lost = _lost_jobs(path, fresh, rows["jobs"])
         fresh.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, '1')", (UNSWEPT,))
         fresh.execute("COMMIT")
@@ -331,6 +342,9 @@ def _carry_over(path: Path, fresh: sqlite3.Connection, table: str) -> int:
             [rowid, *(row[name] for name in columns)],
         )
         count += done.rowcount
+        if table == "jobs" and "request" in row:  # where it lay before it had a table
+            values = (rowid, row["request"])
+            fresh.execute("INSERT OR IGNORE INTO requests (seq, request) VALUES (?, ?)", values)
     return count
 
 

@@ -133,7 +133,7 @@ class Hub:
         """Tell that a job changed."""
         wanted = [s for s in self._subscriptions if s.wants(token, job.id)]
         if wanted:
-            event = Event(id=identity, kind="job", job=job.id, data=job.to_json())
+            event = Event(id=identity, kind="job", job=job.id, data=job.in_brief().to_json())
             for subscription in wanted:
                 subscription.put(event)
 

@@ -17,7 +17,25 @@ if TYPE_CHECKING:
 
     from tensorloom.errors import WorkerRejected
 
-__all__ = ["StoredJob", "Waiting", "job_damaged", "now_text", "stored_job", "waiting_job"]
+__all__ = [
+    "BRIEF",
+    "WHOLE",
+    "StoredJob",
+    "Waiting",
+    "job_damaged",
+    "now_text",
+    "stored_job",
+    "waiting_job",
+]
+
+WHOLE = "seq, id, token, changed, record"
+"""What ``stored_job`` reads of a row."""
+
+BRIEF = """
+    seq, id, token, changed, CASE WHEN json_valid(record)
+    THEN json_remove(record, '$.estimate.plan', '$.result.details') ELSE record END AS record
+"""
+"""The same for ``Job.in_brief``: a list does not read what is as long as a network."""
 
 
 def now_text() -> str:
@@ -30,11 +48,13 @@ class StoredJob:
     """A job with what only the service knows of it.
 
     Args:
+        seq: Its place in time.
         token: Whose it is.
         changed: Id of the event of its last change.
         job: As its owner sees it.
     """
 
+    seq: int
     token: int
     changed: int
     job: Job
@@ -45,14 +65,12 @@ class Waiting:
     """A job that is to be run.
 
     Args:
-        seq: Its place in time.
         stored: The job.
         begun: Whether it had been started before the service stopped.
         ran: How long it had run by then [s].
         unwanted: Whether it was cancelled by then, and only its end is to be written.
     """
 
-    seq: int
     stored: StoredJob
     begun: bool
     ran: float
@@ -74,13 +92,12 @@ def stored_job(row: sqlite3.Row) -> StoredJob:
         job = Job.from_json({**json.loads(row["record"]), "id": row["id"]})
     except (ValidationError, ValueError, TypeError, AttributeError):
         job = _unreadable(str(row["id"]))
-    return StoredJob(token=row["token"], changed=row["changed"], job=job)
+    return StoredJob(seq=row["seq"], token=row["token"], changed=row["changed"], job=job)
 
 
 def waiting_job(row: sqlite3.Row) -> Waiting:
     """The unfinished job of a row."""
     return Waiting(
-        seq=row["seq"],
         stored=stored_job(row),
         begun=row["state"] != "queued",
         ran=row["ran_s"],

@@ -54,7 +54,7 @@ class Live:
         """A job that was unfinished when the service stopped."""
         stored = waiting.stored
         return cls(
-            seq=waiting.seq,
+            seq=stored.seq,
             token=stored.token,
             job=stored.job.model_copy(update={"state": "queued"}),
             changed=stored.changed,

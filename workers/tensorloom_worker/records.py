@@ -361,9 +361,19 @@ class Job(Record):
     resumed: int = 0
     note: str | None = None
 
+    def in_brief(self) -> Job:
+        """The job without what is as long as a network: its estimate's plan, an entry's details."""
+        estimate, result = self.estimate, self.result
+        return self.model_copy(
+            update={
+                "estimate": estimate and estimate.model_copy(update={"plan": None}),
+                "result": result and result.model_copy(update={"details": None}),
+            }
+        )
+
 
 class JobList(Record):
-    """Jobs, newest first.
+    """Jobs, newest first, without the plans of their estimates and the details of their results.
 
     Args:
         next: Give it as ``before`` to get the following ones; ``None`` at the end.

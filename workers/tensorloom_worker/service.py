@@ -218,9 +218,7 @@ class Service:
             self.store.add_job, client, job, request=text, key=key, arrays=uses, changed=changed
         )
         if is_new:
-            live = Live(
-                seq=self.store.seq_of(job.id), token=client.id, job=stored.job, changed=changed
-            )
+            live = Live(seq=stored.seq, token=client.id, job=stored.job, changed=changed)
             self.queue.add(live)
             self.tell(live)
             return self.queue.seen(live), True
@@ -253,10 +251,12 @@ class Service:
         return self.store.job(client, identity).job
 
     def jobs(self, client: Client, *, limit: int, before: str | None) -> JobList:
-        """Jobs of this client, newest first."""
-        found = self.store.jobs(client, limit=limit + 1, before=before)
-        shown = tuple(self.newest(stored.job) for stored in found[:limit])
-        return JobList(jobs=shown, next=shown[-1].id if len(found) > limit else None)
+        """Jobs of this client in brief, newest first; see ``JobList``."""
+        last = None if before is None else int(before)
+        found = self.store.jobs(client, limit=limit + 1, before=last)
+        shown = tuple(self.newest(stored.job).in_brief() for stored in found[:limit])
+        # Not the id of a job: it may be deleted before the next page is asked for.
+        return JobList(jobs=shown, next=str(found[limit - 1].seq) if len(found) > limit else None)
 
     async def cancel(self, client: Client, identity: str) -> Job:
         """The job, which stops or has stopped, and is not run again by another start.

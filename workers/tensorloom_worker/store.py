@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from tensorloom_worker import database
 from tensorloom_worker.job_rows import (
+    BRIEF,
+    WHOLE,
     StoredJob,
     Waiting,
     job_damaged,
@@ -184,16 +186,17 @@ class Store:
                 if known is not None:
                     return known, False
             self._quotas.check_job(connection, client.id)
-            connection.execute(
-                "INSERT INTO jobs (id, token, key, digest, state, changed, request, record) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (job.id, client.id, key, digest, job.state, changed, request, record),
-            )
+            [seq] = connection.execute(
+                "INSERT INTO jobs (id, token, key, digest, state, changed, record) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING seq",
+                (job.id, client.id, key, digest, job.state, changed, record),
+            ).fetchone()
+            connection.execute("INSERT INTO requests (seq, request) VALUES (?, ?)", (seq, request))
             connection.executemany(
                 "INSERT INTO job_arrays (job, name, sha, array_key) VALUES (?, ?, ?, ?)",
                 [(job.id, name, use.sha256, use.key) for name, use in arrays.items()],
             )
-        return StoredJob(token=client.id, changed=changed, job=job), True
+        return StoredJob(seq=seq, token=client.id, changed=changed, job=job), True
 
     def job_of_key(self, client: Client, key: str, request: str) -> StoredJob | None:
         """The job that this request became before, if it did.
@@ -236,7 +239,8 @@ class Store:
         Raises:
             WorkerRejected: ``job-unknown``.
         """
-        found = self.rows("SELECT * FROM jobs WHERE id = ? AND token = ?", identity, client.id)
+        query = f"SELECT {WHOLE} FROM jobs WHERE id = ? AND token = ?"  # noqa: S608  # our names
+        found = self.rows(query, identity, client.id)
         if not found:
             raise rejected(
                 "job-unknown",
@@ -245,31 +249,32 @@ class Store:
             )
         return stored_job(found[0])
 
-    def jobs(self, client: Client, *, limit: int, before: str | None) -> list[StoredJob]:
-        """Jobs of this client, newest first."""
-        query = "SELECT * FROM jobs WHERE token = ?"
-        values: list[object] = [client.id]
-        if before is not None:
-            query += " AND seq < (SELECT seq FROM jobs WHERE id = ? AND token = ?)"
-            values += [before, client.id]
-        found = self.rows(f"{query} ORDER BY seq DESC LIMIT ?", *values, limit)
+    def jobs(self, client: Client, *, limit: int, before: int | None = None) -> list[StoredJob]:
+        """Jobs of this client in brief, newest first.
+
+        Args:
+            client: Whose.
+            limit: Most of them.
+            before: Only those with a ``seq`` below; that job itself may be gone.
+        """
+        query = f"SELECT {BRIEF} FROM jobs WHERE token = ? AND seq < ? ORDER BY seq DESC LIMIT ?"  # noqa: S608  # our names
+        found = self.rows(query, client.id, 2**63 - 1 if before is None else before, limit)
         return [stored_job(row) for row in found]
 
     def jobs_changed(self, client: Client, since: int, *, limit: int) -> list[StoredJob]:
-        """The jobs of this client that changed after an event, oldest change first."""
-        found = self.rows(
-            "SELECT * FROM (SELECT * FROM jobs WHERE token = ? AND changed > ? "
-            "ORDER BY changed DESC LIMIT ?) ORDER BY changed",
-            client.id,
-            since,
-            limit,
-        )
-        return [stored_job(row) for row in found]
+        """The newest so many jobs of this client that changed after an event, in brief.
+
+        The oldest change comes first.
+        """
+        query = f"SELECT {BRIEF} FROM jobs WHERE token = ? AND changed > ? ORDER BY changed DESC"  # noqa: S608  # our names
+        found = self.rows(f"{query} LIMIT ?", client.id, since, limit)
+        return [stored_job(row) for row in reversed(found)]
 
     def unfinished(self) -> list[Waiting]:
         """Every job that is not final, oldest first."""
         found = self.rows(
-            "SELECT * FROM jobs WHERE state IN ('queued', 'searching', 'running') ORDER BY seq"
+            f"SELECT {WHOLE}, state, ran_s, unwanted FROM jobs "  # noqa: S608  # our names
+            "WHERE state IN ('queued', 'searching', 'running') ORDER BY seq"
         )
         return [waiting_job(row) for row in found]
 
@@ -284,18 +289,14 @@ class Store:
             query = "UPDATE jobs SET ran_s = max(ran_s, ?) WHERE id = ?"
             connection.execute(query, (seconds, identity))
 
-    def seq_of(self, identity: str) -> int:
-        """The place of a job in time; 0 if there is none."""
-        found = self.rows("SELECT seq FROM jobs WHERE id = ?", identity)
-        return int(found[0]["seq"]) if found else 0
-
     def request(self, identity: str) -> ContractRequest | EntryRequest:
         """What a job is to do.
 
         Raises:
             WorkerRejected: ``job-damaged``.
         """
-        found = self.rows("SELECT request, digest FROM jobs WHERE id = ?", identity)
+        query = "SELECT request, digest FROM jobs JOIN requests USING (seq) WHERE id = ?"
+        found = self.rows(query, identity)
         try:
             text = found[0]["request"] if found else ""
             if sha256(text.encode()).hexdigest() != found[0]["digest"]:
@@ -400,9 +401,8 @@ def _of_key(
     connection: sqlite3.Connection, client: Client, key: str, digest: str
 ) -> StoredJob | None:
     """The job of a key, which must have been asked for by the same request."""
-    row = connection.execute(
-        "SELECT * FROM jobs WHERE token = ? AND key = ?", (client.id, key)
-    ).fetchone()
+    query = f"SELECT {WHOLE}, digest FROM jobs WHERE token = ? AND key = ?"  # noqa: S608  # our names
+    row = connection.execute(query, (client.id, key)).fetchone()
     if row is None:
         return None
     if row["digest"] != digest:

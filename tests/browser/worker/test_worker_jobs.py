@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from page_state import until
@@ -111,6 +112,32 @@ def test_what_another_client_does_is_seen(bench: Workbench, double: WorkerDouble
     line.get_by_text("It broke.").wait_for()
     assert "sent from elsewhere" in line.inner_text()
     assert line.get_by_role("button").all_inner_texts() == ["Delete"]
+
+
+def test_older_jobs_are_shown_when_asked_for(bench: Workbench, double: WorkerDouble) -> None:
+    for number in range(250):
+        body = json.dumps({"kind": "contract", "title": f"Number {number}", "document": {}})
+        double.submit(f"key-{number}", body.encode())
+    double.events.clear()  # the service tells of the newest only
+    connect(bench, double)
+    bench.page.locator(".tl-canvas").focus()
+    bench.press("w")
+    panel = bench.page.get_by_role("dialog", name="Worker")
+    titles = panel.locator(".tl-job b")
+    assert titles.count() == 100
+    assert titles.last.text_content() == "Number 150"
+    # The last one shown is deleted elsewhere, and an older one has news.
+    del double.jobs["job151"]
+    with double.changed:
+        double.events.append(("gone", '{"id": "job151"}'))
+    double.step("job101", state="failed", error={"code": "x", "message": "It broke.", "hint": ""})
+    panel.get_by_text("It broke.").wait_for()
+    for shown in (199, 249):
+        panel.get_by_role("button", name="Show older jobs").click()
+        bench.until(f"now.remote.jobs.length === {shown}")
+    assert titles.all_text_contents() == [f"Number {n}" for n in reversed(range(250)) if n != 150]
+    assert panel.get_by_role("button", name="Show older jobs").count() == 0
+    assert panel.get_by_text("It broke.").count() == 1
 
 
 def test_a_job_whose_drawing_was_changed_opens_its_own(

@@ -39,7 +39,11 @@ Key = Annotated[
 ]
 Limit = Annotated[int, Query(ge=1, le=200, description="Most jobs to list.")]
 Before = Annotated[
-    str | None, Query(pattern="^[0-9a-f]{32}$", description="List jobs older than this one.")
+    str | None,
+    Query(
+        pattern="^[0-9]{1,18}$",
+        description="`next` of the list before: go on there, whatever was deleted meanwhile.",
+    ),
 ]
 RangeHeader = Annotated[str | None, Header(alias="Range", description="Bytes wanted.")]
 
@@ -83,7 +87,7 @@ async def submit(request: Request, client: Asker, idempotency_key: Key = None) -
 async def jobs(
     request: Request, client: Asker, limit: Limit = 50, before: Before = None
 ) -> Response:
-    """Jobs of the client, newest first."""
+    """Jobs of the client, newest first, in pages; the plans of their estimates are left out."""
     return json_of(service_of(request).jobs(client, limit=limit, before=before))
 
 

@@ -86,7 +86,7 @@ async def _events(
             # Who breaks off after this one begins from the front.
             yield _line("reset", 0, {})
         for identity, known in backlog.changes:
-            yield _line("job", identity, known.to_json())
+            yield _line("job", identity, known.in_brief().to_json())
             if job is not None and known.state in FINAL:
                 return
         stream = subscription.events(

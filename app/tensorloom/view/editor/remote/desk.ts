@@ -16,12 +16,13 @@ import { Follower, type Line } from "./follower.ts";
 import { WorkerError } from "./http.ts";
 import { rememberedWorker, rememberWorker } from "./jobStore.ts";
 import { jobOf, listed, type ListedJob, revisionOf, type SentJob } from "./jobs.ts";
+import { KnownJobs } from "./knownJobs.ts";
 import { readNpy } from "./npy.ts";
 import { Outbox } from "./outbox.ts";
 import { freshKey, orderOf } from "./requests.ts";
 import { CONNECTION_KEY } from "./remembered.ts";
 import type { ConnectionView, RemoteView } from "./view.ts";
-import { type AboutJson, isOver, type JobJson, type JobResultJson } from "./wire.ts";
+import { type AboutJson, isOver, type JobJson, type JobPageJson, type JobResultJson } from "./wire.ts";
 
 /** Larger values are offered as files only: look inside and history live in the tab's memory [bytes]. */
 export const MOST_SHOWN_BYTES = 256 * 1024 * 1024;
@@ -41,7 +42,7 @@ export interface JobNews {
 export class RemoteDesk {
   private readonly follower: Follower;
   private about: AboutJson | null = null;
-  private readonly jobs = new Map<string, JobJson>();
+  private readonly jobs = new KnownJobs();
   private readonly outbox: Outbox;
   private readonly estimates: Estimates;
   private asked: string | null = null;
@@ -68,7 +69,7 @@ export class RemoteDesk {
       greeted: (about, jobs) => this.greeted(about, jobs),
       told: (job) => this.told(job),
       gone: (id) => {
-        this.jobs.delete(id);
+        this.jobs.drop(id);
         this.publish();
       },
     });
@@ -128,7 +129,7 @@ export class RemoteDesk {
 
   /** Another worker may call its jobs the same. */
   private forget(): void {
-    this.jobs.clear();
+    this.jobs.begin({ jobs: [] });
     this.awaited.clear();
     this.known.clear();
     this.landed = null;
@@ -192,10 +193,18 @@ export class RemoteDesk {
     if (connection.kind === "on") void this.outbox.flush();
   }
 
-  private greeted(about: AboutJson, jobs: JobJson[]): void {
+  private greeted(about: AboutJson, page: JobPageJson): void {
     this.about = about;
-    this.jobs.clear();
-    for (const job of jobs) this.take(job);
+    this.jobs.begin(page);
+    page.jobs.forEach((job) => this.expect(job));
+    this.publish();
+  }
+
+  /** Older jobs of the worker, for the list. */
+  async older(): Promise<void> {
+    const coming = this.attempt(async (client) => (await this.jobs.takeOlder((before) => client.jobs(undefined, before))).forEach((job) => this.expect(job)));
+    this.publish();
+    await coming;
     this.publish();
   }
 
@@ -205,8 +214,12 @@ export class RemoteDesk {
   }
 
   private take(job: JobJson): void {
-    this.jobs.set(job.id, job);
-    if (!isOver(job.state)) this.awaited.add(job.id);
+    this.jobs.put(job);
+    this.expect(job);
+  }
+
+  private expect({ id, state }: JobJson): void {
+    if (!isOver(state)) this.awaited.add(id);
   }
 
   // --- jobs -----------------------------------------------------------------------------------
@@ -228,7 +241,7 @@ export class RemoteDesk {
 
   private arrived(job: JobJson): void {
     // The stream may have told of it already, and more of it.
-    if (!this.jobs.has(job.id)) this.take(job);
+    if (!this.jobs.get(job.id)) this.take(job);
     this.awaited.add(job.id);
   }
 
@@ -244,7 +257,7 @@ export class RemoteDesk {
   async remove(line: ListedJob): Promise<void> {
     await this.attempt(async (client) => {
       await client.remove(line.name);
-      this.jobs.delete(line.name);
+      this.jobs.drop(line.name);
       if (line.sent) await this.outbox.forget(line.sent.key);
       this.publish();
     });
@@ -452,7 +465,7 @@ export class RemoteDesk {
     this.landIfDue(jobs);
     const news = jobs.find(({ job, sent }) => job?.state === "done" && sent && sent.revision !== revision && this.awaited.has(job.id) && !this.known.has(job.id)) ?? null;
     this.store.set({
-      remote: { connection: shown(connection), about: this.about, jobs, current: jobOf(jobs, revision), news, estimate: this.estimates.current, upload: this.outbox.upload, fetching: this.fetching?.revision === revision ? this.fetching : null, held: this.outbox.held, asked: this.asked },
+      remote: { connection: shown(connection), about: this.about, jobs, older: this.jobs.older, current: jobOf(jobs, revision), news, estimate: this.estimates.current, upload: this.outbox.upload, fetching: this.fetching?.revision === revision ? this.fetching : null, held: this.outbox.held, asked: this.asked },
     });
     if (connection.kind === "on" && this.estimates.askIfDue(state, revision)) this.store.set({ remote: { ...(this.store.get().remote as RemoteView), estimate: this.estimates.current } });
     for (const look of [...this.watchers]) look();

@@ -8,7 +8,7 @@ import type { Worker } from "./address.ts";
 import { type Connection, type ConnectionEvent, next, pauseMs } from "./connection.ts";
 import { WorkerClient, WorkerError } from "./http.ts";
 import { pause } from "./pause.ts";
-import type { AboutJson, JobJson } from "./wire.ts";
+import type { AboutJson, JobJson, JobPageJson } from "./wire.ts";
 
 /** A worker that answers. */
 export interface Line {
@@ -20,8 +20,8 @@ export interface Line {
 export interface Listener {
   /** The connection is another one. */
   changed(connection: Connection): void;
-  /** The worker answered, or told to begin anew: what it has, and all its jobs. */
-  greeted(about: AboutJson, jobs: JobJson[]): void;
+  /** The worker answered, or told to begin anew: what it has, and its newest jobs. */
+  greeted(about: AboutJson, jobs: JobPageJson): void;
   told(job: JobJson): void;
   gone(id: string): void;
 }

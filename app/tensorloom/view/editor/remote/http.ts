@@ -9,13 +9,15 @@ import type { ErrorJson } from "../protocol.ts";
 import { refused, shortAddress, type Worker } from "./address.ts";
 import { permissionFor } from "./permission.ts";
 import { EventStreamParser, type StreamEvent } from "./eventStream.ts";
-import { type AboutJson, API, type ArrayStateJson, type EstimateJson, type HealthJson, type JobJson, type JobRequestJson } from "./wire.ts";
+import { type AboutJson, API, type ArrayStateJson, type EstimateJson, type HealthJson, type JobJson, type JobPageJson, type JobRequestJson } from "./wire.ts";
 
 /** Bytes sent in one request of an upload; what has arrived is not sent again. */
 const PIECE_BYTES = 4 * 1024 * 1024;
 const UPLOAD_TRIES = 5;
 /** Most files that the service tells of at once. */
 const FILES_ASKED = 1000;
+/** Jobs of one page of the list. */
+const JOBS_ASKED = 100;
 /** The service writes a heartbeat every 15 s; a stream silent for longer than this is dead [ms]. */
 export const SILENCE_MS = 45_000;
 
@@ -60,8 +62,10 @@ export class WorkerClient {
     return (await this.json("GET", "/v1/about", { signal })) as AboutJson;
   }
 
-  async jobs(signal?: AbortSignal): Promise<JobJson[]> {
-    return ((await this.json("GET", "/v1/jobs?limit=100", { signal })) as { jobs: JobJson[] }).jobs;
+  /** The newest jobs, or those after the `next` of a page before. */
+  async jobs(signal?: AbortSignal, before?: string): Promise<JobPageJson> {
+    const from = before === undefined ? "" : `&before=${encodeURIComponent(before)}`;
+    return (await this.json("GET", `/v1/jobs?limit=${JOBS_ASKED}${from}`, { signal })) as JobPageJson;
   }
 
   async job(id: string): Promise<JobJson> {

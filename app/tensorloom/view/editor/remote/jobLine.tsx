@@ -1,10 +1,20 @@
 /** One job of the list: what it is, how it stands, what it has found, and what can be done with it. */
 
+import { memo } from "react";
 import { desk } from "./deskOfPage.ts";
 import { type ListedJob, partialWords, slicesOf, standing, valueWords } from "./jobs.ts";
 import { isOver } from "./wire.ts";
 
-export function JobLine({ line, isShown, canAct }: { line: ListedJob; isShown: boolean; canAct: boolean }) {
+interface Shown {
+  line: ListedJob;
+  isShown: boolean;
+  canAct: boolean;
+}
+
+/** Drawn anew only with its own news: a list may be long, and jobs tell of themselves often. */
+export const JobLine = memo(Line, (one, other) => one.line.job === other.line.job && one.line.sent === other.line.sent && one.isShown === other.isShown && one.canAct === other.canAct);
+
+function Line({ line, isShown, canAct }: Shown) {
   const { job, sent } = line;
   const title = job?.title || sent?.document.title || "Untitled";
   return (

@@ -23,6 +23,8 @@ export interface RemoteView {
   connection: ConnectionView;
   about: AboutJson | null;
   jobs: readonly ListedJob[];
+  /** Whether the worker has older jobs than these, or sends some just now. */
+  older: "none" | "more" | "coming";
   /** The job that brings, or has brought, the value of the drawing that is shown. */
   current: ListedJob | null;
   /** A job that was done after its drawing had been changed; until it is opened or put aside. */
@@ -38,4 +40,4 @@ export interface RemoteView {
   asked: string | null;
 }
 
-export const NOT_CONNECTED: RemoteView = { connection: { kind: "off" }, about: null, jobs: [], current: null, news: null, estimate: null, upload: null, fetching: null, held: null, asked: null };
+export const NOT_CONNECTED: RemoteView = { connection: { kind: "off" }, about: null, jobs: [], older: "none", current: null, news: null, estimate: null, upload: null, fetching: null, held: null, asked: null };

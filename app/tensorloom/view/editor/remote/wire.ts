@@ -114,6 +114,13 @@ export interface JobJson {
   note?: string | null;
 }
 
+/** Jobs, newest first. */
+export interface JobPageJson {
+  jobs: JobJson[];
+  /** Where the next page begins; absent at the end. */
+  next?: string | null;
+}
+
 /** Whether nothing more will happen to it. */
 export function isOver(state: JobState): boolean {
   return state === "done" || state === "failed" || state === "cancelled";

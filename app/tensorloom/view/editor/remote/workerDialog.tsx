@@ -157,6 +157,11 @@ function Jobs({ remote }: { remote: RemoteView }) {
           ))}
         </ul>
       )}
+      {remote.older !== "none" && remote.connection.kind === "on" && (
+        <button type="button" className="tl-button" onClick={() => void desk().older()}>
+          {remote.older === "coming" ? "Asking for older jobs" : "Show older jobs"}
+        </button>
+      )}
     </section>
   );
 }
