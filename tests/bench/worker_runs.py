@@ -11,8 +11,8 @@ from worker_cases import DATA, document_of, executor, ran, told
 
 from tensorloom.formats import qsim
 from tensorloom.model import codec
-from tensorloom_worker.execution import entries
 from tensorloom_worker.records import ContractRequest
+from tensorloom_worker.sampling import with_ends
 
 if TYPE_CHECKING:
     from tensorloom.model.recipe import DType
@@ -85,7 +85,7 @@ def sycamore_part(*, quick: bool) -> tuple[str, dict[str, float]]:
     document = qsim.read(text)
     n_open = 6
     ends = {qubit: "0" for qubit in range(53) if qubit >= n_open}
-    ended = entries.with_ends(document, ends)
+    ended = with_ends(document, ends)
 
     async def both() -> list[str]:
         async with executor(2) as found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -10,16 +10,21 @@ from tensorloom.errors import InputError, NetworkError, PlanError, Where
 from tensorloom.model import codec
 from tensorloom.model.recipe import BlobArray
 from tensorloom.plan.tree import ContractionTree
-from tensorloom_worker.entries import checked_parameters
+from tensorloom_worker.entries import PathSearchParameters, checked_parameters
+from tensorloom_worker.limits import beyond_arrays, beyond_result, beyond_search, beyond_tensors
 from tensorloom_worker.records import JOB_REQUEST, ArraysQuery, ContractRequest, EntryRequest
 from tensorloom_worker.refusals import from_validation
+from tensorloom_worker.sampling import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tensorloom.errors import TensorloomError
     from tensorloom.model.network import Network
     from tensorloom_worker.array_files import ArrayFacts
+    from tensorloom_worker.entries import SampleAmplitudesParameters
     from tensorloom_worker.records import ArrayUse
+    from tensorloom_worker.settings import Settings
 
 __all__ = ["check_arrays", "check_request", "read_query", "read_request", "uses_of"]
 
@@ -56,17 +61,16 @@ def uses_of(request: ContractRequest | EntryRequest) -> dict[str, ArrayUse]:
     return {**request.arrays, **{f"batch:{name}": use for name, use in batch.items()}}
 
 
-def check_request(request: ContractRequest | EntryRequest, max_tensors: int) -> Network | None:
-    """The network of a request that makes sense so far; ``None`` for an entry point.
+def check_request(request: ContractRequest | EntryRequest, settings: Settings) -> Network:
+    """The network of a request that makes sense so far, within the limits.
 
     Raises:
-        TensorloomError: It makes none.
+        TensorloomError: It makes none, or goes beyond a limit.
     """
     if isinstance(request, EntryRequest):
-        parameters: Any = checked_parameters(request)
-        found = getattr(parameters, "document", None)
-        return None if found is None else _network(found, max_tensors)
-    network = _network(request.document, max_tensors)
+        return _of_entry(checked_parameters(request), settings)
+    _refuse(beyond_search(request.search_seconds or 0.0, settings))
+    network = _network(request.document, settings)
     _check_names(request, network)
     if request.plan is not None:
         unknown = set(request.plan.sliced) - set(network.dimension_of)
@@ -130,15 +134,29 @@ def check_arrays(network: Network, facts: Mapping[str, ArrayFacts]) -> None:
             )
 
 
-def _network(document: object, max_tensors: int) -> Network:
+def _of_entry(
+    parameters: PathSearchParameters | SampleAmplitudesParameters, settings: Settings
+) -> Network:
+    """The network that an entry point builds."""
+    _refuse(beyond_search(parameters.seconds, settings))
+    if isinstance(parameters, PathSearchParameters):
+        return _network(parameters.document, settings)
+    sampling = Sampling.of(parameters)
+    network = sampling.document.network
+    _refuse(beyond_tensors(len(network.tensors), settings))
+    _refuse(beyond_arrays(sampling.bra_bytes, settings))
+    _refuse(beyond_result(sampling.result_bytes, settings))
+    return network
+
+
+def _refuse(error: TensorloomError | None) -> None:
+    if error is not None:
+        raise error
+
+
+def _network(document: object, settings: Settings) -> Network:
     network = codec.from_json(document).network
-    if len(network.tensors) > max_tensors:
-        raise NetworkError(
-            "too-big",
-            f"The network has {len(network.tensors)} tensors; this worker takes {max_tensors}.",
-            "Split it, or start the worker with a higher --max-tensors.",
-            values={"count": len(network.tensors), "most": max_tensors},
-        )
+    _refuse(beyond_tensors(len(network.tensors), settings))
     if not network.tensors:
         raise NetworkError(
             "nothing-to-contract",

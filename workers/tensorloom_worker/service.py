@@ -182,7 +182,7 @@ class Service:
             TensorloomError: The request makes no sense.
         """
         request = read_request(value)
-        await asyncio.to_thread(check_request, request, self.settings.max_tensors)
+        await asyncio.to_thread(check_request, request, self.settings)
         # Of the arrays only the length of a batch matters.
         batch = {name: use for name, use in uses_of(request).items() if name.startswith("batch:")}
         refs = await asyncio.to_thread(self.uploads.refs_here, client, batch)
@@ -230,8 +230,8 @@ class Service:
         request: ContractRequest | EntryRequest,
         uses: dict[str, ArrayUse],
     ) -> None:
-        network = check_request(request, self.settings.max_tensors)
-        if isinstance(request, ContractRequest) and network is not None:
+        network = check_request(request, self.settings)
+        if isinstance(request, ContractRequest):
             check_arrays(network, self.uploads.facts_of(client, uses))
 
     def newest(self, job: Job) -> Job:

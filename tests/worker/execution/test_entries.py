@@ -15,8 +15,10 @@ from tensorloom.errors import FileFormatError, InputError
 from tensorloom.formats import network_json
 from tensorloom.model import codec
 from tensorloom.plan.cost import cost_of
+from tensorloom_worker.entries import SampleAmplitudesParameters
 from tensorloom_worker.execution.entries import _bras
 from tensorloom_worker.records import EntryRequest
+from tensorloom_worker.sampling import Sampling
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +49,7 @@ def run(cluster: Cluster, entry: str, **parameters: Any) -> Outcome:
 def test_amplitudes_are_those_of_the_state(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
-    monkeypatch.setattr("tensorloom_worker.execution.entries.MOST_OPEN", limit)
+    monkeypatch.setattr("tensorloom_worker.sampling.MOST_OPEN", limit)
     bits = ["00000", "01010", "11011", "01110", "01010"]
     found = run(
         cluster, "sample-amplitudes", circuit=PROGRAM, bits=bits, dtype="complex128", seconds=0
@@ -58,8 +60,13 @@ def test_amplitudes_are_those_of_the_state(
     np.testing.assert_allclose(found.array, wanted, atol=1e-14)
 
 
-def test_two_jobs_with_the_same_bits_do_not_share_files(tmp_path: Path) -> None:
-    one, other = (_bras(tmp_path, job, ["01", "10"], [0, 1], "complex64") for job in ("a", "b"))
+def test_two_jobs_with_the_same_bits_do_not_share_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tensorloom_worker.sampling.MOST_OPEN", 0)
+    asked = SampleAmplitudesParameters(circuit="2\n0 h 0\n1 cnot 0 1\n", bits=("01", "10"))
+    sampling = Sampling.of(asked)
+    one, other = (_bras(tmp_path, job, sampling, sampling.request) for job in ("a", "b"))
     assert {ref.sha256 for ref in one.values()} == {ref.sha256 for ref in other.values()}
     for ref in one.values():
         ref.path.unlink()

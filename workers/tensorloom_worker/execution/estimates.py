@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tensorloom.errors import PlanError, TensorloomError, WorkerRejected
-from tensorloom.execute.quantities import bytes_text, duration_text
 from tensorloom_worker.execution import trees
 from tensorloom_worker.execution.problem import Problem, result_bytes
 from tensorloom_worker.execution.strategy import Strategy
+from tensorloom_worker.limits import beyond_result, beyond_time
 from tensorloom_worker.records import Estimate, PlanJson, Refusal
 
 if TYPE_CHECKING:
+    from tensorloom.errors import PlanError, TensorloomError
     from tensorloom.plan.tree import ContractionTree
     from tensorloom_worker.execution.contractors import Contractor
     from tensorloom_worker.settings import Settings
@@ -57,39 +57,6 @@ def refused(problem: Problem, tree: ContractionTree, error: PlanError) -> Estima
 
 def too_much(estimate: Estimate, settings: Settings) -> TensorloomError | None:
     """Why a job that fits the memory is not taken."""
-    if estimate.result_bytes > settings.max_result_bytes:
-        return WorkerRejected(
-            "result-too-big",
-            f"The result would have {bytes_text(estimate.result_bytes)}; the most is "
-            f"{bytes_text(settings.max_result_bytes)}.",
-            "Sum over some output indices, or ask for fewer of their values.",
-            values={
-                "bytes": str(estimate.result_bytes),
-                "most": str(settings.max_result_bytes),
-            },
-        )
-    if estimate.predicted_ms > settings.max_job_seconds * 1000:
-        return WorkerRejected(
-            "job-too-long",
-            f"It would take {_about(estimate.predicted_ms)}; the most is "
-            f"{duration_text(settings.max_job_seconds * 1000)}.",
-            "Search for a better order, give it more memory, or make dimensions smaller.",
-            values={
-                "predictedMs": estimate.predicted_ms,
-                "mostMs": settings.max_job_seconds * 1000,
-            },
-        )
-    return None
-
-
-_YEAR_MS = 3.6e6 * 24 * 365.25
-_YEARS = 1000
-
-
-def _about(ms: float) -> str:
-    """A duration, in years where hours say nothing."""
-    if ms < _YEAR_MS:
-        return f"about {duration_text(ms)}"
-    if ms < _YEARS * _YEAR_MS:
-        return f"about {ms / _YEAR_MS:.3g} years"
-    return f"more than {_YEARS} years"
+    return beyond_result(estimate.result_bytes, settings) or beyond_time(
+        estimate.predicted_ms, settings
+    )
