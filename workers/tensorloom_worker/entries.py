@@ -74,13 +74,17 @@ class Entry:
         title: One line.
         parameters: The record that checks what is given.
         function: ``module:function``, imported by the execution.
+        estimate: The same of what tells beforehand what it takes.
     """
 
     name: str
     title: str
     parameters: type[Record]
     function: str
+    estimate: str
 
+
+_EXECUTION = "tensorloom_worker.execution.entries"
 
 ENTRIES: dict[str, Entry] = {
     entry.name: entry
@@ -89,13 +93,15 @@ ENTRIES: dict[str, Entry] = {
             name="path-search",
             title="Best contraction tree of a network",
             parameters=PathSearchParameters,
-            function="tensorloom_worker.execution.entries:path_search",
+            function=f"{_EXECUTION}:path_search",
+            estimate=f"{_EXECUTION}:estimated_search",
         ),
         Entry(
             name="sample-amplitudes",
             title="Amplitudes of many bit strings of a circuit",
             parameters=SampleAmplitudesParameters,
-            function="tensorloom_worker.execution.entries:sample_amplitudes",
+            function=f"{_EXECUTION}:sample_amplitudes",
+            estimate=f"{_EXECUTION}:estimated_amplitudes",
         ),
     )
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from random_networks import random_tree
 from statevector import simulate
 from tensorloom.errors import FileFormatError, InputError
 from tensorloom.formats import network_json
+from tensorloom.formats.opening import open_text
 from tensorloom.model import codec
 from tensorloom.plan.cost import cost_of
 from tensorloom_worker.entries import SampleAmplitudesParameters
@@ -24,14 +26,42 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Cluster
-    from tensorloom_worker.ledger import Outcome
+    from tensorloom_worker.ledger import Outcome, Progress
+    from tensorloom_worker.records import Estimate
 
 PROGRAM = """OPENQASM 2.0; include "qelib1.inc"; qreg q[5];
 h q[0]; h q[1]; h q[2]; h q[3]; h q[4]; cx q[0], q[1]; rz(0.3) q[1]; cz q[1], q[2]; ry(0.7) q[2];
 cx q[3], q[4]; u3(0.1, 0.2, 0.3) q[4]; cx q[2], q[3]; rx(1.1) q[0]; cz q[4], q[0]; t q[3];"""
 
 
-def run(cluster: Cluster, entry: str, **parameters: Any) -> Outcome:
+def brickwork(rows: int, columns: int, depth: int) -> str:
+    """A random circuit on a grid of qubits: layers of rotations and of gates of neighbours."""
+    draw = random.Random(7)
+    lines = [str(rows * columns)]
+    pairs = [
+        [(r, c, r + down, c + 1 - down) for r in range(rows) for c in range(columns)]
+        for down in (0, 1)
+    ]
+    for layer in range(depth):
+        lines += [f"{2 * layer} rz {q} {draw.random()}" for q in range(rows * columns)]
+        down, odd = layer % 2, layer // 2 % 2
+        lines += [
+            f"{2 * layer + 1} fs {r * columns + c} {s * columns + d} {draw.random()} 0.5"
+            for r, c, s, d in pairs[down]
+            if s < rows and d < columns and (r if down else c) % 2 == odd
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def told(cluster: Cluster, entry: str, **parameters: Any) -> Estimate:
+    request = EntryRequest(kind="entry", entry=entry, parameters=parameters)
+    found: Estimate = cluster.do(cluster.executor.estimate(request))
+    return found
+
+
+def run(
+    cluster: Cluster, entry: str, *, heard: list[Progress] | None = None, **parameters: Any
+) -> Outcome:
     request = EntryRequest(kind="entry", entry=entry, parameters=parameters)
     return cluster.do(
         cluster.executor.run(
@@ -39,7 +69,7 @@ def run(cluster: Cluster, entry: str, **parameters: Any) -> Outcome:
             request,
             {},
             MemoryLedger(),
-            progress=lambda _: None,
+            progress=(heard if heard is not None else []).append,
             cancelled=asyncio.Event(),
         )
     )
@@ -71,6 +101,47 @@ def test_two_jobs_with_the_same_bits_do_not_share_files(
     for ref in one.values():
         ref.path.unlink()
     assert all(ref.path.is_file() for ref in other.values())
+
+
+@pytest.mark.parametrize("limit", [20, 0], ids=["open wires", "a batch"])
+def test_what_amplitudes_take_is_told_before(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr("tensorloom_worker.sampling.MOST_OPEN", limit)
+    circuit, bits = brickwork(4, 5, 10), [f"{number:06b}".zfill(20) for number in range(64)]
+    asked = {"circuit": circuit, "bits": bits, "dtype": "complex128", "seconds": 0}
+    # Processes import what they need once.
+    _ = run(cluster, "sample-amplitudes", **asked | {"bits": bits[:2]})
+    said = told(cluster, "sample-amplitudes", **asked)
+    heard: list[Progress] = []
+    found = run(cluster, "sample-amplitudes", heard=heard, **asked)
+    assert said.mul_adds == found.mul_adds > 10**6
+    assert said.flop == 8 * said.mul_adds
+    assert said.result_bytes == found.array.nbytes == 64 * 16
+    assert said.slices == (1 if limit else 64)
+    assert 0 < said.peak_bytes_per_worker < 2**30
+    assert (said.fits, said.basis, said.plan, said.search_ms) == (True, "calibrated", None, 0)
+    # Loosely: other tests have the machine as well.
+    assert found.ms / 50 < said.predicted_ms < 20 * found.ms
+    [while_running] = [one.estimate for one in heard if one.estimate]
+    assert while_running.result_bytes == said.result_bytes
+
+
+def test_amplitudes_that_do_not_fit_are_told_so(cluster: Cluster) -> None:
+    asked = {"circuit": brickwork(4, 5, 10), "bits": ["0" * 20], "memoryBytes": 64}
+    said = told(cluster, "sample-amplitudes", **asked)
+    assert not said.fits
+    assert said.refusal is not None
+    assert said.refusal.code == "inputs-too-big"
+
+
+def test_a_path_search_takes_the_time_that_it_is_given(cluster: Cluster) -> None:
+    document = codec.to_json(open_text(brickwork(3, 3, 4)).document)
+    said = told(cluster, "path-search", document=document, seconds=1.5)
+    found = run(cluster, "path-search", document=document, seconds=1.5)
+    assert said.result_bytes == found.array.nbytes
+    assert (said.mul_adds, said.slices) == (found.mul_adds, 0)
+    assert found.ms / 10 < said.predicted_ms < 3 * found.ms
 
 
 def test_one_string_is_one_amplitude(cluster: Cluster) -> None:

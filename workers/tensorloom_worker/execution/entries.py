@@ -1,7 +1,7 @@
 """The named entry points: long computations that are jobs like any other.
 
 Each is called with the executor, the job, its checked parameters, its ledger, and who wants to hear
-of progress; it gives an outcome.
+of progress; it gives an outcome. Beside each stands what tells beforehand what that takes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tensorloom.errors import PlanError
+from tensorloom.model import codec
 from tensorloom_worker.execution import searching, trees
 from tensorloom_worker.execution.planning import PLAN_SECONDS, Patience
 from tensorloom_worker.execution.problem import BATCH, Problem, plan_json
 from tensorloom_worker.execution.strategy import strategy_for
 from tensorloom_worker.ledger import ArrayRef, Outcome, Progress
-from tensorloom_worker.records import ContractRequest, JobProgress
+from tensorloom_worker.records import ContractRequest, Estimate, JobProgress
 from tensorloom_worker.sampling import Sampling, end_id
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from tensorloom_worker.execution.executor import Executor
     from tensorloom_worker.ledger import Ledger
 
-__all__ = ["path_search", "sample_amplitudes"]
+__all__ = ["estimated_amplitudes", "estimated_search", "path_search", "sample_amplitudes"]
 
 
 async def path_search(
@@ -79,6 +80,23 @@ async def path_search(
     )
 
 
+async def estimated_search(executor: Executor, parameters: PathSearchParameters) -> Estimate:
+    """What a path search takes: its time, and the room of a path; it contracts nothing."""
+    del executor
+    steps = max(0, len(codec.from_json(parameters.document).network.tensors) - 1)
+    return Estimate(
+        mul_adds=0,
+        flop=0,
+        slices=0,
+        peak_bytes_per_worker=0,
+        result_bytes=steps * 2 * np.dtype(np.int64).itemsize,
+        # Two tensors meet in one way.
+        predicted_ms=1000 * parameters.seconds if steps > 1 else 0.0,
+        fits=True,
+        basis="typical",
+    )
+
+
 async def sample_amplitudes(
     executor: Executor,
     job: str,
@@ -88,15 +106,35 @@ async def sample_amplitudes(
 ) -> Outcome:
     """One amplitude per bit string, in their order."""
     sampling = await asyncio.to_thread(Sampling.of, parameters)
+
+    def told(heard: Progress) -> None:
+        estimate = heard.estimate and _of_amplitudes(sampling, heard.estimate)
+        progress(replace(heard, estimate=estimate))
+
     folder = executor.settings.data_folder / "running"
     request = sampling.request
     try:
         arrays = await asyncio.to_thread(_bras, folder, job, sampling, request)
-        outcome = await executor.contracted(job, request, arrays, ledger, progress)
+        outcome = await executor.contracted(job, request, arrays, ledger, told)
     finally:
         for path in folder.glob(f"{job}-*.npy"):
             path.unlink(missing_ok=True)
     return replace(outcome, array=sampling.picked(outcome.array))
+
+
+async def estimated_amplitudes(
+    executor: Executor, parameters: SampleAmplitudesParameters
+) -> Estimate:
+    """What the amplitudes take: the contraction that they come out of."""
+    sampling = await asyncio.to_thread(Sampling.of, parameters)
+    request = sampling.request
+    problem = Problem.of(request, {}).of_length(len(parameters.bits))
+    return _of_amplitudes(sampling, await executor.foreseen(problem, request))
+
+
+def _of_amplitudes(sampling: Sampling, estimate: Estimate) -> Estimate:
+    """The estimate of the contraction as that of the job, which knows nothing of its network."""
+    return estimate.model_copy(update={"result_bytes": sampling.result_bytes, "plan": None})
 
 
 def _bras(

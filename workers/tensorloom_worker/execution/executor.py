@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
+from importlib import import_module
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -146,8 +147,13 @@ class Executor:
     ) -> Estimate:
         """What a job would take; see ``ledger.Executor``."""
         if isinstance(request, EntryRequest):
-            return await self._entry_estimate(request)
-        problem = Problem.of(request, arrays or {})
+            parameters = checked_parameters(request)
+            said: Estimate = await _named(ENTRIES[request.entry].estimate)(self, parameters)
+            return said
+        return await self.foreseen(Problem.of(request, arrays or {}), request)
+
+    async def foreseen(self, problem: Problem, request: ContractRequest) -> Estimate:
+        """What contracting a problem would take."""
         contractor = await self._contractors.of(backend_of(request), problem.dtype)
         patience = Patience(ESTIMATE_SECONDS)
         found = await self._looked(problem, request, contractor, self._estimating, patience)
@@ -224,8 +230,7 @@ class Executor:
         if isinstance(request, ContractRequest):
             return await self.contracted(job, request, arrays, ledger, progress)
         parameters = checked_parameters(request)
-        module, _, name = ENTRIES[request.entry].function.partition(":")
-        function = getattr(__import__(module, fromlist=[name]), name)
+        function = _named(ENTRIES[request.entry].function)
         outcome: Outcome = await function(self, job, parameters, ledger, progress)
         return outcome
 
@@ -376,19 +381,6 @@ class Executor:
         seconds = estimate.predicted_ms / 1000
         return 0.0 if seconds < WORTH_SEARCHING else min(LONGEST_SEARCH, SEARCH_SHARE * seconds)
 
-    async def _entry_estimate(self, request: EntryRequest) -> Estimate:
-        parameters = checked_parameters(request)
-        return Estimate(
-            mul_adds=0,
-            flop=0,
-            slices=0,
-            peak_bytes_per_worker=0,
-            result_bytes=0,
-            predicted_ms=parameters.seconds * 1000,
-            fits=True,
-            basis="typical",
-        )
-
     # Layouts.
 
     async def _laid_out(
@@ -463,6 +455,12 @@ class Executor:
         fit = partial(trees.best_of, options, most_elements)
         best, _ = await self.planning.run(fit, Patience(PLAN_SECONDS))
         return best
+
+
+def _named(place: str) -> Any:  # noqa: ANN401  # a function of an entry point
+    """The function at ``module:function``; entry points import this module."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
 
 def _is_fixed(request: ContractRequest) -> bool:

@@ -129,6 +129,11 @@ class Problem:
             batch=name,
         )
 
+    def of_length(self, length: int) -> Problem:
+        """The same with a batch of so many contractions, whose arrays may not be here."""
+        sizes = {**dict(self.dimensions), **({self.batch: length} if self.batch else {})}
+        return replace(self, dimensions=tuple(sizes.items()))
+
     @property
     def itemsize(self) -> int:
         """Of an element [bytes]."""
