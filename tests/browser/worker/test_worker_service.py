@@ -47,6 +47,49 @@ def test_a_real_worker_on_another_port_computes_what_is_drawn(
     assert watch.unexpected() == []
 
 
+def test_a_batch_of_a_script_shares_the_drawing(
+    visited: tuple[Workbench, Watch], real: Process
+) -> None:
+    bench, watch = visited
+    watch.problems.clear()
+    watch.allow(f"^other origin: {re.escape(real.address)}")
+    bench.clear()
+    left = np.random.default_rng(6).normal(size=(5, 2, 3))
+    bench.open(
+        format="einsum",
+        text="ij,jk->ik",
+        arrays=[
+            {"shape": [2, 3], "data": left[0].ravel().tolist()},
+            {"shape": [3, 2], "data": list(range(6))},
+        ],
+    )
+    bench.settle()
+    first = bench.document()["tensors"][0]
+    shown = bench.state("now.result.ms")
+    given = {
+        "address": real.address,
+        "token": real.token,
+        "batch": {first["id"]: {"shape": [5, 2, 3], "data": left.ravel().tolist()}},
+    }
+    found = bench.page.evaluate(
+        """async ({ address, token, batch }) => {
+          const worker = { address, token };
+          const result = await tensorloom.run({ backend: "worker", worker, batch });
+          return { ...result, value: [...result.value] };
+        }""",
+        given,
+    )
+    right = np.arange(6.0).reshape(3, 2)
+    assert found["shape"] == [5, 2, 2]
+    np.testing.assert_allclose(np.reshape(found["value"], (5, 2, 2)), left @ right, rtol=1e-14)
+    # It is listed, and is not the value of what is drawn.
+    assert bench.state("now.remote.jobs[0].job.state") == "done"
+    assert bench.state("[now.remote.current, now.remote.news]") == [None, None]
+    assert bench.state("now.result.ms") == shown
+    bench.page.evaluate("() => tensorloomDesk.disconnect()")
+    assert watch.unexpected() == []
+
+
 def test_the_page_that_the_worker_serves_is_connected_by_its_link(
     browser: Browser, real: Process
 ) -> None:

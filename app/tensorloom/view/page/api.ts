@@ -78,6 +78,11 @@ export interface RunOptions {
    * what contracts there, left out the worker's own choice.
    */
   worker?: { address?: string; token?: string; backend?: string };
+  /**
+   * Worker only: by tensor id, one array for each of many contractions along a first axis more than
+   * the tensor has. The value gets that axis too, and is not shown: it is not the drawing's.
+   */
+  batch?: Record<string, GivenArray>;
   /** Called whenever the run has come further: not in the first 0.2 s, and at last when it is done. */
   onProgress?: (news: RunNews) => void;
   /** Cancels the run; it then rejects with the code `cancelled`. */
@@ -143,7 +148,7 @@ function refused(code: string, message: string, hint: string): { code: string; w
   return { code, where: {}, hint, message };
 }
 
-function numbersOf(array: GivenArray, position: number): { shape: number[]; dtype: DType; bytes: ArrayBuffer } {
+function numbersOf(array: GivenArray, position: number | string): { shape: number[]; dtype: DType; bytes: ArrayBuffer } {
   const dtype = array.dtype ?? "float64";
   if (!DTYPES.includes(dtype)) throw refused("bad-dtype", `Array ${position} has the type ${String(dtype)}.`, `Choose ${DTYPES.join(", ")}.`);
   if (!Array.isArray(array.shape)) throw refused("bad-array", `Array ${position} has no shape.`, "Give a list of whole numbers.");
@@ -190,6 +195,7 @@ export function createApi(python: PythonCalls, store: () => EditorStore | undefi
     async run(options = {}) {
       await settled();
       if (options.backend === "worker") return runOnWorker(await loadRemote(), options);
+      if (options.batch) throw refused("batch-here", "A batch is computed on a worker only.", 'Give backend: "worker".');
       const { backend = "auto", dtype = null, onProgress, signal } = options;
       // What computes it may have more to tell before it hears that nobody wants it.
       const tell = onProgress && ((text: string) => signal?.aborted || onProgress(JSON.parse(text) as RunNews));
@@ -219,11 +225,12 @@ export function createApi(python: PythonCalls, store: () => EditorStore | undefi
 }
 
 /** What is shown, computed on a worker; the value of a job is that of the drawing it was sent with. */
-async function runOnWorker({ desk }: RemoteModule, { dtype = undefined, worker, onProgress, signal }: RunOptions): Promise<RunResult> {
+async function runOnWorker({ desk }: RemoteModule, { dtype = undefined, worker, batch, onProgress, signal }: RunOptions): Promise<RunResult> {
   if (dtype !== undefined && !DTYPES.includes(dtype)) throw refused("bad-dtype", `${String(dtype)} is not a number type.`, `Choose ${DTYPES.join(", ")}.`);
+  const arrays = batch && Object.fromEntries(Object.entries(batch).map(([id, array]) => [id, numbersOf(array, `of tensor ${id}`)]));
   await desk.start();
   if (worker?.address !== undefined) desk.connect(worker.address, worker.token ?? "");
-  const { job, result, value } = await desk.run({ dtype: dtype ?? null, backend: worker?.backend, signal, onProgress });
+  const { job, result, value } = await desk.run({ dtype: dtype ?? null, backend: worker?.backend, ...(arrays ? { batch: arrays } : {}), signal, onProgress });
   return {
     value: IS_SINGLE[result.dtype] ? new Float32Array(value) : new Float64Array(value),
     shape: result.shape,

@@ -21,7 +21,7 @@ import { readNpy } from "./npy.ts";
 import { Outbox } from "./outbox.ts";
 import { freshKey, orderOf } from "./requests.ts";
 import { CONNECTION_KEY } from "./remembered.ts";
-import type { ConnectionView, RemoteView } from "./view.ts";
+import { type RemoteView, viewOf } from "./view.ts";
 import { type AboutJson, isOver, type JobJson, type JobPageJson, type JobResultJson } from "./wire.ts";
 
 /** Larger values are offered as files only: look inside and history live in the tab's memory [bytes]. */
@@ -29,6 +29,13 @@ export const MOST_SHOWN_BYTES = 256 * 1024 * 1024;
 
 export interface PythonCalls {
   call(method: string, args: unknown, buffers?: ArrayBuffer[]): Promise<{ text: string; buffers: ArrayBuffer[] }>;
+}
+
+/** What is asked for beside the drawing. */
+export interface Asked {
+  dtype?: DType | null;
+  backend?: string | undefined;
+  batch?: SentJob["batch"];
 }
 
 /** How far a job has come, for scripts. */
@@ -225,18 +232,20 @@ export class RemoteDesk {
   // --- jobs -----------------------------------------------------------------------------------
 
   /** Sends the drawing that is shown; resolves with the key of the job once it is kept here. */
-  async send(dtype: DType | null = null, backend?: string): Promise<string> {
+  async send({ dtype = null, backend, batch }: Asked = {}): Promise<string> {
     const connection = this.follower.connection;
     if (connection.kind === "off") throw notConnected();
     const { document: shown, plan } = this.store.get();
     const sentDocument: DocumentJson = dtype === null ? shown : { ...shown, dtype };
+    const key = freshKey();
     const sent: SentJob = {
-      key: freshKey(), worker: connection.worker.address, id: null, document: sentDocument, revision: revisionOf(sentDocument), sentAt: Date.now(),
+      key, worker: connection.worker.address, id: null, document: sentDocument, revision: batch ? `batch ${key}` : revisionOf(sentDocument), sentAt: Date.now(),
       ...(plan?.inputs.length === shown.tensors.length ? { plan: orderOf(plan) } : {}),
       ...(backend ? { backend } : {}),
+      ...(batch ? { batch } : {}),
     };
     await this.outbox.add(sent);
-    return sent.key;
+    return key;
   }
 
   private arrived(job: JobJson): void {
@@ -371,10 +380,10 @@ export class RemoteDesk {
   // --- scripts --------------------------------------------------------------------------------
 
   /** Sends what is shown and waits for its value; for `window.tensorloom.run`. */
-  async run({ dtype, backend, signal, onProgress }: { dtype: DType | null; backend?: string | undefined; signal?: AbortSignal | undefined; onProgress?: ((news: JobNews) => void) | undefined }): Promise<{ job: JobJson; result: JobResultJson; value: ArrayBuffer }> {
+  async run({ signal, onProgress, ...asked }: Asked & { signal?: AbortSignal | undefined; onProgress?: ((news: JobNews) => void) | undefined }): Promise<{ job: JobJson; result: JobResultJson; value: ArrayBuffer }> {
     await this.start();
     await this.connected();
-    const key = await this.send(dtype, backend);
+    const key = await this.send(asked);
     const job = await this.over(key, signal, onProgress);
     if (job.state === "cancelled") throw { code: "cancelled", where: {}, hint: "", message: "The job was cancelled." };
     if (job.state === "failed" || !job.result) throw job.error ?? refused("worker-answer", "The job failed without a word.", "Look at what the worker printed.");
@@ -463,9 +472,9 @@ export class RemoteDesk {
     const jobs = listed(this.jobs.values(), this.outbox.sent, this.address);
     const revision = revisionOf(state.document);
     this.landIfDue(jobs);
-    const news = jobs.find(({ job, sent }) => job?.state === "done" && sent && sent.revision !== revision && this.awaited.has(job.id) && !this.known.has(job.id)) ?? null;
+    const news = jobs.find(({ job, sent }) => job?.state === "done" && sent && !sent.batch && sent.revision !== revision && this.awaited.has(job.id) && !this.known.has(job.id)) ?? null;
     this.store.set({
-      remote: { connection: shown(connection), about: this.about, jobs, older: this.jobs.older, current: jobOf(jobs, revision), news, estimate: this.estimates.current, upload: this.outbox.upload, fetching: this.fetching?.revision === revision ? this.fetching : null, held: this.outbox.held, asked: this.asked },
+      remote: { connection: viewOf(connection), about: this.about, jobs, older: this.jobs.older, current: jobOf(jobs, revision), news, estimate: this.estimates.current, upload: this.outbox.upload, fetching: this.fetching?.revision === revision ? this.fetching : null, held: this.outbox.held, asked: this.asked },
     });
     if (connection.kind === "on" && this.estimates.askIfDue(state, revision)) this.store.set({ remote: { ...(this.store.get().remote as RemoteView), estimate: this.estimates.current } });
     for (const look of [...this.watchers]) look();
@@ -474,21 +483,6 @@ export class RemoteDesk {
 
 function notConnected(): ErrorJson {
   return refused("worker-not-connected", "No worker is connected.", "Connect one: click the device line, then Connect a worker.");
-}
-
-function shown(connection: Connection): ConnectionView {
-  switch (connection.kind) {
-    case "off":
-      return connection;
-    case "waiting":
-    case "refused":
-      return { kind: connection.kind, address: connection.worker.address, error: connection.error };
-    case "connecting":
-    case "on":
-      return { kind: connection.kind, address: connection.worker.address };
-    default:
-      return connection satisfies never;
-  }
 }
 
 /** The user's own choice between the two places; null where the page may choose. */

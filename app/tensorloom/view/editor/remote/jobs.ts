@@ -3,7 +3,7 @@
  * drawing that each was sent with. Pure.
  */
 
-import type { DocumentJson } from "../protocol.ts";
+import type { DocumentJson, DType } from "../protocol.ts";
 import { duration, grouped } from "../chrome/numbers.ts";
 import { headline } from "../chrome/valueText.ts";
 import { isOver, type JobJson, type JobState, type PlanRequestJson } from "./wire.ts";
@@ -27,6 +27,16 @@ export interface SentJob {
   plan?: PlanRequestJson;
   /** What is to contract it there; absent where that is the worker's choice. */
   backend?: string;
+  /** By tensor, the arrays of many contractions, until the worker has them. Their value is not the drawing's. */
+  batch?: Record<string, BatchArray>;
+}
+
+/** One array for each contraction, along the first axis. */
+export interface BatchArray {
+  shape: number[];
+  dtype: DType;
+  /** Little-endian in C order, complex interleaved. */
+  bytes: ArrayBuffer;
 }
 
 /** A line of the jobs list. */

@@ -106,7 +106,7 @@ export class Outbox {
   }
 
   private async bring(sent: SentJob, { client, lost }: Line): Promise<void> {
-    const { request, files } = await packedRequest(sent.document, sent.plan ?? null, sent.backend);
+    const { request, files } = await packedRequest(sent);
     const of = [...files.values()].reduce((sum, file) => sum + file.byteLength, 0);
     const have = files.size ? await client.offsets([...files.keys()], lost) : new Map<string, number>();
     let before = 0;
@@ -120,7 +120,7 @@ export class Outbox {
       await client.cancel(job.id);
       return;
     }
-    const known = { ...sent, id: job.id };
+    const known = { ...sent, id: job.id, ...(sent.batch ? { batch: {} } : {}) };
     this.sent = this.sent.map((one) => (one.key === sent.key ? known : one));
     this.sender.arrived(job);
     await this.kept?.save(known);

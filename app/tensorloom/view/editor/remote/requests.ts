@@ -5,6 +5,7 @@
 import type { DocumentJson, DType, PlanJson, RecipeJson } from "../protocol.ts";
 import { refused } from "./address.ts";
 import { WorkerError } from "./http.ts";
+import type { SentJob } from "./jobs.ts";
 import { storedBytes } from "./jobStore.ts";
 import { writeNpy } from "./npy.ts";
 import type { JobRequestJson, PlanRequestJson } from "./wire.ts";
@@ -27,11 +28,19 @@ export function orderOf(plan: PlanJson): PlanRequestJson {
   return { path: plan.steps.map(({ left, right }) => [left, right]), sliced: plan.sliced };
 }
 
-/** The request with the files of all stored arrays, each made once. */
-export async function packedRequest(document: DocumentJson, plan: PlanRequestJson | null, backend?: string): Promise<PackedRequest> {
-  const stored = document.tensors.filter(({ array }) => array.kind === "blob").map(({ id, name, array }) => ({ id, name, array: array as Blob }));
-  const request = bareRequest(document, plan, backend);
+/** The request with the files of all stored arrays and of its batch, each made once. */
+export async function packedRequest({ document, plan, backend, batch = {} }: Pick<SentJob, "document" | "plan" | "backend" | "batch">): Promise<PackedRequest> {
+  const stored = document.tensors.filter(({ id, array }) => array.kind === "blob" && !(id in batch)).map(({ id, name, array }) => ({ id, name, array: array as Blob }));
+  const request = bareRequest(document, plan ?? null, backend);
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
+  const many: Record<string, { sha256: string }> = {};
+  for (const [id, { dtype, shape, bytes }] of Object.entries(batch)) {
+    const file = writeNpy(dtype, shape, new Uint8Array(bytes));
+    const sha256 = await sha256Of(file);
+    files.set(sha256, file);
+    many[id] = { sha256 };
+  }
+  if (Object.keys(many).length > 0) request.batch = { arrays: many };
   if (stored.length === 0) return { request, files };
   const bytes = await storedBytes([...new Set(stored.map(({ array }) => array.hash))]);
   const names = new Map<string, string>();

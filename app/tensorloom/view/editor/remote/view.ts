@@ -1,8 +1,9 @@
 /**
- * What the page shows of a worker: a part of the store's state, without the token. Types only.
+ * What the page shows of a worker: a part of the store's state, without the token. Pure.
  */
 
 import type { ErrorJson } from "../protocol.ts";
+import type { Connection } from "./connection.ts";
 import type { ListedJob } from "./jobs.ts";
 import type { AboutJson, EstimateJson } from "./wire.ts";
 
@@ -41,3 +42,19 @@ export interface RemoteView {
 }
 
 export const NOT_CONNECTED: RemoteView = { connection: { kind: "off" }, about: null, jobs: [], older: "none", current: null, news: null, estimate: null, upload: null, fetching: null, held: null, asked: null };
+
+/** What is shown of a connection. */
+export function viewOf(connection: Connection): ConnectionView {
+  switch (connection.kind) {
+    case "off":
+      return connection;
+    case "waiting":
+    case "refused":
+      return { kind: connection.kind, address: connection.worker.address, error: connection.error };
+    case "connecting":
+    case "on":
+      return { kind: connection.kind, address: connection.worker.address };
+    default:
+      return connection satisfies never;
+  }
+}

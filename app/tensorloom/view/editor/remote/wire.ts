@@ -44,6 +44,8 @@ export interface JobRequestJson {
   dtype?: DType;
   /** What contracts there: "numpy", "wgpu", ...; left out, the worker's own choice. */
   backend?: string;
+  /** Arrays whose first axis counts contractions that share the rest. */
+  batch?: { arrays: Record<string, { sha256: string }> };
 }
 
 /** How far an upload has come. */
