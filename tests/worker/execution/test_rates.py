@@ -58,3 +58,46 @@ def test_rates_are_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert len(asked) == LAST + 1
 
     asyncio.run(story())
+
+
+def test_a_later_measurement_lets_a_job_go_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes half a second of a worker, which a job that begins would wait for."""
+    monkeypatch.setattr("tensorloom_worker.execution.rates.IDLE_SECONDS", 0.05)
+    now = 0.0
+    pool = Pool(Settings(data_folder=tmp_path))
+    rates = Measurements(pool, measured, median_of, lambda: now)
+    sent: list[str] = []
+
+    async def story() -> None:
+        nonlocal now
+        end = asyncio.Event()
+
+        async def send(_client: Any, function: Any, *_arguments: Any, priority: int) -> Any:
+            sent.append(f"{function.__name__} {priority}")
+            if function is measured:
+                return TYPICAL
+            await end.wait()
+            return None
+
+        async def present() -> None:
+            pass
+
+        monkeypatch.setattr(pool, "_sent", send)
+        monkeypatch.setattr(pool, "_present", present)
+        await rates.ready("float64")
+        now += SOON + 1
+        # As the executor does: it asks for rates, then has its tasks done.
+        await rates.ready("float64")
+        job = asyncio.create_task(pool.call(story))
+        await asyncio.sleep(0.2)
+        assert sent == ["measured 10", "story 0"]
+        assert pool.idle_seconds == 0
+        end.set()
+        await job
+        assert pool.idle_seconds < 0.05
+        await asyncio.gather(*rates._running.values())
+        assert sent == ["measured 10", "story 0", "measured -10"]
+
+    asyncio.run(story())

@@ -19,6 +19,8 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -119,6 +121,8 @@ class Pool:
         self._seen: dict[str, Any] = {}
         self._looking: asyncio.Task[None] | None = None
         self._connecting = asyncio.Lock()
+        self._under_way = 0
+        self._ended = -inf
         self.is_local = settings.scheduler == "local"
 
     async def start(self) -> None:
@@ -282,6 +286,11 @@ class Pool:
             return self._settings.threads
         return max((int(worker["nthreads"]) for worker in self._workers().values()), default=1)
 
+    @property
+    def idle_seconds(self) -> float:
+        """How long nobody has waited for a worker [s]."""
+        return 0.0 if self._under_way else monotonic() - self._ended
+
     async def call(
         self,
         function: Callable[..., Any],
@@ -301,6 +310,20 @@ class Pool:
         function: Callable[..., Any],
         *arguments: Any,  # noqa: ANN401  # of any function
         priority: int = 0,
+    ) -> Any:  # noqa: ANN401  # of any function
+        self._under_way += 1
+        try:
+            return await self._sent(client, function, *arguments, priority=priority)
+        finally:
+            self._under_way -= 1
+            self._ended = monotonic()
+
+    async def _sent(
+        self,
+        client: Any,  # noqa: ANN401  # of Dask
+        function: Callable[..., Any],
+        *arguments: Any,  # noqa: ANN401  # of any function
+        priority: int,
     ) -> Any:  # noqa: ANN401  # of any function
         for _ in range(KILLED_AGAIN):
             # One that is being closed would take the call, and never send it.

@@ -1,7 +1,8 @@
 """When rates are measured: at first, soon again, and now and then.
 
 A measurement is made on a worker, beside whatever else the machine does. Estimates go by the median
-of the last few, so that a bad moment does not stay.
+of the last few, so that a bad moment does not stay. All but the first wait until nobody else wants
+a worker: a job that came just after one would wait for it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ later now and then [s]."""
 
 LAST = 5
 """So many measurements count."""
+
+IDLE_SECONDS = 1.0
+"""How long the workers have had nothing to do when a later measurement begins [s]."""
 
 MOST_WAIT = 5.0
 """The first one is waited for so long: workers may be busy for hours [s]."""
@@ -79,11 +83,15 @@ class Measurements(Generic[_Rates]):
             return
         age = self._clock() - self._at[dtype]
         if age > (SOON if len(self._several[dtype]) < LAST else AGAIN):
-            # Not waited for, and after whatever else there is to do.
             self.begin(dtype, priority=-10)
 
     def begin(self, dtype: str, priority: int = 10) -> asyncio.Task[None]:
-        """Measures a type once more, unless that is under way."""
+        """Measures a type once more, unless that is under way.
+
+        Args:
+            dtype: Which.
+            priority: Before or after what else there is to do; below 0 when there is nothing.
+        """
         running = self._running.get(dtype)
         if running is None or running.done():
             running = asyncio.create_task(self._once(dtype, priority), name=f"rates of {dtype}")
@@ -91,6 +99,10 @@ class Measurements(Generic[_Rates]):
         return running
 
     async def _once(self, dtype: str, priority: int) -> None:
+        # The job that asked for them is about to begin. Half a second on one of its workers was up
+        # to a sixth of what it took.
+        while priority < 0 and self._pool.idle_seconds < IDLE_SECONDS:  # noqa: ASYNC110  # a time
+            await asyncio.sleep(IDLE_SECONDS - self._pool.idle_seconds)
         found = await self._pool.call(self._measured, dtype, priority=priority)
         several = self._several.setdefault(dtype, deque(maxlen=LAST))
         several.append(found)
