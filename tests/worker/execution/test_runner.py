@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -188,3 +189,40 @@ def test_a_result_with_sliced_indices_is_put_together() -> None:
     wanted = np.einsum("ab,bc,cd->da", *arrays)
     for cuts in ((), (1,), (7, 8, 21), tuple(range(1, 30))):
         np.testing.assert_allclose(result_of(shared, *cuts), wanted, rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "sizes"),
+    [
+        ((("a", "b", "k"), ("k", "c", "d")), ("a", "c", "b", "d"), (16, 256, 16, 32, 2)),
+        ((("a", "k", "b"), ("c", "k", "d")), ("c", "a", "b", "d"), (32, 128, 32, 32, 2)),
+        ((("h", "a", "k"), ("k", "c", "h")), ("a", "h", "c"), (256, 8, 512, 4)),
+    ],
+    ids=["rows", "columns first", "batch"],
+)
+def test_a_large_product_is_moved_in_parts(
+    inputs: tuple[tuple[str, ...], ...], output: tuple[str, ...], sizes: tuple[int, ...]
+) -> None:
+    """So it is there once: planned for are the operands and the result."""
+    names = sorted({name for indices in inputs for name in indices})
+    tree = ContractionTree(
+        inputs=inputs,
+        output=output,
+        dimensions=tuple(zip(names, sizes, strict=True)),
+        path=((0, 1),),
+    )
+    arrays = random_arrays(tree, "float64", 0)
+    shared = Shared(Strategy.of(tree), arrays, "float64")
+    (call,) = shared.schedule.calls
+    assert call.lead > 0
+    tracemalloc.start()
+    try:
+        value, exponent = Runner(shared).slice_value(0)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    exact = reference(equation(tree), arrays, "float64")
+    assert exponent == 0
+    assert_close(value, exact, tolerance(lower(tree, "float64"), exact))
+    size = call.elements * 8
+    assert size < most < 1.3 * size

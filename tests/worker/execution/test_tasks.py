@@ -42,13 +42,17 @@ def parcel(seed: int, memory_bytes: int) -> tuple[Parcel, int]:
     return Parcel(text=json.dumps(job.to_json()), files={}), peak
 
 
-def most_taken(*jobs: Parcel) -> int:
+def most_taken(*jobs: Parcel, bound: bool = False) -> int:
     """Most memory of this process while it does tasks of the jobs in turn [bytes]."""
     tracemalloc.start()
     try:
         for start in (0, 4, 8):
             for job in jobs:
                 tasks.contract(job, start, start + 2)
+        if bound:
+            tracemalloc.reset_peak()
+            for job in jobs:
+                assert 0 < tasks.bound_of(job, 1.0, 0.0) < 1
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -91,3 +95,24 @@ def test_what_a_thread_keeps_for_its_next_slice_counts() -> None:
     runner._live[-1] = kept
     assert loaded.bytes == loaded.shared.bytes + runner.bytes
     assert runner.bytes >= kept.nbytes
+
+
+def test_inputs_are_laid_out_one_after_the_other() -> None:
+    """Of four inputs, one is there twice at a time."""
+    _, peak = parcel(0, 0)
+    assert peak < most_taken(parcel(0, peak)[0]) < 1.35 * peak
+
+
+def test_a_bound_makes_room_for_its_inputs() -> None:
+    _, peak = parcel(0, 0)
+    assert most_taken(parcel(0, peak)[0], bound=True) < 1.1 * peak
+    assert not tasks._LOADED
+
+
+def test_a_bound_keeps_what_has_room() -> None:
+    _, peak = parcel(0, 0)
+    one, other = (parcel(seed, 2 * peak + 1000)[0] for seed in (0, 1))
+    _ = most_taken(one, other)
+    kept = list(tasks._LOADED.values())
+    assert tasks.bound_of(other, 1.0, 0.0) > 0
+    assert list(tasks._LOADED.values()) == kept[:1]

@@ -8,17 +8,18 @@ whatever ran before: what is kept is what would be made again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import frexp, isfinite, log2
+from math import frexp, isfinite, log2, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tensorloom.execute.blocks import blocks
 from tensorloom.execute.scaling import SAFE_LOG2, absmax, scaled, shift_for
 from tensorloom_worker.execution.strategy import Strategy
 from tensorloom_worker.execution.sums import Sum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -117,7 +118,8 @@ class Shared:
 
     Args:
         strategy: What is made once and what is not.
-        arrays: One per input of the whole tree, of type ``dtype``.
+        arrays: One per input of the whole tree, of type ``dtype``; each is let go of as soon as it
+            was laid out or is in a table.
         dtype: Type to compute in.
         lib: What contracts.
     """
@@ -125,27 +127,28 @@ class Shared:
     def __init__(
         self,
         strategy: Strategy,
-        arrays: Sequence[NDArray[Any]],
+        arrays: Iterable[NDArray[Any]],
         dtype: DType,
         lib: Library = NUMPY,
     ) -> None:
         self.dtype: DType = dtype
         self.lib = lib
         self.schedule = strategy.schedule
-        given: list[tuple[NDArray[Any], int]] = [(array, 0) for array in arrays]
-        for table in strategy.tables:
-            inputs = [given[number][0] for number in table.inputs]
+        # Taken out where they are read: each input is in one table at most, or in the main tree.
+        given = {number: (array, 0) for number, array in enumerate(arrays)}
+        first = len(given)
+        for number, table in enumerate(strategy.tables, first):
+            inputs = (given.pop(source)[0] for source in table.inputs)
             made = Shared(Strategy.of(table.tree), inputs, dtype, lib)
             value, exponent = Runner(made).slice_value(0)
             whole = np.asarray(lib.take(value)).reshape(made.schedule.block_shape)
-            given.append((whole.transpose(made.schedule.output), exponent))
+            given[number] = whole.transpose(made.schedule.output), exponent
         self.exponent = 0
         self.log2: list[float] = []
         self.spread: list[float] = []
         self.leaves: list[Any] = []
         for leaf, number in zip(self.schedule.leaves, strategy.inputs, strict=True):
-            array, exponent = given[number]
-            self._hold(leaf, array, exponent)
+            self._hold(leaf, *given.pop(number))
 
     def _hold(self, leaf: Leaf, array: NDArray[Any], exponent: int) -> None:
         plain = _laid_out(leaf, array, self.schedule.radix)
@@ -155,7 +158,8 @@ class Shared:
         self.exponent += exponent + shift
         if largest > 0 and isfinite(largest):
             parts = plain.reshape(-1).view(plain.real.dtype)
-            kept = float(np.abs(parts).mean(dtype=np.float64))
+            sums = (np.abs(block).sum(dtype=np.float64) for (block,) in blocks(parts))
+            kept = float(sum(sums)) / parts.size
             own = log2(largest) - shift
             self.log2.append(own)
             self.spread.append(own - log2(kept) if kept > 0 else 0.0)
@@ -259,13 +263,16 @@ class Runner:
     def _replay(self, steps: Sequence[_Step]) -> None:
         live, lib = self._live, self.shared.lib
         matmul, swap = lib.matmul, lib.swap
-        for x, y, out, kind, natural, order, shape, swapped, frees, look in steps:
-            if kind == "matmul":
-                made = matmul(live[x], live[y])
+        for x, y, out, kind, natural, order, lead, shape, swapped, frees, look in steps:
+            if lead and lib is NUMPY:
+                made = _in_parts(live[x], live[y], natural, order, lead)
             else:
-                made = _product(lib, kind, live[x], live[y])
-            if natural:
-                made = lib.move(made.reshape(natural), order)
+                if kind == "matmul":
+                    made = matmul(live[x], live[y])
+                else:
+                    made = _product(lib, kind, live[x], live[y])
+                if natural:
+                    made = lib.move(made.reshape(natural), order)
             made = made.reshape(shape)
             if look:
                 made = self._scaled(out, made)
@@ -295,6 +302,7 @@ _Step = tuple[
     str,
     tuple[int, ...],
     tuple[int, ...],
+    int,
     tuple[int, ...],
     bool,
     tuple[int, ...],
@@ -312,11 +320,27 @@ def _step(call: Call, *, look: bool) -> _Step:
         call.kind,
         call.natural,
         call.order,
+        call.lead,
         form.shape,
         form.swapped,
         call.frees,
         look,
     )
+
+
+def _in_parts(
+    x: NDArray[Any], y: NDArray[Any], natural: tuple[int, ...], order: tuple[int, ...], lead: int
+) -> NDArray[Any]:
+    """The product of matrices with its axes moved, part by part."""
+    made = np.empty([natural[axis] for axis in order], x.dtype)
+    unmoved = made.transpose(np.argsort(order))
+    each = len(x) // prod(natural[:lead])
+    product = np.empty((each, *x.shape[1:-1], y.shape[-1]), x.dtype)
+    for number, place in enumerate(np.ndindex(natural[:lead])):
+        part = slice(number * each, (number + 1) * each)
+        np.matmul(x[part], y[part] if y.ndim > 2 else y, out=product)  # noqa: PLR2004  # a batch
+        unmoved[place] = product.reshape(natural[lead:])
+    return made
 
 
 def _product(lib: Library, kind: str, x: Any, y: Any) -> Any:  # noqa: ANN401  # of any library

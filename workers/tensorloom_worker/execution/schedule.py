@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
-from math import prod
+from math import gcd, prod
 from typing import TYPE_CHECKING, Literal
 
 from tensorloom_worker.execution.layouts import choose, natural_order, split_of
@@ -28,6 +28,12 @@ Kind = Literal["matmul", "outer", "dots", "small"]
 FEW_PRODUCTS = 64
 """Matrices of a batch with fewer multiply-adds each are summed by einsum: matmul's own loop over a
 batch takes longer (measured for ``execute.numpy_backend``)."""
+
+PART_ELEMENTS = 1 << 18
+LEAST_ROWS = 64
+"""A product whose axes must be moved is made and moved in parts of so many elements, where it can
+be: it is not there twice, and a part is read from a cache. With fewer rows in a part, reading the
+other operand again would take longer than multiplying."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +83,7 @@ class Call:
         frees: Operands that nobody reads any more until they are made again.
         natural: Shape of the product with its axes apart, where they must be moved; else empty.
         order: The axes of ``natural`` in the order wanted.
+        lead: So many of the first axes of ``natural`` count the parts in which it is made.
         form: How the result is held.
         terms: Products that are added up for one element.
         mul_adds: Multiply-adds.
@@ -92,6 +99,7 @@ class Call:
     frees: tuple[int, ...]
     natural: tuple[int, ...]
     order: tuple[int, ...]
+    lead: int
     form: Form
     terms: int
     mul_adds: int
@@ -266,19 +274,24 @@ class _Compiler:
             rows, columns = columns, rows
         batch, summed = self._size(split.batch), self._size(split.summed)
         shape, order = _fused(natural, form.names, self.sizes)
+        is_moved = len(shape) > 1 and order != tuple(range(len(shape)))
+        kind, lead = _kind(batch, rows, summed, columns), 0
+        if is_moved and kind == "matmul":
+            shape, order, lead = _parted(shape, order, batch, rows)
         return Call(
             x=x,
             y=y,
             out=out,
-            kind=_kind(batch, rows, summed, columns),
+            kind=kind,
             level=self.levels[out],
             frees=tuple(
                 operand
                 for operand in (left, right)
                 if operand >= self.first and self.levels[operand] == self.levels[out]
             ),
-            natural=shape if len(shape) > 1 and order != tuple(range(len(shape))) else (),
+            natural=shape if is_moved else (),
             order=order,
+            lead=lead,
             form=form,
             terms=summed,
             mul_adds=batch * rows * summed * columns,
@@ -298,6 +311,38 @@ def _kind(batch: int, rows: int, summed: int, columns: int) -> Kind:
     if rows == columns == 1:
         return "dots"
     return "small" if rows * summed * columns <= FEW_PRODUCTS else "matmul"
+
+
+def _parted(
+    shape: tuple[int, ...], order: tuple[int, ...], batch: int, rows: int
+) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """A move whose first axes count parts of the product, and how many axes those are.
+
+    Each part is some of the rows, or of the batch; where it is a part of an axis, that becomes two.
+
+    Example:
+        >>> _parted((1024, 2048), (1, 0), 1, 1024)
+        ((8, 128, 2048), (2, 0, 1), 1)
+        >>> _parted((4, 4, 64, 2048), (2, 0, 3, 1), 1, 1024)
+        ((4, 2, 2, 64, 2048), (3, 0, 4, 1, 2), 2)
+    """
+    elements = prod(shape)
+    left, least = (batch, 1) if batch > 1 else (rows, LEAST_ROWS)
+    lead = 0
+    while True:
+        size = gcd(shape[lead], left)
+        most = min(size, left // least, elements // PART_ELEMENTS)
+        count = max((part for part in range(2, most + 1) if size % part == 0), default=1)
+        if count == 1:
+            return shape, order, lead
+        rest = shape[lead] // count
+        left, elements = left // count, elements // count
+        if rest > 1:
+            shape = (*shape[:lead], count, rest, *shape[lead + 1 :])
+            at = order.index(lead)
+            order = tuple(axis + (axis > lead) for axis in order)
+            return shape, (*order[: at + 1], lead + 1, *order[at + 1 :]), lead + 1
+        lead += 1
 
 
 def _fused(

@@ -26,6 +26,7 @@ from tensorloom.execute.backend import RawResult
 from tensorloom.execute.casting import cast_arrays
 from tensorloom.execute.error_bound import error_bound
 from tensorloom.kernels.lower import lower
+from tensorloom.plan.cost import input_elements
 from tensorloom_worker.execution.gpu import GpuRunner
 from tensorloom_worker.execution.gpu_costs import gpu_strategy
 from tensorloom_worker.execution.problem import Problem, plan_of
@@ -36,6 +37,8 @@ from tensorloom_worker.records import ContractRequest, PlanJson
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
 
     from tensorloom.execute.backend import BackendName
     from tensorloom_worker.execution.strategy import Strategy
@@ -217,8 +220,18 @@ def _summed(runner: Runner | GpuRunner, exponent: int, start: int, end: int) -> 
 
 
 def bound_of(where: str | Parcel, largest: float, log10_scale: float) -> float:
-    """Bound on the relative error of a job's result whose largest magnitude is given."""
-    with _unpacked(where, _opened(where)[1]) as job:
+    """Bound on the relative error of a job's result whose largest magnitude is given.
+
+    Runs when the job's tasks are done, and makes its inputs anew.
+    """
+    key, known = _opened(where)
+    with _unpacked(where, known) as job:
+        problem = Problem.of(ContractRequest.from_json(job.request), job.arrays)
+        tree = problem.tree(PlanJson.from_json(job.plan))
+        with _GUARD:
+            if key in _LOADED:
+                _LOADED.move_to_end(key, last=False)
+            _make_room(job.memory_bytes - input_elements(tree) * problem.itemsize)
         return bound(job, largest, log10_scale)
 
 
@@ -241,11 +254,9 @@ def _runner(where: str | Parcel) -> tuple[Runner | GpuRunner, int]:
         loaded = _LOADED.pop(key, None) or _Loaded(job.peak_bytes)
         # Each job was planned for the whole process: what others left must not be in its way. A
         # thread that is at work on one of them ends its task first, within its own share.
-        room = job.memory_bytes - job.peak_bytes
-        while _LOADED and (
-            len(_LOADED) >= MOST_JOBS or sum(other.bytes for other in _LOADED.values()) > room
-        ):
+        while len(_LOADED) >= MOST_JOBS:
             _LOADED.popitem(last=False)
+        _make_room(job.memory_bytes - job.peak_bytes)
         _LOADED[key] = loaded
     me = threading.get_ident()
     with loaded.lock:
@@ -258,6 +269,12 @@ def _runner(where: str | Parcel) -> tuple[Runner | GpuRunner, int]:
         if me not in loaded.runners:
             loaded.runners[me] = _runner_of(loaded.shared)
         return loaded.runners[me], loaded.exponent
+
+
+def _make_room(room: int) -> None:
+    """Lets go of jobs, the one that ran longest ago first, until the rest holds so much [bytes]."""
+    while _LOADED and sum(loaded.bytes for loaded in _LOADED.values()) > room:
+        _LOADED.popitem(last=False)
 
 
 def _runner_of(shared: Shared | GpuRunner) -> Runner | GpuRunner:
@@ -282,12 +299,21 @@ def _shared(
 ) -> tuple[Shared | GpuRunner, int]:
     request = ContractRequest.from_json(job.request)
     try:
-        arrays, exponent = cast_arrays(problem.arrays(request, job.arrays), problem.dtype)
+        cast, exponent = cast_arrays(problem.arrays(request, job.arrays), problem.dtype)
+        arrays = list(cast)
+        del cast
         if job.backend == "wgpu":
             return GpuRunner(strategy(), arrays, problem.dtype), exponent
-        return Shared(strategy(), arrays, problem.dtype, library(job.backend)), exponent
+        return Shared(strategy(), _drained(arrays), problem.dtype, library(job.backend)), exponent
     except MemoryError as error:
         raise out_of_memory() from error
+
+
+def _drained(arrays: list[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """Each of the arrays, and afterwards only who was given it has it."""
+    arrays.reverse()
+    while arrays:
+        yield arrays.pop()
 
 
 def out_of_memory() -> DeviceMemoryError:
