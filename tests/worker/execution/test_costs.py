@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 PLAIN = Rates(
     call_s=0.0,
     move_s=0.0,
+    far_move_s=0.0,
+    fresh_s=0.0,
     outer_s=0.0,
     write_s=0.0,
     mul_add_s=dict.fromkeys(TYPICAL.mul_add_s, 1e-9),
@@ -109,6 +111,34 @@ def test_a_thread_more_than_tasks_saves_nothing() -> None:
     strategy = strategy_for(matrices(3, 8, ("i2",)), 0)
     three, four = (wall_seconds(strategy, PLAIN, 3, threads) for threads in (3, 4))
     assert three == four > wall_seconds(strategy, PLAIN, 1, 8)
+
+
+def test_memory_that_was_never_there_counts_once_for_its_elements() -> None:
+    strategy = Strategy.of(matrices(2, 8))
+    # Two matrices and their product are there, and four more while that is added up.
+    assert strategy.peak_elements == 7 * 64
+    more = replace(PLAIN, fresh_s=1e-6)
+    expected = 7 * 64 * 1e-6 + 8**3 * 1e-9
+    assert wall_seconds(strategy, more, 1, 1) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("side", "rate"), [(64, 1e-9), (512, 1e-9), (1024, 2e-9), (4096, 4e-9)])
+def test_a_move_that_no_cache_holds_takes_longer(side: int, rate: float) -> None:
+    """Between 2^18 and 2^22 elements the logarithm of the rate is straight."""
+    tree = ContractionTree(
+        inputs=(("a", "b", "k"), ("k", "c")),
+        output=("a", "c", "b"),
+        dimensions=(("a", side // 4), ("b", 2), ("k", 2), ("c", 2 * side)),
+        path=((0, 1),),
+    )
+    strategy = Strategy.of(tree)
+    (call,) = strategy.schedule.calls
+    assert call.elements == side**2
+    assert call.natural
+    _, loop = seconds_of(strategy, replace(PLAIN, move_s=1e-9, far_move_s=4e-9))
+    # Axes ``c, a, b`` become ``a, c, b``: runs of two elements.
+    share = (1 + 6 / 2) / 7
+    assert loop == pytest.approx(2 * side**2 * 1e-9 + side**2 * rate * share)
 
 
 def test_a_bad_moment_does_not_stay() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise
 from math import ceil, log2, prod
+from mmap import mmap
 from operator import mul
 from statistics import median
 from time import get_clock_info, perf_counter, thread_time
@@ -21,6 +22,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from tensorloom_worker.execution.schedule import Call, Schedule
     from tensorloom_worker.execution.strategy import Strategy
@@ -60,6 +63,16 @@ its elements."""
 _CACHED = 1 << 17
 """Results with more elements go to memory: they take as long as writing them, at least."""
 
+_NEAR, _FAR = 1 << 18, 1 << 22
+"""Sizes at which moving axes is timed: within what caches hold, and beyond it, where each element
+comes from another page. Between them the logarithm of the rate is straight [elements]."""
+
+_PAGE = 4096
+_PAGES = 4096
+"""Memory that a process touches for the first time is timed with so many pages of so many bytes. On
+a virtual machine it may take four times as long where its host has to find it too, and nothing at
+all where the process has had as much before: both stay within a factor of two."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
@@ -67,7 +80,9 @@ class Rates:
 
     Args:
         call_s: Price of a call [s].
-        move_s: Moving one element to another place, runs of one element [s].
+        move_s: Moving one element to another place in a cache, runs of one element [s].
+        far_move_s: The same where no cache holds them [s].
+        fresh_s: Memory for one element that the process never had before [s].
         mul_add_s: One multiply-add, by ``(rows, summed, columns)`` of ``_ROWS`` and ``_SUMMED``
             [s].
         outer_s: One element of an outer product [s].
@@ -76,6 +91,8 @@ class Rates:
 
     call_s: float
     move_s: float
+    far_move_s: float
+    fresh_s: float
     outer_s: float
     write_s: float
     mul_add_s: Mapping[tuple[int, int, int], float]
@@ -83,16 +100,25 @@ class Rates:
 
 def _typical() -> Rates:
     table = {
-        (m, k, n): 1e-10 * (1 + 8 / m) * (1 + 8 / n) * (1 + 8 / k)
+        (m, k, n): 5e-11 * (1 + 8 / m) * (1 + 8 / n) * (1 + 8 / k)
         for m in _ROWS
         for k in _SUMMED
         for n in _ROWS
     }
-    return Rates(call_s=4e-6, move_s=4e-9, outer_s=1e-9, write_s=2e-9, mul_add_s=table)
+    return Rates(
+        call_s=1.5e-6,
+        move_s=2e-9,
+        far_move_s=1e-8,
+        fresh_s=4e-9,
+        outer_s=6e-10,
+        write_s=1e-9,
+        mul_add_s=table,
+    )
 
 
 TYPICAL = _typical()
-"""A core of the last ten years, for before anything is measured."""
+"""A core of the last few years, for before anything is measured, and for what no clock may have a
+say in."""
 
 
 def measured(dtype: str) -> Rates:
@@ -114,16 +140,16 @@ def measured(dtype: str) -> Rates:
     # What hardly takes longer than its call says nothing of a rate; none is beyond the fastest.
     fastest = min(took / _products(key) for key, took in table.items() if took > 2 * call)
     rates = {key: max(fastest, (took - call) / _products(key)) for key, took in table.items()}
-    side = array(*(2,) * 18)
-    order = tuple(range(1, 18, 2)) + tuple(range(0, 18, 2))
-    move = _timed(lambda: np.ascontiguousarray(side.transpose(order)), 4 * _WINDOW)
+    near, far = _move_s(array(_NEAR), _LEAST_TIMES), _move_s(array(_FAR), 1)
     left, right = array(512, 1), array(1, 512)
     outer = _timed(lambda: np.multiply(left, right))
     tall, wide = array(2048, 1), array(1, 512)
     written = _timed(lambda: np.multiply(tall, wide))
     return Rates(
         call_s=call,
-        move_s=move / side.size,
+        move_s=near,
+        far_move_s=max(near, far),
+        fresh_s=_fresh_byte_s() * np.dtype(dtype).itemsize,
         outer_s=max(1e-12, (outer - call) / (512 * 512)),
         write_s=max(1e-12, (written - call) / (2048 * 512)),
         mul_add_s=rates,
@@ -135,12 +161,32 @@ def median_of(several: Sequence[Rates]) -> Rates:
     return Rates(
         call_s=median(one.call_s for one in several),
         move_s=median(one.move_s for one in several),
+        far_move_s=median(one.far_move_s for one in several),
+        fresh_s=median(one.fresh_s for one in several),
         outer_s=median(one.outer_s for one in several),
         write_s=median(one.write_s for one in several),
         mul_add_s={
             key: median(one.mul_add_s[key] for one in several) for key in several[0].mul_add_s
         },
     )
+
+
+def _move_s(line: NDArray[Any], times: int) -> float:
+    """Moving one element of an array of two to a power: every second axis to the front [s]."""
+    axes = line.size.bit_length() - 1
+    side = line.reshape((2,) * axes)
+    order = (*range(1, axes, 2), *range(0, axes, 2))
+    return _timed(lambda: np.ascontiguousarray(side.transpose(order)), times=times) / line.size
+
+
+def _fresh_byte_s() -> float:
+    """A byte of memory that this process never had [s]."""
+
+    def touch() -> None:
+        with mmap(-1, _PAGES * _PAGE) as pages:
+            np.frombuffer(pages, np.uint8)[::_PAGE].fill(1)
+
+    return _timed(touch) / (_PAGES * _PAGE)
 
 
 def _products(key: tuple[int, int, int]) -> int:
@@ -156,24 +202,25 @@ def _timed(
     function: Callable[[], object],
     window: float = _WINDOW,
     clock: Callable[[], float] | None = None,
+    times: int = _LEAST_TIMES,
 ) -> float:
-    """Time of a call: the median of several, after one that warms up [s]."""
+    """Time of a call: the median of so many at least, after one that warms up [s]."""
     clock = clock or processor_clock()
     function()
     begin = clock()
     function()
     in_a_row = max(1, int(_SHORT / max(clock() - begin, 1e-7)))
-    times: list[float] = []
+    took: list[float] = []
     spent = 0.0
-    while len(times) < _LEAST_TIMES or spent < window:
+    while len(took) < times or spent < window:
         begin = clock()
         for _ in range(in_a_row):
             function()
-        took = clock() - begin
+        lasted = clock() - begin
         # A clock that stands still must not keep this going.
-        spent += max(took, window / 200)
-        times.append(took / in_a_row)
-    return median(times)
+        spent += max(lasted, window / 200)
+        took.append(lasted / in_a_row)
+    return median(took)
 
 
 def seconds_of(strategy: Strategy, rates: Rates) -> tuple[float, float]:
@@ -200,7 +247,9 @@ def wall_seconds(strategy: Strategy, rates: Rates, slices_per_task: int, threads
         1 if level == 0 else min(whole, mine, ceil(mine * whole / slices) + tasks - 1)
         for level, whole in enumerate(_times(schedule))
     ]
-    return loading_seconds(strategy, rates) + once + _loop_seconds(schedule, rates, times, mine)
+    fresh = strategy.peak_elements * rates.fresh_s
+    loop = _loop_seconds(schedule, rates, times, mine)
+    return loading_seconds(strategy, rates) + fresh + once + loop
 
 
 def _times(schedule: Schedule) -> list[int]:
@@ -239,8 +288,16 @@ def _call_s(call: Call, rates: Rates) -> float:
         took += call.mul_adds * rates.outer_s * 1.5
     if call.natural:
         run = call.natural[-1] if call.order[-1] == len(call.order) - 1 else 1
-        took += 2 * rates.call_s + call.elements * rates.move_s * (1 + 6 / run) / 7
+        moving = call.elements * _move_rate(call.elements, rates)
+        took += 2 * rates.call_s + moving * (1 + 6 / run) / 7
     return took
+
+
+def _move_rate(elements: int, rates: Rates) -> float:
+    """The rate of a move of so many elements, of one each [s]."""
+    places = _between(elements, (_NEAR, _FAR))
+    found = {_NEAR: rates.move_s, _FAR: rates.far_move_s}
+    return float(prod(found[size] ** share for size, share in places))
 
 
 def _mul_add_s(rows: int, summed: int, columns: int, rates: Rates) -> float:
