@@ -359,34 +359,6 @@ def test_a_half_written_log_loses_only_what_was_not_finished(tmp_path: Path) -> 
         assert len(cut.known_jobs()) == 3
 
 
-def test_a_database_of_a_newer_service_is_left_alone(tmp_path: Path) -> None:
-    filled(tmp_path, 1)
-    with closing(sqlite3.connect(tmp_path / database.FILE)) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    before = (tmp_path / database.FILE).read_bytes()
-    most = database.SCHEMA_VERSION
-    with pytest.raises(ValueError, match=f"has version 99; this service reads up to {most}"):
-        Store(tmp_path)
-    assert (tmp_path / database.FILE).read_bytes() == before
-
-
-def test_every_version_is_brought_up_to_date(tmp_path: Path) -> None:
-    with closing(Store(tmp_path)) as fresh:
-        wanted = {row["sql"] for row in fresh.rows("SELECT sql FROM sqlite_master")}
-        assert fresh.rows("PRAGMA user_version")[0][0] == database.SCHEMA_VERSION
-    assert len(database._MIGRATIONS) == database.SCHEMA_VERSION
-    for version in range(database.SCHEMA_VERSION):
-        folder = tmp_path / str(version)
-        folder.mkdir()
-        with closing(sqlite3.connect(folder / database.FILE)) as old:
-            for script in database._MIGRATIONS[:version]:
-                old.executescript(script)
-            old.execute(f"PRAGMA user_version = {version}")
-        with closing(Store(folder)) as store:
-            found = {row["sql"] for row in store.rows("SELECT sql FROM sqlite_master")}
-        assert found == wanted
-
-
 def test_a_backup_is_whole_while_the_service_writes(tmp_path: Path) -> None:
     names = filled(tmp_path, 20)
     target = tmp_path / "copy.sqlite3"
