@@ -14,7 +14,7 @@ import re
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
@@ -23,6 +23,7 @@ import numpy as np
 
 from tensorloom.engine import contract_network
 from tensorloom.errors import TensorloomError
+from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.formats.opening import open_text
 from tensorloom.model import codec
 from tensorloom.model.commands import SetArray, apply_all
@@ -31,7 +32,9 @@ from tensorloom.model.recipe import InlineArray
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tensorloom.execute.backend import Result
     from tensorloom.model.document import Document
+    from tensorloom.model.recipe import DType
 
 __all__ = ["TOKEN", "WorkerDouble", "worker_double"]
 
@@ -126,7 +129,7 @@ class WorkerDouble:
             assert kept == [], "the double takes all arrays or none"
             arrays = [given[tensor.id] for tensor in document.network.tensors]
         dtype = request.get("dtype") or document.dtype
-        found = contract_network(document, arrays, backend="numpy", dtype=dtype)
+        found = self._contracted(request, document, arrays, dtype)
         file = io.BytesIO()
         np.save(file, found.value, allow_pickle=False)
         data = file.getvalue()
@@ -148,6 +151,25 @@ class WorkerDouble:
         of = self.jobs[job]["progress"]["slices"]
         progress = {"slicesDone": of, "slices": of, "fraction": 1.0}
         self.step(job, state="done", result=result, progress=progress, finishedAt=_now())
+
+    def _contracted(
+        self, request: dict[str, Any], document: Document, arrays: list[Any] | None, dtype: DType
+    ) -> Result:
+        """The value; of a batch, one after the other."""
+        named = (request.get("batch") or {}).get("arrays") or {}
+        if not named:
+            return contract_network(document, arrays, backend="numpy", dtype=dtype)
+        many = {name: self._array(use["sha256"]) for name, use in named.items()}
+        plain = arrays or arrays_of(document.network, dtype, ArrayStore())
+        ids = [tensor.id for tensor in document.network.tensors]
+        found = []
+        for number in range(len(next(iter(many.values())))):
+            given = [
+                many[name][number] if name in many else array
+                for name, array in zip(ids, plain, strict=True)
+            ]
+            found.append(contract_network(document, given, backend="numpy", dtype=dtype))
+        return replace(found[0], value=np.stack([one.value for one in found]))
 
     def _array(self, sha256: str) -> Any:  # an array of any type
         return np.load(io.BytesIO(bytes(self.blobs[sha256])), allow_pickle=False)

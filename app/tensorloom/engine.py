@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from tensorloom.errors import EquationError, NetworkError, PlanError
+from tensorloom.errors import EquationError, InputError, NetworkError, PlanError
 from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.execute.backend import no_pulse
 from tensorloom.execute.backends import Available, available
@@ -151,6 +151,7 @@ def contract_network(  # noqa: PLR0913  # the last ones are for callers with the
     address: str | None = None,
     token: str | None = None,
     worker_backend: str = "auto",
+    batch: Mapping[str, ArrayLike] | None = None,
 ) -> Result:
     """A contracted network with where, how long and how exact.
 
@@ -167,6 +168,8 @@ def contract_network(  # noqa: PLR0913  # the last ones are for callers with the
         token: Its token; by default what ``TENSORLOOM_WORKER_TOKEN`` says.
         worker_backend: What contracts there: ``numpy``, ``torch``, ``cupy`` or ``wgpu``, if it has
             that; by default its own choice.
+        batch: For ``worker``: by tensor id, one array per contraction along a first axis, in the
+            tensor's place. The value has that axis in front; the rest is done once.
 
     Raises:
         InputError: Arrays or recipes that do not fit the network.
@@ -181,6 +184,10 @@ def contract_network(  # noqa: PLR0913  # the last ones are for callers with the
         network = network.network
     dtype = dtype or "float64"
     check_dtype(dtype)
+    if batch and backend != "worker":
+        raise InputError(
+            "batch-here", "A batch is computed on a worker only.", "Give backend='worker'."
+        )
     if backend == "worker":
         from tensorloom.execute.remote.run import run_there  # noqa: PLC0415  # ssl is slow to import
 
@@ -193,6 +200,7 @@ def contract_network(  # noqa: PLR0913  # the last ones are for callers with the
             pulse=pulse,
             worker=(address, token),
             backend=worker_backend,
+            batch=batch,
         )
         return completed(there)
     given = arrays_of(network, dtype, store or ArrayStore()) if arrays is None else arrays

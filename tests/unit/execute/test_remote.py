@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 
 import tensorloom
-from tensorloom.errors import Cancelled, NetworkError, WorkerRejected, WorkerUnreachable
+from tensorloom.errors import (
+    Cancelled,
+    InputError,
+    NetworkError,
+    WorkerRejected,
+    WorkerUnreachable,
+)
 from tensorloom.execute.arrays import ArrayStore
 from tensorloom.execute.backend import SlicesDone, drive
 from tensorloom.execute.remote.client import WorkerClient, error_of
@@ -98,6 +104,46 @@ def test_what_contracts_there_may_be_chosen(double: WorkerDouble) -> None:
     tensorloom.contract_network(document_of(), **where)  # type: ignore[arg-type]
     found = [double.bodies[job].get("backend") for job in ("job1", "job2", "job3")]
     assert found == ["wgpu", "torch", None]
+
+
+def test_a_batch_is_many_contractions_that_share_the_rest(double: WorkerDouble) -> None:
+    document = document_of("ij,jk->ik i=2 j=3 k=2")
+    first, second = (tensor.id for tensor in document.network.tensors)
+    random = np.random.default_rng(3)
+    left, right = random.normal(size=(5, 2, 3)), random.normal(size=(3, 2))
+    found = tensorloom.contract_network(
+        document,
+        [np.zeros((2, 3)), right],
+        backend="worker",
+        address=double.address,
+        token=TOKEN,
+        batch={first: left},
+    )
+    np.testing.assert_allclose(found.value, left @ right, rtol=1e-14)
+    sent = double.bodies["job1"]
+    assert list(sent["batch"]["arrays"]) == [first]
+    plain = job_request(document, None, dtype="float64", store=ArrayStore())
+    with pytest.raises(NetworkError) as unknown:
+        plain.with_batch({"z": left})
+    assert unknown.value.code == "unknown-tensor"
+    with pytest.raises(InputError) as here:
+        tensorloom.contract_network(document, batch={second: right[None]})
+    assert here.value.code == "batch-here"
+
+
+def test_a_batch_takes_the_place_of_the_tensor_s_own_array() -> None:
+    document = document_of("ij,jk->ik i=65 j=64 k=65")
+    first, second = (tensor.id for tensor in document.network.tensors)
+    large = np.ones((65, 64))
+    plain = job_request(document, [large, 2 * large.T], dtype="float64", store=ArrayStore())
+    sent = plain.with_batch({first: np.ones((1, 65, 64))})
+    assert set(plain.record["arrays"]) == {first, second}
+    assert set(sent.record["arrays"]) == {second}
+    names = [
+        use["sha256"]
+        for use in (sent.record["arrays"][second], sent.record["batch"]["arrays"][first])
+    ]
+    assert sorted(sent.files) == sorted(names)
 
 
 def test_address_and_token_may_come_from_the_environment(

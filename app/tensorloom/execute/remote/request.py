@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tensorloom.errors import NetworkError, Where
 from tensorloom.execute.arrays import stored_array
 from tensorloom.execute.casting import as_numbers
 from tensorloom.model import codec
@@ -50,8 +51,40 @@ class JobRequest:
         files: .npy files that the worker needs, by the SHA-256 of their bytes.
     """
 
-    record: Mapping[str, object]
+    record: Mapping[str, Any]
     files: Mapping[str, bytes]
+
+    def with_batch(self, batch: Mapping[str, ArrayLike]) -> JobRequest:
+        """The same for many contractions.
+
+        Args:
+            batch: By tensor id, one array per contraction along a first axis, in the place of the
+                tensor's own.
+
+        Raises:
+            NetworkError: ``bad-array``, ``unknown-tensor``.
+        """
+        tensors = self.record["document"]["tensors"]
+        places = {tensor["id"]: place for place, tensor in enumerate(tensors)}
+        used = {
+            name: use for name, use in self.record.get("arrays", {}).items() if name not in batch
+        }
+        files = {use["sha256"]: self.files[use["sha256"]] for use in used.values()}
+        many = {}
+        for identity, arrays in batch.items():
+            if identity not in places:
+                raise NetworkError(
+                    "unknown-tensor",
+                    f"The batch names tensor {identity!r:.60}, which is not in the network.",
+                    "Name a tensor by its id.",
+                    Where(tensors=(identity,)),
+                )
+            data = _npy(as_numbers(arrays, places[identity]))
+            many[identity] = {"sha256": hashlib.sha256(data).hexdigest()}
+            files[many[identity]["sha256"]] = data
+        return JobRequest(
+            record={**self.record, "arrays": used, "batch": {"arrays": many}}, files=files
+        )
 
 
 def job_request(

@@ -10,7 +10,7 @@ from tensorloom.execute.remote.job import Watcher, contracted
 from tensorloom.execute.remote.request import job_request
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -34,6 +34,7 @@ async def run_there(  # noqa: PLR0913  # what a run is made of
     pulse: Pulse,
     worker: tuple[str | None, str | None],
     backend: str = "auto",
+    batch: Mapping[str, ArrayLike] | None = None,
 ) -> Result:
     """The value, with where, how long and how exact.
 
@@ -46,6 +47,7 @@ async def run_there(  # noqa: PLR0913  # what a run is made of
         pulse: Progress and cancellation.
         worker: Its address and token; ``None`` for what the environment says.
         backend: What contracts there; ``auto`` is its own choice.
+        batch: By tensor id, one array per contraction along a first axis.
 
     Raises:
         InputError: Arrays that do not fit the network.
@@ -55,6 +57,8 @@ async def run_there(  # noqa: PLR0913  # what a run is made of
     client = WorkerClient.of(*worker)
     given = None if arrays is None else plain_arrays(plan.tree, arrays)
     request = job_request(network, given, dtype=dtype, store=store, plan=plan, backend=backend)
+    if batch:
+        request = request.with_batch(batch)
     try:
         return await contracted(client, request, Watcher(pulse=pulse))
     finally:
