@@ -1,7 +1,9 @@
-"""Random requests made from the OpenAPI document, good and bad, against a real process.
+"""Random requests made from the OpenAPI document, good and bad, against a real service on Dask.
 
-None may end in a 5xx, none in an answer that the document does not describe, and the process must
-not grow. A short run here; ``TENSORLOOM_REQUESTS`` says how many, as ``build.py faults`` does.
+None may end in a 5xx, none in an answer that the document does not describe, and neither the
+service nor its worker may grow. Half of the jobs and estimates have a network that can be
+contracted; the rest of them is random. A short run here; ``TENSORLOOM_REQUESTS`` says how many, as
+``build.py faults`` does.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from worker_harness import Process, contraction, npy, sha
+from worker_harness import Process, contraction, document, npy, scalar_document, sha
 
 from tensorloom_worker.app import WorkerApp
 from tensorloom_worker.settings import Settings
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 REQUESTS = int(os.environ.get("TENSORLOOM_REQUESTS", "240"))
-WARM_UP = 40
 MOST_GROWTH_BYTES = 48 * 2**20
 LEFT_OUT = {"/v1/token/rotate", "/v1/events"}
 """One would end the run, the other never ends; both have tests of their own."""
@@ -52,8 +53,16 @@ OPERATIONS = [
 ]
 
 
+DOCUMENTS = (document(), scalar_document(), document(dimension=300))
+OPTIONS = ("title", "plan", "dtype", "backend", "memoryBytes", "searchSeconds")
+"""Fields that may stay as random as they came when a request is given a document."""
+
+MOST_SEARCH = 0.1
+"""Longest search that is really made: the schema allows a day [s]."""
+
+
 class Target:
-    """A process with a finished job, an array, and what is known of its memory."""
+    """A service with a finished job, an array, and what is known of its memory."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -67,16 +76,24 @@ class Target:
                 content=data,
                 headers={"Upload-Offset": "0"},
             )
-        self.memory = psutil.Process(process.pid)
+        service = psutil.Process(process.pid)
+        self.processes = [service, *service.children(recursive=True)]
 
     def new_job(self) -> str:
         """Id of a job that was just submitted."""
         with self.process.client() as client:
             return str(client.post("/v1/jobs", json=contraction()).json()["id"])
 
+    def rest(self) -> None:
+        """Returns when no job waits or runs any more."""
+        with self.process.client() as client:
+            with client.stream("GET", f"/v1/jobs/{self.new_job()}/events") as stream:
+                assert '"state":"done"' in "".join(stream.iter_lines())
+            assert client.get("/v1/health").json()["status"] == "ok"
+
     @property
     def rss(self) -> int:
-        return int(self.memory.memory_info().rss)
+        return sum(int(process.memory_info().rss) for process in self.processes)
 
 
 def _zeros() -> np.ndarray[Any, Any]:
@@ -87,9 +104,9 @@ def _zeros() -> np.ndarray[Any, Any]:
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    process = Process(
-        folder=tmp_path_factory.mktemp("requests") / "data", flags=("--body-seconds", "2")
-    ).start()
+    folder = tmp_path_factory.mktemp("requests") / "data"
+    flags = ("--workers", "1", "--body-seconds", "2")
+    process = Process(folder=folder, flags=flags, dask=True).start()
     yield Target(process)
     process.kill()
 
@@ -120,15 +137,37 @@ def test_random_requests_are_answered_as_the_document_says(operation: Any, targe
         derandomize=share < 100,
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=requests_of(operation), real=st.booleans())
-    def run(case: Any, real: bool) -> None:  # noqa: FBT001  # Hypothesis passes it so
+    @given(
+        case=requests_of(operation),
+        real=st.booleans(),
+        network=st.sampled_from(DOCUMENTS),
+        kept=st.sets(st.sampled_from(OPTIONS)),
+    )
+    def run(
+        case: Any,
+        real: bool,  # noqa: FBT001  # Hypothesis passes it so
+        network: dict[str, Any],
+        kept: set[str],
+    ) -> None:
         parameters = case.path_parameters
         if real and parameters:  # things that exist, half of the time
             known = {"job": target.job, "sha256": target.array}
             parameters.update({name: known[name] for name in parameters if name in known})
+        if real and operation.label in ("POST /v1/jobs", "POST /v1/estimates"):
+            case.body = with_network(case.body, network, kept)
         send(target, case)
 
     run()
+
+
+def with_network(body: Any, network: dict[str, Any], kept: set[str]) -> Any:
+    """The body with a network that can be contracted, and these of its fields as they are."""
+    given = body if isinstance(body, dict) else {}
+    options = {name: given[name] for name in kept if name in given}
+    seconds = options.get("searchSeconds")
+    if isinstance(seconds, (int, float)) and seconds > MOST_SEARCH:
+        options["searchSeconds"] = MOST_SEARCH
+    return {"kind": "contract", "document": network, **options}
 
 
 def test_the_events_of_a_job_are_what_the_document_describes(target: Target) -> None:
@@ -149,13 +188,17 @@ def test_the_process_does_not_grow(target: Target) -> None:
         cases.append(case)
 
     collect()
+    cases += [
+        lists.Case(body=with_network({}, network, set()), media_type="application/json")
+        for network in DOCUMENTS
+    ]
     for _ in range(3):
         for case in cases:
             send(target, case)
+    target.rest()
     before = target.rss
     for _ in range(max(3, REQUESTS // 100)):
         for case in cases:
             send(target, case)
+    target.rest()
     assert target.rss - before < MOST_GROWTH_BYTES, f"{target.sent} requests"
-    with target.process.client() as client:
-        assert client.get("/v1/health").json()["status"] == "ok"
