@@ -44,6 +44,9 @@ class WasmtimeHost:
         self._free: dict[int, list[int]] = {}
         self._table: Any = None
 
+    def plain(self) -> WasmtimeHost:
+        return WasmtimeHost(relaxed_simd=False)
+
     def start(self, driver: bytes) -> Any:
         exports = self.instantiate(driver)
         self._table = exports["kernels"]

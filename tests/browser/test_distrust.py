@@ -51,7 +51,7 @@ GROUPS = """
 import json
 from tensorloom.execute.backends import opened
 wasm = opened().backends["wasm"]
-groups = [group for known in wasm._kept.values() for group in known.prepared.groups]
+groups = [group.kernel for known in wasm._kept.values() for group in known.prepared.groups]
 json.dumps([sum(group.dtype == DTYPE and wasm.kernels.is_proven(group) for group in groups),
             wasm.kernels.report])
 """

@@ -17,6 +17,7 @@ from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm.compiled import compiled, encode
 from tensorloom.kernels.wasm.element import WasmFeatures
+from tensorloom.kernels.wasm.fused import fused_groups
 from tensorloom.plan.tree import ContractionTree
 
 if TYPE_CHECKING:
@@ -125,7 +126,8 @@ def file_of(case: Case) -> bytes:
     parts = {f"input {number}": array.tobytes() for number, array in enumerate(arrays)}
     parts["value"] = np.ascontiguousarray(raw.value).tobytes()
     about = {"log10Scale": raw.log10_scale}
-    return encode([compiled(program, PLAIN, fused=case.fused)], about, parts)
+    groups = fused_groups(program) if case.fused else ()
+    return encode([compiled(program, PLAIN, groups=groups)], about, parts)
 
 
 def texts() -> dict[str, str]:

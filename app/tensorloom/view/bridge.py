@@ -14,6 +14,7 @@ import numpy as np
 from tensorloom.engine import backend_choice
 from tensorloom.errors import Cancelled, DocumentError, TensorloomError
 from tensorloom.execute.backend import Result
+from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.formats import opening
 from tensorloom.formats.npy import read_npy
 from tensorloom.formats.opened import Opened
@@ -165,7 +166,10 @@ async def _bench(session: Session, given: dict[str, Any], buffers: Sequence[Any]
 
 
 async def _embed(session: Session, _given: dict[str, Any], _buffers: Sequence[Any]) -> Answer:
-    data = embedded(session.desk.shown, session.store)
+    async with session.live.undisturbed():
+        wasm = (await session.live.find_devices()).backends.get("wasm")
+        kernels = wasm.kernels if isinstance(wasm, WasmBackend) else None
+        data = embedded(session.desk.shown, session.store, kernels)
     return True, "{}", [np.frombuffer(data, np.uint8)]
 
 

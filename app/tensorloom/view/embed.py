@@ -1,7 +1,9 @@
 """A document as a file that runs without Python: its drawing, its numbers, its compiled program.
 
 ``embed.html`` (``workers/browser/embed``) reads it. It holds the program twice, with and without
-fused multiply-add, so that every browser engine with SIMD finds kernels it can run.
+fused multiply-add, so that every browser engine with SIMD finds kernels it can run. The ready
+kernels in it are those of every program; groups of small steps are this one's own, and only go
+along where they were proven when it was made: the page that shows it has nothing to prove them by.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from tensorloom.execute.arrays import arrays_of
 from tensorloom.execute.casting import cast_arrays
 from tensorloom.execute.error_bound import SAFETY, length_bound, log_summed
 from tensorloom.execute.quantities import bytes_text
+from tensorloom.execute.wasm.replay import proven_groups
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm.compiled import compiled, encode
 from tensorloom.kernels.wasm.element import WasmFeatures
@@ -21,6 +24,9 @@ from tensorloom.plan.find import quick
 if TYPE_CHECKING:
     from tensorloom.execute.arrays import ArrayStore
     from tensorloom.execute.backend import BackendName
+    from tensorloom.execute.wasm.kernels import WasmKernels
+    from tensorloom.kernels.program import Program
+    from tensorloom.kernels.wasm.fused import Group
     from tensorloom.model.document import Document
 
 __all__ = ["embedded"]
@@ -32,12 +38,13 @@ _MOST_BYTES = 16 << 20
 """Larger inputs do not belong into a page that is there at once."""
 
 
-def embedded(document: Document, store: ArrayStore) -> bytes:
+def embedded(document: Document, store: ArrayStore, kernels: WasmKernels | None) -> bytes:
     """The file.
 
     Args:
         document: What is shown.
         store: Arrays that its recipes name.
+        kernels: What proves groups of small steps; without it, all steps run one by one.
 
     Raises:
         DocumentError: ``embed-no-work`` or ``embed-too-big``.
@@ -61,7 +68,11 @@ def embedded(document: Document, store: ArrayStore) -> bytes:
     given = arrays_of(network, document.dtype, store)
     arrays, _ = cast_arrays(tuple(given), document.dtype)
     programs = [
-        compiled(program, WasmFeatures(simd=True, relaxed_simd=relaxed), fused=True)
+        compiled(
+            program,
+            WasmFeatures(simd=True, relaxed_simd=relaxed),
+            groups=_groups(program, kernels, relaxed=relaxed),
+        )
         for relaxed in (True, False)
     ]
     marks = document.diagram.marks
@@ -87,3 +98,10 @@ def embedded(document: Document, store: ArrayStore) -> bytes:
     }
     parts = {f"input {number}": array.tobytes() for number, array in enumerate(arrays)}
     return encode(programs, about, parts)
+
+
+def _groups(program: Program, kernels: WasmKernels | None, *, relaxed: bool) -> tuple[Group, ...]:
+    """The groups that this engine has proven, as it would run them in either kind of engine."""
+    if kernels is None or relaxed > kernels.relaxed:
+        return ()
+    return proven_groups(program, kernels if relaxed else kernels.plain())

@@ -96,7 +96,7 @@ def test_every_small_step_of_a_gradient_is_in_a_group() -> None:
         tree = chain([2] * length)
         program = lower_gradient(tree, "float32", tuple(range(len(tree.inputs))))
         known = prepared(program, relaxed=True, fused=True)
-        assert sum(len(group.calls) for group in known.groups) == len(program.dispatches)
+        assert sum(len(group.kernel.calls) for group in known.groups) == len(program.dispatches)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "complex64"])

@@ -12,9 +12,12 @@ import pytest
 from tensorloom.execute import numpy_backend
 from tensorloom.execute.backends import Available
 from tensorloom.execute.numpy_backend import NumpyBackend
+from tensorloom.execute.wasm.backend import WasmBackend
+from tensorloom.kernels.wasm.compiled import decode
 from tensorloom.view import bridge, progress, workbench
 from tensorloom.view.inspection import Inspection
 from tensorloom.view.session import Session
+from wasmtime_host import WasmtimeHost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -176,3 +179,16 @@ def test_a_caller_stops_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_after_a_stopped_one_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not watched(Caller(most=1), monkeypatch)[0]
     assert watched(Caller(), monkeypatch)[0]
+
+
+@pytest.mark.parametrize("has_engine", [True, False])
+def test_an_embedded_network_has_its_groups_proven_by_the_engine_of_the_page(
+    session: Session, *, has_engine: bool
+) -> None:
+    backends: Any = {"numpy": NumpyBackend()}
+    if has_engine:
+        backends["wasm"] = WasmBackend(WasmtimeHost())
+    session.live._found = Available(backends=backends, missing={})
+    _, (_, _, (data,)) = calls(opening("ij,jk,kl->il i=2 j=3 k=4 l=2"), ("embed", {}, []))
+    fused = [bool(program.fused) for program in decode(data.tobytes()).programs]
+    assert fused == [has_engine, has_engine]

@@ -322,7 +322,7 @@ class WasmBackend:
         self, program: Program, plans: Sequence[Schedule] | None, *, fused: bool = False
     ) -> Prepared:
         found = prepared(program, relaxed=self._kernels.relaxed, fused=fused, plans=plans)
-        if fused and any(self._kernels.is_out(kernel) for kernel in found.groups):
+        if fused and any(self._kernels.is_out(group.kernel) for group in found.groups):
             return self._prepared(program, plans)
         return found
 

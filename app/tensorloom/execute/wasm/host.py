@@ -73,6 +73,9 @@ class WasmHost(Protocol):
     def features(self) -> WasmFeatures:
         """What it can do."""
 
+    def plain(self) -> WasmHost:
+        """The same engine anew, for kernels without fused multiply-add."""
+
     def start(self, driver: bytes) -> Driver:
         """Instantiates the driver, once, before any kernel.
 
@@ -104,19 +107,27 @@ class BrowserHost:
     """The browser's engine on Pyodide's own memory: arrays are where kernels work, nothing moves.
 
     Modules import the memory itself, not a view of it, so they go on working after it grows.
+
+    Args:
+        relaxed_simd: Whether kernels may use fused multiply-add where the engine has it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, relaxed_simd: bool = True) -> None:
         # These modules exist only in the browser.
         self._page: Any = import_module("tensorloom_page")
         self._to_js: Any = import_module("pyodide.ffi").to_js
         found = json.loads(self._page.features)
-        self.features = WasmFeatures(simd=found["simd"], relaxed_simd=found["relaxedSimd"])
+        relaxed = relaxed_simd and found["relaxedSimd"]
+        self.features = WasmFeatures(simd=found["simd"], relaxed_simd=relaxed)
         self._imports = self._to_js(
             {"env": {"memory": self._page.memory()}},
             dict_converter=import_module("js").Object.fromEntries,
         )
         self._table: Any = None
+
+    def plain(self) -> WasmHost:
+        """Another driver with a table of its own, on the same memory."""
+        return BrowserHost(relaxed_simd=False)
 
     def start(self, driver: bytes) -> Driver:
         """Instantiates the driver."""

@@ -71,6 +71,10 @@ class WasmKernels:
         self._out: dict[Kernel | FusedKernel, UnsupportedKernel] = {}
         self._proven: dict[FusedKernel, None] = {}
 
+    def plain(self) -> WasmKernels:
+        """These, if they do without fused multiply-add; else others that do, on the same engine."""
+        return WasmKernels(self.host.plain()) if self.relaxed else self
+
     @cached_property
     def driver(self) -> Driver:
         """The driver, started at first use.

@@ -39,9 +39,10 @@ def prove_groups(known: Prepared, records: NDArray[np.uint32], kernels: WasmKern
     Raises:
         UnsupportedKernel: A group computes wrongly or stops half way; it is thrown out.
     """
-    for (record, first, last), kernel, sizes in zip(
+    for (record, first, last), group, sizes in zip(
         known.sheet.fused, known.groups, known.sizes, strict=True
     ):
+        kernel = group.kernel
         if kernels.is_proven(kernel):
             continue
         dispatches = known.sheet.dispatches

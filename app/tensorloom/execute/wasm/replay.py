@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from tensorloom.kernels.wasm.schedule import Kernel, Schedule
     from tensorloom.model.recipe import DType
 
-__all__ = ["Prepared", "Replay", "Settled", "prepared", "settle"]
+__all__ = ["Prepared", "Replay", "Settled", "prepared", "proven_groups", "settle"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Prepared:
         offsets: Where its intermediates lie in the arena, and last 0 [bytes].
         arena_bytes: Size of the arena.
         steps: Records of the steps of each fused group, by the group's record.
-        groups: The kernel of each fused group.
+        groups: Its fused groups.
         sizes: What each is proven with; see ``kernels.wasm.fused_probe``.
     """
 
@@ -72,7 +72,7 @@ class Prepared:
     offsets: NDArray[np.int64]
     arena_bytes: int
     steps: Mapping[int, tuple[int, int]]
-    groups: tuple[FusedKernel, ...] = ()
+    groups: tuple[Group, ...] = ()
     sizes: tuple[Sizes, ...] = ()
 
 
@@ -97,7 +97,7 @@ def prepared(
         offsets=np.array([*offsets, 0], np.int64),
         arena_bytes=arena_bytes,
         steps={record: (first, last) for record, first, last in sheet.fused},
-        groups=tuple(group.kernel for group in groups),
+        groups=groups,
         sizes=sizes,
     )
 
@@ -155,6 +155,17 @@ def settle(known: Prepared, kernels: WasmKernels) -> Settled:
     except BaseException:
         kernels.release(taken)
         raise
+
+
+def proven_groups(program: Program, kernels: WasmKernels) -> tuple[Group, ...]:
+    """The fused groups of a program; none where one of its kernels computes wrongly here."""
+    known = prepared(program, relaxed=kernels.relaxed, fused=True)
+    try:
+        settle(known, kernels)
+    except UnsupportedKernel:
+        return ()
+    kernels.release(known.sheet.kernels)
+    return known.groups
 
 
 def _settled(known: Prepared, kernels: WasmKernels) -> Settled:

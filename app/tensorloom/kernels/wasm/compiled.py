@@ -20,7 +20,6 @@ from tensorloom.errors import DocumentError, UnsupportedKernel
 from tensorloom.kernels.arena import place_buffers
 from tensorloom.kernels.slices import result_axes
 from tensorloom.kernels.wasm.driver import driver_module
-from tensorloom.kernels.wasm.fused import fused_groups
 from tensorloom.kernels.wasm.layout import WORKSPACE_BYTES
 from tensorloom.kernels.wasm.modules import module_for
 from tensorloom.kernels.wasm.records import check_of, record_sheet
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     from tensorloom.kernels.program import Program
     from tensorloom.kernels.wasm.element import WasmFeatures
-    from tensorloom.kernels.wasm.fused import FusedKernel
+    from tensorloom.kernels.wasm.fused import FusedKernel, Group
     from tensorloom.kernels.wasm.schedule import Kernel, Schedule
     from tensorloom.model.recipe import DType
 
@@ -125,7 +124,7 @@ def compiled(
     plans: Sequence[Schedule] | None = None,
     *,
     threads: int = 1,
-    fused: bool = False,
+    groups: Sequence[Group] = (),
     module_of: Callable[[Kernel | FusedKernel, WasmFeatures], bytes] = module_for,
 ) -> Compiled:
     """The program for an engine.
@@ -135,7 +134,7 @@ def compiled(
         features: What the engine can do.
         plans: How to run each kernel; by default the cheapest way.
         threads: For how many threads; their engine has shared memory.
-        fused: Whether small steps run as groups: quicker to run, longer to compile. For one thread.
+        groups: Small steps that run as one kernel, proven by who gives them. For one thread.
         module_of: Where a kernel's bytes come from; callers may keep them.
 
     Raises:
@@ -147,8 +146,8 @@ def compiled(
             "A compiled network has one result; gradients have several.",
             "Compute gradients in Python.",
         )
-    steps = fused_groups(program) if fused and threads == 1 else ()
-    sheet = record_sheet(program, relaxed=features.relaxed_simd, plans=plans, groups=steps)
+    assert not groups or threads == 1
+    sheet = record_sheet(program, relaxed=features.relaxed_simd, plans=plans, groups=groups)
     shares = shared_out(sheet, program, threads)
     offsets, arena_bytes = place_buffers(program)
     return Compiled(
