@@ -13,7 +13,8 @@ from typing import Any
 from tensorloom.errors import TensorloomError
 from tensorloom.model import codec
 from tensorloom.model.command_codec import command_from_json, command_to_json
-from tensorloom.model.commands import apply, invert
+from tensorloom.model.commands import apply
+from tensorloom.model.inverse import invert
 
 FOLDER = "commands"
 

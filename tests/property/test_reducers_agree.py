@@ -16,7 +16,8 @@ from sitebuild import environment
 from tensorloom.errors import TensorloomError
 from tensorloom.model import codec
 from tensorloom.model.command_codec import command_from_json, command_to_json
-from tensorloom.model.commands import apply, apply_all, invert
+from tensorloom.model.commands import apply, apply_all
+from tensorloom.model.inverse import invert
 
 if TYPE_CHECKING:
     from pathlib import Path

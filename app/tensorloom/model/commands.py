@@ -1,10 +1,9 @@
-"""User edits as records: ``apply(document, command)`` gives the next document, ``invert`` undoes.
+"""User edits as records: ``apply(document, command)`` gives the next document.
 
 Each command is a frozen record with a ``kind`` tag. After every command the indices are in order of
 first appearance, indices that no tensor carries are gone, also from the output and the anchors.
-The same reducer exists in TypeScript; ``tests/golden/commands`` holds vectors that both must pass.
-
-Longer than 500 lines because each command's record, effect and inverse are read side by side.
+``inverse`` undoes. The same reducer exists in TypeScript; ``tests/golden/commands`` holds vectors
+that both must pass.
 """
 
 from __future__ import annotations
@@ -43,7 +42,8 @@ __all__ = [
     "SetTitle",
     "apply",
     "apply_all",
-    "invert",
+    "known_dimension",
+    "known_tensor",
 ]
 
 Position = tuple[int, int]
@@ -217,12 +217,12 @@ def apply_all(document: Document, commands: Iterable[Command]) -> Document:
     return document
 
 
-def invert(document: Document, command: Command) -> tuple[Command, ...]:
-    """Commands that lead from ``apply(document, command)`` back to ``document``."""
-    return _INVERT[type(command)](document, command)
+def known_tensor(document: Document, name: str) -> Tensor:
+    """The tensor with an id.
 
-
-def _tensor(document: Document, name: str) -> Tensor:
+    Raises:
+        DocumentError: ``unknown-tensor``.
+    """
     found = document.network.tensor_by_id.get(name)
     if found is None:
         raise DocumentError(
@@ -234,7 +234,12 @@ def _tensor(document: Document, name: str) -> Tensor:
     return found
 
 
-def _dimension(network: Network, name: str) -> int:
+def known_dimension(network: Network, name: str) -> int:
+    """The dimension of an index [elements].
+
+    Raises:
+        NetworkError: ``unknown-index``.
+    """
     found = network.dimension_of.get(name)
     if found is None:
         raise NetworkError(
@@ -326,7 +331,7 @@ def _add_tensor(document: Document, command: AddTensor) -> Document:
 
 
 def _remove_tensor(document: Document, command: RemoveTensor) -> Document:
-    gone = _tensor(document, command.id)
+    gone = known_tensor(document, command.id)
     network = document.network
     tensors = tuple(tensor for tensor in network.tensors if tensor is not gone)
     marks = {name: mark for name, mark in document.diagram.marks.items() if name != gone.id}
@@ -338,16 +343,16 @@ def _with_tensor(document: Document, tensor: Tensor) -> Document:
 
 
 def _rename_tensor(document: Document, command: RenameTensor) -> Document:
-    return _with_tensor(document, replace(_tensor(document, command.id), name=command.name))
+    return _with_tensor(document, replace(known_tensor(document, command.id), name=command.name))
 
 
 def _set_array(document: Document, command: SetArray) -> Document:
-    return _with_tensor(document, replace(_tensor(document, command.id), array=command.array))
+    return _with_tensor(document, replace(known_tensor(document, command.id), array=command.array))
 
 
 def _set_indices(document: Document, command: SetIndices) -> Document:
     network = document.network
-    changed = replace(_tensor(document, command.id), indices=command.indices)
+    changed = replace(known_tensor(document, command.id), indices=command.indices)
     dimension_of = _sized(network, command.dimensions, command.indices)
     tensors = network.tensors_with(changed)
     output = _checked_output(command.output, network.output, tensors)
@@ -356,7 +361,7 @@ def _set_indices(document: Document, command: SetIndices) -> Document:
 
 def _rename_index(document: Document, command: RenameIndex) -> Document:
     network = document.network
-    size = _dimension(network, command.name)
+    size = known_dimension(network, command.name)
     if command.to == command.name:
         return document
     if command.to in network.dimension_of:
@@ -388,7 +393,7 @@ def _relabelled(network: Network, old: str, new: str) -> tuple[Tensor, ...]:
 
 def _join_indices(document: Document, command: JoinIndices) -> Document:
     network = document.network
-    keep, drop = _dimension(network, command.keep), _dimension(network, command.drop)
+    keep, drop = known_dimension(network, command.keep), known_dimension(network, command.drop)
     where = Where(indices=(command.keep, command.drop))
     if command.keep == command.drop:
         raise DocumentError(
@@ -414,7 +419,7 @@ def _join_indices(document: Document, command: JoinIndices) -> Document:
 
 def _set_dimension(document: Document, command: SetDimension) -> Document:
     network = document.network
-    _dimension(network, command.name)
+    known_dimension(network, command.name)
     changed = Index(name=command.name, dimension=command.dimension)
     indices = tuple(changed if old.name == changed.name else old for old in network.indices)
     return replace(document, network=replace(network, indices=indices))
@@ -427,10 +432,10 @@ def _set_output(document: Document, command: SetOutput) -> Document:
 def _move(document: Document, command: Move) -> Document:
     marks, anchors = dict(document.diagram.marks), dict(document.diagram.anchors)
     for name, (x, y) in command.positions:
-        tensor = _tensor(document, name)
+        tensor = known_tensor(document, name)
         marks[tensor.id] = replace(marks[tensor.id], x=x, y=y)
     for name, place in command.anchors:
-        _dimension(document.network, name)
+        known_dimension(document.network, name)
         if place is None:
             anchors.pop(name, None)
         else:
@@ -439,7 +444,7 @@ def _move(document: Document, command: Move) -> Document:
 
 
 def _set_mark(document: Document, command: SetMark) -> Document:
-    tensor = _tensor(document, command.id)
+    tensor = known_tensor(document, command.id)
     marks = dict(document.diagram.marks)
     marks[tensor.id] = replace(marks[tensor.id], shape=command.shape, colour=command.colour)
     return replace(document, diagram=replace(document.diagram, marks=marks))
@@ -472,97 +477,4 @@ _APPLY: dict[type, Callable[[Document, Any], Document]] = {
     SetTitle: _set_title,
     SetDType: _set_dtype,
     ReplaceDocument: _replace_document,
-}
-
-
-def _anchors_back(document: Document, names: Iterable[str]) -> tuple[Command, ...]:
-    """A move that restores the anchors of these indices, if they have any."""
-    known = document.diagram.anchors
-    lost = tuple((name, known[name]) for name in names if name in known)
-    return (Move(anchors=lost),) if lost else ()
-
-
-def _unremove(document: Document, command: RemoveTensor) -> tuple[Command, ...]:
-    gone = _tensor(document, command.id)
-    network = document.network
-    back = AddTensor(
-        tensor=gone,
-        mark=document.diagram.marks[gone.id],
-        dimensions=tuple(
-            (name, network.dimension_of[name]) for name in dict.fromkeys(gone.indices)
-        ),
-        at=network.tensors.index(gone),
-        output=network.output,
-    )
-    return (back, *_anchors_back(document, dict.fromkeys(gone.indices)))
-
-
-def _unset_indices(document: Document, command: SetIndices) -> tuple[Command, ...]:
-    old, network = _tensor(document, command.id), document.network
-    back = SetIndices(
-        id=old.id,
-        indices=old.indices,
-        dimensions=tuple((name, network.dimension_of[name]) for name in dict.fromkeys(old.indices)),
-        output=network.output,
-    )
-    return (back, *_anchors_back(document, dict.fromkeys(old.indices)))
-
-
-def _unjoin(document: Document, command: JoinIndices) -> tuple[Command, ...]:
-    network = document.network
-    size = _dimension(network, command.drop)
-    touched = [tensor for tensor in network.tensors if command.drop in tensor.indices]
-    back: tuple[Command, ...] = tuple(
-        SetIndices(id=tensor.id, indices=tensor.indices, dimensions=((command.drop, size),))
-        for tensor in touched
-    )
-    return (
-        *back,
-        SetOutput(output=network.output),
-        *_anchors_back(document, (command.drop,)),
-    )
-
-
-def _unmove(document: Document, command: Move) -> tuple[Command, ...]:
-    marks, anchors = document.diagram.marks, document.diagram.anchors
-    return (
-        Move(
-            positions=tuple(
-                (name, (marks[_tensor(document, name).id].x, marks[name].y))
-                for name, _ in command.positions
-            ),
-            anchors=tuple((name, anchors.get(name)) for name, _ in command.anchors),
-        ),
-    )
-
-
-def _unset_mark(document: Document, command: SetMark) -> tuple[Command, ...]:
-    old = document.diagram.marks[_tensor(document, command.id).id]
-    return (SetMark(id=command.id, shape=old.shape, colour=old.colour),)
-
-
-_INVERT: dict[type, Callable[[Document, Any], tuple[Command, ...]]] = {
-    AddTensor: lambda document, command: (
-        RemoveTensor(id=command.tensor.id),
-        SetOutput(output=document.network.output),
-    ),
-    RemoveTensor: _unremove,
-    RenameTensor: lambda document, command: (
-        RenameTensor(id=command.id, name=_tensor(document, command.id).name),
-    ),
-    SetArray: lambda document, command: (
-        SetArray(id=command.id, array=_tensor(document, command.id).array),
-    ),
-    SetIndices: _unset_indices,
-    RenameIndex: lambda _document, command: (RenameIndex(name=command.to, to=command.name),),
-    JoinIndices: _unjoin,
-    SetDimension: lambda document, command: (
-        SetDimension(name=command.name, dimension=_dimension(document.network, command.name)),
-    ),
-    SetOutput: lambda document, _command: (SetOutput(output=document.network.output),),
-    Move: _unmove,
-    SetMark: _unset_mark,
-    SetTitle: lambda document, _command: (SetTitle(title=document.title),),
-    SetDType: lambda document, _command: (SetDType(dtype=document.dtype),),
-    ReplaceDocument: lambda document, _command: (ReplaceDocument(document=document),),
 }

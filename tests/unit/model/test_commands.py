@@ -19,10 +19,10 @@ from tensorloom.model.commands import (
     SetTitle,
     apply,
     apply_all,
-    invert,
 )
 from tensorloom.model.diagram import Mark
 from tensorloom.model.document import Document
+from tensorloom.model.inverse import invert
 from tensorloom.model.tensor import Tensor
 
 MARK = Mark(x=0, y=0)

@@ -1,5 +1,5 @@
 /**
- * The page's reducer: `apply(document, command)` and `invert`, twins of `model/commands.py`.
+ * The page's reducer: `apply(document, command)` and `invert`, twins of `model/commands.py` and `model/inverse.py`.
  *
  * Bookkeeping only, with the same refusals by the same codes; Python validates the rest. Documents
  * are never changed in place. `tests/golden/commands` holds vectors that both reducers pass.
