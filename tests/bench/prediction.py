@@ -29,7 +29,7 @@ from report import MACHINE, keep, table, write_section
 
 from gauges import long_at_rest
 from sitebuild import browsers, serve
-from tensorloom.view.live import MEASUREMENTS
+from tensorloom.view.idle_time import MEASUREMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

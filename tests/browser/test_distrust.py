@@ -63,10 +63,10 @@ json.dumps(opened().backends["wasm"].kernels.report)
 """
 
 CALM = """
-from tensorloom.view.live import MEASUREMENTS
+from tensorloom.view.idle_time import MEASUREMENTS
 from tensorloom.view.workbench import sessions
 for name in sessions[-1].live._backends:
-    sessions[-1].live._measured[name] = MEASUREMENTS
+    sessions[-1].live.idle_time.measured[name] = MEASUREMENTS
 "0"
 """
 """The page measures its backends no more: such programs push others out between their runs."""

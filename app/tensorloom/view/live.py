@@ -2,14 +2,11 @@
 
 One task works through what changed last; a newer document interrupts it at its next pulse. While a
 gesture is in the air only what should take less than 50 ms is computed, the rest waits for release.
-
-Above 500 lines, as planning, running and idle work take turns at one task and one lock.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -19,15 +16,15 @@ from tensorloom.execute.arrays import arrays_of
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.backends import available
 from tensorloom.execute.choices import Choices
-from tensorloom.execute.feedback import COARSEST_TICK_MS, Feedback
+from tensorloom.execute.feedback import Feedback
 from tensorloom.execute.microbench import clock_tick_ms
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
-from tensorloom.execute.wasm.rates import COARSE_TICK_MS
 from tensorloom.plan.find import quick, recosted, with_path
+from tensorloom.view.idle_time import IdleTime
 from tensorloom.view.kernels import KernelDesk
 from tensorloom.view.progress import RunProgress
-from tensorloom.view.records import failure_json, plan_json, result_json
+from tensorloom.view.records import error_notice, plan_json, result_json
 from tensorloom.view.searching import PathSearch
 
 if TYPE_CHECKING:
@@ -57,16 +54,6 @@ AGAIN_MS = 100.0
 KEPT_S = 0.3
 """The first value waits so long for what earlier visits have left, once devices are known [s]."""
 
-REST_S = 0.006
-"""Between two runs that are measured: after 1 ms Python's part is as quick as in a row, after 6 ms
-as slow as after 20 (Chromium 156, 2 cores) [s]."""
-
-MEASUREMENTS = 3
-"""A backend is measured after so many results: others on the machine disturb some of them."""
-
-WORTH_A_GPU_MS = 5.0
-"""Runs from which a GPU may be faster: sending work there and back takes some milliseconds [ms]."""
-
 MOST_CHOICES = 4
 """Where plans ran last; asked for again, they find their program and all that belongs to it."""
 
@@ -89,6 +76,9 @@ class LiveValue:
         result: The last value, if any.
         result_indices: Names of its axes.
         plan: The tree that is shown.
+        search: Looks for a better one.
+        kernels: What the Kernels view asks.
+        idle_time: What is done between results.
     """
 
     def __init__(self, notify: Callable[[Notice], None], store: ArrayStore) -> None:
@@ -112,7 +102,6 @@ class LiveValue:
         self._slicing = False
         self._elsewhere = False
         self._taken: tuple[Network, DType] | None = None
-        self._tick_ms = COARSEST_TICK_MS
         self._feedback = Feedback()
         self._choices = Choices(most=MOST_CHOICES)
         self.plan: Plan | None = None
@@ -120,9 +109,10 @@ class LiveValue:
         self.result_indices: tuple[str, ...] = ()
         self.search = PathSearch(self._heard)
         self.kernels = KernelDesk(notify)
-        self._tuning: asyncio.Task[None] | None = None
+        self.idle_time = IdleTime(
+            self.kernels, self._lock, self._idle, lambda: (self._backends, self.result), notify
+        )
         self._tuned_last: tuple[Choice, Result] | None = None
-        self._measured: Counter[BackendName] = Counter()
         self._busy = False
         self._calls = 0
         self._search_line: Notice = {}
@@ -215,7 +205,7 @@ class LiveValue:
                 result = await run(choice, arrays, pulse=pulse)
         finally:
             self._calls -= 1
-            self._go_on_tuning()
+            self.idle_time.go_on()
         self._take(result, document)
         self._tune_after(choice, result)
         return result
@@ -231,7 +221,7 @@ class LiveValue:
                 yield self.kernels.tuner
         finally:
             self._calls -= 1
-            self._go_on_tuning()
+            self.idle_time.go_on()
 
     def _choice_now(self, document: Document, backend: BackendChoice, dtype: DType) -> Choice:
         plan = self._planned(document.network)
@@ -268,8 +258,8 @@ class LiveValue:
             # A browser's storage may never answer, such as while another page holds it up.
             await asyncio.wait({reading}, timeout=KEPT_S)
             kept = reading.result() if reading.done() else None
-            self._tick_ms = clock_tick_ms(perf_counter)
-            self._feedback = Feedback(tick_ms=self._tick_ms)
+            tick_ms = self.idle_time.tick_ms = clock_tick_ms(perf_counter)
+            self._feedback = Feedback(tick_ms=tick_ms)
             self.kernels.devices(self._found, kept, silent=not reading.done())
             reading.cancel()
         return self._found
@@ -382,9 +372,13 @@ class LiveValue:
             await self._work_through()
         finally:
             self._busy = False
-        if self._tuned_last is not None:
-            self._tune_after(*self._tuned_last)
-            self._tuned_last = None
+        last, self._tuned_last = self._tuned_last, None
+        if last is None:
+            return
+        try:
+            self._tune_after(*last)
+        except Exception as error:  # noqa: BLE001  # our bug must reach the user
+            self._notify(error_notice(error))
 
     async def _work_through(self) -> None:
         done = -1
@@ -400,9 +394,9 @@ class LiveValue:
                 if done == self._generation:
                     self._wait(stop.message)
             except Exception as error:  # noqa: BLE001  # a page that hears nothing waits for ever
-                failure = failure_json(error)
-                self._wait(str(failure["message"]))
-                self._notify({"kind": "error", "seq": None, "error": failure})
+                notice = error_notice(error)
+                self._wait(str(notice["error"]["message"]))
+                self._notify(notice)
 
     def _wait(self, message: str) -> None:
         self._stale = True
@@ -473,48 +467,7 @@ class LiveValue:
     def _tune_after(self, choice: Choice, result: Result) -> None:
         """Looks for better kernels for what just ran, until somebody wants something."""
         self.kernels.ran(choice, result)
-        self._go_on_tuning()
-
-    def _go_on_tuning(self) -> None:
-        if self._tuning is None or self._tuning.done():
-            self._tuning = asyncio.ensure_future(self._use_idle_time())
-
-    async def _use_idle_time(self) -> None:
-        """Measures backends, then tunes; until then predictions use typical rates."""
-
-        async def pause() -> None:
-            # Whoever waits for a result finds a worker that has slept; so does what is measured.
-            await asyncio.sleep(REST_S)
-            if not self._idle():
-                raise Cancelled("superseded", "Somebody wants something.")
-
-        for name in self._to_measure():
-            try:
-                async with self._lock:
-                    await self._backends[name].measure(pause=pause)
-                self._measured[name] += 1
-            except Cancelled:
-                return
-            except TensorloomError:
-                # A device that cannot now says so when somebody wants it; typical rates stay.
-                self._measured[name] = MEASUREMENTS
-        await self.kernels.tune(self._lock, self._idle)
-
-    def _to_measure(self) -> list[BackendName]:
-        """Backends whose rates matter after a result: where it ran, and what might be faster.
-
-        The page's own engine counts always, a GPU only beside runs long enough to send it any:
-        compiling its samples takes a second where it is simulated.
-        """
-        result = self.result
-        if result is None or result.backend == "worker" or self._tick_ms > COARSE_TICK_MS:
-            return []
-        wanted: list[BackendName] = ["wasm", result.backend]
-        gpu = self._backends.get("webgpu")
-        if gpu is not None and result.ms >= WORTH_A_GPU_MS and result.dtype in gpu.dtypes:
-            wanted.append("webgpu")
-        here = [name for name in dict.fromkeys(wanted) if name in self._backends]
-        return [name for name in here if self._measured[name] < MEASUREMENTS]
+        self.idle_time.go_on()
 
     def _idle(self) -> bool:
         return not self._busy and not self._calls and not self._dragging

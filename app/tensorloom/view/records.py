@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "device_json",
     "error_json",
-    "failure_json",
+    "error_notice",
     "finite",
     "partial_json",
     "plan_json",
@@ -59,7 +59,7 @@ def error_json(error: TensorloomError, text: str = "") -> Notice:
     return record
 
 
-def failure_json(error: Exception) -> Notice:
+def _failure_json(error: Exception) -> Notice:
     """The record of anything that went wrong: an error, memory that ran out, or our bug."""
     if isinstance(error, TensorloomError):
         return error_json(error)
@@ -80,6 +80,16 @@ def failure_json(error: Exception) -> Notice:
         "where": {},
         "values": {"detail": str(error)[:300]},
     }
+
+
+def error_notice(error: Exception, seq: int | None = None) -> dict[str, Any]:
+    """What the page is told of an error.
+
+    Args:
+        error: Anything that went wrong.
+        seq: The request it answers, if it answers one.
+    """
+    return {"kind": "error", "seq": seq, "error": _failure_json(error)}
 
 
 def spans_json(text: str, spans: Iterable[EquationSpan]) -> list[Notice]:

@@ -34,7 +34,7 @@ from tensorloom.model.stored_array import StoredArray
 from tensorloom.view.desk import Desk
 from tensorloom.view.inspection import look_at
 from tensorloom.view.live import LiveValue
-from tensorloom.view.records import device_json, error_json, failure_json, spans_json
+from tensorloom.view.records import device_json, error_json, error_notice, spans_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -100,7 +100,7 @@ class Session:
         try:
             self._answers[request["kind"]](request)
         except Exception as error:  # noqa: BLE001  # our bug must reach the user, not kill the session
-            self._notify({"kind": "error", "seq": seq, "error": failure_json(error)})
+            self._notify(error_notice(error, seq))
         self._notify({"kind": "ack", "seq": seq, "behind": self.live.behind})
 
     def _notify(self, notice: Notice) -> None:
@@ -133,7 +133,7 @@ class Session:
         try:
             await coroutine
         except Exception as error:  # noqa: BLE001  # our bug must reach the user
-            self._notify({"kind": "error", "seq": None, "error": failure_json(error)})
+            self._notify(error_notice(error))
 
     # --- the document -----------------------------------------------------------------------
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tensorloom.execute.arrays import ArrayStore
 from tensorloom.execute.backends import Available
 from tensorloom.execute.kernel_store import NoStore
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.wasm.backend import WasmBackend
+from tensorloom.formats.opening import open_text
 from tensorloom.view import kernels as view_kernels
 from tensorloom.view import live as view_live
+from tensorloom.view.idle_time import MEASUREMENTS
 from tensorloom.view.live import LiveValue
 from wasmtime_host import WasmtimeHost
+
+if TYPE_CHECKING:
+    from tensorloom.model.document import Document
 
 
 class Silent(NoStore):
@@ -48,7 +54,7 @@ def live(monkeypatch: pytest.MonkeyPatch) -> LiveValue:
         return Available(backends=backends, missing={})
 
     monkeypatch.setattr(view_live, "available", available)
-    return LiveValue(lambda _notice: None, {})
+    return LiveValue(lambda _notice: None, ArrayStore())
 
 
 async def found(live: LiveValue) -> None:
@@ -75,3 +81,66 @@ def test_what_was_kept_is_read_once(live: LiveValue, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(view_live, "KEPT_S", 0.0)
     asyncio.run(found(live))
     assert store.loads == 1
+
+
+def opened(text: str) -> Document:
+    return open_text(text, format="einsum", name="", options={}).document
+
+
+@pytest.mark.parametrize("method", ["tune", "ran"])
+def test_what_goes_wrong_between_results_reaches_the_page(
+    live: LiveValue, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    told: list[dict[str, Any]] = []
+    failed = asyncio.Event()
+
+    def notify(notice: dict[str, Any]) -> None:
+        told.append(notice)
+        if notice["kind"] == "error":
+            failed.set()
+
+    monkeypatch.setattr(live, "_notify", notify)
+    monkeypatch.setattr(live.idle_time, "_notify", notify)
+    monkeypatch.setattr(view_kernels, "kernel_store", NoStore)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by the tuner")
+
+    monkeypatch.setattr(live.kernels, method, broken)
+    document = opened("ij,jk->ik i=2 j=3 k=4")
+
+    async def story() -> None:
+        live.show(document, dragging=False)
+        await asyncio.wait_for(failed.wait(), 10)
+
+    live.idle_time.measured.update({"wasm": MEASUREMENTS, "numpy": MEASUREMENTS})
+    asyncio.run(story())
+    assert [notice["kind"] for notice in told] == ["plan", "result", "error"]
+    assert told[-1]["error"]["values"]["detail"] == "by the tuner"
+
+
+def test_where_the_first_call_ran_is_measured_after_it(
+    live: LiveValue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The work of idle time begins with the call's own result, not with that before it."""
+    monkeypatch.setattr(view_kernels, "kernel_store", NoStore)
+    tuned = asyncio.Event()
+
+    async def tune(*_: object) -> None:
+        tuned.set()
+
+    async def measure(**_: object) -> None:
+        pass
+
+    monkeypatch.setattr(live.kernels, "tune", tune)
+
+    async def story() -> None:
+        for backend in (await live.find_devices()).backends.values():
+            monkeypatch.setattr(backend, "measure", measure)
+        live.idle_time.tick_ms = 0.001
+        live._document = opened("ij,jk->ik i=2 j=3 k=4")
+        await live.run_now("numpy", None)
+        await asyncio.wait_for(tuned.wait(), 10)
+
+    asyncio.run(story())
+    assert live.idle_time.measured == {"wasm": 1, "numpy": 1}
