@@ -53,6 +53,25 @@ def _asked(page: Page, kind: str) -> list[dict[str, Any]]:
     return found
 
 
+def _texts_asked(page: Page) -> list[tuple[str, int, bool]]:
+    asked = _asked(page, "kernel-source")
+    return [(request["of"], request["number"], request["whole"]) for request in asked]
+
+
+def _source(of: str, number: int, candidate: str, **change: object) -> dict[str, Any]:
+    return {
+        "kind": "kernel-source",
+        "of": of,
+        "number": number,
+        "candidate": candidate,
+        "language": "wasm",
+        "text": SOURCE,
+        "isWhole": True,
+        "bytes": None,
+        **change,
+    }
+
+
 def _candidate(text: str, state: str, ms: float | None, reason: str = "") -> dict[str, Any]:
     gflops = None if ms is None else 2 * 256**3 / ms / 1e6
     return {
@@ -123,9 +142,11 @@ def _kernels() -> dict[str, Any]:
             _shape("b2", (64, 16, 16, 16), candidates=[], history=[], inUse="generic gemm"),
         ],
         "calls": [
-            {"step": 0, "kernel": 0, "backend": "wasm", "ms": 0.61},
-            {"step": 1, "kernel": 1, "backend": "wasm", "ms": 0.02},
+            {"step": 0, "kernel": 0, "backend": "wasm", "ms": 0.61, "group": None},
+            {"step": 1, "kernel": 1, "backend": "wasm", "ms": 0.02, "group": None},
         ],
+        "groups": [],
+        "groupsNote": "",
         "tuning": {
             "running": False,
             "budgetMs": 300,
@@ -138,9 +159,8 @@ def _kernels() -> dict[str, Any]:
 
 def test_watches_while_it_is_open_and_asks_for_the_text_of_the_heaviest_kernel(page: Page) -> None:
     assert [request["watch"] for request in _asked(page, "kernels")] == [True]
-    assert [request["kernel"] for request in _asked(page, "kernel-source")] == [0]
-    source = {"kind": "kernel-source", "kernel": 0, "language": "wasm", "text": SOURCE}
-    _tell(page, {**source, "candidate": "packed 6x8"})
+    assert _texts_asked(page) == [("kernel", 0, False)]
+    _tell(page, _source("kernel", 0, "packed 6x8"))
     expect(page.get_by_label("Text of the kernel packed 6x8")).to_have_text(SOURCE)
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="Kernels")).to_have_count(0)
@@ -154,8 +174,85 @@ def test_lists_kernels_with_work_place_and_speed(page: Page, pictures: Path) -> 
     # The second was never tuned: its speed is that of its call, 64 * 16^3 * 2 / 0.02 ms.
     assert "26.2 GFLOP/s" in buttons.nth(1).inner_text()
     buttons.nth(1).click()
-    assert [request["kernel"] for request in _asked(page, "kernel-source")] == [0, 1]
+    assert _texts_asked(page) == [("kernel", 0, False), ("kernel", 1, False)]
     page.screenshot(path=pictures / "kernels-text.png")
+
+
+def _grouped() -> dict[str, Any]:
+    """A product of 256 by 256 by 256, then twelve small ones of two kinds as one call."""
+    kernels = _kernels()
+    note = "Its steps ran within a group of small steps."
+    small = {"candidates": [], "history": [], "inUse": "fused", "note": note, "calls": 6}
+    kernels["shapes"][1:] = [
+        _shape("b2", (1, 8, 8, 8), **small),
+        _shape("c3", (1, 2, 4, 3), **small),
+    ]
+    kernels["calls"][1:] = [
+        {"step": step, "kernel": 1 + step % 2, "backend": "wasm", "ms": 0.01, "group": 0}
+        for step in range(1, 13)
+    ]
+    functions = [{"number": 3, "kernel": 2}, {"number": 4, "kernel": 1}]
+    kernels["groups"] = [
+        {
+            "name": "fused-12",
+            "dtype": "float32",
+            "first": 1,
+            "last": 12,
+            "steps": 12,
+            "functions": functions,
+        }
+    ]
+    return kernels
+
+
+def test_shows_groups_of_small_steps_with_their_functions_and_text(
+    page: Page, pictures: Path
+) -> None:
+    _tell(page, {"kind": "kernels", "kernels": _grouped()})
+    listed = page.get_by_label("Kernels of the last run").get_by_role("button")
+    expect(listed).to_have_count(4)
+    group = listed.nth(0)
+    assert "Steps 2 to 13" in group.inner_text()
+    # Twelve times 0.01 ms.
+    assert "0.12" in group.inner_text()
+    group.click()
+    assert _texts_asked(page)[-1] == ("group", 0, False)
+    rows = page.locator(".tl-loops tbody tr")
+    assert [" ".join(row.split()) for row in rows.all_inner_texts()] == [
+        "$3 2 \u00d7 4 \u00d7 3 3, 5, 7, 9, 11 and 13",
+        "$4 8 \u00d7 8 \u00d7 8 2, 4, 6, 8, 10 and 12",
+    ]
+    _tell(page, _source("group", 0, "fused", isWhole=False, bytes=2623))
+    expect(page.get_by_text("2.6\u2009kB of code.")).to_be_visible()
+    expect(page.get_by_text("These are the first 3 lines.")).to_be_visible()
+    page.screenshot(path=pictures / "kernels-group.png")
+    page.get_by_role("button", name="Show all of it").click()
+    assert _texts_asked(page)[-1] == ("group", 0, True)
+    _tell(page, _source("group", 0, "fused", text="all of it", bytes=2623))
+    expect(page.get_by_label("Text of the group fused")).to_have_text("all of it")
+    expect(page.get_by_role("button", name="Show all of it")).to_have_count(0)
+    page.get_by_role("radio", name="How the chosen kernel was found").check()
+    expect(page.get_by_text("there was nothing to choose", exact=False)).to_be_visible()
+
+
+def test_a_step_of_a_group_leads_to_it_and_back(page: Page) -> None:
+    _tell(page, {"kind": "kernels", "kernels": _grouped()})
+    listed = page.get_by_label("Kernels of the last run").get_by_role("button")
+    listed.nth(3).click()
+    _tell(page, _source("kernel", 2, "fused"))
+    expect(page.get_by_text("one function in a module of small steps")).to_be_visible()
+    page.get_by_role("dialog").get_by_role("button", name="Steps 2 to 13", exact=True).click()
+    expect(listed.nth(0)).to_have_attribute("aria-pressed", "true")
+    page.locator(".tl-loops").get_by_role("button").nth(1).click()
+    expect(listed.nth(2)).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("radio", name="How the chosen kernel was found").check()
+    expect(page.get_by_text("Its steps ran within a group of small steps.")).to_be_visible()
+
+
+def test_says_when_groups_are_made(page: Page) -> None:
+    kernels = {**_kernels(), "groupsNote": "When it runs again, they run in groups."}
+    _tell(page, {"kind": "kernels", "kernels": kernels})
+    expect(page.get_by_text("When it runs again, they run in groups.")).to_be_visible()
 
 
 def test_shows_how_the_kernel_was_found(page: Page, pictures: Path) -> None:
@@ -217,7 +314,10 @@ def test_before_the_first_run_it_shows_the_device(page: Page) -> None:
 
 
 def test_fits_every_screen(page: Page, pictures: Path) -> None:
-    for width, height in ((390, 844), (860, 700)):
+    _tell(page, {"kind": "kernels", "kernels": _grouped()})
+    page.get_by_label("Kernels of the last run").get_by_role("button").first.click()
+    _tell(page, _source("group", 0, "fused", bytes=2623))
+    for width, height in ((390, 844), (860, 700), (1280, 720)):
         page.set_viewport_size({"width": width, "height": height})
         for pane in ("Loops and text", "How the chosen", "What was measured"):
             page.get_by_role("radio", name=pane, exact=False).check()

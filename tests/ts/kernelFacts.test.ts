@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { KernelShapeJson, KernelsJson } from "../../app/tensorloom/view/editor/protocol.ts";
-import { intensity, roof, speed, totalMs, whereItRan } from "../../app/tensorloom/view/editor/chrome/kernels/kernelFacts.ts";
+import type { KernelGroupJson, KernelShapeJson, KernelsJson } from "../../app/tensorloom/view/editor/protocol.ts";
+import { groupsOf, groupSteps, intensity, roof, speed, totalMs, whereItRan } from "../../app/tensorloom/view/editor/chrome/kernels/kernelFacts.ts";
 
 const SHAPE: KernelShapeJson = {
   name: "a", dtype: "complex64", backend: "wasm", batch: 1, rows: 10, columns: 20, contracted: 30, groups: [],
   mulAdds: "6000", bytes: 9600, calls: 2, inUse: "generic", candidates: [], history: [], note: "",
 };
-const call = (step: number, kernel: number, ms: number | null, backend: "wasm" | "webgpu" = "wasm"): KernelsJson["calls"][number] => ({ step, kernel, backend, ms });
+const call = (step: number, kernel: number, ms: number | null, backend: "wasm" | "webgpu" = "wasm", group: number | null = null): KernelsJson["calls"][number] => ({ step, kernel, backend, ms, group });
 
 test("complex multiply-adds are eight operations", () => {
   assert.equal(intensity(SHAPE), (8 * 6000) / 9600);
@@ -36,4 +36,18 @@ test("says which steps ran where, few by number", () => {
   const many = Array.from({ length: 9 }, (_, step) => call(step, 0, 1));
   assert.equal(whereItRan(0, many), "Steps 1, 2, 3, 4, 5, 6 and 3 more of the contraction, on WASM.");
   assert.equal(whereItRan(7, many), "");
+});
+
+test("names a group by the steps that it holds", () => {
+  const group: KernelGroupJson = { name: "fused", dtype: "float64", first: 0, last: 23, steps: 24, functions: [] };
+  assert.equal(groupSteps(group), "Steps 1 to 24");
+  assert.equal(groupSteps({ ...group, steps: 20 }), "20 steps from 1 to 24");
+  assert.equal(groupSteps({ ...group, last: 0, steps: 1 }), "Step 1");
+});
+
+test("knows the groups that a kernel has a part in", () => {
+  const calls = [call(0, 0, 1, "wasm", 0), call(1, 1, 1, "wasm", 0), call(2, 0, 1), call(3, 0, 1, "wasm", 1), call(4, 0, 1, "wasm", 1)];
+  assert.deepEqual(groupsOf(0, calls), [0, 1]);
+  assert.deepEqual(groupsOf(1, calls), [0]);
+  assert.deepEqual(groupsOf(2, calls), []);
 });

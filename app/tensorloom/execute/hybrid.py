@@ -34,13 +34,18 @@ class Part:
         device: Its number.
         program: The steps; its inputs are whole buffers, its result is one, flat unless the last.
         operands: Numbers of the buffers that it reads, in the order of its inputs.
-        out: Number of the buffer that it makes.
+        outs: Number of the buffer that each step makes; the last is the part's result.
     """
 
     device: int
     program: Program
     operands: tuple[int, ...]
-    out: int
+    outs: tuple[int, ...]
+
+    @property
+    def out(self) -> int:
+        """Number of the buffer that it makes."""
+        return self.outs[-1]
 
 
 def parts(program: Program, devices: Sequence[int]) -> tuple[Part, ...]:
@@ -118,7 +123,7 @@ def _part(program: Program, steps: Sequence[Dispatch], device: int) -> Part:
         mul_adds=sum(program.kernels[step.kernel].mul_adds for step in steps),
         peak_bytes=sum(elements) * ITEM_BYTES[program.dtype],
     )
-    return Part(device=device, program=own, operands=operands, out=result)
+    return Part(device=device, program=own, operands=operands, outs=tuple(outs))
 
 
 async def run_parts(

@@ -37,6 +37,9 @@ class SharedBackend:
         backends: Where inputs and result are, and the other one.
         program: The only one it runs.
         placement: Where each step runs.
+
+    Attributes:
+        parts: Its steps by device.
     """
 
     is_software = False
@@ -51,7 +54,7 @@ class SharedBackend:
         self.dtypes: tuple[DType, ...] = (program.dtype,)
         self.limit_bytes = min(backend.limit_bytes for backend in backends)
         self.detail = " ".join(backend.detail for backend in backends)
-        self._parts = parts(program, placement.devices)
+        self.parts = parts(program, placement.devices)
 
     @property
     def places(self) -> tuple[BackendName, ...]:
@@ -82,7 +85,7 @@ class SharedBackend:
     ) -> RawResult:
         """The contracted network; see ``Backend.run``."""
         assert program is self.program
-        return await run_parts(self._parts, self.backends, arrays, pulse)
+        return await run_parts(self.parts, self.backends, arrays, pulse)
 
 
 def shared(program: Program, home: Backend, other: Backend) -> SharedBackend | None:

@@ -25,12 +25,19 @@ from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.kernels.gpu.plan import gpu_plan
 from tensorloom.kernels.gpu.space import default_candidate
 from tensorloom.kernels.lone import lone_step
-from tensorloom.kernels.wasm.disassembly import listing
 from tensorloom.kernels.wasm.modules import module_for
 from tensorloom.kernels.wasm.schedule import schedule
 from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.platform import IN_BROWSER
 from tensorloom.view.device_facts import record_json
+from tensorloom.view.kernel_groups import (
+    FUSED,
+    Groups,
+    group_json,
+    groups_of,
+    module_text,
+    step_module,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +46,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.backends import Available
     from tensorloom.execute.run import Choice
     from tensorloom.kernels.program import KernelSpec, Program
+    from tensorloom.kernels.wasm.element import WasmFeatures
     from tensorloom.kernels.wasm.schedule import Schedule
     from tensorloom.model.recipe import DType
     from tensorloom.tune.search import Trial
@@ -51,6 +59,16 @@ NOTICE_SECONDS = 0.2
 
 LOOK_SECONDS = 0.02
 """How often to look whether somebody wants something while a GPU compiles [s]."""
+
+_WAITING = (
+    "Small steps ran one by one, as the network ran for the first time. When it runs again, as "
+    "after a change of a number, they run in groups: many steps in one call."
+)
+
+_IN_GROUP = (
+    "Its steps ran within a group of small steps. A function of a group is written out in one way: "
+    "there is nothing to choose."
+)
 
 _NO_TUNER = "Nothing is tuned without WebAssembly SIMD"
 
@@ -73,6 +91,7 @@ class KernelDesk:
         self._said = 0.0
         self._ran: tuple[Program, BackendName, float] | None = None
         self._places: tuple[BackendName, ...] = ()
+        self._groups = Groups()
 
     async def kept(self) -> str | None:
         """What earlier visits have left."""
@@ -121,6 +140,8 @@ class KernelDesk:
         self._ran = attempt.program, backend, result.ms
         shared = attempt.backend if result.placement else None
         self._places = shared.places if isinstance(shared, SharedBackend) else ()
+        here = result.backend != "worker"
+        self._groups = groups_of(attempt.backend, attempt.program) if here else Groups()
         if self._tuner is not None and backend != "numpy":
             self._tuner.observe(attempt.program, backend)
         self._say()
@@ -181,27 +202,44 @@ class KernelDesk:
         self._say()
 
     def source(self, request: dict[str, Any]) -> None:
-        """The text of the kernel that is in use for a shape."""
+        """The text of the kernel that is in use for a shape, or of a group of small steps."""
+        number, whole = int(request["number"]), bool(request["whole"])
+        if request["of"] == "group":
+            if 0 <= number < len(self._groups.ran):
+                kernel = self._groups.ran[number].kernel
+                module = module_for(kernel, self._features)
+                text, is_whole = module_text(module, whole=whole)
+                about = {"text": text, "isWhole": is_whole, "bytes": len(module)}
+                self._say_source(request, FUSED, "wasm", **about)
+            return
         shapes = self._shapes()
-        number = int(request["kernel"])
         if not 0 <= number < len(shapes):
             return
         spec, backend = shapes[number][0], self._backend
-        language, text = "wasm", ""
+        used = self._in_use(spec)
         if backend == "webgpu":
-            language, text = "wgsl", self._shader_text(spec)
+            self._say_source(request, used, "wgsl", text=self._shader_text(spec))
         elif backend == "wasm" and self._tuner is not None:
-            wasm = cast("WasmBackend", self._backends["wasm"])
-            text = listing(module_for(self._way(spec).kernel, wasm.kernels.host.features))
-        self._notify(
-            {
-                "kind": "kernel-source",
-                "kernel": number,
-                "candidate": self._in_use(spec),
-                "language": language,
-                "text": text or "numpy's own code; nothing is generated.",
-            }
-        )
+            module, function = self._module(spec)
+            text, is_whole = module_text(module, whole=whole, function=function)
+            self._say_source(request, used, "wasm", text=text, isWhole=is_whole)
+        else:
+            text = "numpy's own code; nothing is generated."
+            self._say_source(request, used, "wasm", text=text)
+
+    def _say_source(
+        self, request: dict[str, Any], candidate: str, language: str, **about: object
+    ) -> None:
+        start: Notice = {"kind": "kernel-source", "isWhole": True, "bytes": None}
+        asked = {"of": request["of"], "number": int(request["number"])}
+        self._notify({**start, **asked, "candidate": candidate, "language": language, **about})
+
+    def _module(self, spec: KernelSpec) -> tuple[bytes, int | None]:
+        """What ran a step: its module, and its function there where that holds others too."""
+        for group in self._groups.ran:
+            if any(one.name == spec.name for one in group.kernel.specs):
+                return step_module(group, spec, self._features)
+        return module_for(self._way(spec).kernel, self._features), None
 
     async def database(self, request: dict[str, Any]) -> None:
         """Gives, takes or forgets the kernels known here.
@@ -240,6 +278,8 @@ class KernelDesk:
         return {
             "device": self._device_json(dtype),
             "shapes": [self._shape_json(spec, calls) for spec, calls in shapes],
+            "groups": [group_json(group, known) for group in self._groups.ran],
+            "groupsNote": _WAITING if self._groups.waiting else "",
             "calls": self._calls(known),
             "tuning": {
                 "running": tuner.running if tuner else False,
@@ -282,12 +322,16 @@ class KernelDesk:
         program, backend, ms = self._ran
         specs = [program.kernels[dispatch.kernel] for dispatch in program.dispatches[:MOST_CALLS]]
         total = sum(program.kernels[d.kernel].mul_adds for d in program.dispatches) or 1
+        group_of = {
+            step: number for number, group in enumerate(self._groups.ran) for step in group.steps
+        }
         return [
             {
                 "step": step,
                 "kernel": known[spec.name],
                 "backend": self._places[step] if self._places else backend,
                 "ms": ms * spec.mul_adds / total,
+                "group": group_of.get(step),
             }
             for step, spec in enumerate(specs)
             if spec.name in known
@@ -325,8 +369,13 @@ class KernelDesk:
             "inUse": self._in_use(spec),
             "candidates": [_candidate_json(trial, work) for trial in shape.trials] if shape else [],
             "history": [[spent, work / ms / 1e6] for spent, ms in shape.history] if shape else [],
-            "note": "" if shape else self._why_untuned(spec, calls),
+            "note": self._note(spec, calls, is_timed=shape is not None),
         }
+
+    def _note(self, spec: KernelSpec, calls: int, *, is_timed: bool) -> str:
+        if spec.name in self._groups.specs:
+            return _IN_GROUP
+        return "" if is_timed else self._why_untuned(spec, calls)
 
     def _why_untuned(self, spec: KernelSpec, calls: int) -> str:
         """Why a kernel will have no candidates, in a sentence; empty where it may yet get some."""
@@ -352,6 +401,10 @@ class KernelDesk:
             return f"It has less than {LEAST_SHARE:.0%} of the work: tuning it would gain nothing."
         return ""
 
+    @property
+    def _features(self) -> WasmFeatures:
+        return cast("WasmBackend", self._backends["wasm"]).kernels.host.features
+
     def _way(self, spec: KernelSpec) -> Schedule:
         assert self._tuner is not None
         wasm = cast("WasmBackend", self._backends["wasm"])
@@ -363,6 +416,8 @@ class KernelDesk:
             gpu = cast("WebGpuBackend", self._backends["webgpu"])
             chosen = self._tuner.candidate_for(spec) if self._tuner else None
             return (chosen or default_candidate(spec, gpu.device.limits)).text
+        if spec.name in self._groups.specs:
+            return FUSED
         if self._backend == "wasm" and self._tuner is not None:
             kernel = self._way(spec).kernel
             return kernel.candidate.text if kernel.candidate else f"generic {kernel.form}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tensorloom.kernels.wasm.assembler import Module, apply, f64, i32, lane, load, select, shuffle
-from tensorloom.kernels.wasm.disassembly import instruction_names, listing
+from tensorloom.kernels.wasm.disassembly import instruction_names, lines, listing
 from tensorloom.kernels.wasm.element import WasmFeatures
 from tensorloom.kernels.wasm.instructions import INSTRUCTIONS
 from tensorloom.kernels.wasm.modules import driver_for, module_for
@@ -60,6 +60,17 @@ def test_shows_blocks_offsets_and_constants() -> None:
         "  end",
         ")",
     ]
+
+
+def test_reads_one_function_alone() -> None:
+    module = Module()
+    for number in (5, 6):
+        module.function(None, ("i32",), "i32").give(i32(number))
+    bytes_ = module.encode()
+    second = [*lines(bytes_, 1)]
+    assert second[:2] == ["(func $1 (param i32) (result i32)", "  i32.const 6"]
+    assert [*lines(bytes_, 0), *second] == [*lines(bytes_)] == listing(bytes_).splitlines()
+    assert [*lines(bytes_, 2)] == []
 
 
 def test_reads_calls_lanes_selects_and_shuffles() -> None:

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
 
+from chains import chain, matrices
 from tensorloom.errors import DocumentError
-from tensorloom.execute.backend import drive
+from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.backends import Available
 from tensorloom.execute.calibration import Rates
 from tensorloom.execute.kernel_store import NoStore
 from tensorloom.execute.numpy_backend import NumpyBackend
+from tensorloom.execute.placement import Placement
 from tensorloom.execute.run import prepare, run
+from tensorloom.execute.sharing import SharedBackend
 from tensorloom.execute.tuning import Tuner
 from tensorloom.execute.wasm.backend import WasmBackend
+from tensorloom.kernels.lower import lower
 from tensorloom.plan.cost import cost_of
 from tensorloom.plan.find import plan_for
 from tensorloom.plan.plan import Plan
 from tensorloom.plan.tree import ContractionTree
 from tensorloom.tune.device import CpuFacts, Curve, DeviceRecord, GpuFacts
+from tensorloom.view import kernel_groups
 from tensorloom.view import kernels as view_kernels
 from tensorloom.view.device_facts import record_json
+from tensorloom.view.kernel_groups import Groups, groups_of
 from tensorloom.view.kernels import KernelDesk, named_engine
 from wasmtime_host import WasmtimeHost
 
@@ -191,8 +198,8 @@ def test_without_a_run_there_is_nothing_to_show(desk: KernelDesk) -> None:
 def test_the_text_of_a_kernel(desk: KernelDesk, said: list[dict[str, Any]]) -> None:
     contracted(desk)
     tuned(desk)
-    desk.source({"kernel": 0})
-    desk.source({"kernel": 99})
+    desk.source({"of": "kernel", "number": 0, "whole": False})
+    desk.source({"of": "kernel", "number": 99, "whole": False})
     (notice,) = [one for one in said if one["kind"] == "kernel-source"]
     assert notice["language"] == "wasm"
     assert "f32x4" in notice["text"]
@@ -200,9 +207,107 @@ def test_the_text_of_a_kernel(desk: KernelDesk, said: list[dict[str, Any]]) -> N
     assert notice["candidate"] == shapes[0]["inUse"]
 
 
+SIDES = (2, 3, 4, 3, 4, 3, 4, 2)
+"""Six products of three kinds."""
+
+
+def chained(desk: KernelDesk, times: int, backends: Any = None, **asked: Any) -> Any:
+    """Runs a chain of small matrices, tells the desk, and gives what it would tell the page."""
+    tree = chain(SIDES)
+    plan = Plan(tree=tree, cost=cost_of(tree), finder="greedy")
+    choice = prepare(plan, backends=backends or desk._backends, dtype="float64", **asked)
+    for _ in range(times):
+        desk.ran(choice, drive(run(choice, matrices(SIDES))))
+    return desk.json()
+
+
+def texts(desk: KernelDesk, said: list[dict[str, Any]], **asked: Any) -> list[dict[str, Any]]:
+    said.clear()
+    desk.source({"whole": False, **asked})
+    return said
+
+
+def test_small_steps_are_in_a_group_once_the_network_ran_again(desk: KernelDesk) -> None:
+    once = chained(desk, 1, backend="wasm")
+    assert once["groups"] == []
+    assert "When it runs again" in once["groupsNote"]
+    assert {call["group"] for call in once["calls"]} == {None}
+    again = chained(desk, 2, backend="wasm")
+    assert again["groupsNote"] == ""
+    (group,) = again["groups"]
+    assert (group["steps"], group["first"], group["last"]) == (6, 0, 5)
+    assert {call["group"] for call in again["calls"]} == {0}
+    # Each distinct product has a function of its own; three helpers come before them.
+    listed = [one["kernel"] for one in group["functions"]]
+    assert sorted(listed) == [*range(len(again["shapes"]))]
+    assert [one["number"] for one in group["functions"]] == [*range(3, 3 + len(listed))]
+    for shape in again["shapes"]:
+        assert shape["inUse"] == "fused"
+        assert "within a group" in shape["note"]
+    json.dumps(again, allow_nan=False)
+
+
+def test_a_group_has_a_text_and_a_size(desk: KernelDesk, said: list[dict[str, Any]]) -> None:
+    record = chained(desk, 2, backend="wasm")
+    (notice,) = texts(desk, said, of="group", number=0)
+    assert (notice["of"], notice["number"], notice["language"]) == ("group", 0, "wasm")
+    assert (notice["candidate"], notice["isWhole"]) == ("fused", True)
+    assert 500 < notice["bytes"] < 50_000
+    *functions, kernel = notice["text"].split("(func ")[1:]
+    assert kernel.startswith('$6 (export "kernel")')
+    calls = re.findall(r"call (\d+)", kernel)
+    # The magnitudes of seven inputs are looked at, then six steps are called in order.
+    assert calls[:7] == ["2"] * 7
+    numbers = {one["kernel"]: str(one["number"]) for one in record["groups"][0]["functions"]}
+    assert calls[7:] == [numbers[call["kernel"]] for call in record["calls"]]
+    assert len(functions) == 3 + len(numbers)
+    assert texts(desk, said, of="group", number=1) == []
+
+
+def test_a_step_of_a_group_shows_its_function(desk: KernelDesk, said: list[dict[str, Any]]) -> None:
+    chained(desk, 2, backend="wasm")
+    whole = texts(desk, said, of="group", number=0)[0]["text"]
+    functions = [part.split(" ", 1)[1] for part in whole.split("(func ")[4:-1]]
+    for number in range(len(functions)):
+        (notice,) = texts(desk, said, of="kernel", number=number)
+        assert notice["candidate"] == "fused"
+        assert notice["text"].startswith("(func $3 (param i32 i32 i32) (result i32)")
+        # All but its number and that of what it calls, which nothing comes before.
+        assert notice["text"].split(" ", 2)[2].strip() in [one.strip() for one in functions]
+
+
+def test_long_texts_come_whole_only_when_asked_for(
+    desk: KernelDesk, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_groups, "MOST_LINES", 10)
+    chained(desk, 2, backend="wasm")
+    for of in ("group", "kernel"):
+        (short,) = texts(desk, said, of=of, number=0)
+        assert (short["isWhole"], short["text"].count("\n")) == (False, 9)
+        (whole,) = texts(desk, said, of=of, number=0, whole=True)
+        assert whole["isWhole"]
+        assert whole["text"].startswith(short["text"])
+        assert whole["text"].endswith("\n)")
+
+
+def test_groups_beside_a_gpu_have_the_steps_of_the_whole_network(desk: KernelDesk) -> None:
+    """The parts of a program that two backends share count their steps by themselves."""
+    program = lower(chain(SIDES), "float64")
+    wasm = cast("WasmBackend", desk._backends["wasm"])
+    gpu = Gpu()
+    placement = Placement(devices=(0, 0, 1, 1, 0, 0), ms=1.0)
+    both = SharedBackend((wasm, gpu), program, placement)
+    for _ in range(2):
+        drive(both.run(program, matrices(SIDES), no_pulse))
+    found = groups_of(both, program)
+    assert [group.steps for group in found.ran] == [(0, 1), (4, 5)]
+    assert not found.waiting
+    assert groups_of(gpu, program) == Groups()
+
+
 def test_numpy_has_no_text(desk: KernelDesk, said: list[dict[str, Any]]) -> None:
     contracted(desk, "numpy")
-    desk.source({"kernel": 0})
+    desk.source({"of": "kernel", "number": 0, "whole": False})
     assert said[-1]["text"] == "numpy's own code; nothing is generated."
     assert said[-1]["candidate"] == "numpy"
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.calibration import Pause
     from tensorloom.execute.wasm.host import WasmHost
     from tensorloom.kernels.program import Program
+    from tensorloom.kernels.wasm.fused import Group
     from tensorloom.kernels.wasm.records import RecordSheet
     from tensorloom.kernels.wasm.schedule import Schedule
     from tensorloom.model.recipe import DType
@@ -175,6 +176,13 @@ class WasmBackend:
             "bytes": sum(array.nbytes for array in arrays) + sum(one.nbytes for one in bound),
         }
 
+    def groups(self, program: Program) -> tuple[Group, ...] | None:
+        """The fused groups of a program that ran; ``None`` while they wait for its second run."""
+        known = self._kept.get(id(program))
+        if known is None or self._on_threads(known):
+            return ()
+        return known.prepared.groups if known.runs >= _FUSED_FROM else None
+
     def peak_bytes(self, program: Program) -> int:
         """What the program says; where threads run it, with what is copied for them [bytes]."""
         shared = self.threads is not None and self._shared(program, self._saved_ms(program))
@@ -193,6 +201,10 @@ class WasmBackend:
             and self.threads.worth(program, saved_ms)
             and program.peak_bytes + _copied_bytes(program) <= self.limit_bytes
         )
+
+    def _on_threads(self, known: _Kept) -> bool:
+        """Whether threads run a program."""
+        return not known.alone and self._shared(known.prepared.program, known.saved_ms)
 
     def predicted_ms(self, program: Program) -> float:
         """Expected duration [ms]."""
@@ -269,7 +281,7 @@ class WasmBackend:
 
     async def _run(self, known: _Kept, arrays: Sequence[NDArray[Any]], pulse: Pulse) -> RawResult:
         program = known.prepared.program
-        if self.threads is not None and not known.alone and self._shared(program, known.saved_ms):
+        if self.threads is not None and self._on_threads(known):
             self._prove(known)
             try:
                 return await self.threads.run(program, known.plans, arrays, pulse)

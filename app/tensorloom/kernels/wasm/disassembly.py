@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tensorloom.kernels.wasm.instructions import Instruction
 
-__all__ = ["instruction_names", "listing"]
+__all__ = ["instruction_names", "lines", "listing"]
 
 _TYPES = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128"}
 _PREFIXES = (0xFD, 0xFE)
@@ -47,13 +47,28 @@ def listing(module: bytes) -> str:
           unreachable
         )
     """
-    return "\n".join(line for lines in _functions(module) for line in lines)
+    return "\n".join(lines(module))
+
+
+def lines(module: bytes, function: int | None = None) -> Iterator[str]:
+    """The lines of ``listing``, read as they are asked for.
+
+    Args:
+        module: The module.
+        function: Number of the only function that is wanted.
+
+    Raises:
+        ValueError: As ``listing``.
+    """
+    for number, body in enumerate(_functions(module)):
+        if function is None or number == function:
+            yield from body
 
 
 def instruction_names(module: bytes) -> tuple[str, ...]:
     """Every instruction of the module in order, without operands."""
-    lines = (line for lines in _functions(module) for line in lines[1:-1])
-    return tuple(line.split()[0] for line in lines if not line.lstrip().startswith("(local"))
+    inside = (line for body in _functions(module) for line in body[1:-1])
+    return tuple(line.split()[0] for line in inside if not line.lstrip().startswith("(local"))
 
 
 class _Reader:

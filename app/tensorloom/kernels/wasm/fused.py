@@ -75,6 +75,11 @@ class FusedKernel:
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         return f"fused-{len(self.calls)}-{self.dtype}-{digest}"
 
+    @staticmethod
+    def function(spec: int) -> int:
+        """Number of the function of a spec in the module; ``kernel`` comes after the last."""
+        return OUTSIDE + 1 + spec
+
     def module(self, features: WasmFeatures) -> bytes:
         """The module; it exports ``kernel(record)`` like every other."""
         module = Module()

@@ -78,8 +78,8 @@ export type Request =
   | { kind: "blobs"; seq: number; blobs: { hash: string; base64: string }[] }
   /** The Kernels view opens or closes; while it is watched, `kernels` follows each run and each step of the tuner. */
   | { kind: "kernels"; seq: number; watch: boolean }
-  /** The text of the kernel that runs `shapes[kernel]` now. */
-  | { kind: "kernel-source"; seq: number; kernel: number }
+  /** The text of what runs `shapes[number]` or `groups[number]` now; `whole`: however long it is. */
+  | { kind: "kernel-source"; seq: number; of: KernelSourceOf; number: number; whole: boolean }
   | { kind: "kernel-database"; seq: number; action: "export" | "import" | "clear"; text: string | null };
 
 export interface ErrorJson {
@@ -181,7 +181,8 @@ export type Notice =
   | { kind: "keep-blob"; hash: string; base64: string }
   | { kind: "device"; device: DeviceJson }
   | { kind: "kernels"; kernels: KernelsJson }
-  | { kind: "kernel-source"; kernel: number; candidate: string; language: "wgsl" | "wasm"; text: string }
+  /** `bytes`: size of a group's module. */
+  | { kind: "kernel-source"; of: KernelSourceOf; number: number; candidate: string; language: "wgsl" | "wasm"; text: string; isWhole: boolean; bytes: number | null }
   | { kind: "kernel-database"; text: string; message: string };
 
 export interface DeviceJson {
@@ -198,8 +199,12 @@ export interface KernelsJson {
   device: DeviceRecordJson | null;
   /** Distinct kernels of the program that ran last, heaviest first. */
   shapes: KernelShapeJson[];
-  /** Kernel calls in order; `ms` is measured, or the call's share of the prediction. */
-  calls: { step: number; kernel: number; backend: Exclude<Backend, "auto">; ms: number | null }[];
+  /** Small steps that ran as one call, in order. */
+  groups: KernelGroupJson[];
+  /** Why there are none yet, in words; empty where there are some or will be none. */
+  groupsNote: string;
+  /** Kernel calls in order; `ms` is measured, or the call's share of the prediction; `group`: number of the group it was part of. */
+  calls: { step: number; kernel: number; backend: Exclude<Backend, "auto">; ms: number | null; group: number | null }[];
   /** `budgetMs` is that of one kernel; `thrownOut`: kernels whose numbers were wrong, in words. */
   tuning: { running: boolean; budgetMs: number; spentMs: number; message: string; thrownOut: string[] };
 }
@@ -237,6 +242,20 @@ export interface KernelShapeJson {
   /** Why it has no candidates, in a sentence; empty while it waits for its turn. */
   note: string;
 }
+
+export type KernelSourceOf = "kernel" | "group";
+
+export interface KernelGroupJson {
+  name: string;
+  dtype: DType;
+  first: number;
+  last: number;
+  /** How many; fewer than from first to last where others come between. */
+  steps: number;
+  /** The function of each distinct step in the group's module, and which of `shapes` that is; null where it is not listed. */
+  functions: { number: number; kernel: number | null }[];
+}
+
 export type LoopRole = "batch" | "rows" | "columns" | "contracted";
 export interface CandidateJson {
   text: string;

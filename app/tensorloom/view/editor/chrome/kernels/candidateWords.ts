@@ -12,6 +12,7 @@ const WASM: readonly Meaning[] = [
   [/^packed\b/, "both operands are copied into panels, block by block"],
   [/^stream\b/, "the right operand is read once, in order"],
   [/^dot\b/, "vectors run along the sum, and are added up in the end"],
+  [/^fused\b/, "one function in a module of small steps, which run as one call"],
   [/^generic \w+/, "a kernel for all sizes, until one for these is known"],
   [/\d+x\d+/, "rows × columns of results that are summed in registers at a time"],
   [/\bk\d+/, "summed positions per block"],

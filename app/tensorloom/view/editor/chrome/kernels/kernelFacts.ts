@@ -2,7 +2,7 @@
  * What the Kernels view says of a kernel: work, traffic, speed, and where it meets the roofline. Pure.
  */
 
-import type { CandidateJson, DeviceRecordJson, DType, KernelShapeJson, KernelsJson, LoopRole } from "../../protocol.ts";
+import type { CandidateJson, DeviceRecordJson, DType, KernelGroupJson, KernelShapeJson, KernelsJson, LoopRole } from "../../protocol.ts";
 import { BACKEND_WORDS, DTYPE_WORDS } from "../deviceWords.ts";
 
 /** Floating-point operations of one multiply-add: 8 for complex numbers, 2 for real ones. */
@@ -36,13 +36,28 @@ export function totalMs(kernel: number, calls: KernelsJson["calls"]): number {
 /** Which steps of the contraction a kernel computed, and where: `Steps 1, 4 and 5 on WASM.` */
 export function whereItRan(kernel: number, calls: KernelsJson["calls"]): string {
   const own = calls.filter((call) => call.kernel === kernel);
-  const steps = own.map((call) => String(call.step + 1));
-  const listed = steps.slice(0, MOST_STEPS);
-  const more = steps.length - listed.length;
-  const last = more > 0 ? `${more} more` : listed.pop();
-  const words = listed.length > 0 ? `${listed.join(", ")} and ${last ?? ""}` : (last ?? "");
   const places = [...new Set(own.map((call) => BACKEND_WORDS[call.backend]))].join(" and ");
-  return own.length > 0 ? `${steps.length > 1 ? "Steps" : "Step"} ${words} of the contraction, on ${places}.` : "";
+  return own.length > 0 ? `${own.length > 1 ? "Steps" : "Step"} ${stepList(own.map((call) => call.step))} of the contraction, on ${places}.` : "";
+}
+
+/** Steps as they are counted, few by number: `1, 4 and 5`, or `1, 2, 3, 4, 5, 6 and 12 more`. */
+export function stepList(steps: readonly number[]): string {
+  const listed = steps.slice(0, MOST_STEPS).map((step) => String(step + 1));
+  const more = steps.length - listed.length;
+  const last = more > 0 ? `${more} more` : (listed.pop() ?? "");
+  return listed.length > 0 ? `${listed.join(", ")} and ${last}` : last;
+}
+
+/** The groups of small steps that a kernel has a part in, by number. */
+export function groupsOf(kernel: number, calls: KernelsJson["calls"]): number[] {
+  return [...new Set(calls.flatMap((call) => (call.kernel === kernel && call.group !== null ? [call.group] : [])))];
+}
+
+/** Which steps a group holds: `Steps 1 to 24`, or how many where others come between. */
+export function groupSteps({ first, last, steps }: KernelGroupJson): string {
+  if (steps === 1) return `Step ${first + 1}`;
+  if (last - first + 1 > steps) return `${steps} steps from ${first + 1} to ${last + 1}`;
+  return `Steps ${first + 1} to ${last + 1}`;
 }
 
 const MOST_STEPS = 6;

@@ -10,6 +10,7 @@ import { Dialog } from "../dialog.tsx";
 import { duration } from "../numbers.ts";
 import { DatabaseBar } from "./databaseBar.tsx";
 import { DevicePane } from "./devicePane.tsx";
+import { GroupPane } from "./groupPane.tsx";
 import { KernelList } from "./kernelList.tsx";
 import { SourcePane } from "./sourcePane.tsx";
 import { TuningCharts } from "./tuningCharts.tsx";
@@ -21,6 +22,8 @@ const PANES: readonly { value: Pane; label: string; long: string }[] = [
   { value: "tuning", label: "Tuning", long: "How the chosen kernel was found" },
   { value: "device", label: "Device", long: "What was measured of this device" },
 ];
+
+const NOTHING_TO_CHOOSE = "The functions of a group are written out in one way only, so there was nothing to choose: what a step this small costs is mostly its call.";
 
 export function KernelsDialog() {
   const kernels = useEditor((state) => state.kernels);
@@ -56,18 +59,23 @@ function waitingWords(ready: boolean, answered: boolean): string {
 function Kernels({ kernels }: { kernels: KernelsJson }) {
   const [pane, setPane] = useState<Pane>("kernel");
   const [name, setName] = useState<string | null>(null);
-  const found = kernels.shapes.findIndex((shape) => shape.name === name);
-  const chosen = Math.max(0, found);
+  const number = kernels.groups.findIndex((one) => one.name === name);
+  const group = kernels.groups[number];
+  const chosen = group ? -1 : Math.max(0, kernels.shapes.findIndex((one) => one.name === name));
   const shape = kernels.shapes[chosen];
+  const onKernel = (kernel: number) => setName(kernels.shapes[kernel]?.name ?? null);
+  const onGroup = (place: number) => setName(kernels.groups[place]?.name ?? null);
   return (
     <div className="tl-kernels">
       <div>
-        <KernelList kernels={kernels} chosen={chosen} onChoose={(kernel) => setName(kernels.shapes[kernel]?.name ?? null)} />
+        <KernelList kernels={kernels} chosen={(group ?? shape)?.name ?? ""} onChoose={setName} />
         <Tuning tuning={kernels.tuning} />
       </div>
       <div>
         <Choice label="What to show" value={pane} options={PANES} onChange={setPane} />
-        {shape && pane === "kernel" && <SourcePane kernels={kernels} kernel={chosen} shape={shape} />}
+        {group && pane === "kernel" && <GroupPane kernels={kernels} number={number} group={group} onKernel={onKernel} />}
+        {group && pane === "tuning" && <p className="tl-note">{NOTHING_TO_CHOOSE}</p>}
+        {shape && pane === "kernel" && <SourcePane kernels={kernels} kernel={chosen} shape={shape} onGroup={onGroup} />}
         {shape && pane === "tuning" && (
           <div className="tl-kernel-pane">
             <TuningCharts shape={shape} />

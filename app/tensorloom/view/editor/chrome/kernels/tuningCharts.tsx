@@ -17,6 +17,7 @@ export function TuningCharts({ shape }: { shape: KernelShapeJson }) {
   if (shape.candidates.length === 0) return <p className="tl-note">{shape.note || "No candidate of this kernel has been timed yet. That happens in quiet moments after a result."}</p>;
   return (
     <>
+      {shape.note && <p className="tl-note">{shape.note} These were timed for when it runs by itself.</p>}
       <div className="tl-figures">
         <CandidateChart shape={shape} pointed={pointed} onPoint={setPointed} />
         <BestSoFar shape={shape} />
