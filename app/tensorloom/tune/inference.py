@@ -29,6 +29,10 @@ CLIFF = 1.1
 
 MOST_OF_IT = 0.8
 
+_FEWEST_BEYOND = 2
+"""A single tile beyond an edge tells more of itself: the largest one is slower than others that
+spill as well."""
+
 REGISTER_FILES = (16, 32)
 """What processors have; a count just below one of them is that one, less what the engine keeps."""
 
@@ -110,8 +114,9 @@ def register_cliff(tiles: Sequence[tuple[int, float]]) -> Knee:
     found = []
     for need in needs[:-1]:
         inside = max(rate for own, rate in tiles if own <= need)
-        beyond = max(rate for own, rate in tiles if own > need)
-        found.append((inside / beyond, need))
+        beyond = [rate for own, rate in tiles if own > need]
+        if len(beyond) >= _FEWEST_BEYOND:
+            found.append((inside / max(beyond), need))
     ratio = max(found)[0]
     if ratio < CLIFF:
         most = needs[-1]

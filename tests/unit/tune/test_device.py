@@ -146,6 +146,17 @@ def test_registers_are_read_off_the_spill_cliff() -> None:
     assert register_cliff(XEON).confidence > 0.5
 
 
+def test_a_slow_largest_tile_is_no_edge() -> None:
+    """Read in Chromium 156 on a processor with 16 registers, twice, others at work beside it."""
+    calm = [(10, 52.0), (11, 53.0), (13, 56.0), (15, 55.5), (16, 27.0), (17, 32.0), (19, 36.0),
+            (21, 34.0), (28, 39.0), (29, 33.0)]  # fmt: skip
+    busy = [(10, 52.0), (11, 56.0), (13, 63.5), (15, 8.0), (16, 26.0), (17, 25.0), (19, 37.0),
+            (21, 33.0), (28, 38.5), (29, 34.0)]  # fmt: skip
+    for tiles in (calm, busy):
+        assert register_cliff(tiles).at == 16
+        assert register_cliff(tiles).confidence == 1
+
+
 def test_no_cliff_up_to_31_means_32() -> None:
     assert register_cliff(PHONE).at == 32
     assert register_cliff(PHONE[:2]).at is None
