@@ -103,6 +103,7 @@ def _shape(name: str, sizes: tuple[int, int, int, int], **change: object) -> dic
         "mulAdds": str(batch * rows * columns * contracted),
         "bytes": 4 * (rows * contracted + columns * contracted + rows * columns),
         "calls": 1,
+        "isTimed": True,
         "inUse": "packed 6x8",
         "candidates": [
             _candidate("packed 5x8", "measured", 0.72),
@@ -182,7 +183,7 @@ def _grouped() -> dict[str, Any]:
     """A product of 256 by 256 by 256, then twelve small ones of two kinds as one call."""
     kernels = _kernels()
     note = "Its steps ran within a group of small steps."
-    small = {"candidates": [], "history": [], "inUse": "fused", "note": note, "calls": 6}
+    small = {"candidates": [], "history": [], "inUse": "fused", "note": note, "isTimed": False}
     kernels["shapes"][1:] = [
         _shape("b2", (1, 8, 8, 8), **small),
         _shape("c3", (1, 2, 4, 3), **small),
@@ -215,12 +216,13 @@ def test_shows_groups_of_small_steps_with_their_functions_and_text(
     assert "Steps 2 to 13" in group.inner_text()
     # Twelve times 0.01 ms.
     assert "0.12" in group.inner_text()
+    assert "in a group" in listed.nth(2).inner_text()
     group.click()
     assert _texts_asked(page)[-1] == ("group", 0, False)
     rows = page.locator(".tl-loops tbody tr")
     assert [" ".join(row.split()) for row in rows.all_inner_texts()] == [
-        "$3 2 \u00d7 4 \u00d7 3 3, 5, 7, 9, 11 and 13",
-        "$4 8 \u00d7 8 \u00d7 8 2, 4, 6, 8, 10 and 12",
+        "$3 2 \u00d7 4 \u00d7 3 2, 4, 6, 8, 10 and 12",
+        "$4 8 \u00d7 8 \u00d7 8 3, 5, 7, 9, 11 and 13",
     ]
     _tell(page, _source("group", 0, "fused", isWhole=False, bytes=2623))
     expect(page.get_by_text("2.6\u2009kB of code.")).to_be_visible()

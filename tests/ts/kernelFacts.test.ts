@@ -5,7 +5,7 @@ import { groupsOf, groupSteps, intensity, roof, speed, totalMs, whereItRan } fro
 
 const SHAPE: KernelShapeJson = {
   name: "a", dtype: "complex64", backend: "wasm", batch: 1, rows: 10, columns: 20, contracted: 30, groups: [],
-  mulAdds: "6000", bytes: 9600, calls: 2, inUse: "generic", candidates: [], history: [], note: "",
+  mulAdds: "6000", bytes: 9600, calls: 2, isTimed: true, inUse: "generic", candidates: [], history: [], note: "",
 };
 const call = (step: number, kernel: number, ms: number | null, backend: "wasm" | "webgpu" = "wasm", group: number | null = null): KernelsJson["calls"][number] => ({ step, kernel, backend, ms, group });
 
@@ -19,6 +19,7 @@ test("speed is that of the candidate in use, else of the calls that were timed",
   const calls = [call(0, 0, 0.5), call(1, 0, 0.5), call(2, 1, 9), call(3, 0, null)];
   assert.ok(Math.abs((speed(SHAPE, 0, calls) ?? 0) - 0.096) < 1e-12);
   assert.equal(totalMs(0, calls), 1);
+  assert.equal(speed({ ...SHAPE, isTimed: false }, 0, calls), null);
   const tuned = { ...SHAPE, inUse: "6x8", candidates: [{ text: "6x8", predictedMs: 1, ms: 1, gflops: 42, state: "best" as const, reason: "" }] };
   assert.equal(speed(tuned, 0, calls), 42);
 });

@@ -19,6 +19,7 @@ test("bytes use powers of 1000 and survive any size", () => {
 
 test("durations take the unit a reader expects", () => {
   assert.equal(plain(duration(0)), "under 1 ms");
+  assert.equal(plain(duration(0.0014)), "1.4 µs");
   assert.equal(plain(duration(0.04)), "40 µs");
   assert.equal(plain(duration(0.382)), "0.38 ms");
   assert.equal(plain(duration(4230)), "4.2 s");

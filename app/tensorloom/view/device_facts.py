@@ -85,6 +85,8 @@ def record_json(record: DeviceRecord, dtype: DType, *, on_gpu: bool = False) -> 
 
 def _curve_json(curve: Curve) -> Notice:
     title, log, note = _CURVES[curve.name]
+    if curve.knee is not None:
+        note += f" Dashed: where that is, {curve.confidence:.0%} sure."
     unit, scale = _SHOWN.get(curve.y, (curve.y, 1.0))
     return {
         "title": title,
@@ -93,7 +95,7 @@ def _curve_json(curve: Curve) -> Notice:
         "log": log,
         "points": [[x, scale * y] for x, y in curve.points],
         "knee": curve.knee,
-        "note": note if curve.knee is None else f"{note} Sureness: {curve.confidence:.0%}.",
+        "note": note,
     }
 
 

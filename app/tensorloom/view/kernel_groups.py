@@ -15,17 +15,15 @@ from tensorloom.execute.sharing import SharedBackend
 from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.kernels.arena import small_runs
 from tensorloom.kernels.wasm.disassembly import lines
-from tensorloom.kernels.wasm.modules import module_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tensorloom.execute.backend import Backend
-    from tensorloom.kernels.program import KernelSpec, Program
-    from tensorloom.kernels.wasm.element import WasmFeatures
+    from tensorloom.kernels.program import Program
     from tensorloom.kernels.wasm.fused import FusedKernel
 
-__all__ = ["FUSED", "Groups", "RanGroup", "group_json", "groups_of", "module_text", "step_module"]
+__all__ = ["FUSED", "Groups", "RanGroup", "group_json", "groups_of", "module_text"]
 
 FUSED = "fused"
 """What the view calls the way in which a step of a group runs."""
@@ -118,12 +116,6 @@ def group_json(group: RanGroup, known: Mapping[str, int]) -> Notice:
             for place, spec in enumerate(kernel.specs)
         ],
     }
-
-
-def step_module(group: RanGroup, spec: KernelSpec, features: WasmFeatures) -> tuple[bytes, int]:
-    """A module with a single step of a group, and the number of its function there."""
-    alone = replace(group.kernel, specs=(spec,), calls=(), looked=())
-    return module_for(alone, features), alone.function(0)
 
 
 def module_text(module: bytes, *, whole: bool, function: int | None = None) -> tuple[str, bool]:

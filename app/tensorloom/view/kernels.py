@@ -36,7 +36,6 @@ from tensorloom.view.kernel_groups import (
     group_json,
     groups_of,
     module_text,
-    step_module,
 )
 
 if TYPE_CHECKING:
@@ -61,8 +60,8 @@ LOOK_SECONDS = 0.02
 """How often to look whether somebody wants something while a GPU compiles [s]."""
 
 _WAITING = (
-    "Small steps ran one by one, as the network ran for the first time. When it runs again, as "
-    "after a change of a number, they run in groups: many steps in one call."
+    "Small steps ran one by one this first time. When the network runs again, they run in groups: "
+    "many steps in one call."
 )
 
 _IN_GROUP = (
@@ -237,8 +236,10 @@ class KernelDesk:
     def _module(self, spec: KernelSpec) -> tuple[bytes, int | None]:
         """What ran a step: its module, and its function there where that holds others too."""
         for group in self._groups.ran:
-            if any(one.name == spec.name for one in group.kernel.specs):
-                return step_module(group, spec, self._features)
+            kernel = group.kernel
+            for place, one in enumerate(kernel.specs):
+                if one.name == spec.name:
+                    return module_for(kernel, self._features), kernel.function(place)
         return module_for(self._way(spec).kernel, self._features), None
 
     async def database(self, request: dict[str, Any]) -> None:
@@ -366,6 +367,7 @@ class KernelDesk:
             "mulAdds": str(spec.mul_adds),
             "bytes": _least_bytes(spec),
             "calls": calls,
+            "isTimed": spec.mul_adds >= LEAST_MUL_ADDS and spec.name not in self._groups.specs,
             "inUse": self._in_use(spec),
             "candidates": [_candidate_json(trial, work) for trial in shape.trials] if shape else [],
             "history": [[spent, work / ms / 1e6] for spent, ms in shape.history] if shape else [],

@@ -234,6 +234,8 @@ export interface KernelShapeJson {
   /** Least traffic of one call: each operand and the result once. */
   bytes: number;
   calls: number;
+  /** Whether its share of a run's time says how fast it is; the time of a small step is mostly that of its call. */
+  isTimed: boolean;
   /** The candidate that runs now. */
   inUse: string;
   candidates: CandidateJson[];

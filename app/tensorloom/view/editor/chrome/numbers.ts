@@ -46,6 +46,7 @@ export function duration(ms: number): string {
   if (!Number.isFinite(ms)) return "for ever";
   // Firefox and WebKit round their clocks to 1 ms.
   if (ms <= 0) return `under 1${THIN}ms`;
+  if (ms < 0.01) return `${(ms * 1000).toFixed(1)}${THIN}µs`;
   if (ms < 0.1) return `${(ms * 1000).toFixed(0)}${THIN}µs`;
   if (ms < 10) return `${ms.toFixed(2)}${THIN}ms`;
   if (ms < 1000) return `${ms.toFixed(0)}${THIN}ms`;

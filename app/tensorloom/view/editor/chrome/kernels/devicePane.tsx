@@ -71,7 +71,7 @@ function Roofline({ device, kernels, chosen }: { device: DeviceRecordJson; kerne
         )}
       </Plot>
       <figcaption>
-        No kernel can be above the line: left of the bend memory is the limit, right of it arithmetic.
+        {dots.length === 0 && "No kernel of the last run has a dot: all are too small to time. "}No kernel can be above the line: left of the bend memory is the limit, right of it arithmetic.
         {most !== null && ` The chosen kernel could reach ${most.toPrecision(3)} GFLOP/s here.`} Traffic counts each operand and the result once; a kernel whose operands are still in a cache may be above the slope.
       </figcaption>
     </figure>
@@ -83,7 +83,7 @@ function Curve({ curve }: { curve: DeviceRecordJson["curves"][number] }) {
   return (
     <figure>
       <h3>{curve.title}</h3>
-      <Plot label={curve.title} x={{ words: curve.x, values: points.map(([at]) => at), log: curve.log }} y={{ words: curve.y, values: points.map(([, value]) => value) }}>
+      <Plot label={curve.title} x={{ words: curve.x, values: [...points.map(([at]) => at), ...(knee === null ? [] : [knee])], log: curve.log }} y={{ words: curve.y, values: points.map(([, value]) => value) }}>
         {(x, y) => (
           <>
             {knee !== null && <line className="tl-plot-guide" x1={x(knee)} x2={x(knee)} y1={PLOT.top} y2={PLOT.bottom} />}

@@ -20,17 +20,15 @@ export function GroupPane({ kernels, number, group, onKernel }: GroupPaneProps) 
   return (
     <div className="tl-kernel-pane">
       <p className="tl-note">
-        {groupSteps(group)} of the contraction, in one call on WASM. A step this small takes less time than finding out which kernel it wants, so {group.steps === 1 ? "it was" : "these were"} written into one module of
-        WebAssembly: a function for each of {kinds === 1 ? "its one kind" : `their ${kinds} kinds`} of product, and <i>kernel</i>, which calls them in the order of the steps. New numbers need no new module: it finds each tensor
-        through a table of addresses.
+        {groupSteps(group)} of the contraction, in one call on WASM. To look up the kernel of a step this small takes longer than the step, so all of this was written into one module: {kinds === 1 ? "a function for its one kind" : `a function for each of ${kinds} kinds`} of
+        product, and <i>kernel</i>, which calls them in order. New numbers need no new module: it finds each tensor through a table of addresses.
       </p>
       <FunctionTable kernels={kernels} number={number} group={group} onKernel={onKernel} />
       <SourceText of="group" number={number} version={group.name}>
         {(source) => (
           <p className="tl-note">
             {source.bytes !== null && <b>{bytes(source.bytes)} of code. </b>}
-            Generated for exactly these steps, then read back for you. Functions $0 to $2 look whether numbers became too large or too small for the type; should they, the steps run again one by one, with exponents taken out. Before
-            the module was used, each of its steps was compared with a kernel that is trusted.
+            Generated for exactly these steps, compared with kernels that are trusted, then read back for you. Functions $0 to $2 look whether numbers became too large or too small for the type; then the steps run again one by one.
           </p>
         )}
       </SourceText>
@@ -40,7 +38,7 @@ export function GroupPane({ kernels, number, group, onKernel }: GroupPaneProps) 
 
 function FunctionTable({ kernels, number, group, onKernel }: GroupPaneProps) {
   return (
-    <div className="tl-wide">
+    <div className="tl-wide is-functions" tabIndex={0} aria-label="Functions of the group">
       <table className="tl-loops is-functions">
         <caption>Each product as rows × columns × summed. The text calls each function by its number.</caption>
         <thead>

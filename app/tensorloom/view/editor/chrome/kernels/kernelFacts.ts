@@ -19,10 +19,11 @@ export function intensity(shape: KernelShapeJson): number {
   return flop(shape) / Math.max(1, shape.bytes);
 }
 
-/** The speed of the candidate in use where it was measured, else of its calls in the last run. */
+/** The speed of the candidate in use where it was measured, else of its calls in the last run, if those say something of it. */
 export function speed(shape: KernelShapeJson, kernel: number, calls: KernelsJson["calls"]): number | null {
   const used = shape.candidates.find(({ text }) => text === shape.inUse);
   if (used?.gflops != null) return used.gflops;
+  if (!shape.isTimed) return null;
   const times = calls.filter((call) => call.kernel === kernel && call.ms !== null).map((call) => call.ms as number);
   const ms = times.reduce((sum, each) => sum + each, 0);
   return ms > 0 ? (flop(shape) * times.length) / ms / 1e6 : null;

@@ -2,7 +2,7 @@
  * What ran last: groups of small steps, then kernels, heaviest first: what each multiplies, where, how fast.
  */
 
-import type { KernelsJson } from "../../protocol.ts";
+import type { KernelShapeJson, KernelsJson } from "../../protocol.ts";
 import { BACKEND_WORDS } from "../deviceWords.ts";
 import { duration } from "../numbers.ts";
 import { groupSteps, sizes, speed, totalMs } from "./kernelFacts.ts";
@@ -25,7 +25,7 @@ export function KernelList({ kernels, chosen, onChoose }: KernelListProps) {
             key={group.name}
             title={groupSteps(group)}
             right="in one call"
-            about={`${group.functions.length === 1 ? "1 kind" : `${group.functions.length} kinds`} of product, ${group.dtype} on WASM`}
+            about={`${group.functions.length === 1 ? "1 kind" : `${group.functions.length} kinds`}, ${group.dtype} on WASM`}
             ms={sumMs(calls.filter((call) => call.group === number))}
             all={all}
             isChosen={group.name === chosen}
@@ -38,7 +38,7 @@ export function KernelList({ kernels, chosen, onChoose }: KernelListProps) {
             <Row
               key={shape.name}
               title={sizes(shape)}
-              right={gflops === null ? "not timed" : `${gflops.toPrecision(3)} GFLOP/s`}
+              right={gflops === null ? untimed(shape) : `${gflops.toPrecision(3)} GFLOP/s`}
               about={`${shape.calls > 1 ? `${shape.calls} calls, ` : ""}${shape.dtype} on ${BACKEND_WORDS[shape.backend]}`}
               ms={totalMs(kernel, calls)}
               all={all}
@@ -50,10 +50,17 @@ export function KernelList({ kernels, chosen, onChoose }: KernelListProps) {
       </ul>
       <p className="tl-note">
         {groups.length > 0 && "Groups of small steps first, then every product. "}
-        Each product as rows × columns × summed, heaviest first. GFLOP/s: billions of operations a second, of the kernel alone where it was tuned. Times are shares of the last run, by work. {groupsNote}
+        Each product as rows × columns × summed, heaviest first. GFLOP/s: billions of operations a second, of the kernel alone where it was tuned. Times are shares of the last run, by work
+        {groups.length > 0 && "; the run that makes a group takes longer for it"}. {groupsNote}
       </p>
     </>
   );
+}
+
+/** Why there is no speed. */
+function untimed(shape: KernelShapeJson): string {
+  if (shape.inUse === "fused") return "in a group";
+  return shape.isTimed ? "not timed" : "too small to time";
 }
 
 interface RowProps {

@@ -5,7 +5,7 @@
 import type { ReactNode } from "react";
 import { pixel, type Scale, scaleOf, ticks, tickText } from "./plotScale.ts";
 
-export const PLOT = { width: 330, height: 200, left: 50, right: 314, top: 14, bottom: 160 } as const;
+export const PLOT = { width: 330, height: 200, left: 56, right: 314, top: 14, bottom: 160 } as const;
 
 export interface Axis {
   words: string;

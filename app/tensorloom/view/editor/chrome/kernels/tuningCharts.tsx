@@ -38,18 +38,19 @@ function CandidateChart({ shape, pointed, onPoint }: Pointing) {
   const timed = shape.candidates.filter((one): one is Timed => one.ms !== null).sort((a, b) => a.ms - b.ms);
   if (timed.length === 0) return null;
   const predicted = timed.filter((one): one is Predicted => one.predictedMs !== null);
-  const both = predicted.flatMap(({ predictedMs, ms }) => [predictedMs, ms]);
+  const unit = Math.max(...timed.map(({ ms }) => ms)) < 0.1 ? { name: "µs", perMs: 1000 } : { name: "ms", perMs: 1 };
+  const both = predicted.flatMap(({ predictedMs, ms }) => [unit.perMs * predictedMs, unit.perMs * ms]);
   // GPU kernels are ruled in or out, not predicted: there the order of speed is what can be shown.
   const isPredicted = predicted.length > 0;
-  const dots = isPredicted ? predicted.map((one) => ({ one, at: one.predictedMs })) : timed.map((one, place) => ({ one, at: place + 1 }));
-  const x = isPredicted ? { words: "predicted time [ms]", values: both, log: true } : { words: "candidates, the fastest first", values: dots.map(({ at }) => at) };
+  const dots = isPredicted ? predicted.map((one) => ({ one, at: unit.perMs * one.predictedMs })) : timed.map((one, place) => ({ one, at: place + 1 }));
+  const x = isPredicted ? { words: `predicted time [${unit.name}]`, values: both, log: true } : { words: "candidates, the fastest first", values: dots.map(({ at }) => at) };
   return (
     <figure>
       <h3>Candidates</h3>
       <Plot
         label={`${dots.length} candidates by ${isPredicted ? "predicted and " : ""}measured time`}
         x={x}
-        y={{ words: "measured time [ms]", values: isPredicted ? both : timed.map(({ ms }) => ms), log: isPredicted }}
+        y={{ words: `measured time [${unit.name}]`, values: isPredicted ? both : timed.map(({ ms }) => unit.perMs * ms), log: isPredicted }}
       >
         {(across, up) => (
           <>
@@ -61,7 +62,7 @@ function CandidateChart({ shape, pointed, onPoint }: Pointing) {
                 data-state={one.state}
                 data-pointed={one.text === pointed ? "" : undefined}
                 cx={across(at)}
-                cy={up(one.ms)}
+                cy={up(unit.perMs * one.ms)}
                 r={one.state === "best" ? 6 : 4.5}
                 onPointerEnter={() => onPoint(one.text)}
                 onPointerLeave={() => onPoint(null)}
@@ -89,10 +90,17 @@ function BestSoFar({ shape }: { shape: KernelShapeJson }) {
     <figure>
       <h3>Best so far</h3>
       <Plot label="Best speed so far against tuning time" x={{ words: "tuning time [ms]", values: points.map(([ms]) => ms) }} y={{ words: "best so far [GFLOP/s]", values: points.map(([, gflops]) => gflops) }}>
-        {(x, y) => <path className="tl-plot-line" d={linePath(points, x, y, true)} />}
+        {(x, y) => (
+          <>
+            <path className="tl-plot-line" d={linePath(points, x, y, true)} />
+            {shape.history.map(([ms, gflops]) => (
+              <circle key={ms} className="tl-plot-dot" data-state={ms === last[0] ? "best" : "measured"} cx={x(ms)} cy={y(gflops)} r={4} />
+            ))}
+          </>
+        )}
       </Plot>
       <figcaption>
-        Tuning took {duration(last[0])} in all; results kept coming meanwhile, each with the best kernel known then.
+        A dot for each time that a faster kernel was found, the last after {duration(last[0])} of tuning. Results kept coming meanwhile, each with the best kernel known then.
       </figcaption>
     </figure>
   );
