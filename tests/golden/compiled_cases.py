@@ -42,6 +42,7 @@ class Case:
         exponent: Power of two by which every input is too large or too small.
         sliced: Letters that are sliced.
         fused: Whether its steps run as one kernel.
+        path: What meets when.
     """
 
     equation: str
@@ -50,6 +51,7 @@ class Case:
     exponent: int = 0
     sliced: str = ""
     fused: bool = False
+    path: tuple[tuple[int, int], ...] = ((0, 1), (2, 3))
 
 
 CASES = {
@@ -59,6 +61,15 @@ CASES = {
         sizes={"a": 4, "b": 6, "c": 5},
         dtype="complex64",
         sliced="ac",
+    ),
+    # The product of the first two is the same in every slice.
+    "prologue": Case(
+        equation="ab,bc,cd,da->ac",
+        sizes={"a": 5, "b": 7, "c": 6, "d": 4},
+        dtype="float32",
+        exponent=30,
+        sliced="d",
+        path=((0, 1), (2, 3), (4, 5)),
     ),
     "huge": Case(
         equation="ab,bc,cd->ad",
@@ -98,7 +109,7 @@ def program_of(case: Case) -> tuple[Program, list[NDArray[Any]]]:
         inputs=tuple(tuple(name) for name in names),
         output=tuple(output),
         dimensions=tuple(case.sizes.items()),
-        path=((0, 1), (2, 3)),
+        path=case.path,
         sliced=tuple(case.sliced),
     )
     return lower(tree, case.dtype), [_numbers(case, name) for name in names]

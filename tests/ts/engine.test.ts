@@ -8,7 +8,7 @@ import { withSharedMemory } from "../../workers/browser/engine/modules.ts";
 import type { LoadedProgram } from "../../workers/browser/engine/program.ts";
 import { absmax, finish, frexp, ldexp, shiftFor, SliceSum } from "../../workers/browser/engine/scaling.ts";
 
-const CASES = ["chain", "sliced", "huge", "vanishing", "fused", "unfused"];
+const CASES = ["chain", "sliced", "prologue", "huge", "vanishing", "fused", "unfused"];
 
 function bytesOf(name: string): Uint8Array {
   return Uint8Array.from(Buffer.from(readFileSync(`tests/golden/compiled/${name}.b64`, "utf8"), "base64"));
@@ -52,6 +52,38 @@ test("steps report work up to all of it and give what run gives", () => {
   assert.equal(done.length, 20);
   assert.equal(done.at(-1), file.first.mulAdds);
   assert.deepEqual([...program.result().bytes], [...(file.parts.get("value") ?? [])]);
+});
+
+test("what is the same in every slice is done once, and by older files in each", () => {
+  const file = opened("prologue");
+  const { once, ...older } = file.first;
+  assert.equal(once, 1);
+  const [same] = file.first.groups as [[number, number, boolean, number]];
+  const [done, longer] = [file.first, older].map((compiled) => {
+    const program = startEngine(compiled).load(compiled);
+    give(program, file);
+    const told = [...program.steps()];
+    assert.deepEqual([...program.result().bytes], [...(file.parts.get("value") ?? [])]);
+    return told;
+  }) as [number[], number[]];
+  assert.equal(done[0], same[3]);
+  assert.equal(done.at(-1), file.first.mulAdds);
+  assert.equal(longer.at(-1), file.first.mulAdds + 3 * same[3]);
+});
+
+test("while slices are added up, the result is their sum so far", () => {
+  const file = opened("sliced");
+  const program = startEngine(file.first).load(file.first);
+  give(program, file);
+  const floats = () => [...new Float32Array(program.result().bytes.buffer)];
+  const steps = program.steps();
+  const seen: number[][] = [];
+  while (!steps.next().done) seen.push(floats());
+  assert.equal(seen.length, 20);
+  // Slices differ in row and summed index: after five of them the first row is there, and no other.
+  const whole = [...new Float32Array((file.parts.get("value") as Uint8Array).slice().buffer)];
+  assert.deepEqual(seen[4], whole.map((number, place) => (place < 12 ? number : 0)));
+  assert.deepEqual(seen.at(-1), whole);
 });
 
 test("a thousand programs come and go in the memory of the first", () => {
@@ -189,6 +221,15 @@ test("slices add up with what was rounded away, to the bits that Python has", ()
   // The small one survives between large ones that cancel.
   assert.equal(summed([1e8, 1, -1e8], new Float32Array(1)), 1);
   assert.equal(summed([1, Infinity, 2], new Float32Array(1)), Infinity);
+});
+
+test("slices of an output's own index go between those of the others", () => {
+  // Two rows of three complex numbers, two apart: the last index, of dimension 2, is sliced.
+  const sum = new SliceSum([[2, 6], [3, 2]], 2);
+  const total = new Float64Array(24);
+  for (const slice of [0, 1]) sum.add(total, slice, Float64Array.from({ length: 12 }, (_, at) => 100 * slice + at), 0);
+  const rows = [0, 1].flatMap((row) => [0, 1, 2].flatMap((column) => [0, 1].flatMap((slice) => [0, 1].map((lane) => 100 * slice + 6 * row + 2 * column + lane))));
+  assert.deepEqual([...total], rows);
 });
 
 test("slices that are zero decide no exponent", () => {

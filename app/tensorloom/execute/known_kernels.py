@@ -223,8 +223,10 @@ class KnownKernels:
 
 
 def _shareable(program: Program) -> list[tuple[KernelSpec, int]]:
-    """Kernels that may be shared out among threads, with their calls."""
-    calls = Counter(dispatch.kernel for dispatch in program.dispatches)
+    """Kernels that may be shared out among threads, with their calls in all slices."""
+    calls: Counter[int] = Counter()
+    for place, dispatch in enumerate(program.dispatches):
+        calls[dispatch.kernel] += 1 if place < program.prologue else program.n_slices
     found = [(program.kernels[number], count) for number, count in calls.items()]
     return [(spec, count) for spec, count in found if not spec.unary and flop(spec) >= LEAST_FLOP]
 

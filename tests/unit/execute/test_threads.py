@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -24,6 +25,7 @@ from tensorloom.plan.tree import ContractionTree
 from wasmtime_host import WasmtimeHost
 
 if TYPE_CHECKING:
+    from tensorloom.execute.backend import SlicesDone
     from tensorloom.execute.wasm.page_engine import PageEngine
     from tensorloom.kernels.program import Program
     from tensorloom.kernels.wasm.compiled import Compiled
@@ -42,12 +44,13 @@ class FakeEngine:
         assert compiled.threads == 2
         self.live += 1
         self.loads += 1
-        return FakeProgram(self)
+        return FakeProgram(self, compiled)
 
 
 class FakeProgram:
-    def __init__(self, engine: FakeEngine) -> None:
+    def __init__(self, engine: FakeEngine, compiled: Compiled) -> None:
         self.engine = engine
+        self.compiled = compiled
         self.inputs: dict[int, Any] = {}
         self.steps = iter([5, 9, -1] * 9)
 
@@ -70,6 +73,30 @@ def product(size: int) -> Program:
         output=("i", "j"),
         dimensions=(("i", size), ("k", size), ("j", size)),
         path=((0, 1),),
+    )
+    return lower(tree, "float32")
+
+
+def summed(size: int) -> Program:
+    """Three products, each a slice, added up."""
+    tree = ContractionTree(
+        inputs=(("s", "i", "k"), ("s", "k", "j")),
+        output=("i", "j"),
+        dimensions=(("s", 3), ("i", size), ("k", size), ("j", size)),
+        path=((0, 1),),
+        sliced=("s",),
+    )
+    return lower(tree, "float32")
+
+
+def prologued(size: int) -> Program:
+    """One product, the same in every slice, and three slices that only read it."""
+    tree = ContractionTree(
+        inputs=(("i", "k"), ("k", "j"), ("j", "s")),
+        output=("i",),
+        dimensions=(("i", size), ("k", size), ("j", size), ("s", 3)),
+        path=((0, 1), (3, 2)),
+        sliced=("s",),
     )
     return lower(tree, "float32")
 
@@ -117,6 +144,49 @@ def test_small_programs_stay_in_place() -> None:
     found = [threads.worth(product(size), None) for size in (64, 128, 256)]
     assert found == [False, False, True]
     assert threads.count == 2
+
+
+def test_slices_are_worth_it_by_what_each_of_them_does() -> None:
+    threads = ThreadedRuns(cast("PageEngine", FakeEngine()), WasmFeatures())
+    assert [threads.worth(summed(size), None) for size in (64, 128, 256)] == [False, False, True]
+    assert prologued(256).prologue == 1
+    assert not threads.worth(prologued(256), None)
+    assert not threads.worth(replace(product(256), kept=(0,)), None)
+
+
+def test_a_sliced_run_tells_how_many_slices_are_added_up_and_their_sum() -> None:
+    program = summed(256)
+    each = program.mul_adds // 3
+
+    class Summing(FakeEngine):
+        async def load(self, compiled: Compiled) -> FakeProgram:
+            made = await super().load(compiled)
+            made.steps = iter([each // 2, each, 2 * each, 3 * each, -1])
+            sums = iter([2.0, 3.0])
+
+            def read() -> tuple[Any, float]:
+                return np.full((256, 256), next(sums), np.float32), 7.0
+
+            made.read = read  # type: ignore[method-assign]  # a sum that grows
+            return made
+
+    told: list[tuple[int, int]] = []
+    sums: list[tuple[float, float]] = []
+
+    async def pulse(_done: int, slices: SlicesDone | None = None) -> None:
+        assert slices is not None
+        told.append((slices.done, slices.of))
+        if slices.done == 2:
+            found = await slices.so_far()
+            assert found is not None
+            sums.append((found.value[0, 0], found.log10_scale))
+
+    threads = ThreadedRuns(cast("PageEngine", Summing()), WasmFeatures())
+    arrays = [np.ones((3, 256, 256), np.float32)] * 2
+    found = drive(threads.run(program, None, arrays, pulse))
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert sums == [(2.0, 7.0)]
+    assert (found.value[0, 0], found.log10_scale) == (3.0, 7.0)
 
 
 def test_what_was_measured_decides_beside_the_copies() -> None:
@@ -200,6 +270,8 @@ class Holding(FakeEngine):
     async def load(self, compiled: Compiled) -> FakeProgram:
         item = np.dtype(compiled.dtype).itemsize
         places = [*compiled.elements[: compiled.inputs], compiled.elements[compiled.result]]
+        # The sum of slices, and beside it, in JavaScript, what its additions round away.
+        places += [prod(compiled.shape)] * 2 if compiled.slices else []
         self.held_bytes = item * sum(places) + compiled.arena_bytes
         return await super().load(compiled)
 
@@ -224,6 +296,19 @@ def test_the_predicted_peak_counts_both_memories() -> None:
     taken = in_python + in_javascript + engine.held_bytes
     assert threaded.peak_bytes(program) == pytest.approx(taken, rel=0.02)
     assert plain.peak_bytes(program) == program.peak_bytes
+
+
+def test_the_predicted_peak_of_slices_counts_both_memories() -> None:
+    program, engine = summed(256), Holding()
+    backend = WasmBackend(WasmtimeHost())
+    backend.threads = ThreadedRuns(cast("PageEngine", engine), WasmFeatures())
+    arrays = [np.ones((3, 256, 256), np.float32)] * 2
+    drive(backend.run(program, arrays, no_pulse))
+    assert engine.loads == 1
+    result_bytes = 256 * 256 * 4
+    in_python = sum(array.nbytes for array in arrays) + result_bytes
+    taken = in_python + result_bytes + engine.held_bytes
+    assert backend.peak_bytes(program) == pytest.approx(taken, rel=0.02)
 
 
 def test_small_programs_are_copied_nowhere() -> None:

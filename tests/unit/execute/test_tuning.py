@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +19,7 @@ from tensorloom.execute.tuning import Tuner
 from tensorloom.execute.wasm import trials as wasm_trials
 from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.execute.wasm.trials import WasmTrials
+from tensorloom.kernels.program import SliceAxis
 from tensorloom.kernels.wasm.jit import WasmDevice
 from tensorloom.tune.database import Database, Entry
 from tensorloom.tune.device import CpuFacts, DeviceRecord
@@ -308,6 +310,17 @@ def test_settling_finds_out_once_and_the_winner_is_shared_out(backend: WasmBacke
     drive(again.settle(program, no_pause, threads=2))
     assert (again.spent_ms, len(team.asked)) == (0, 1)
     assert again.gain(spec, 2) == 1.8
+
+
+def test_what_threads_save_counts_every_slice(backend: WasmBackend) -> None:
+    program = product(128)
+    tuner = team_tuner(backend, Team(1.8))
+    drive(tuner.settle(program, no_pause, threads=2))
+    whole = tuner.saved_ms(program)
+    axis = SliceAxis(size=3, inputs=())
+    assert whole is not None
+    assert tuner.saved_ms(replace(program, slices=(axis,))) == pytest.approx(3 * whole)
+    assert tuner.saved_ms(replace(program, slices=(axis,), prologue=1)) == pytest.approx(whole)
 
 
 def test_threads_that_lose_are_not_taken(backend: WasmBackend) -> None:

@@ -59,11 +59,35 @@ def test_a_file_holds_what_was_put_into_it(seed: int) -> None:
     assert (read.about, read.parts) == ({"title": "a"}, {"input 0": b"abc", "input 1": b""})
 
 
-@pytest.mark.parametrize("name", ["chain", "huge", "sliced", "vanishing"])
+@pytest.mark.parametrize("name", ["chain", "huge", "prologue", "sliced", "vanishing"])
 def test_golden_files_are_read(name: str) -> None:
     read = decode(golden(name))
     assert len(read.programs) == 1
-    assert set(read.parts) == {"input 0", "input 1", "input 2", "value"}
+    inputs = {f"input {number}" for number in range(read.programs[0].inputs)}
+    assert set(read.parts) == {*inputs, "value"}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_is_the_same_in_every_slice_is_groups_of_its_own(threads: int) -> None:
+    tree = ContractionTree(
+        inputs=(("i", "j"), ("j", "k"), ("k", "s"), ("s", "i"), ("i", "s")),
+        output=("k",),
+        dimensions=(("i", 140), ("j", 150), ("k", 160), ("s", 3)),
+        path=((0, 1), (2, 3), (6, 4), (5, 7)),
+        sliced=("s",),
+    )
+    program = lower(tree, "float32")
+    assert program.prologue == 1
+    made = compiled(program, PLAIN, threads=threads)
+    dispatches = np.frombuffer(made.dispatches, "<u4")
+    same = [set(dispatches[first:last] < 1) for first, last, _, _ in made.groups]
+    assert same == [{True}] * made.once + [{False}] * (len(made.groups) - made.once)
+    assert made.groups[0][2] == (threads == 2)
+    first = 140 * 150 * 160
+    each = (program.mul_adds - first) // 3
+    told = [made.slices_done(done) for done in (0, first, first + each - 1, first + each)]
+    assert told == [0, 0, 0, 1]
+    assert made.slices_done(program.mul_adds) == 3
 
 
 @pytest.mark.parametrize(

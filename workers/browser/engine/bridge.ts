@@ -21,9 +21,9 @@ export interface EngineBridge {
   /** Gives an input its numbers; a run that is under way by steps ends. */
   write(program: number, input: number, bytes: PyProxy | Uint8Array): void;
   run(program: number): void;
-  /** Runs the next part; the multiply-adds done so far, or -1 after the last. */
+  /** Runs on for a moment; the multiply-adds done so far, or -1 after the last. */
   step(program: number): number;
-  /** Copies the last result into a Python buffer; the power of ten that belongs to it. */
+  /** Copies the last result into a Python buffer, of a sliced run under way the sum so far; the power of ten that belongs to it. */
   read(program: number, out: PyProxy): number;
   /** So many runs in a row [ms]. */
   spent(program: number, runs: number): number;
@@ -39,7 +39,10 @@ type Bytes = PyProxy | Uint8Array;
 /** More threads than this were never measured. */
 const MOST_THREADS = 8;
 
-export function engineBridge(base: string, build: BuildRecord): EngineBridge {
+/** How long a step goes on: coming back costs Python microseconds, and the page hears of it 50 times a second at most [ms]. */
+const STEP_MS = 10;
+
+export function engineBridge(base: string, build: BuildRecord, now: () => number = () => performance.now()): EngineBridge {
   const engines = new Map<number, Promise<Runtime>>();
   let single: Runtime | null = null;
   const programs = new Map<number, LoadedProgram>();
@@ -79,7 +82,9 @@ export function engineBridge(base: string, build: BuildRecord): EngineBridge {
     step(program) {
       let steps = stepping.get(program);
       if (!steps) stepping.set(program, (steps = loaded(program).steps()));
-      const found = steps.next();
+      const end = now() + STEP_MS;
+      let found = steps.next();
+      while (!found.done && now() < end) found = steps.next();
       if (found.done) stepping.delete(program);
       return found.done ? -1 : found.value;
     },

@@ -28,9 +28,10 @@ export interface Compiled {
   slices: [size: number, inputs: [buffer: number, stride: number][], output: number | null][];
   check: number;
   mulAdds: number;
-  /** Absent in files from before fused groups. */
+  /** What follows is absent in older files. */
   fused?: [record: number, first: number, last: number][];
   table?: number | null;
+  once?: number;
   itemBytes: number;
 }
 

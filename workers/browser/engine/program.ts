@@ -50,6 +50,8 @@ export class LoadedProgram {
   private readonly low: number;
   private readonly resultBytes: number;
   private exponent = 0;
+  /** Of a sliced run under way. */
+  private sum: SliceSum | null = null;
   private released = false;
 
   constructor(
@@ -101,42 +103,54 @@ export class LoadedProgram {
   /** Contracts; the result stays in the engine's memory. */
   run(): void {
     if (this.compiled.slices.length > 0) for (const _ of this.steps());
-    else this.exponent = this.replay(0, this.compiled.groups.length);
+    else this.exponent = this.inputExponent + this.replay(0, this.compiled.groups.length);
   }
 
   /** The same with a stop after every group and slice: the multiply-adds done so far. */
   *steps(): Generator<number, void> {
-    const { groups, slices, dtype, itemBytes, resultAxes } = this.compiled;
-    const perSlice = groups.at(-1)?.[3] ?? 0;
+    const { groups, slices, dtype, itemBytes, resultAxes, elements, result, once = 0 } = this.compiled;
+    let exponent = this.inputExponent;
     if (slices.length === 0) {
-      let exponent = 0;
       for (let number = 0; number < groups.length; number += 1) {
-        exponent += this.replay(number, number + 1) - (number > 0 ? this.inputExponent : 0);
+        exponent += this.replay(number, number + 1);
         yield groups[number]?.[3] ?? 0;
       }
       this.exponent = exponent;
       return;
     }
-    const sum = new SliceSum(resultAxes, dtype.startsWith("complex") ? 2 : 1);
-    this.engine.memory.bytes(this.total, this.resultBytes).fill(0);
-    const sliceBytes = itemBytes * (this.compiled.elements[this.compiled.result] ?? 1);
-    let done = 0;
+    const sum = (this.sum = new SliceSum(resultAxes, dtype.startsWith("complex") ? 2 : 1));
+    this.totalBytes().fill(0);
+    this.address(new Array<number>(this.compiled.inputs).fill(0));
+    for (let number = 0; number < once; number += 1) {
+      exponent += this.replay(number, number + 1);
+      yield groups[number]?.[3] ?? 0;
+    }
+    const first = groups[once - 1]?.[3] ?? 0;
+    let done = first;
     for (const { starts, out } of this.slices()) {
       this.address(starts);
-      const exponent = this.replay(0, groups.length);
-      const part = scalarsOf(dtype, this.engine.memory.bytes(this.out, sliceBytes));
-      sum.add(scalarsOf(dtype, this.engine.memory.bytes(this.total, this.resultBytes)), out, part, exponent);
-      done += perSlice;
+      let own = exponent;
+      for (let number = once; number < groups.length; number += 1) {
+        own += this.replay(number, number + 1);
+        if (number < groups.length - 1) yield done + (groups[number]?.[3] ?? 0) - first;
+      }
+      const part = scalarsOf(dtype, this.engine.memory.bytes(this.out, itemBytes * (elements[result] ?? 1)));
+      sum.add(scalarsOf(dtype, this.totalBytes()), out, part, own);
+      done += (groups.at(-1)?.[3] ?? 0) - first;
       yield done;
     }
-    sum.finish(scalarsOf(dtype, this.engine.memory.bytes(this.total, this.resultBytes)));
+    sum.finish(scalarsOf(dtype, this.totalBytes()));
     this.exponent = sum.exponent ?? 0;
+    this.sum = null;
   }
 
-  /** A copy of the last run's result, and the power of ten that belongs to it. */
+  /** A copy of the last run's result, and the power of ten that belongs to it; of a sliced run under way what is added up. */
   result(): { bytes: Uint8Array; log10Scale: number } {
-    const bytes = this.engine.memory.bytes(this.total, this.resultBytes).slice();
-    return { bytes, log10Scale: finish(scalarsOf(this.compiled.dtype, bytes), this.exponent, this.compiled.dtype) };
+    const bytes = this.totalBytes().slice();
+    const parts = scalarsOf(this.compiled.dtype, bytes);
+    this.sum?.finish(parts);
+    const exponent = this.sum ? (this.sum.exponent ?? 0) : this.exponent;
+    return { bytes, log10Scale: finish(parts, exponent, this.compiled.dtype) };
   }
 
   release(): void {
@@ -157,6 +171,10 @@ export class LoadedProgram {
     const place = this.engine.memory.allocate(bytes);
     this.places.push(place);
     return place;
+  }
+
+  private totalBytes(): Uint8Array<ArrayBuffer> {
+    return this.engine.memory.bytes(this.total, this.resultBytes);
   }
 
   /** Address of every buffer, and last that of the constant 1. */
@@ -221,11 +239,11 @@ export class LoadedProgram {
     return sum;
   }
 
-  /** Replays groups; the exponents of the inputs and those taken out on the way. */
+  /** Replays groups; the exponents taken out on the way. */
   private replay(from: number, to: number): number {
     const { groups, dispatches } = this.compiled;
     const { team } = this.engine;
-    let exponent = this.inputExponent;
+    let exponent = 0;
     for (let number = from; number < to; number += 1) {
       const [first, last, shared] = groups[number] as [number, number, boolean, number];
       if (shared && team) {

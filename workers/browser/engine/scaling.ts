@@ -131,6 +131,8 @@ function quotient(numerator: bigint, denominator: bigint): number {
   return Number(mantissa) * 2 ** -(52 + Number(extra));
 }
 
+const { fround } = Math;
+
 /**
  * The full result while slices are added up, with one exponent for all of it.
  * What additions round away is added up beside it (Sum2), and joins it at the end.
@@ -166,27 +168,47 @@ export class SliceSum {
     for (const [place, left] of (this.excess ?? []).entries()) total[place] = (total[place] as number) + left;
   }
 
-  private addOne(total: Scalars, place: number, part: number): void {
-    const excess = this.excess as Scalars;
-    const round = total instanceof Float32Array ? Math.fround : (value: number) => value;
-    const before = total[place] as number;
-    const after = round(before + part);
-    const moved = round(after - before);
-    const lost = round(before - round(after - moved)) + round(part - moved);
-    const left = (excess[place] as number) + round(lost);
-    total[place] = after;
-    // Sums beyond the range are infinite and stay so; nothing is left over of them.
-    excess[place] = Number.isFinite(left) ? left : 0;
-  }
-
   private addAxis(total: Scalars, to: number, part: Scalars, from: number, axis: number): number {
-    const found = this.axes[axis];
-    if (!found) {
-      for (let lane = 0; lane < this.width; lane += 1) this.addOne(total, to + lane, part[from + lane] as number);
-      return from + this.width;
+    const [size, stride] = this.axes[axis] ?? [1, 1];
+    if (axis >= this.axes.length - 1) {
+      // Complex numbers that lie side by side are as many real ones.
+      const together = stride === 1 ? size * this.width : this.width;
+      for (let at = 0; at < size * this.width; at += together) this.addRow(total, to + at * stride, part, from + at, together);
+      return from + size * this.width;
     }
     let at = from;
-    for (let value = 0; value < found[0]; value += 1) at = this.addAxis(total, to + value * found[1] * this.width, part, at, axis + 1);
+    for (let value = 0; value < size; value += 1) at = this.addAxis(total, to + value * stride * this.width, part, at, axis + 1);
     return at;
+  }
+
+  private addRow(total: Scalars, to: number, part: Scalars, from: number, count: number): void {
+    if (total instanceof Float32Array) addSingles(total, this.excess as Float32Array, to, part as Float32Array, from, count);
+    else addDoubles(total, this.excess as Float64Array, to, part as Float64Array, from, count);
+  }
+}
+
+/** Adds numbers, and to the excess what rounding takes (TwoSum). Sums beyond the range stay infinite; nothing is left over of them. */
+function addDoubles(total: Float64Array, excess: Float64Array, to: number, part: Float64Array, from: number, count: number): void {
+  for (let at = 0; at < count; at += 1) {
+    const before = total[to + at] as number;
+    const more = part[from + at] as number;
+    const after = before + more;
+    const moved = after - before;
+    const left = (excess[to + at] as number) + (before - (after - moved) + (more - moved));
+    total[to + at] = after;
+    excess[to + at] = left - left === 0 ? left : 0;
+  }
+}
+
+/** The same, rounded as single precision rounds. */
+function addSingles(total: Float32Array, excess: Float32Array, to: number, part: Float32Array, from: number, count: number): void {
+  for (let at = 0; at < count; at += 1) {
+    const before = total[to + at] as number;
+    const more = part[from + at] as number;
+    const after = fround(before + more);
+    const moved = fround(after - before);
+    const left = fround((excess[to + at] as number) + fround(fround(before - fround(after - moved)) + fround(more - moved)));
+    total[to + at] = after;
+    excess[to + at] = left - left === 0 ? left : 0;
   }
 }

@@ -7,6 +7,7 @@ replayed as often as numbers change (``replay``).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -431,8 +432,7 @@ def _copied_bytes(program: Program) -> int:
     The result passes through a third one, JavaScript's, on its way back.
     """
     inputs = sum(buffer.elements for buffer in program.buffers if buffer.source is not None)
-    result = program.buffers[program.result].elements
-    return (inputs + 2 * result) * ITEM_BYTES[program.dtype]
+    return (inputs + 2 * prod(program.shape)) * ITEM_BYTES[program.dtype]
 
 
 def _carried(program: Program, taken: Mapping[int, int]) -> Carried:

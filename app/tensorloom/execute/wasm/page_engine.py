@@ -98,7 +98,7 @@ class LoadedProgram:
         self._engine.run(self._number)
 
     def step(self) -> int:
-        """Runs the next part: the multiply-adds done so far, or -1 after the last.
+        """Runs on for a moment: the multiply-adds done so far, or -1 after the last.
 
         Raises:
             UnsupportedKernel: ``wasm-stopped``.
@@ -124,7 +124,10 @@ class LoadedProgram:
         return Measured.read(self._engine.time(self._number, min_ms, warmup_ms))
 
     def read(self) -> tuple[NDArray[Any], float]:
-        """The last result, and the power of ten that belongs to it."""
+        """The last result, and the power of ten that belongs to it.
+
+        Of a sliced run under way it is the sum of the slices done.
+        """
         value = np.empty(self.compiled.shape, self.compiled.dtype)
         scale = self._engine.read(self._number, value.reshape(-1).view(np.uint8))
         return value, float(scale)

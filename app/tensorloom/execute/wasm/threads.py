@@ -10,7 +10,7 @@ import asyncio
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from tensorloom.execute.backend import RawResult
+from tensorloom.execute.backend import RawResult, SlicesDone
 from tensorloom.execute.wasm.page_engine import PageEngine
 from tensorloom.execute.wasm.team_trials import TeamTrials
 from tensorloom.kernels.wasm.compiled import compiled
@@ -69,17 +69,19 @@ class ThreadedRuns:
         return self._engine.most_threads
 
     def worth(self, program: Program, saved_ms: float | None) -> bool:
-        """Whether threads make this program faster; it has one result and no slices.
+        """Whether threads make this program faster; it has one result.
 
         Args:
             program: The program.
             saved_ms: What they save of its steps, measured here; ``None`` if that is not known.
         """
-        if program.slices or program.kept or not program.dispatches:
+        repeated = program.dispatches[program.prologue :]
+        if program.kept or not repeated:
             return False
         if saved_ms is None:
             flop = 8 if program.dtype.startswith("complex") else 2
-            return flop * max(kernel.mul_adds for kernel in program.kernels) >= _WORTH_FLOP
+            heaviest = max(program.kernels[dispatch.kernel].mul_adds for dispatch in repeated)
+            return flop * heaviest >= _WORTH_FLOP
         return saved_ms > self.copies_ms(program)
 
     def copies_ms(self, program: Program) -> float:
@@ -100,12 +102,19 @@ class ThreadedRuns:
             loaded = await self._ready(program, plans)
             for number, array in enumerate(arrays):
                 loaded.write(number, array)
+
+            async def so_far() -> RawResult:
+                return _read(loaded)
+
             done = loaded.step()
             while done >= 0:
-                await pulse(done)
+                slices = None
+                if program.slices:
+                    added = loaded.compiled.slices_done(done)
+                    slices = SlicesDone(done=added, of=program.n_slices, so_far=so_far)
+                await pulse(done, slices)
                 done = loaded.step()
-            value, scale = loaded.read()
-            return RawResult(value=value, log10_scale=scale)
+            return _read(loaded)
 
     async def _ready(self, program: Program, plans: Sequence[Schedule] | None) -> LoadedProgram:
         known = self._loaded.get(id(program))
@@ -124,3 +133,8 @@ class ThreadedRuns:
         known = self._loaded.pop(key, None)
         if known is not None:
             known[2].release()
+
+
+def _read(loaded: LoadedProgram) -> RawResult:
+    value, scale = loaded.read()
+    return RawResult(value=value, log10_scale=scale)

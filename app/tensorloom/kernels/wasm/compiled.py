@@ -74,6 +74,7 @@ class Compiled:
         mul_adds: Multiply-adds over all slices.
         fused: ``(record, first, last)`` of each fused group; see ``RecordSheet``.
         table: Where in ``descriptors`` their table starts [words]; ``None`` if there is none.
+        once: How many groups come first that are the same in every slice.
     """
 
     dtype: DType
@@ -101,6 +102,12 @@ class Compiled:
     mul_adds: int
     fused: tuple[tuple[int, int, int], ...] = ()
     table: int | None = None
+    once: int = 0
+
+    def slices_done(self, done: int) -> int:
+        """How many slices are added up after so many multiply-adds of a run."""
+        first = self.groups[self.once - 1][3] if self.once else 0
+        return max(0, done - first) // (self.groups[-1][3] - first)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +183,7 @@ def compiled(
         mul_adds=program.mul_adds,
         fused=sheet.fused,
         table=sheet.table,
+        once=sum(shares.dispatches[group.first] < program.prologue for group in shares.groups),
     )
 
 
@@ -282,7 +290,7 @@ def _program(head: dict[str, Any], part: Callable[[Sequence[int]], bytes]) -> Co
     values: dict[str, Any] = {}
     for field in fields(Compiled):
         if _camel(field.name) not in head:
-            continue  # Files from before fused groups have none.
+            continue  # Older files lack the last ones.
         value = head[_camel(field.name)]
         values[field.name] = part(value) if field.name in _BYTES else _tuples(value)
     values["modules"] = tuple((name, part(place)) for name, place in head["modules"])

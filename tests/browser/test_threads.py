@@ -1,0 +1,102 @@
+"""Sliced runs on the threads of an isolated page: the numbers of one thread, sums, cancellation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gauges import python
+from isolation import choose_threads, own_page
+from page_state import python_answered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+SLICED = """
+import json
+from copy import copy
+import numpy as np
+from tensorloom.errors import Cancelled
+from tensorloom.execute.backend import no_pulse
+from tensorloom.execute.backends import opened
+from tensorloom.kernels.lower import lower
+from tensorloom.plan.tree import ContractionTree
+
+SIDE, SLICES = 320, 6
+wasm = opened().backends["wasm"]
+alone = copy(wasm)
+alone.threads = None
+tree = ContractionTree(
+    inputs=(("i", "j"), ("j", "k"), ("s", "k", "l"), ("s", "l", "i")),
+    output=("k", "i"),
+    dimensions=(("i", SIDE), ("j", SIDE), ("k", SIDE), ("l", SIDE), ("s", SLICES)),
+    path=((0, 1), (2, 3), (4, 5)),
+    sliced=("s",),
+)
+sizes = dict(tree.dimensions)
+found = []
+for dtype in ("float32", "complex128"):
+    program = lower(tree, dtype)
+    draw = np.random.default_rng(1)
+    arrays = [
+        draw.integers(-3, 4, [sizes[name] for name in names]).astype(dtype)
+        for names in tree.inputs
+    ]
+    wanted = (await alone.run(program, arrays, no_pulse)).value
+    partial = []
+    told = []
+
+    async def pulse(done, slices=None):
+        told.append((done, slices.done))
+        if slices.done and not partial:
+            part = [*arrays[:2], *(array[:slices.done] for array in arrays[2:])]
+            right = np.einsum("ij,jk,skl,sli->ki", *part, optimize=True)
+            partial.append(bool(((await slices.so_far()).value == right).all()))
+
+    async def stop(done, slices=None):
+        if slices.done:
+            raise Cancelled("cancelled", "Enough.")
+
+    try:
+        await wasm.run(program, arrays, stop)
+        stopped = False
+    except Cancelled:
+        stopped = True
+    value = (await wasm.run(program, arrays, pulse)).value
+    found.append({
+        "prologue": program.prologue,
+        "threaded": any(known[0] is program for known in wasm.threads._loaded.values()),
+        "same": bool((value == wanted).all()),
+        "stopped": stopped,
+        "partial": partial,
+        "ordered": told == sorted(told),
+    })
+json.dumps([wasm.threads.count, found])
+"""
+
+
+@pytest.fixture
+def isolated(browser: Browser, site_url: str) -> Iterator[Page]:
+    """A page with threads, where the machine has two cores."""
+    with own_page(browser, site_url) as page:
+        choose_threads(page, "All cores")
+        python_answered(page)
+        yield page
+
+
+def test_slices_on_threads_give_the_numbers_of_one_thread(isolated: Page) -> None:
+    if isolated.evaluate("navigator.hardwareConcurrency") < 2:
+        pytest.skip("this machine has one core")
+    _, found = python(isolated, SLICED)
+    for one in found:
+        assert one["prologue"] == 1
+        assert one["threaded"]
+        assert one["same"]
+        assert one["stopped"]
+        assert one["partial"] == [True]
+        assert one["ordered"]
