@@ -79,6 +79,44 @@ for dtype in ("float32", "complex128"):
 json.dumps([wasm.threads.count, found])
 """
 
+GRADIENTS = """
+import json
+from copy import copy
+import numpy as np
+from tensorloom.execute.backend import no_pulse
+from tensorloom.execute.backends import opened
+from tensorloom.kernels.gradient import lower_gradient
+from tensorloom.plan.tree import ContractionTree
+
+SIDE = 300
+wasm = opened().backends["wasm"]
+alone = copy(wasm)
+alone.threads = None
+tree = ContractionTree(
+    inputs=(("i", "j"), ("j", "k"), ("k", "i")),
+    output=(),
+    dimensions=(("i", SIDE), ("j", SIDE), ("k", SIDE)),
+    path=((0, 1), (3, 2)),
+)
+found = []
+for dtype, factor in (("float32", 1), ("complex64", 2.0**50), ("float64", 2.0**-600)):
+    program = lower_gradient(tree, dtype, (0, 1, 2))
+    draw = np.random.default_rng(1)
+    arrays = [(draw.integers(-3, 4, (SIDE, SIDE)) * factor).astype(dtype) for _ in range(3)]
+    arrays.append(np.ones((), dtype))
+    wanted = await alone.run(program, arrays, no_pulse)
+    raw = await wasm.run(program, arrays, no_pulse)
+    found.append({
+        "threaded": any(known[0] is program for known in wasm.threads._loaded.values()),
+        "same": [
+            bool((one.value == other.value).all()) and one.log10_scale == other.log10_scale
+            for one, other in zip((raw, *raw.kept), (wanted, *wanted.kept))
+        ],
+        "scaled": wanted.kept[0].log10_scale != 0,
+    })
+json.dumps(found)
+"""
+
 
 @pytest.fixture
 def isolated(browser: Browser, site_url: str) -> Iterator[Page]:
@@ -100,3 +138,13 @@ def test_slices_on_threads_give_the_numbers_of_one_thread(isolated: Page) -> Non
         assert one["stopped"]
         assert one["partial"] == [True]
         assert one["ordered"]
+
+
+def test_gradients_on_threads_are_those_of_one_thread(isolated: Page) -> None:
+    if isolated.evaluate("navigator.hardwareConcurrency") < 2:
+        pytest.skip("this machine has one core")
+    found = python(isolated, GRADIENTS)
+    for one in found:
+        assert one["threaded"]
+        assert one["same"] == [True] * 4
+    assert [one["scaled"] for one in found] == [False, False, True]

@@ -14,6 +14,7 @@ import numpy as np
 
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.numpy_backend import NumpyBackend
+from tensorloom.kernels.gradient import lower_gradient
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm.compiled import compiled, encode
 from tensorloom.kernels.wasm.element import WasmFeatures
@@ -101,18 +102,22 @@ CASES = {
 }
 
 
-def program_of(case: Case) -> tuple[Program, list[NDArray[Any]]]:
-    """The program and its inputs, small multiples of 1/8 times a power of two."""
+def tree_of(case: Case) -> ContractionTree:
+    """What meets when."""
     inputs, output = case.equation.split("->")
-    names = inputs.split(",")
-    tree = ContractionTree(
-        inputs=tuple(tuple(name) for name in names),
+    return ContractionTree(
+        inputs=tuple(tuple(name) for name in inputs.split(",")),
         output=tuple(output),
         dimensions=tuple(case.sizes.items()),
         path=case.path,
         sliced=tuple(case.sliced),
     )
-    return lower(tree, case.dtype), [_numbers(case, name) for name in names]
+
+
+def program_of(case: Case) -> tuple[Program, list[NDArray[Any]]]:
+    """The program and its inputs, small multiples of 1/8 times a power of two."""
+    tree = tree_of(case)
+    return lower(tree, case.dtype), [_numbers(case, "".join(names)) for names in tree.inputs]
 
 
 def _numbers(case: Case, name: str) -> NDArray[Any]:
@@ -141,8 +146,20 @@ def file_of(case: Case) -> bytes:
     return encode([compiled(program, PLAIN, groups=groups)], about, parts)
 
 
+def gradient_file(case: Case) -> bytes:
+    """The same with all gradients; the head says which buffers they are in."""
+    tree = tree_of(case)
+    program = lower_gradient(tree, case.dtype, tuple(range(len(tree.inputs))))
+    arrays = [_numbers(case, "".join(names)) for names in (*tree.inputs, tree.output)]
+    raw = drive(NumpyBackend(limit_bytes=1 << 30).run(program, arrays, no_pulse))
+    parts = {f"input {number}": array.tobytes() for number, array in enumerate(arrays)}
+    parts |= {f"kept {number}": part.value.tobytes() for number, part in enumerate(raw.kept)}
+    about = {"kept": program.kept, "scales": [part.log10_scale for part in raw.kept]}
+    return encode([compiled(program, PLAIN)], about, parts)
+
+
 def texts() -> dict[str, str]:
     """The golden files."""
-    return {
-        f"{name}.b64": base64.encodebytes(file_of(case)).decode() for name, case in CASES.items()
-    }
+    files = {name: file_of(case) for name, case in CASES.items()}
+    files["gradient"] = gradient_file(CASES["chain"])
+    return {f"{name}.b64": base64.encodebytes(data).decode() for name, data in files.items()}

@@ -86,6 +86,31 @@ test("while slices are added up, the result is their sum so far", () => {
   assert.deepEqual(seen.at(-1), whole);
 });
 
+test("what a program keeps is read from its buffers after a run", () => {
+  const file = opened("gradient");
+  const { kept, scales } = file.about as { kept: number[]; scales: number[] };
+  assert.deepEqual([kept.length, scales], [3, [0, 0, 0]]);
+  const program = startEngine(file.first).load(file.first);
+  give(program, file);
+  program.run();
+  kept.forEach((buffer, number) => assert.deepEqual([...program.made(buffer)], [...(file.parts.get(`kept ${number}`) ?? [])]));
+  assert.ok(program.exponents().every(([, exponent]) => exponent === 0));
+  assert.throws(() => program.made(99), /There is no buffer 99\./);
+});
+
+test("exponents taken out are told by buffer, and those of the last run only", () => {
+  const file = opened("huge");
+  const program = startEngine(file.first).load(file.first);
+  give(program, file);
+  program.run();
+  const taken = new Map(program.exponents());
+  const inputs = [0, 1, 2].map((number) => taken.get(number) ?? 0);
+  assert.ok(inputs.every((exponent) => exponent > 40));
+  for (let number = 0; number < 3; number += 1) program.write(number, new Uint8Array((file.parts.get(`input ${number}`) as Uint8Array).length));
+  program.run();
+  assert.ok(program.exponents().every(([, exponent]) => exponent === 0));
+});
+
 test("a thousand programs come and go in the memory of the first", () => {
   const files = CASES.map(opened);
   const engine = startEngine((files[0] as (typeof files)[0]).first);

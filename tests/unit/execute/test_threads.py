@@ -17,6 +17,7 @@ from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.execute.wasm.page_engine import LoadedProgram
 from tensorloom.execute.wasm.rates import TYPICAL_RATES
 from tensorloom.execute.wasm.threads import ThreadedRuns
+from tensorloom.kernels.gradient import lower_gradient
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm.assembler import Module
 from tensorloom.kernels.wasm.element import WasmFeatures
@@ -52,6 +53,7 @@ class FakeProgram:
         self.engine = engine
         self.compiled = compiled
         self.inputs: dict[int, Any] = {}
+        self.exponents: dict[int, int] = {}
         self.steps = iter([5, 9, -1] * 9)
 
     def write(self, number: int, array: Any) -> None:
@@ -62,6 +64,12 @@ class FakeProgram:
 
     def read(self) -> tuple[Any, float]:
         return self.inputs[0] @ self.inputs[1], 0.0
+
+    def made(self, number: int) -> Any:
+        return np.full(self.compiled.elements[number], number, np.float32)
+
+    def taken(self) -> dict[int, int]:
+        return self.exponents
 
     def release(self) -> None:
         self.engine.live -= 1
@@ -151,7 +159,37 @@ def test_slices_are_worth_it_by_what_each_of_them_does() -> None:
     assert [threads.worth(summed(size), None) for size in (64, 128, 256)] == [False, False, True]
     assert prologued(256).prologue == 1
     assert not threads.worth(prologued(256), None)
-    assert not threads.worth(replace(product(256), kept=(0,)), None)
+
+
+def test_gradients_come_back_with_an_exponent_each() -> None:
+    tree = ContractionTree(
+        inputs=(("i", "k"), ("k", "j")),
+        output=("i", "j"),
+        dimensions=(("i", 256), ("k", 256), ("j", 256)),
+        path=((0, 1),),
+    )
+    program = lower_gradient(tree, "float32", (0, 1))
+    left, right = program.kept
+
+    class Keeping(FakeEngine):
+        async def load(self, compiled: Compiled) -> FakeProgram:
+            made = await super().load(compiled)
+            made.exponents = {0: 2, 1: 1, left: 100}
+            return made
+
+    threads = ThreadedRuns(cast("PageEngine", Keeping()), WasmFeatures())
+    assert threads.worth(program, None)
+    # Copied: two tensors, the seed, the value and two gradients, of 256 kB each.
+    assert threads.copies_ms(program) == pytest.approx(0.1 + 6 * 256 * 256 * 4 / 4e6)
+    arrays = [np.ones((256, 256), np.float32)] * 3
+    found = drive(threads.run(program, None, arrays, no_pulse))
+    assert found.value.shape == (256, 256)
+    # Buffers hold their own number; a gradient is made of the seed and the other tensor.
+    assert found.value[0, 0] == program.result * 2.0**3
+    assert [(part.value[0], part.log10_scale) for part in found.kept] == [
+        (np.float32(left * 2.0**101), 0),
+        (right * 2.0**2, 0),
+    ]
 
 
 def test_a_sliced_run_tells_how_many_slices_are_added_up_and_their_sum() -> None:
@@ -309,6 +347,25 @@ def test_the_predicted_peak_of_slices_counts_both_memories() -> None:
     in_python = sum(array.nbytes for array in arrays) + result_bytes
     taken = in_python + result_bytes + engine.held_bytes
     assert backend.peak_bytes(program) == pytest.approx(taken, rel=0.02)
+
+
+def test_the_predicted_peak_of_gradients_counts_both_memories() -> None:
+    tree = ContractionTree(
+        inputs=(("i", "k"), ("k", "j"), ("j", "i")),
+        output=(),
+        dimensions=(("i", 256), ("k", 257), ("j", 258)),
+        path=((0, 1), (3, 2)),
+    )
+    program, engine = lower_gradient(tree, "float32", (0, 2)), Holding()
+    backend = WasmBackend(WasmtimeHost())
+    backend.threads = ThreadedRuns(cast("PageEngine", engine), WasmFeatures())
+    sizes = dict(tree.dimensions)
+    arrays = [np.ones([sizes[name] for name in names], np.float32) for names in tree.inputs]
+    found = drive(backend.run(program, [*arrays, np.ones((), np.float32)], no_pulse))
+    assert engine.loads == 1
+    given = sum(array.nbytes for array in arrays) + 4
+    in_python = given + found.value.nbytes + sum(part.value.nbytes for part in found.kept)
+    assert backend.peak_bytes(program) == pytest.approx(in_python + engine.held_bytes, rel=0.02)
 
 
 def test_small_programs_are_copied_nowhere() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 from random_networks import random_tree
-from tensorloom.errors import DocumentError, UnsupportedKernel
+from tensorloom.errors import DocumentError
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.wasm.compiled import compiled, decode, encode
 from tensorloom.kernels.wasm.element import WasmFeatures
@@ -115,13 +114,6 @@ def test_a_newer_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     ) as caught:
         decode(newer)
     assert caught.value.code == "compiled-newer"
-
-
-def test_a_program_with_several_results_is_refused() -> None:
-    program = replace(product(1, 2, 2, 2), kept=(0,))
-    with pytest.raises(UnsupportedKernel) as caught:
-        compiled(program, PLAIN)
-    assert caught.value.code == "compiled-one-result"
 
 
 def covered(shares: Shares, extents: tuple[int, int, int]) -> np.ndarray:

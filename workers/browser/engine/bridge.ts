@@ -25,6 +25,10 @@ export interface EngineBridge {
   step(program: number): number;
   /** Copies the last result into a Python buffer, of a sliced run under way the sum so far; the power of ten that belongs to it. */
   read(program: number, out: PyProxy): number;
+  /** Copies what the last run left in a buffer, its result or one that it keeps, into a Python buffer. */
+  made(program: number, buffer: number, out: PyProxy): void;
+  /** JSON: exponents that the last run took out of buffers, `[buffer, exponent]`. */
+  taken(program: number): string;
   /** So many runs in a row [ms]. */
   spent(program: number, runs: number): number;
   /** JSON: median and best duration [ms] and number of windows. */
@@ -93,6 +97,8 @@ export function engineBridge(base: string, build: BuildRecord, now: () => number
       withBytes(out, (view) => view.set(bytes));
       return log10Scale;
     },
+    made: (program, buffer, out) => withBytes(out, (view) => view.set(loaded(program).made(buffer))),
+    taken: (program) => JSON.stringify(loaded(program).exponents()),
     spent(program, runs) {
       const found = loaded(program);
       const start = performance.now();

@@ -50,6 +50,8 @@ export class LoadedProgram {
   private readonly low: number;
   private readonly resultBytes: number;
   private exponent = 0;
+  /** Exponents taken out of intermediates, by buffer. */
+  private readonly rescaled = new Map<number, number>();
   /** Of a sliced run under way. */
   private sum: SliceSum | null = null;
   private released = false;
@@ -102,13 +104,18 @@ export class LoadedProgram {
 
   /** Contracts; the result stays in the engine's memory. */
   run(): void {
-    if (this.compiled.slices.length > 0) for (const _ of this.steps());
-    else this.exponent = this.inputExponent + this.replay(0, this.compiled.groups.length);
+    if (this.compiled.slices.length > 0) {
+      for (const _ of this.steps());
+      return;
+    }
+    this.rescaled.clear();
+    this.exponent = this.inputExponent + this.replay(0, this.compiled.groups.length);
   }
 
   /** The same with a stop after every group and slice: the multiply-adds done so far. */
   *steps(): Generator<number, void> {
     const { groups, slices, dtype, itemBytes, resultAxes, elements, result, once = 0 } = this.compiled;
+    this.rescaled.clear();
     let exponent = this.inputExponent;
     if (slices.length === 0) {
       for (let number = 0; number < groups.length; number += 1) {
@@ -151,6 +158,18 @@ export class LoadedProgram {
     this.sum?.finish(parts);
     const exponent = this.sum ? (this.sum.exponent ?? 0) : this.exponent;
     return { bytes, log10Scale: finish(parts, exponent, this.compiled.dtype) };
+  }
+
+  /** What the last run left in a buffer: its result, or one that the program keeps. A view. */
+  made(buffer: number): Uint8Array {
+    const size = this.compiled.elements[buffer];
+    if (size === undefined) throw new Error(`There is no buffer ${buffer}.`);
+    return this.engine.memory.bytes(this.addresses[buffer] as number, size * this.compiled.itemBytes);
+  }
+
+  /** Exponents that the last run took out of buffers, inputs included. */
+  exponents(): [buffer: number, exponent: number][] {
+    return [...this.inputExponents.entries(), ...this.rescaled];
   }
 
   release(): void {
@@ -270,11 +289,11 @@ export class LoadedProgram {
 
   /** Takes the exponent out of what a dispatch made, in place. */
   private rescale(dispatch: number): number {
-    const { outs, elements, itemBytes, dtype } = this.compiled;
-    const buffer = outs[dispatch] as number;
-    const parts = scalarsOf(dtype, this.engine.memory.bytes(this.addresses[buffer] as number, (elements[buffer] as number) * itemBytes));
-    const shift = shiftFor(absmax(parts), dtype);
+    const buffer = this.compiled.outs[dispatch] as number;
+    const parts = scalarsOf(this.compiled.dtype, this.made(buffer));
+    const shift = shiftFor(absmax(parts), this.compiled.dtype);
     scale(parts, -shift);
+    if (shift !== 0) this.rescaled.set(buffer, shift);
     return shift;
   }
 

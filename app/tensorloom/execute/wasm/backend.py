@@ -427,12 +427,14 @@ _INSTEAD = "It was thrown out, and another one computed this."
 
 
 def _copied_bytes(program: Program) -> int:
-    """What a run on threads holds beside the program: inputs and result are in both memories.
+    """What a run on threads holds beside the program: inputs and results are in both memories.
 
-    The result passes through a third one, JavaScript's, on its way back.
+    A single result passes through a third one, JavaScript's, on its way back.
     """
     inputs = sum(buffer.elements for buffer in program.buffers if buffer.source is not None)
-    return (inputs + 2 * prod(program.shape)) * ITEM_BYTES[program.dtype]
+    kept = sum(program.buffers[number].elements for number in program.kept)
+    results = prod(program.shape) * (1 if program.kept else 2) + kept
+    return (inputs + results) * ITEM_BYTES[program.dtype]
 
 
 def _carried(program: Program, taken: Mapping[int, int]) -> Carried:

@@ -132,6 +132,20 @@ class LoadedProgram:
         scale = self._engine.read(self._number, value.reshape(-1).view(np.uint8))
         return value, float(scale)
 
+    def made(self, number: int) -> NDArray[Any]:
+        """The numbers that the last run left in a buffer, flat; exponents were taken out of it.
+
+        Only what the program keeps and its result are still there.
+        """
+        value = np.empty(self.compiled.elements[number], self.compiled.dtype)
+        self._engine.made(self._number, number, value.view(np.uint8))
+        return value
+
+    def taken(self) -> dict[int, int]:
+        """Exponent that the last run took out of each buffer, inputs included."""
+        found: list[tuple[int, int]] = json.loads(self._engine.taken(self._number))
+        return dict(found)
+
     def release(self) -> None:
         """Gives its memory back."""
         self._engine.release(self._number)

@@ -37,7 +37,7 @@ from tensorloom.kernels.wasm.records import (
 from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from tensorloom.kernels.wasm.schedule import Kernel, Schedule
     from tensorloom.model.recipe import DType
 
-__all__ = ["Prepared", "Replay", "Settled", "prepared", "proven_groups", "settle"]
+__all__ = ["Prepared", "Replay", "Settled", "prepared", "proven_groups", "settle", "several"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +222,8 @@ class Replay:
         if not program.slices:
             value, exponent = await self._slice(None, pulse, self.input_exponent)
             if program.kept:
-                return self._with_kept(value.reshape(program.shape))
+                # What is kept stays in the arena, which is this run's own: there is little else.
+                return several(program, self.taken, self._made)
             return _result(value.reshape(program.shape), exponent, program.dtype)
         total = SliceSum(program.shape, program.dtype)
         axes = result_axes(program)
@@ -238,19 +239,6 @@ class Replay:
             value, exponent = await self._slice(piece, pulse, common)
             total.add(piece.out, axes, value, exponent)
         return _result(total.result(), total.exponent or 0, program.dtype)
-
-    def _with_kept(self, value: NDArray[Any]) -> RawResult:
-        """The result and what is kept beside it, each with an exponent of its own.
-
-        What is kept stays in the arena, which is this run's own: at its end there is little else.
-        """
-        program = self.program
-        exponents = exponents_of(program, self.taken)
-        kept = [
-            _result(self._made(number), exponents[number], program.dtype) for number in program.kept
-        ]
-        raw = _result(value, exponents[program.result], program.dtype)
-        return replace(raw, kept=tuple(kept))
 
     def _make_inputs_safe(self) -> int:
         """Takes exponents out of inputs that have left the safe range; the sum of them."""
@@ -363,6 +351,24 @@ class Replay:
         return array if piece is None else array[
             piece.starts[program.result] :
         ], self.input_exponent
+
+
+def several(
+    program: Program, taken: Mapping[int, int], made: Callable[[int], NDArray[Any]]
+) -> RawResult:
+    """The result and what is kept beside it, each with an exponent of its own.
+
+    Args:
+        program: What ran; it keeps buffers.
+        taken: Exponent taken out of each buffer, 0 where it is missing.
+        made: The numbers in a buffer, flat.
+    """
+    exponents = exponents_of(program, taken)
+    raw, *kept = (
+        _result(made(number), exponents[number], program.dtype)
+        for number in (program.result, *program.kept)
+    )
+    return replace(raw, value=raw.value.reshape(program.shape), kept=tuple(kept))
 
 
 def _result(value: NDArray[Any], exponent: int, dtype: DType) -> RawResult:

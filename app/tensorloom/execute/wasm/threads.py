@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tensorloom.execute.backend import RawResult, SlicesDone
 from tensorloom.execute.wasm.page_engine import PageEngine
+from tensorloom.execute.wasm.replay import several
 from tensorloom.execute.wasm.team_trials import TeamTrials
 from tensorloom.kernels.wasm.compiled import compiled
 from tensorloom.model.stored_array import ITEM_BYTES
@@ -69,14 +70,14 @@ class ThreadedRuns:
         return self._engine.most_threads
 
     def worth(self, program: Program, saved_ms: float | None) -> bool:
-        """Whether threads make this program faster; it has one result.
+        """Whether threads make this program faster.
 
         Args:
             program: The program.
             saved_ms: What they save of its steps, measured here; ``None`` if that is not known.
         """
         repeated = program.dispatches[program.prologue :]
-        if program.kept or not repeated:
+        if not repeated:
             return False
         if saved_ms is None:
             flop = 8 if program.dtype.startswith("complex") else 2
@@ -87,7 +88,8 @@ class ThreadedRuns:
     def copies_ms(self, program: Program) -> float:
         """What a run here takes beside its work [ms]."""
         outside = [buffer.elements for buffer in program.buffers if buffer.source is not None]
-        copied = (sum(outside) + prod(program.shape)) * ITEM_BYTES[program.dtype]
+        outside += [prod(program.shape), *(program.buffers[kept].elements for kept in program.kept)]
+        copied = sum(outside) * ITEM_BYTES[program.dtype]
         return _COPIES_MS + copied / _COPIED_BYTES_PER_MS
 
     async def run(
@@ -114,6 +116,8 @@ class ThreadedRuns:
                     slices = SlicesDone(done=added, of=program.n_slices, so_far=so_far)
                 await pulse(done, slices)
                 done = loaded.step()
+            if program.kept:
+                return several(program, loaded.taken(), loaded.made)
             return _read(loaded)
 
     async def _ready(self, program: Program, plans: Sequence[Schedule] | None) -> LoadedProgram:

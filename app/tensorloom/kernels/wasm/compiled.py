@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorloom.errors import DocumentError, UnsupportedKernel
+from tensorloom.errors import DocumentError
 from tensorloom.kernels.arena import place_buffers
 from tensorloom.kernels.slices import result_axes
 from tensorloom.kernels.wasm.driver import driver_module
@@ -134,7 +134,7 @@ def compiled(
     groups: Sequence[Group] = (),
     module_of: Callable[[Kernel | FusedKernel, WasmFeatures], bytes] = module_for,
 ) -> Compiled:
-    """The program for an engine.
+    """The program for an engine; what it keeps stays in the arena after a run.
 
     Args:
         program: With at least one dispatch.
@@ -145,14 +145,8 @@ def compiled(
         module_of: Where a kernel's bytes come from; callers may keep them.
 
     Raises:
-        UnsupportedKernel: The engine has no SIMD, or the program has several results.
+        UnsupportedKernel: The engine has no SIMD.
     """
-    if program.kept:
-        raise UnsupportedKernel(
-            "compiled-one-result",
-            "A compiled network has one result; gradients have several.",
-            "Compute gradients in Python.",
-        )
     assert not groups or threads == 1
     sheet = record_sheet(program, relaxed=features.relaxed_simd, plans=plans, groups=groups)
     shares = shared_out(sheet, program, threads)
