@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from tensorloom_worker.execution.costs import TYPICAL, Rates, measured, median_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_rates_are_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tensorloom_worker.execution.rates.IDLE_SECONDS", 0.01)
     now = 0.0
     pool = Pool(Settings(data_folder=tmp_path))
     rates = Measurements(pool, measured, median_of, lambda: now)
@@ -64,7 +66,7 @@ def test_a_later_measurement_lets_a_job_go_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes half a second of a worker, which a job that begins would wait for."""
-    monkeypatch.setattr("tensorloom_worker.execution.rates.IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("tensorloom_worker.execution.rates.IDLE_SECONDS", 0.3)
     now = 0.0
     pool = Pool(Settings(data_folder=tmp_path))
     rates = Measurements(pool, measured, median_of, lambda: now)
@@ -88,15 +90,18 @@ def test_a_later_measurement_lets_a_job_go_first(
         monkeypatch.setattr(pool, "_present", present)
         await rates.ready("float64")
         now += SOON + 1
-        # As the executor does: it asks for rates, then has its tasks done.
+        # The workers have had nothing to do. As the executor does: it asks for rates, plans, and
+        # then has its tasks done.
+        monkeypatch.setattr(pool, "_ended", -inf)
         await rates.ready("float64")
+        await asyncio.sleep(0)
         job = asyncio.create_task(pool.call(story))
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.7)
         assert sent == ["measured 10", "story 0"]
         assert pool.idle_seconds == 0
         end.set()
         await job
-        assert pool.idle_seconds < 0.05
+        assert 0 < pool.idle_seconds < inf
         await asyncio.gather(*rates._running.values())
         assert sent == ["measured 10", "story 0", "measured -10"]
 

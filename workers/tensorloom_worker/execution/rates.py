@@ -99,15 +99,25 @@ class Measurements(Generic[_Rates]):
         return running
 
     async def _once(self, dtype: str, priority: int) -> None:
-        # The job that asked for them is about to begin. Half a second on one of its workers was up
-        # to a sixth of what it took.
-        while priority < 0 and self._pool.idle_seconds < IDLE_SECONDS:  # noqa: ASYNC110  # a time
-            await asyncio.sleep(IDLE_SECONDS - self._pool.idle_seconds)
+        if priority < 0:
+            await self._until_idle()
         found = await self._pool.call(self._measured, dtype, priority=priority)
         several = self._several.setdefault(dtype, deque(maxlen=LAST))
         several.append(found)
         self._rates[dtype] = self._median_of(several)
         self._at[dtype] = self._clock()
+
+    async def _until_idle(self) -> None:
+        """Returns when nobody has wanted a worker for a while, from now on.
+
+        Who has just asked for rates is about to begin a job. Half a second on one of its workers
+        was up to a sixth of what it took.
+        """
+        asked = monotonic()
+        left = IDLE_SECONDS
+        while left > 0:
+            await asyncio.sleep(left)
+            left = IDLE_SECONDS - min(monotonic() - asked, self._pool.idle_seconds)
 
     async def close(self) -> None:
         """Gives up what is under way."""
