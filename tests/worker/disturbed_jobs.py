@@ -43,8 +43,8 @@ class DisturbedJob:
 
 
 def sliced() -> DisturbedJob:
-    """The trace of a product of six matrices, in float64."""
-    inputs = _ladder(6)
+    """The trace of a product of matrices, in float64."""
+    inputs = _ladder(16)
     return DisturbedJob(request=_contraction(inputs, sliced=("a0", "b0")), slices=100)
 
 
@@ -59,7 +59,7 @@ def whole() -> DisturbedJob:
 def beyond_the_range() -> DisturbedJob:
     """The trace of thirty matrices in float32, which holds no number as large."""
     inputs = _ladder(30)
-    sizes = {f"c{rung}": 5 for rung in range(30)}
+    sizes = {f"c{rung}": 8 for rung in range(30)}
     request = _contraction(inputs, sizes=sizes, sliced=("a0", "b0"), dtype="float32")
     return DisturbedJob(request=request, slices=100)
 

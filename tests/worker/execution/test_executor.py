@@ -13,8 +13,9 @@ from dask_jobs import SLICED, Stop, crash_after, request_of, ring, run, sliced_r
 from memory_ledger import MemoryLedger
 
 from tensorloom.errors import Cancelled, NetworkError, PlanError, WorkerRejected
+from tensorloom.plan.cost import input_elements
 from tensorloom_worker.execution import costs, executor
-from tensorloom_worker.execution.adding import IN_FLIGHT, is_small
+from tensorloom_worker.execution.adding import FEW_INPUTS, IN_FLIGHT, is_small
 from tensorloom_worker.execution.estimates import too_much
 from tensorloom_worker.execution.executor import Executor
 from tensorloom_worker.execution.planning import Patience
@@ -48,6 +49,27 @@ def test_a_job_gives_what_einsum_gives(
     assert ledger.fixed is not None
     assert ledger.fixed.tasks > 10
     assert set(ledger.times.values()) == {1}
+
+
+def test_the_bound_of_few_inputs_needs_no_worker(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However large the tables are that were made of them."""
+    request = sliced_request(ring(12, 6), "x2", "x3", "x4")
+    problem = Problem.of(request, {})
+    assert request.plan is not None
+    strategy = strategy_for(problem.tree(request.plan))
+    assert problem.input_elements < FEW_INPUTS < input_elements(strategy.main)
+    pool, asked = cluster.executor.pool, []
+    deliver = pool.deliver
+
+    async def told(function: Callable[..., Any], *arguments: Any) -> Any:
+        asked.append(function.__name__)
+        return await deliver(function, *arguments)
+
+    monkeypatch.setattr(pool, "deliver", told)
+    assert 0 < run(cluster, request).error_bound < 1e-6
+    assert set(asked) == {"contract"}
 
 
 def test_progress_tells_of_slices_and_of_the_sum_so_far(cluster: Cluster, many_tasks: None) -> None:

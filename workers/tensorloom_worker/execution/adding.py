@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from tensorloom.execute.scaling import absmax, finished, scaled
-from tensorloom.plan.cost import input_elements
 from tensorloom_worker.execution import tasks
 from tensorloom_worker.execution.runner import assembled
 from tensorloom_worker.execution.sums import Sum
@@ -316,7 +315,7 @@ class Contraction:
 
     async def _bound(self, parcel: Delivery | None, largest: float, log10_scale: float) -> float:
         """Bound on the error; small jobs need not go to a worker for it."""
-        if parcel is None or input_elements(self.strategy.main) <= FEW_INPUTS:
+        if parcel is None or self.problem.input_elements <= FEW_INPUTS:
             return await asyncio.to_thread(tasks.bound, self.spec, largest, log10_scale)
         found: float = await self.pool.deliver(tasks.bound_of, parcel, largest, log10_scale)
         return found

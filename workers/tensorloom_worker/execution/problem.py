@@ -7,6 +7,7 @@ sliced, so that contractions share all that does not depend on it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -138,6 +139,12 @@ class Problem:
     def itemsize(self) -> int:
         """Of an element [bytes]."""
         return ITEM_BYTES[self.dtype]
+
+    @property
+    def input_elements(self) -> int:
+        """What all inputs hold together [elements]."""
+        sizes = dict(self.dimensions)
+        return sum(prod(sizes[name] for name in names) for names in self.inputs)
 
     def tree(self, plan: PlanJson) -> ContractionTree:
         """The tree of a path given from outside, its steps in the order that needs least memory.

@@ -26,7 +26,6 @@ from tensorloom.execute.backend import RawResult
 from tensorloom.execute.casting import cast_arrays
 from tensorloom.execute.error_bound import error_bound
 from tensorloom.kernels.lower import lower
-from tensorloom.plan.cost import input_elements
 from tensorloom_worker.execution.gpu import GpuRunner
 from tensorloom_worker.execution.gpu_costs import gpu_strategy
 from tensorloom_worker.execution.problem import Problem, plan_of
@@ -227,11 +226,10 @@ def bound_of(where: str | Parcel, largest: float, log10_scale: float) -> float:
     key, known = _opened(where)
     with _unpacked(where, known) as job:
         problem = Problem.of(ContractRequest.from_json(job.request), job.arrays)
-        tree = problem.tree(PlanJson.from_json(job.plan))
         with _GUARD:
             if key in _LOADED:
                 _LOADED.move_to_end(key, last=False)
-            _make_room(job.memory_bytes - input_elements(tree) * problem.itemsize)
+            _make_room(job.memory_bytes - problem.input_elements * problem.itemsize)
         return bound(job, largest, log10_scale)
 
 
