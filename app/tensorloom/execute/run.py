@@ -18,6 +18,7 @@ import numpy as np
 
 from tensorloom.errors import DeviceLost, DeviceMemoryError, PlanError, UnsupportedKernel
 from tensorloom.execute.backend import RawResult, Result, no_pulse
+from tensorloom.execute.candidates import candidates, own_dtype
 from tensorloom.execute.casting import cast_arrays, plain_arrays
 from tensorloom.execute.error_bound import SAFETY, error_bound, length_bound
 from tensorloom.execute.quantities import bytes_text
@@ -66,14 +67,6 @@ LABELS: Mapping[str, str] = {"webgpu": "WebGPU", "wasm": "WebAssembly", "numpy":
 LONGEST_MS = 30 * 24 * 3.6e6
 """Nobody waits longer than a month: such a plan is refused, not sliced [ms]."""
 
-NARROW: Mapping[DType, DType] = {
-    "float32": "float32",
-    "float64": "float32",
-    "complex64": "complex64",
-    "complex128": "complex64",
-}
-
-
 CLOCK_MS = 1.0
 """Shorter predictions count as equal, and the backends' own order decides: some browsers' clocks
 tick no faster, so rates measured with them say nothing about less (Firefox 153, WebKitGTK) [ms]."""
@@ -106,6 +99,7 @@ class Attempt:
         program: The same, lowered.
         predicted_ms: How long all of it should take [ms].
         factor: By what past runs have changed that.
+        notes: What is to be said of a result that it gives, in words.
     """
 
     backend: Backend
@@ -113,6 +107,7 @@ class Attempt:
     program: Program
     predicted_ms: float
     factor: float = 1.0
+    notes: tuple[str, ...] = ()
 
     @property
     def n_runs(self) -> int:
@@ -141,7 +136,7 @@ class Choice:
 
     Args:
         attempts: At least one.
-        notes: In words.
+        notes: What is to be said whoever runs it, in words.
         feedback: Hears how long runs take.
         named: Whether the first was asked for by name.
     """
@@ -190,7 +185,7 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
     notes: list[str] = []
     if backend != "auto" and backend not in backends:
         notes.append(f"{LABELS[backend]} is not available here. {missing.get(backend, '')}".strip())
-    order = _candidates(backends, backend, dtype)
+    order = candidates(backends, backend, dtype)
     named = order[0].name == backend
     attempts, refused = _fitting(plan, order, dtype, lowering)
     # Who asks for a backend by name gets that one, sliced if allowed, or hears why not.
@@ -199,16 +194,10 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
         if not allow_slicing:
             raise _does_not_fit(candidate, candidate.peak_bytes(program))
         attempts.insert(0, _sliced(candidate, plan, program, lowering))
-        n_slices = attempts[0].program.n_slices
-        notes.append(f"Cut into {n_slices} slices to fit {bytes_text(candidate.limit_bytes)}.")
     attempts = _ordered(attempts, feedback, named=named)
     if not named:
         attempts = _shared(attempts) + attempts
-    if isinstance(attempts[0].backend, SharedBackend):
-        notes.append(_shared_note(attempts[0].backend))
-    if attempts[0].program.dtype != dtype:
-        label = LABELS[attempts[0].backend.name]
-        notes.append(f"{label} computes in {attempts[0].program.dtype}, not {dtype}.")
+    attempts = [_told(attempt, dtype) for attempt in attempts]
     return Choice(attempts=tuple(attempts), notes=tuple(notes), feedback=feedback, named=named)
 
 
@@ -236,7 +225,7 @@ def _fitting(
     programs: dict[DType, Program] = {}
     attempts, refused = [], []
     for candidate in order:
-        own = dtype if dtype in candidate.dtypes else NARROW[dtype]
+        own = own_dtype(candidate, dtype)
         if own not in programs:
             programs[own] = lowering(plan, own)
         program = programs[own]
@@ -245,17 +234,6 @@ def _fitting(
         else:
             refused.append((candidate, program))
     return attempts, refused
-
-
-def _candidates(
-    backends: Mapping[BackendName, Backend], wanted: BackendChoice, dtype: DType
-) -> list[Backend]:
-    """Backends to consider: the named one first, then all that compute in this type."""
-    able = [backend for backend in backends.values() if dtype in backend.dtypes]
-    if wanted == "auto" or wanted not in backends:
-        return able
-    named = backends[wanted]
-    return [named, *(backend for backend in able if backend is not named)]
 
 
 def _attempt(backend: Backend, plan: Plan, program: Program) -> Attempt:
@@ -291,6 +269,17 @@ def _shared(attempts: list[Attempt]) -> list[Attempt]:
     return [_attempt(backend, cpu.plan, cpu.program)]
 
 
+def _told(attempt: Attempt, dtype: DType) -> Attempt:
+    """The attempt with notes on how it differs from what was asked for."""
+    notes = [*attempt.notes]
+    if isinstance(attempt.backend, SharedBackend):
+        notes.append(_shared_note(attempt.backend))
+    if attempt.program.dtype != dtype:
+        label = LABELS[attempt.backend.name]
+        notes.append(f"{label} computes in {attempt.program.dtype}, not {dtype}.")
+    return replace(attempt, notes=tuple(notes))
+
+
 def _shared_note(backend: SharedBackend) -> str:
     (home, here), (other, there) = backend.steps
     return f"{there} of {here + there} steps on {LABELS[other]}, the others on {LABELS[home]}."
@@ -321,7 +310,10 @@ def _sliced(backend: Backend, plan: Plan, program: Program, lowering: Lowering) 
         made = lowering(smaller, program.dtype)
         needed = backend.peak_bytes(made)
         if needed <= backend.limit_bytes:
-            return _attempt(backend, smaller, made)
+            cut = (
+                f"Cut into {smaller.tree.n_slices} slices to fit {bytes_text(backend.limit_bytes)}."
+            )
+            return replace(_attempt(backend, smaller, made), notes=(cut,))
         # Planning counts what a value needs. Gaps come on top, and all that gradients read again.
         held = input_elements(smaller.tree) + plan.tree.elements(plan.tree.output)
         room = smaller.cost.peak_elements - held
@@ -388,7 +380,7 @@ async def run(
 async def first_able(
     choice: Choice, on: Callable[[Attempt], Awaitable[_T]]
 ) -> tuple[_T, tuple[str, ...]]:
-    """What the first backend that can makes of it, and notes on those that could not.
+    """What the first backend that can makes of it, with its notes and those on who could not.
 
     Raises:
         UnsupportedKernel, DeviceLost, DeviceMemoryError: The last backend could not either.
@@ -396,7 +388,7 @@ async def first_able(
     notes = list(choice.notes)
     for place, attempt in enumerate(choice.attempts):
         try:
-            return await on(attempt), tuple(notes)
+            return await on(attempt), (*attempt.notes, *notes)
         except (UnsupportedKernel, DeviceLost, DeviceMemoryError) as error:
             if place == len(choice.attempts) - 1:
                 raise

@@ -120,10 +120,7 @@ def test_the_next_backend_takes_over_and_says_why(kind: type[TensorloomError]) -
     result = drive(run(choice, ARRAYS))
     assert (result.backend, result.dtype) == ("wasm", "float64")
     assert wasm.asked == ["float64"]
-    assert result.notes == (
-        "WebGPU computes in float32, not float64.",
-        "WebGPU could not run it: The device went away.",
-    )
+    assert result.notes == ("WebGPU could not run it: The device went away.",)
 
 
 @pytest.mark.parametrize("kind", [DeviceLost, DeviceMemoryError])
@@ -190,12 +187,14 @@ def test_slicing_makes_it_fit_and_gives_the_same_value() -> None:
     choice = prepare(plan, backends=here(small), allow_slicing=True)
     assert choice.attempts[0].program.n_slices > 1
     assert choice.attempts[0].program.peak_bytes <= small.limit_bytes
-    assert choice.notes[0].startswith(f"Cut into {choice.attempts[0].program.n_slices} slices")
+    n_slices = choice.attempts[0].program.n_slices
+    assert choice.attempts[0].notes == (f"Cut into {n_slices} slices to fit 15.2 kB.",)
     generator = np.random.default_rng(3)
     arrays = [generator.normal(size=(20, 20)) for _ in names]
-    found = drive(run(choice, arrays)).value
+    found = drive(run(choice, arrays))
     wanted = np.sum((arrays[0] @ arrays[1].T) * (arrays[2] @ arrays[3].T))
-    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    np.testing.assert_allclose(found.value, wanted, rtol=1e-12)
+    assert found.notes == choice.attempts[0].notes
 
 
 def test_where_a_sliced_run_fails_a_backend_with_room_takes_over() -> None:
@@ -213,10 +212,8 @@ def test_where_a_sliced_run_fails_a_backend_with_room_takes_over() -> None:
     assert (whole.plan, whole.program.n_slices) == (plan, 1)
     result = drive(run(choice, [np.ones((20, 20))] * 4))
     assert (len(gpu.asked), result.backend, result.mul_adds) == (1, "wasm", whole.program.mul_adds)
-    assert result.notes == (
-        f"Cut into {sliced.program.n_slices} slices to fit 7.6 kB.",
-        "WebGPU could not run it: The GPU went away and did not come back.",
-    )
+    # Nothing of slices: the other backend ran the whole plan.
+    assert result.notes == ("WebGPU could not run it: The GPU went away and did not come back.",)
 
 
 def test_what_cannot_be_sliced_is_refused() -> None:

@@ -15,9 +15,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from tensorloom.errors import PlanError, WorkerRejected, WorkerUnreachable
+from tensorloom.execute.candidates import NARROW
 from tensorloom.execute.gpu.backend import assumed_rates
 from tensorloom.execute.quantities import bytes_text
-from tensorloom.execute.run import NARROW
 from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom_worker.execution import costs, gpu, gpu_costs, trees
 from tensorloom_worker.execution.adding import is_small
