@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from math import log10
 from pathlib import Path
 from time import perf_counter
@@ -15,16 +16,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from tensorloom.engine import backend_choice, completed, contract_network
+from tensorloom.engine import backend_choice, completed, contract_network, most_elements_here
 from tensorloom.errors import FileFormatError, TensorloomError, Where
 from tensorloom.execute.arrays import ArrayStore
 from tensorloom.execute.quantities import bytes_text, count_text, duration_text
 from tensorloom.formats.opening import FORMATS, open_text, sniff
 from tensorloom.model.document import DTYPES
 from tensorloom.plan.find import quick, with_path
+from tensorloom.plan.sharing import work_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tensorloom.execute.backend import Result, SlicesDone
     from tensorloom.formats.opened import Opened
@@ -152,8 +154,14 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _planned(network: Network, seconds: float | None) -> Plan:
-    """The plan found at once, improved for a while where that may pay or is asked for."""
+def _planned(network: Network, seconds: float | None, most: Callable[[], int]) -> Plan:
+    """The plan found at once, improved for a while where that may pay or is asked for.
+
+    Args:
+        network: What is contracted.
+        seconds: How long a search may take; ``None`` for the usual time where it may pay.
+        most: Tells what there is room for, if there is a search [elements].
+    """
     plan = quick(network)
     if seconds is None:
         worth = not plan.proved and plan.cost.mul_adds >= WORTH_SEARCHING_MUL_ADDS
@@ -163,9 +171,9 @@ def _planned(network: Network, seconds: float | None) -> Plan:
     from tensorloom.plan.improve import improve  # noqa: PLC0415  # imports cotengra, rarely needed
 
     until = perf_counter() + seconds
-    for progress in improve(plan):
+    for progress in improve(plan, most_elements=most()):
         if progress.path is not None:
-            plan = with_path(network, progress.path, finder=progress.finder)
+            plan = with_path(network, progress.path, finder=progress.finder, sliced=progress.sliced)
         if perf_counter() >= until:
             break
     return plan
@@ -181,7 +189,10 @@ def _contract(given: argparse.Namespace) -> list[str]:
         for array in opened.arrays:
             store.add(array)
         # A worker looks for an order itself, from this one on.
-        plan = _planned(opened.document.network, given.search if given.worker is None else 0)
+        seconds = given.search if given.worker is None else 0
+        dtype = given.dtype or opened.document.dtype
+        most = partial(most_elements_here, given.backend, dtype)
+        plan = _planned(opened.document.network, seconds, most)
         if given.worker is None:
             result = contract_network(
                 opened.document,
@@ -189,7 +200,7 @@ def _contract(given: argparse.Namespace) -> list[str]:
                 dtype=given.dtype,
                 store=store,
                 plan=plan,
-                pulse=_Progress(plan.cost.mul_adds),
+                pulse=_Progress(work_of(plan).mul_adds),
             )
         else:
             result = _on_worker(given, opened.document, store, plan)

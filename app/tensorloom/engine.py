@@ -21,6 +21,7 @@ from tensorloom.errors import EquationError, InputError, NetworkError, PlanError
 from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.execute.backend import no_pulse
 from tensorloom.execute.backends import Available, available
+from tensorloom.execute.candidates import most_elements
 from tensorloom.execute.casting import as_numbers, common_dtype
 from tensorloom.execute.choices import Choices
 from tensorloom.execute.quantities import duration_text
@@ -54,6 +55,7 @@ __all__ = [
     "completed",
     "contract",
     "contract_network",
+    "most_elements_here",
     "plan_of",
     "planned",
     "unscaled",
@@ -280,6 +282,17 @@ def backend_choice(name: str) -> BackendChoice:
             values={"backend": name[:40]},
         )
     return _WORDS[name]
+
+
+def most_elements_here(backend: str, dtype: DType) -> int:
+    """What a plan may hold to be run here at once [elements].
+
+    Args:
+        backend: A user's word.
+        dtype: Type to compute in.
+    """
+    wanted = backend_choice(backend)
+    return most_elements(_at_hand(wanted).backends, wanted, dtype)
 
 
 def chosen(

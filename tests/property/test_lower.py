@@ -14,6 +14,8 @@ from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.cost import cost_of
+from tensorloom.plan.plan import Plan
+from tensorloom.plan.sharing import work_of
 
 if TYPE_CHECKING:
     from tensorloom.plan.tree import ContractionTree
@@ -88,6 +90,18 @@ def test_cost_and_program_agree(tree: ContractionTree) -> None:
         assert program.mul_adds == cost.mul_adds - saved
     if tree.path:
         assert program.mul_adds <= cost.mul_adds
+
+
+@given(tree=trees)
+def test_plans_count_what_slices_share_as_programs_do(tree: ContractionTree) -> None:
+    plan = Plan(tree=tree, cost=cost_of(tree), finder="greedy")
+    program, work = lower(plan, "float32"), work_of(plan)
+    if not tree.path or any(kernel.unary for kernel in program.kernels):
+        return
+    # Whether it is worth its memory is decided by bytes there, and by elements here.
+    assert program.mul_adds in {work.mul_adds, plan.cost.mul_adds}
+    if program.prologue and work.mul_adds < plan.cost.mul_adds:
+        assert program.mul_adds == work.mul_adds
 
 
 @given(tree=trees, seed=st.integers(0, 2**32))

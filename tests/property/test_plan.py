@@ -16,6 +16,7 @@ from tensorloom.plan.cost import cost_of, input_elements
 from tensorloom.plan.find import plan_for
 from tensorloom.plan.improve import improve
 from tensorloom.plan.memory import ordered_path
+from tensorloom.plan.sharing import rank
 from tensorloom.plan.slicing import sliced_to_fit
 
 if TYPE_CHECKING:
@@ -168,3 +169,26 @@ def test_trees_of_a_search_give_the_same_tensor() -> None:
                     replay(found, arrays).value, wanted, rtol=1e-9, atol=1e-9
                 )
     assert better > 10
+
+
+def test_slices_of_a_search_give_the_same_tensor() -> None:
+    cut = 0
+    for seed in FEW:
+        tree = random_tree(seed)
+        plan = replace(plan_for(tree.inputs, tree.output, tree.dimensions), proved=False)
+        held = input_elements(tree) + tree.elements(tree.output)
+        limit = held + max(1, (plan.cost.peak_elements - held) // 3)
+        if not tree.path or plan.cost.peak_elements <= limit:
+            continue
+        arrays = random_arrays(tree, "float64", seed)
+        wanted = np.einsum(equation(tree), *arrays)
+        for progress in itertools.islice(improve(plan, seed=seed, most_elements=limit), 150):
+            if progress.path and progress.sliced:
+                cut += 1
+                sliced = replace(tree, path=progress.path, sliced=progress.sliced)
+                found = replace(plan, tree=sliced, cost=cost_of(sliced))
+                assert rank(found, limit) == (False, progress.mul_adds)
+                np.testing.assert_allclose(
+                    replay(sliced, arrays).value, wanted, rtol=1e-9, atol=1e-9
+                )
+    assert cut > 5

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import tensorloom
-from tensorloom.__main__ import main
+from tensorloom.__main__ import _planned, main
+from tensorloom.formats.opening import open_text
+from tensorloom.plan.sharing import work_of
 
 BELL = 'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2];\nh q[0];\ncx q[0],q[1];\n'
 
@@ -134,3 +136,12 @@ def test_it_runs_as_a_module_without_a_traceback() -> None:
     assert found.stdout == ""
     assert found.stderr.count("\n") == 1
     assert "Traceback" not in found.stderr
+
+
+def test_a_search_slices_what_does_not_fit() -> None:
+    network = open_text("ab,bc,cd,da->", options={"sizes": dict.fromkeys("abcd", 40)}).document
+    limit = 4 * 40**2 + 1000
+    plan = _planned(network.network, 2.0, lambda: limit)
+    assert plan.tree.sliced
+    assert work_of(plan).peak_elements <= limit
+    assert not _planned(network.network, 0.2, lambda: 10**9).tree.sliced

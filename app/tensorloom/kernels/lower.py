@@ -19,6 +19,7 @@ from tensorloom.kernels.loops import binary_kernel, unary_kernel
 from tensorloom.kernels.program import Buffer, Dispatch, Program, SliceAxis
 from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.plan.plan import Plan
+from tensorloom.plan.sharing import MOST_KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from tensorloom.plan.tree import ContractionTree, Step
 
 __all__ = ["Lowering", "lower"]
-
-_HOISTED = 1.1
-"""How much more memory may be taken so that what is the same in every slice is done once."""
 
 
 def lower(plan: Plan | ContractionTree, dtype: DType) -> Program:
@@ -171,8 +169,7 @@ class Lowering:
         if not prologue:
             return plain
         hoisted = self._in_order(prologue + rest, len(prologue), result, kept)
-        # Whoever slices wants to save memory.
-        return hoisted if hoisted.peak_bytes <= _HOISTED * plain.peak_bytes else plain
+        return hoisted if hoisted.peak_bytes <= MOST_KEPT * plain.peak_bytes else plain
 
     def _split(self) -> tuple[list[_Emitted], list[_Emitted]]:
         """Calls that are the same in every slice, and the others."""

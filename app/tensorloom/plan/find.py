@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tensorloom.plan.inputs import Dimensions, Inputs, Output, Path
     from tensorloom.plan.plan import Finder
 
-__all__ = ["plan_for", "quick", "recosted", "with_path"]
+__all__ = ["ordered_plan", "plan_for", "quick", "recosted", "unsliced", "with_path"]
 
 MOST_PROVED = 8
 """Tensors up to which every tree is considered, outer products too: 3^8 / 2 pairs of sets."""
@@ -69,7 +69,7 @@ def plan_for(inputs: Inputs, output: Output, dimensions: Dimensions) -> Plan:
     outer = n <= MOST_PROVED
     path = _optimal_path(best.tree, cap=best.cost.mul_adds, outer=outer)
     proved = outer and not _has_lone_sums(inputs, output)
-    found = _plan(replace(best.tree, path=path), "optimal", proved=proved)
+    found = ordered_plan(replace(best.tree, path=path), "optimal", proved=proved)
     return found if found.cost.mul_adds <= best.cost.mul_adds else best
 
 
@@ -90,7 +90,7 @@ def with_path(
     tree = ContractionTree(
         inputs=inputs, output=output, dimensions=dimensions, path=tuple(pairs), sliced=sliced
     )
-    return _plan(tree, finder)
+    return ordered_plan(tree, finder)
 
 
 def recosted(plan: Plan, network: Network) -> Plan | None:
@@ -109,7 +109,19 @@ def recosted(plan: Plan, network: Network) -> Plan | None:
     return replace(plan, tree=changed, cost=cost_of(changed), proved=not tree.path[1:])
 
 
-def _plan(tree: ContractionTree, finder: Finder, *, proved: bool = False) -> Plan:
+def unsliced(plan: Plan) -> Plan:
+    """The same contractions without slices."""
+    return ordered_plan(replace(plan.tree, sliced=()), plan.finder)
+
+
+def ordered_plan(tree: ContractionTree, finder: Finder, *, proved: bool = False) -> Plan:
+    """The plan of a tree, its steps in the order that needs least memory.
+
+    Args:
+        tree: In any order.
+        finder: Who found it.
+        proved: Whether no cheaper one exists.
+    """
     ordered = replace(tree, path=ordered_path(tree))
     return Plan(tree=ordered, cost=cost_of(ordered), finder=finder, proved=proved)
 
@@ -119,11 +131,11 @@ def _greedy(inputs: Inputs, output: Output, dimensions: Dimensions) -> Plan:
     n = len(inputs)
     tree = ContractionTree(inputs=inputs, output=output, dimensions=dimensions, path=_chain(n))
     if n <= 2:  # noqa: PLR2004  # two tensors meet in one way
-        return _plan(tree, "optimal", proved=True)
+        return ordered_plan(tree, "optimal", proved=True)
     sets, sizes = [frozenset(names) for names in inputs], dict(dimensions)
     costs = (cost_memory_removed, _growth) if n <= MOST_TWICE else (cost_memory_removed,)
     found = [greedy(sets, frozenset(output), sizes, cost_fn=cost) for cost in costs]
-    plans = [_plan(replace(tree, path=_ssa(linear, n)), "greedy") for linear in found]
+    plans = [ordered_plan(replace(tree, path=_ssa(linear, n)), "greedy") for linear in found]
     return min(plans, key=lambda plan: plan.cost.mul_adds)
 
 

@@ -4,6 +4,9 @@ cotengra does the work, round after round: greedy trees with random settings, si
 the best one, exact reconfiguration of its subtrees. When rounds stop helping, every other one
 starts from a fresh greedy tree. Nothing reads a clock and everything follows from the seed.
 
+Where memory is limited and the best tree does not fit, ``plan.cutting`` anneals trees while it cuts
+them, and what counts is the work of all slices together.
+
 This module imports cotengra (0.4 s in the page); only ``plan.search`` imports it.
 
 Measured on the benchmark networks (``docs/benchmarks.md``): annealing after greedy beats
@@ -13,22 +16,26 @@ hyper-optimisation of the same length by factors of 1 to 10^5, which is why ther
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from cotengra import ContractionTree as CotengraTree
 from cotengra.pathfinders.path_basic import ContractionProcessor, OptimalOptimizer
 
-from tensorloom.plan.cost import cost_of
-from tensorloom.plan.memory import ordered_path
-from tensorloom.plan.plan import Plan
+from tensorloom.plan.cost import input_elements
+from tensorloom.plan.cotengra_form import CotengraForm
+from tensorloom.plan.cutting import Knife
+from tensorloom.plan.find import ordered_plan, unsliced
+from tensorloom.plan.sharing import rank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterator
+
+    from cotengra import ContractionTree as CotengraTree
 
     from tensorloom.plan.inputs import Path
-    from tensorloom.plan.plan import Finder
+    from tensorloom.plan.plan import Finder, Plan
 
 __all__ = ["SearchProgress", "improve"]
 
@@ -58,6 +65,22 @@ FRESH_AFTER = 3
 MOST_STALE = 30
 """Rounds without gain after which the search ends by itself."""
 
+CUT_HOT, CUT_AGAIN, CUT_WARM = 2.0, 1.0, 0.3
+"""First temperature of a new tree that is cut, of the best one, and of those just annealed."""
+
+CUT_STEPS = 20
+"""Temperatures of one annealing of a tree that is cut."""
+
+CUT_MOVES, CUT_SWEEPS = 6000, (10, 20)
+"""Tensors times sweeps at each of them, and the fewest and most sweeps."""
+
+CUT_STALE = 2
+"""Annealings without gain after which another tree is cut."""
+
+ROOMS = (3, 2, 5)
+"""The largest intermediate gets one part in so many of the memory, in turn: others live beside it,
+and how much they take is known only when the tree is cut. What does not fit is cut further."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchProgress:
@@ -65,15 +88,18 @@ class SearchProgress:
 
     Args:
         trials: Trees tried so far.
-        mul_adds: Multiply-adds of the best one, or of the plan it has to beat.
+        mul_adds: Multiply-adds of the best one, or of the plan it has to beat: of all slices, what
+            they share once.
         finder: Who found that.
         path: The best tree, if it is better than at the last report.
+        sliced: The indices that it slices.
     """
 
     trials: int
     mul_adds: int
     finder: Finder
     path: Path | None = None
+    sliced: tuple[str, ...] = ()
 
 
 def improve(
@@ -82,101 +108,174 @@ def improve(
     """Progress of a search for a tree of fewer multiply-adds than ``start``'s, every few 10 ms.
 
     Args:
-        start: The plan to beat; nothing is searched if it is proved.
+        start: The plan to beat; nothing is searched if it is proved and fits.
         seed: Same seed, same trees.
-        most_elements: If given, a tree whose peak fits is better than any that does not [elements].
+        most_elements: If given, a tree whose peak fits is better than any that does not, and trees
+            are sliced until they fit. Ignored where inputs and result alone do not [elements].
     """
-    if not start.proved:
-        yield from _Search(start, Random(seed), most_elements).rounds()  # noqa: S311  # no secret
+    tree = replace(start.tree, sliced=())
+    held = input_elements(tree) + tree.elements(tree.output)
+    if most_elements is not None and held >= most_elements:
+        most_elements = None
+    too_big, _ = rank(start, most_elements)
+    if tree.path and (too_big or not start.proved):
+        yield from _Search(start, seed, most_elements).rounds()
 
 
 class _Search:
     """The state of one search: the best plan, and counts of what was tried."""
 
-    def __init__(self, start: Plan, random: Random, most_elements: int | None) -> None:
+    def __init__(self, start: Plan, seed: int, most_elements: int | None) -> None:
         self.best = start
-        self.random = random
+        self.whole = unsliced(start) if start.tree.sliced else start
+        self.rank = rank(start, most_elements)
+        self.random = Random(seed)  # noqa: S311  # no secret
         self.most_elements = most_elements
         self.trials = 0
         self.stale = 0
         self.is_new = False
-        # cotengra sees numbers: ties then break the same way in every run, strings hash anew.
-        number = {name: place for place, (name, _) in enumerate(start.tree.dimensions)}
-        self.inputs = tuple(tuple(number[name] for name in names) for names in start.tree.inputs)
-        self.output = tuple(number[name] for name in start.tree.output)
-        self.sizes = {number[name]: size for name, size in start.tree.dimensions}
+        # Of trees annealed whole, and of those that were cut meanwhile: as much for either.
+        self.whole_sweeps = self.cut_sweeps = 0
+        self.form = CotengraForm(start.tree)
+        self.knife: Knife | None = None
+        if most_elements is not None:
+            # It draws by itself: where everything fits, a search finds the same as without limit.
+            self.knife = Knife(start.tree, self.form, most_elements, seed)
+        self.batch = min(MOST_GREEDY, GREEDY_LEGS // len(self.form.inputs))
         self.simplified = ContractionProcessor(
-            self.inputs, self.output, self.sizes, track_flops=True
+            self.form.inputs, self.form.output, self.form.sizes, track_flops=True
         )
         self.simplified.simplify()
 
     def rounds(self) -> Iterator[SearchProgress]:
         for settings in FIRST_SETTINGS:
-            self._offer(self._greedy(*settings), "random-greedy")
+            self._offer_greedy(*settings)
             yield self._progress()
-        turn = 0
+        wholes = cuts = 0
         while self.stale < MOST_STALE:
-            before = self.best
-            if self.stale >= FRESH_AFTER and self.stale % 2:
-                path = self._fresh()
+            before = self.best, self.whole
+            behind = self.cut_sweeps < self.whole_sweeps
+            if self.knife is not None and behind and self._must_cut():
+                # cotengra slices in floats: trees beyond them have to become cheaper first.
+                with suppress(OverflowError):
+                    yield from self._cut_round(self.knife, cuts)
+                cuts += 1
             else:
-                yield from self._greedy_batch()
-                path = self.best.tree.path
-            yield from self._polish(path, *SCHEDULES[turn % len(SCHEDULES)])
-            turn += 1
-            self.stale = self.stale + 1 if self.best is before else 0
+                yield from self._round(wholes)
+                wholes += 1
+            self.stale = self.stale + 1 if (self.best, self.whole) == before else 0
 
-    def _greedy_batch(self) -> Iterator[SearchProgress]:
-        for _ in range(min(MOST_GREEDY, GREEDY_LEGS // len(self.inputs))):
-            self._offer(self._greedy(*self._settings()), "random-greedy")
-            yield self._progress()
+    def _must_cut(self) -> bool:
+        """Whether the cheapest tree does not fit."""
+        too_big, _ = self.rank
+        return too_big or self.best is not self.whole
 
-    def _polish(self, path: Path, hot: float, steps: int, sweeps: int) -> Iterator[SearchProgress]:
-        """One tree annealed from ``hot`` down, then reconfigured; each temperature reports."""
-        tree = CotengraTree.from_path(self.inputs, self.output, self.sizes, ssa_path=path)
-        aim = "flops" if self._fits(self.best) or self.stale % 2 else "size"
-        cooling = (LAST_TEMPERATURE / hot) ** (1 / (steps - 1))
-        for step in range(steps):
-            temperature = hot * cooling**step
-            tree.simulated_anneal_(
-                tstart=temperature,
-                tfinal=temperature,
-                tsteps=1,
-                numiter=sweeps,
-                minimize=aim,
-                seed=self._seed(),
-            )
+    # --- rounds -------------------------------------------------------------------------------
+
+    def _round(self, turn: int) -> Iterator[SearchProgress]:
+        """The best tree, or a fresh one, annealed whole."""
+        if self.stale >= FRESH_AFTER and self.stale % 2:
+            path = self._fresh()
+        else:
+            for _ in range(self.batch):
+                self._offer_greedy(*self._settings())
+                yield self._progress()
+            path = self.whole.tree.path
+        hot, steps, sweeps = SCHEDULES[turn % len(SCHEDULES)]
+        self.whole_sweeps += steps * sweeps
+        tree = self.form.tree(path)
+        for temperature in _cooling(hot, steps):
+            self._anneal(tree, temperature, sweeps)
             yield self._progress()
-        self._offer_tree(tree, "annealed")
+        yield from self._finish(tree)
+
+    def _cut_round(self, knife: Knife, turn: int) -> Iterator[SearchProgress]:
+        """A new tree, or the best one again, annealed and cut until that stops helping."""
+        room = max(1, knife.room // ROOMS[turn % len(ROOMS)])
+        best = self.best.tree
+        if turn % 2 and best.sliced:
+            tree, hot = self.form.tree(best.path, best.sliced), CUT_AGAIN
+        else:
+            path = yield from self._cheapest()
+            tree, hot = self.form.tree(path), CUT_HOT
+        stale, least = 0, math.inf
+        while stale < CUT_STALE:
+            other = tree.copy()
+            yield from self._cut(other, knife, room, hot)
+            hot = CUT_WARM
+            stale += 1
+            if other.total_flops() < least:
+                tree, stale, least = other, 0, other.total_flops()
+
+    def _cut(
+        self, tree: CotengraTree, knife: Knife, room: int, hot: float
+    ) -> Iterator[SearchProgress]:
+        """One tree annealed from ``hot`` down, and cut down to ``room`` on the way."""
+        fewest, most = CUT_SWEEPS
+        sweeps = min(most, max(fewest, CUT_MOVES // len(self.form.inputs)))
+        self.cut_sweeps += CUT_STEPS * sweeps
+        size = max(tree.max_size(), room)
+        for step, temperature in enumerate(_cooling(hot, CUT_STEPS)):
+            knife.turn(tree, room * (size / room) ** (1 - step / (CUT_STEPS - 1)))
+            yield self._progress()
+            self._anneal(tree, temperature, sweeps)
+            yield self._progress()
+        yield from self._finish(tree)
+
+    def _finish(self, tree: CotengraTree) -> Iterator[SearchProgress]:
+        """What was annealed is offered, then once more with its parts at their best."""
+        self._offer(tree, "annealed")
         yield self._progress()
         tree.subtree_reconfigure_(
             subtree_size=8,
             maxiter_auto_cap=100,
-            minimize=aim,
+            minimize="flops",
             # cotengrust, where it is installed, takes no numbers.
-            optimize=OptimalOptimizer(minimize=aim, accel=False),
+            optimize=OptimalOptimizer(minimize="flops", accel=False),
             seed=self._seed(),
         )
-        self._offer_tree(tree, "reconfigured")
+        self._offer(tree, "reconfigured")
         yield self._progress()
 
-    def _fresh(self) -> Path:
-        """A greedy tree of its own, or the best tree if all tries cost too much."""
-        for _ in FIRST_SETTINGS:
-            path = self._greedy(*self._settings(), slack=FRESH_SLACK)
-            if path is not None:
-                return path
-        return self.best.tree.path
+    def _anneal(self, tree: CotengraTree, temperature: float, sweeps: int) -> None:
+        tree.simulated_anneal_(
+            tstart=temperature,
+            tfinal=temperature,
+            tsteps=1,
+            numiter=sweeps,
+            minimize="flops",
+            seed=self._seed(),
+        )
 
-    def _greedy(self, costmod: float, temperature: float, *, slack: int = 1) -> Path | None:
-        """A greedy tree, or ``None`` as soon as it costs ``slack`` times the best one."""
+    # --- greedy trees -------------------------------------------------------------------------
+
+    def _fresh(self) -> Path:
+        """A greedy tree of its own, or the cheapest tree if all tries cost too much."""
+        for _ in FIRST_SETTINGS:
+            found = self._greedy(*self._settings(), self.whole.cost.mul_adds * FRESH_SLACK)
+            if found is not None:
+                return found[0]
+        return self.whole.tree.path
+
+    def _cheapest(self) -> Generator[SearchProgress, None, Path]:
+        """The cheapest of some greedy trees, whatever they hold."""
+        path, least = self.whole.tree.path, self.whole.cost.mul_adds * FRESH_SLACK
+        for _ in range(max(1, self.batch)):
+            found = self._greedy(*self._settings(), least)
+            if found is not None:
+                path, least = found
+            yield self._progress()
+        return path
+
+    def _greedy(self, costmod: float, temperature: float, limit: int) -> tuple[Path, int] | None:
+        """A greedy tree and its multiply-adds, or ``None`` as soon as they reach the limit."""
         growing = self.simplified.copy()
-        growing.flops_limit = self.best.cost.mul_adds * slack
+        growing.flops_limit = limit
         self.trials += 1
         if not growing.optimize_greedy(costmod=costmod, temperature=temperature, seed=self._seed()):
             return None
         growing.optimize_remaining_by_size()
-        return _pairs(growing.ssa_path, len(self.inputs))
+        return self.form.pairs(growing.ssa_path), growing.flops
 
     def _settings(self) -> tuple[float, float]:
         costmod, temperature = (
@@ -185,51 +284,57 @@ class _Search:
         )
         return costmod, temperature
 
-    def _offer_tree(self, tree: CotengraTree, finder: Finder) -> None:
+    # --- the best so far ----------------------------------------------------------------------
+
+    def _offer_greedy(self, costmod: float, temperature: float) -> None:
+        found = self._greedy(costmod, temperature, self.whole.cost.mul_adds)
+        if found is not None:
+            self._take_whole(found[0], "random-greedy")
+
+    def _offer(self, tree: CotengraTree, finder: Finder) -> None:
+        """Make a tree the best one if it is better, cut where it does not fit."""
         self.trials += 1
+        cost = tree.total_flops()
+        is_whole = not tree.sliced_inds
         # cotengra never counts more than we do: lone sums are free there.
-        if tree.total_flops() <= self.best.cost.mul_adds or not self._fits(self.best):
-            self._offer(tree.get_ssa_path(), finder)
+        if is_whole and cost <= self.whole.cost.mul_adds:
+            self._take_whole(self.form.path(tree), finder)
+        too_big, least = self.rank
+        # Slices only add work to that of a whole tree.
+        if self.knife is not None and (too_big or cost < least or not is_whole):
+            with suppress(OverflowError):
+                cut = self.knife.fitted(tree, finder)
+                if cut is not None:
+                    self._take(cut)
 
-    def _offer(self, path: Path | None, finder: Finder) -> None:
-        """Make a path the best one, if it is."""
-        if path is None:
-            return
-        tree = replace(self.best.tree, path=path, sliced=())
-        tree = replace(tree, path=ordered_path(tree))
-        found = Plan(tree=tree, cost=cost_of(tree), finder=finder)
-        if self._rank(found) < self._rank(self.best):
-            self.best, self.is_new = found, True
+    def _take_whole(self, path: Path, finder: Finder) -> None:
+        plan = ordered_plan(replace(self.best.tree, path=path, sliced=()), finder)
+        if plan.cost.mul_adds < self.whole.cost.mul_adds:
+            self.whole = plan
+        self._take(plan)
 
-    def _rank(self, plan: Plan) -> tuple[bool, int]:
-        return not self._fits(plan), plan.cost.mul_adds
-
-    def _fits(self, plan: Plan) -> bool:
-        return self.most_elements is None or plan.cost.peak_elements <= self.most_elements
+    def _take(self, plan: Plan) -> None:
+        found = rank(plan, self.most_elements)
+        if found < self.rank:
+            self.best, self.rank, self.is_new = plan, found, True
 
     def _seed(self) -> int:
         return self.random.getrandbits(32)
 
     def _progress(self) -> SearchProgress:
-        path = self.best.tree.path if self.is_new else None
+        tree = self.best.tree if self.is_new else None
         self.is_new = False
         return SearchProgress(
             trials=self.trials,
-            mul_adds=self.best.cost.mul_adds,
+            mul_adds=self.rank[1],
             finder=self.best.finder,
-            path=path,
+            path=tree.path if tree else None,
+            sliced=tree.sliced if tree else (),
         )
 
 
-def _pairs(path: Iterable[Sequence[int]], n_inputs: int) -> Path:
-    """A path without cotengra's steps of one tensor (a lone sum, a trace), numbered anew."""
-    number = list(range(n_inputs))
-    pairs: list[tuple[int, int]] = []
-    for step in path:
-        if len(step) == 1:
-            number.append(number[step[0]])
-        else:
-            left, right = step
-            number.append(n_inputs + len(pairs))
-            pairs.append((number[left], number[right]))
-    return tuple(pairs)
+def _cooling(hot: float, steps: int) -> Iterator[float]:
+    """Temperatures from ``hot`` down to the last one, their ratios equal."""
+    cooling = (LAST_TEMPERATURE / hot) ** (1 / (steps - 1))
+    for step in range(steps):
+        yield hot * cooling**step

@@ -1,9 +1,10 @@
 """The search worker's entry: one JSON request in, JSON lines of progress out, until time is up.
 
 Request: ``{"inputs": [["i", "j"], ...], "output": ["i"], "dimensions": {"i": 3, ...}}`` and
-optionally ``path`` (the tree to beat, SSA pairs), ``proved``, ``seed``, ``seconds`` and
-``mostElements`` (a number or a decimal string). A line: ``{"trials", "elapsedMs", "bestMulAdds"
-(decimal string), "finder", "path" (SSA pairs when better than in the line before, else null)}``.
+optionally ``path`` (the tree to beat, SSA pairs), ``sliced`` (its sliced indices), ``proved``,
+``seed``, ``seconds`` and ``mostElements`` (a number or a decimal string). A line: ``{"trials",
+"elapsedMs", "bestMulAdds" (decimal string), "finder", "path" (SSA pairs when better than in the
+line before, else null), "sliced" (the indices that this path slices)}``.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ def _start(asked: dict[str, Any]) -> Plan:
     found = plan_for(inputs, output, dimensions)
     if asked.get("path") is None:
         return found
-    tree = replace(found.tree, path=tuple((left, right) for left, right in asked["path"]))
+    path = tuple((left, right) for left, right in asked["path"])
+    tree = replace(found.tree, path=path, sliced=tuple(asked.get("sliced", ())))
     return replace(found, tree=tree, cost=cost_of(tree), proved=bool(asked.get("proved")))
 
 
@@ -73,5 +75,6 @@ def _line(progress: SearchProgress, seconds: float) -> str:
             "bestMulAdds": str(progress.mul_adds),
             "finder": progress.finder,
             "path": progress.path,
+            "sliced": progress.sliced,
         }
     )

@@ -31,7 +31,8 @@ REPEATS = 8
 def sliced_to_fit(plan: Plan, most_elements: int) -> Plan:
     """A plan of the same contractions whose peak is at most ``most_elements``.
 
-    The plan itself if it fits; otherwise as few multiply-adds more as cotengra finds.
+    The plan itself if it fits; otherwise as few multiply-adds more as cotengra finds. Indices that
+    the plan slices stay sliced.
 
     Raises:
         PlanError: ``inputs-too-big`` if inputs and result alone do not fit, ``too-many-slices`` if
@@ -48,7 +49,7 @@ def sliced_to_fit(plan: Plan, most_elements: int) -> Plan:
             "Make dimensions smaller, or run it where there is more memory.",
             values={"held": held, "limit": most_elements},
         )
-    for sliced in _slicings(whole, most_elements - held):
+    for sliced in _slicings(plan.tree, most_elements - held):
         tree = replace(whole, sliced=sliced)
         if tree.n_slices > MOST_SLICES:
             break
@@ -67,22 +68,17 @@ def sliced_to_fit(plan: Plan, most_elements: int) -> Plan:
 
 def _slicings(tree: ContractionTree, room: int) -> Iterator[tuple[str, ...]]:
     """Indices to slice for smaller and smaller largest intermediates, starting at ``room``."""
-    from cotengra import (  # noqa: PLC0415  # 0.4 s in the page, for what few networks need
-        ContractionTree as CotengraTree,
+    from tensorloom.plan.cotengra_form import (  # noqa: PLC0415  # 0.4 s, for what few need
+        CotengraForm,
     )
 
-    names = [name for name, _ in tree.dimensions]
-    number = {name: place for place, name in enumerate(names)}
-    found = CotengraTree.from_path(
-        [tuple(number[name] for name in indices) for indices in tree.inputs],
-        tuple(number[name] for name in tree.output),
-        {number[name]: size for name, size in tree.dimensions},
-        ssa_path=tree.path,
-    )
+    form = CotengraForm(tree)
+    found = form.tree(tree.path, tree.sliced)
     largest = int(found.max_size())
     # Several intermediates live at once, so what fits is below the room there is.
     while room >= 1:
         if room < largest:
-            cut = found.slice(target_size=room, max_repeats=REPEATS, minimize="flops", seed=0)
-            yield tuple(names[place] for place in cut.sliced_inds)
+            yield form.sliced(
+                found.slice(target_size=room, max_repeats=REPEATS, minimize="flops", seed=0)
+            )
         room //= 2

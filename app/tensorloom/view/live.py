@@ -15,12 +15,14 @@ from tensorloom.errors import Cancelled, TensorloomError
 from tensorloom.execute.arrays import arrays_of
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.backends import available
+from tensorloom.execute.candidates import most_elements
 from tensorloom.execute.choices import Choices
 from tensorloom.execute.feedback import Feedback
 from tensorloom.execute.microbench import clock_tick_ms
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
-from tensorloom.plan.find import quick, recosted, with_path
+from tensorloom.plan.find import quick, recosted, unsliced, with_path
+from tensorloom.plan.sharing import rank, work_of
 from tensorloom.view.idle_time import IdleTime
 from tensorloom.view.kernels import KernelDesk
 from tensorloom.view.progress import RunProgress
@@ -105,6 +107,7 @@ class LiveValue:
         self._feedback = Feedback()
         self._choices = Choices(most=MOST_CHOICES)
         self.plan: Plan | None = None
+        self._shown: Plan | None = None
         self.result: Result | None = None
         self.result_indices: tuple[str, ...] = ()
         self.search = PathSearch(self._heard)
@@ -117,6 +120,7 @@ class LiveValue:
         self._calls = 0
         self._search_line: Notice = {}
         self._searched: Network | None = None
+        self._searches = 0
 
     # --- what the session asks ----------------------------------------------------------------
 
@@ -278,14 +282,30 @@ class LiveValue:
             self.stop_search()
             self._slicing = False
             kept = quick(network)
+        elif kept.tree.sliced:
+            kept = self._whole_again(kept)
         elif kept is not self.plan and kept.finder == "optimal":
             self._unsettled = True
         if self._unsettled and not self._dragging:
             # Small enough to prove again in milliseconds, now that the sizes are settled.
             self._unsettled = False
             kept = quick(network)
-        self.plan = kept
+        if kept is not self.plan:
+            self.plan = self._shown = kept
         return kept
+
+    def _whole_again(self, plan: Plan) -> Plan:
+        """The plan without its slices, if it has come to fit without."""
+        assert self._document is not None
+        whole = unsliced(plan)
+        too_big, _ = rank(whole, self._most_elements(self._document))
+        return plan if too_big else whole
+
+    def _most_elements(self, document: Document) -> int | None:
+        """What a plan may hold here; unknown before the devices are [elements]."""
+        if self._found is None:
+            return None
+        return most_elements(self._backends, self._backend, self._dtype or document.dtype)
 
     def _say_plan(
         self,
@@ -294,6 +314,7 @@ class LiveValue:
         choice: Choice | None,
         refused: TensorloomError | None = None,
     ) -> None:
+        self._shown = plan
         first = choice.attempts[0] if choice else None
         record = plan_json(
             plan,
@@ -307,19 +328,25 @@ class LiveValue:
 
     def start_search(self) -> None:
         """Look for a better tree in a worker of its own."""
-        if self._document is None or self.plan is None:
+        if self._document is None or self._shown is None:
             return
-        tree = self.plan.tree
+        tree = self._shown.tree
         self._searched = self._document.network
+        most = self._most_elements(self._document)
         self.search.start(
             {
                 "inputs": [list(names) for names in tree.inputs],
                 "output": list(tree.output),
                 "dimensions": dict(tree.dimensions),
+                "path": [list(pair) for pair in tree.path],
+                "sliced": list(tree.sliced),
+                "proved": self._shown.proved,
+                "mostElements": None if most is None else str(most),
                 "seconds": SEARCH_SECONDS,
-                "seed": 0,
+                "seed": self._searches,
             }
         )
+        self._searches += 1
         self._say_search(trials=0, elapsedMs=0, message="Starting the search")
 
     def stop_search(self) -> None:
@@ -329,7 +356,7 @@ class LiveValue:
             self._say_search(message="Search stopped")
 
     def _say_search(self, **news: object) -> None:
-        best = str(self.plan.cost.mul_adds) if self.plan else "0"
+        best = str(work_of(self._shown).mul_adds) if self._shown else "0"
         start: Notice = {"trials": 0, "elapsedMs": 0, "message": ""}
         self._search_line = {**start, **self._search_line, **news}
         running = self.search.running
@@ -345,19 +372,20 @@ class LiveValue:
             self._say_search(message="Search finished")
             return
         message = "Looking for a better order"
-        if line.get("path") and self._adopt(line["path"], line["finder"]):
+        if line.get("path") and self._adopt(line["path"], line["sliced"], line["finder"]):
             message = "Found a better order"
         self._say_search(trials=line["trials"], elapsedMs=line["elapsedMs"], message=message)
 
-    def _adopt(self, path: list[list[int]], finder: Any) -> bool:  # noqa: ANN401  # from JSON
-        """Whether a path found elsewhere is cheaper for the network as it is now."""
+    def _adopt(self, path: list[list[int]], sliced: list[str], finder: Any) -> bool:  # noqa: ANN401  # from JSON
+        """Whether a path found elsewhere is better for the network as it is now."""
         document = self._document
-        if document is None or self.plan is None or self._searched is None:
+        if document is None or self._shown is None or self._searched is None:
             return False
-        found = with_path(document.network, path, finder=finder)
-        if found.cost.mul_adds >= self.plan.cost.mul_adds:
+        found = with_path(document.network, path, finder=finder, sliced=tuple(sliced))
+        most = self._most_elements(document)
+        if rank(found, most) >= rank(self._shown, most):
             return False
-        self.plan = found
+        self.plan = self._shown = found
         if self._stale:
             self.show(document, dragging=self._dragging)
         else:
@@ -428,7 +456,8 @@ class LiveValue:
                 backends=self._backends,
                 backend=self._backend,
                 dtype=dtype,
-                allow_slicing=self._slicing,
+                # A search has sliced it already, but a device may need more than was counted.
+                allow_slicing=self._slicing or bool(plan.tree.sliced),
                 feedback=self._feedback,
             )
 

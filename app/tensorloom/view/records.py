@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tensorloom.errors import DeviceMemoryError, TensorloomError
 from tensorloom.execute.blocks import square_sum
 from tensorloom.model.stored_array import ITEM_BYTES
+from tensorloom.plan.sharing import work_of
 from tensorloom.view.engine import replaced
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def plan_json(
     return {
         "finder": plan.finder,
         "proved": plan.proved,
-        "mulAdds": str(cost.mul_adds),
+        "mulAdds": str(work_of(plan).mul_adds),
         "largestElements": str(cost.largest_elements),
         "peakElements": str(cost.peak_elements),
         "peakBytes": str(cost.peak_elements * ITEM_BYTES[dtype]),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tensorloom.errors import PlanError
+from tensorloom.plan.cost import cost_of
 from tensorloom.plan.find import plan_for
 from tensorloom.plan.slicing import sliced_to_fit
 
@@ -36,6 +38,14 @@ def test_a_plan_is_sliced_until_it_fits() -> None:
     assert found.tree.n_slices > 1
     assert found.tree.inputs == plan.tree.inputs
     assert not found.proved
+
+
+def test_what_is_sliced_stays_sliced() -> None:
+    tree = replace(wide().tree, sliced=("b",))
+    plan = replace(wide(), tree=tree, cost=cost_of(tree))
+    found = sliced_to_fit(plan, plan.cost.peak_elements - 1)
+    assert found.cost.peak_elements < plan.cost.peak_elements
+    assert set(found.tree.sliced) > {"b"}
 
 
 def test_inputs_and_result_bound_it_from_below() -> None:

@@ -279,23 +279,71 @@ def test_stored_arrays_are_asked_for_and_then_computed_with() -> None:
     conversation(part)
 
 
+RING_BYTES = 51_200 + 8_000
+"""Four inputs are 51,200 bytes and two intermediates 25,600; a slice has smaller ones."""
+
+
+async def open_ring(talk: Talk) -> None:
+    """A ring of four matrices that does not fit."""
+    options = {"sizes": dict.fromkeys("abcd", 40)}
+    talk.ask(
+        "open",
+        format="einsum",
+        name="",
+        text="ab,bc,cd,da->",
+        base64=None,
+        onto=None,
+        options=options,
+    )
+    await talk.quiet()
+    assert talk.last("plan")["plan"]["refused"]["code"] == "does-not-fit"
+    assert talk.all("result") == []
+
+
 def test_what_does_not_fit_is_refused_before_it_starts_and_can_be_sliced() -> None:
     async def part(talk: Talk) -> None:
-        text = "ab,bc,cd,da->"
-        options = {"sizes": dict.fromkeys("abcd", 40)}
-        talk.ask(
-            "open", format="einsum", name="", text=text, base64=None, onto=None, options=options
-        )
-        await talk.quiet()
-        assert talk.last("plan")["plan"]["refused"]["code"] == "does-not-fit"
-        assert talk.all("result") == []
+        await open_ring(talk)
         talk.ask("run", backend="auto", dtype=None, slice=True)
         await talk.quiet()
         assert int(talk.last("plan")["plan"]["nSlices"]) > 1
         assert talk.last("result")["result"]["shape"] == []
+        # What a search finds has to beat what is shown.
+        shown = talk.last("plan")["plan"]
+        path = [[step["left"], step["right"]] for step in shown["steps"]]
+        assert not talk.session.live._adopt(path, ["a", "b", "c"], "annealed")
+        assert not talk.session.live._adopt(path, [], "annealed")
 
-    # Four inputs are 51,200 bytes and two intermediates 25,600; a slice has smaller ones.
-    conversation(part, limit_bytes=51_200 + 8_000)
+    conversation(part, limit_bytes=RING_BYTES)
+
+
+def test_a_search_slices_what_does_not_fit() -> None:
+    async def part(talk: Talk) -> None:
+        await open_ring(talk)
+        came = asyncio.Event()
+
+        def hear(notice: dict[str, Any]) -> None:
+            talk.heard.append(notice)
+            if notice["kind"] == "result":
+                came.set()
+
+        talk.session.send = hear
+        talk.ask("search", action="start")
+        await asyncio.wait_for(came.wait(), 20)
+        talk.ask("search", action="stop")
+        await talk.quiet()
+        plan = talk.last("plan")["plan"]
+        assert plan["refused"] is None
+        assert plan["sliced"]
+        assert int(plan["peakBytes"]) <= RING_BYTES
+        wanted = float(talk.last("result")["result"]["scalar"][0])
+        # Where it comes to fit without, nothing is sliced any more.
+        for name in "abcd":
+            talk.commands({"kind": "set-dimension", "name": name, "dimension": 5})
+        await talk.quiet()
+        assert talk.last("plan")["plan"]["sliced"] == []
+        assert talk.last("result")["result"]["scalar"][0] != wanted
+
+    conversation(part, limit_bytes=RING_BYTES)
 
 
 def test_arranging_keeps_what_the_user_placed() -> None:
