@@ -15,6 +15,7 @@ from tensorloom.plan.find import plan_for
 from tensorloom.plan.tree import ContractionTree
 from tensorloom_worker.execution import planning, searching, trees
 from tensorloom_worker.execution.planning import Patience
+from tensorloom_worker.execution.problem import Problem, tree_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -157,3 +158,14 @@ def test_a_large_search_ends_soon_when_nobody_waits(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(searching, "_own_task", lambda: lambda: time.monotonic() < until)
     searching.search(start, 2**20, 3600.0, seed=0)
     assert time.monotonic() < until + 30.0
+
+
+def test_slices_that_a_page_needed_are_left_out_where_there_is_room() -> None:
+    tree = cubic(20, 3)
+    problem = Problem(
+        inputs=tree.inputs, output=(), dimensions=tree.dimensions, dtype="float64", batch=None
+    )
+    cut = tree_with(tree, ("i0", "i8"))
+    most = trees.candidate(tree_with(tree, ()), 2**60).peak_elements
+    assert trees.whole_where_it_fits(problem, cut, most).sliced == ()
+    assert trees.whole_where_it_fits(problem, cut, most - 1) is cut

@@ -320,6 +320,7 @@ class Executor:
             return known
         starts = [] if request.plan is None else [problem.tree(request.plan)]
         if not _is_fixed(request):
+            starts = [trees.whole_where_it_fits(problem, tree, most) for tree in starts]
             starts.append(trees.given_tree(problem) if better is None else better)
         found, refusal = trees.best_of(starts, most, patience)
         try:

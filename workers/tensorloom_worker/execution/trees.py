@@ -29,6 +29,7 @@ __all__ = [
     "patient_flops",
     "spread",
     "tree_of",
+    "whole_where_it_fits",
 ]
 
 MOST_SLICES = 2**40
@@ -60,6 +61,16 @@ def given_tree(problem: Problem) -> ContractionTree:
     """The tree that is found at once."""
     plan = plan_for(problem.inputs, problem.output, problem.dimensions)
     return tree_with(plan.tree, _always(problem))
+
+
+def whole_where_it_fits(
+    problem: Problem, tree: ContractionTree, most_elements: int
+) -> ContractionTree:
+    """The tree without its slices if it fits so: a page slices for its own memory."""
+    if tree.sliced == _always(problem):
+        return tree
+    whole = tree_with(tree, _always(problem))
+    return whole if candidate(whole, most_elements).peak_elements <= most_elements else tree
 
 
 def tree_of(
