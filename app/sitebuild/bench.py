@@ -18,6 +18,7 @@ KINDS = {
     "start": True,
     "kernels": True,
     "trees": False,
+    "limits": False,
     "accuracy": False,
     "prediction": True,
     "gradient": False,
