@@ -55,3 +55,13 @@ def test_a_better_order_is_found_adopted_and_kept_in_a_drag(bench: Workbench) ->
         (s["left"], s["right"]) for s in found["steps"]
     ]
     assert int(after["mulAdds"]) < better
+
+
+def test_what_does_not_fit_is_sliced_by_a_search(bench: Workbench) -> None:
+    # The tree that greedy finds holds terabytes at once.
+    bench.open(format="network-json", text=regular(60, 12))
+    bench.until("now.plan?.refused?.code === 'does-not-fit'", seconds=20)
+    # So dear a plan is searched further without being asked.
+    bench.until("now.plan.sliced.length > 0 && now.plan.refused === null", seconds=90)
+    bench.page.evaluate("() => tensorloomStore.request({ kind: 'search', action: 'stop' })")
+    assert "indices sliced" in bench.page.locator(".tl-order").inner_text()
