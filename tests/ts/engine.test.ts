@@ -248,6 +248,25 @@ test("slices add up with what was rounded away, to the bits that Python has", ()
   assert.equal(summed([1, Infinity, 2], new Float32Array(1)), Infinity);
 });
 
+test("single precision loses what rounding at each step would lose, whichever number is larger", () => {
+  const { fround } = Math;
+  // Magnitudes from 2**-60 to 2**60, and alike ones, which cancel.
+  const parts = Array.from({ length: 4000 }, (_, at) => fround(Math.sin(at) * 2 ** (at % 2 ? 0 : ((at * 37) % 121) - 60)));
+  let [whole, lost] = [0, 0];
+  const [total, sum] = [new Float32Array(1), new SliceSum([], 1)];
+  for (const part of parts) {
+    const after = fround(whole + part);
+    const moved = fround(after - whole);
+    lost = fround(lost + fround(fround(whole - fround(after - moved)) + fround(part - moved)));
+    whole = after;
+    sum.add(total, 0, Float32Array.of(part), 0);
+    assert.equal(total[0], whole);
+    const copy = total.slice();
+    sum.finish(copy);
+    assert.equal(copy[0], fround(whole + lost));
+  }
+});
+
 test("slices of an output's own index go between those of the others", () => {
   // Two rows of three complex numbers, two apart: the last index, of dimension 2, is sliced.
   const sum = new SliceSum([[2, 6], [3, 2]], 2);
