@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     contract.add_argument(
         "--backend",
         default="auto",
-        help="auto (default), numpy or wgpu; of a worker also torch or cupy, if it has them",
+        help="auto (default), numpy, wgpu or webgpu-f16; of a worker also torch or cupy",
     )
     contract.add_argument("--dtype", choices=DTYPES, help="by default the document's own")
     contract.add_argument(

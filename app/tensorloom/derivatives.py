@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorloom.engine import chosen, completed, plan_of, planned
-from tensorloom.errors import NetworkError
+from tensorloom.errors import NetworkError, UnsupportedKernel
 from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.execute.backend import no_pulse
 from tensorloom.execute.casting import as_numbers, common_dtype
@@ -57,7 +57,7 @@ def gradient(  # noqa: PLR0913  # the last two are for callers with their own en
         arrays: One per tensor; by default made from the tensors' recipes.
         wrt: Numbers of the tensors to differentiate with respect to; by default all.
         seed: Weight of each element of the value, of its shape; by default 1 everywhere.
-        backend: ``auto``, ``numpy``, ``wasm``, ``webgpu`` or ``wgpu``.
+        backend: ``auto``, ``numpy``, ``wasm``, ``webgpu`` or ``wgpu``; not ``webgpu-f16``.
         dtype: Type to compute in; by default the smallest that holds all arrays of an equation,
             the document's, else float64.
         plan: How; by default found at once.
@@ -70,6 +70,7 @@ def gradient(  # noqa: PLR0913  # the last two are for callers with their own en
         InputError: Arrays, a seed or numbers that do not fit the network.
         DeviceMemoryError: It does not fit, even sliced.
         PlanError: ``too-long``.
+        UnsupportedKernel: ``no-f16``.
 
     Example:
         >>> import numpy as np
@@ -87,6 +88,10 @@ def gradient(  # noqa: PLR0913  # the last two are for callers with their own en
         shapes = [array.shape for array in given]
     chosen_plan = plan or own_plan
     numbers = _numbers(wrt, len(given))
+    if backend == "webgpu-f16":
+        raise UnsupportedKernel(
+            "no-f16", "Gradients are not made of 16-bit numbers.", "Choose webgpu, or auto."
+        )
     choice = chosen(chosen_plan, backend, dtype, lowering(numbers), numbers)
     found = completed(run(choice, given, seed, numbers, bounds=bounds, pulse=pulse))
     shaped = [

@@ -77,6 +77,7 @@ _WORDS: Mapping[str, BackendChoice] = {
     "wasm": "wasm",
     "webgpu": "webgpu",
     "wgpu": "webgpu",
+    "webgpu-f16": "webgpu-f16",
 }
 
 _CHOICES = Choices(MOST_KEPT)
@@ -100,7 +101,8 @@ def contract(
             once, in alphabetical order. ``...`` stands for the axes that are not named, and axes of
             dimension 1 broadcast. Names longer than one letter: ``left row, row right``.
         *operands: One array per operand.
-        backend: ``auto``, ``numpy``, ``wasm``, ``webgpu``, ``wgpu`` or ``worker``.
+        backend: ``auto``, ``numpy``, ``wasm``, ``webgpu``, ``wgpu``, ``webgpu-f16`` (tensors stored
+            in 16 bits) or ``worker``.
         dtype: Type to compute in; by default the smallest that holds all operands.
         address: Of the heavy worker, as in ``contract_network``.
         token: Its token.
@@ -115,6 +117,8 @@ def contract(
         NetworkError: The operands do not belong to it.
         DeviceMemoryError: It does not fit, even sliced.
         PlanError: ``too-long``.
+        UnsupportedKernel: ``no-f16``.
+        ExecutionError: ``f16-range``.
         WorkerUnreachable: The heavy worker does not answer.
 
     Example:
@@ -160,7 +164,8 @@ def contract_network(  # noqa: PLR0913  # the last ones are for callers with the
     Args:
         network: The network, or a document that holds it.
         arrays: One per tensor; by default made from the tensors' recipes.
-        backend: ``auto``, ``numpy``, ``wasm``, ``webgpu``, ``wgpu`` or ``worker``.
+        backend: ``auto``, ``numpy``, ``wasm``, ``webgpu``, ``wgpu``, ``webgpu-f16`` (tensors stored
+            in 16 bits) or ``worker``.
         dtype: Type to compute in; by default the document's, else float64.
         store: Where recipes that name stored arrays find them.
         plan: How; by default found at once.
@@ -177,6 +182,8 @@ def contract_network(  # noqa: PLR0913  # the last ones are for callers with the
         InputError: Arrays or recipes that do not fit the network.
         DeviceMemoryError: It does not fit, even sliced.
         PlanError: ``too-long``.
+        UnsupportedKernel: ``no-f16``.
+        ExecutionError: ``f16-range``.
         WorkerUnreachable: The heavy worker does not answer; a job that it has goes on.
         WorkerRejected: It refuses, in its words.
     """
@@ -349,7 +356,7 @@ def chosen(
 def _at_hand(wanted: BackendChoice) -> Available:
     """The backends worth opening; natively a GPU only if it was asked for."""
     if not IN_BROWSER:
-        if wanted == "webgpu":
+        if wanted in {"webgpu", "webgpu-f16"}:
             return completed(available())
         here = completed(available(()))
         return replace(here, backends={"numpy": here.backends["numpy"]})
@@ -360,7 +367,7 @@ def _at_hand(wanted: BackendChoice) -> Available:
     backends: dict[BackendName, Backend] = {
         name: _without_threads(backend)  # type: ignore[arg-type]  # hashed by identity
         for name, backend in here.backends.items()
-        if name != "webgpu"
+        if name not in {"webgpu", "webgpu-f16"}
     }
     reason = "A GPU has to be waited for: call this from code that runs asynchronously."
     return replace(here, backends=backends, missing={**here.missing, "webgpu": reason})

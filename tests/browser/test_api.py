@@ -177,6 +177,8 @@ BAD = [
     ("open", {"format": "einsum"}, "no-text", {}),
     ("run", {"backend": "abacus"}, "bad-backend", {}),
     ("run", {"dtype": "int8"}, "bad-dtype", {}),
+    # Chromium's simulated GPU has no shader-f16.
+    ("run", {"backend": "webgpu-f16"}, "no-f16", {}),
 ]
 
 
@@ -194,6 +196,12 @@ def test_a_refusal_has_a_code_a_place_and_a_way_out(
     assert error["hint"] != ""
     assert where.items() <= error["where"].items()
     assert bench.document() == before
+
+
+def test_16_bit_storage_says_what_the_gpu_lacks(bench: Workbench) -> None:
+    error = refused(bench, "run", backend="webgpu-f16")
+    assert error["message"] == "This GPU does not store 16-bit numbers: it lacks shader-f16."
+    assert error["hint"] == "Choose WebGPU, which stores 32 bits, or the CPU."
 
 
 def test_too_much_is_refused_before_it_starts(bench: Workbench) -> None:

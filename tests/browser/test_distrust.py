@@ -65,7 +65,7 @@ json.dumps(opened().backends["wasm"].kernels.report)
 CALM = """
 from tensorloom.view.idle_time import MEASUREMENTS
 from tensorloom.view.workbench import sessions
-for name in sessions[-1].live._backends:
+for name in sessions[-1].live._here.backends:
     sessions[-1].live.idle_time.measured[name] = MEASUREMENTS
 "0"
 """

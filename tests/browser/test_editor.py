@@ -6,6 +6,7 @@ whole way is: pointer, document, text, plan, kernels, value on the screen.
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -274,14 +275,14 @@ def test_a_template_is_drawn_as_python_says(bench: Workbench, name: str) -> None
 
 @pytest.mark.parametrize(
     ("label", "dtype", "where"),
-    [("numpy", "float64", "numpy, f64"), ("WebGPU", "float32", "WebGPU, f32")],
+    [("numpy", "float64", "numpy, f64"), (r"WebGPU(?!,)", "float32", "WebGPU, f32")],
 )
 def test_a_backend_is_chosen_by_hand(bench: Workbench, label: str, dtype: str, where: str) -> None:
     bench.open(format="einsum", text="ij,jk,ki->", dtype=dtype, sizes={"i": 30})
     pill = bench.page.locator(".tl-pill")
     pill.click()
     device = bench.page.get_by_role("dialog", name="This device")
-    device.get_by_role("radio", name=label).check(force=True)
+    device.get_by_role("radio", name=re.compile(f"^{label}")).check(force=True)
     bench.press("Escape")
     try:
         row = bench.page.locator(".tl-value").get_by_text(where)
@@ -291,6 +292,19 @@ def test_a_backend_is_chosen_by_hand(bench: Workbench, label: str, dtype: str, w
         pill.click()
         device.get_by_role("radio", name="Automatic").check(force=True)
         bench.press("Escape")
+
+
+def test_16_bit_storage_is_offered_only_where_the_gpu_has_it(bench: Workbench) -> None:
+    bench.page.locator(".tl-pill").click()
+    device = bench.page.get_by_role("dialog", name="This device")
+    row = device.get_by_role("radio", name=re.compile("^WebGPU, 16-bit storage"))
+    has_it = bench.page.evaluate(
+        "async () => (await navigator.gpu.requestAdapter()).features.has('shader-f16')"
+    )
+    assert row.is_enabled() == has_it
+    if not has_it:
+        assert device.get_by_text("it lacks shader-f16").count() == 1
+    bench.press("Escape")
 
 
 def test_what_cannot_fit_is_refused_with_its_numbers(bench: Workbench) -> None:

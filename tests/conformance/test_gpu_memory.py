@@ -9,6 +9,7 @@ import pytest
 
 from random_networks import random_arrays, random_tree
 from tensorloom.execute.backend import drive, no_pulse
+from tensorloom.execute.gpu.half import HalfGpuBackend
 from tensorloom.kernels.gpu.candidate import GpuCandidate
 from tensorloom.kernels.gradient import lower_gradient
 from tensorloom.kernels.lower import lower
@@ -51,6 +52,20 @@ def assert_as_predicted(gpu: WebGpuBackend, program: Program, arrays: list[NDArr
 def test_buffers_take_what_was_predicted(gpu: WebGpuBackend) -> None:
     checked = [assert_as_predicted(gpu, *given) for given in programs()]
     assert len(checked) > 15
+
+
+def test_16_bit_buffers_take_what_was_predicted(gpu: WebGpuBackend) -> None:
+    if not gpu.device.limits.half:
+        pytest.skip("the adapter has no shader-f16")
+    gpu.release()
+    half = HalfGpuBackend(gpu)
+    checked = [
+        assert_as_predicted(half, program, arrays)
+        for program, arrays in programs()
+        if not program.kept
+    ]
+    half.release()
+    assert len(checked) > 10
 
 
 def test_parts_of_cut_sums_are_counted(gpu: WebGpuBackend) -> None:

@@ -86,6 +86,7 @@ _FORCED = {
     "lanes_scaled": ("lanes 2x2", Use()),
     "shared": ("shared 2x2/4x4 k8", Use(scaled=False, peaks=False)),
     "half": ("registers 2x2/4x4", Use(half=True)),
+    "half_last": ("registers 2x2/4x4", Use(half=True, wide=True)),
     "split_partial": ("registers 2x2/4x4 split 2", Use()),
 }
 

@@ -32,9 +32,10 @@ __all__ = [
 
 _T = TypeVar("_T")
 
-BackendName = Literal["webgpu", "wasm", "numpy"]
+BackendName = Literal["webgpu", "webgpu-f16", "wasm", "numpy"]
+"""``webgpu-f16`` is the same device with tensors stored in 16 bits, when asked for by name."""
 
-PlaceName = Literal["webgpu", "wasm", "numpy", "worker"]
+PlaceName = Literal["webgpu", "webgpu-f16", "wasm", "numpy", "worker"]
 """Where a result comes from: a backend here, or a heavy worker, whose own backend a note names."""
 
 

@@ -50,6 +50,8 @@ class Available:
     missing: Mapping[BackendName, str]
 
 
+_ORDER: tuple[BackendName, ...] = ("wasm", "webgpu", "webgpu-f16", "numpy")
+
 _MADE: dict[BackendName, Backend | str] = {}
 """What was asked for so far, or why it is not here. Empty in a heap snapshot."""
 
@@ -68,6 +70,8 @@ async def available(names: Collection[BackendName] | None = None) -> Available:
             async with _MAKING:
                 if name not in _MADE:
                     _MADE[name] = await fresh(name)
+                    if name == "webgpu":
+                        _make_half()
     if "numpy" not in _MADE:
         _MADE["numpy"] = numpy_backend()
     return opened()
@@ -78,13 +82,27 @@ def opened() -> Available:
     missing: dict[BackendName, str] = {} if IN_BROWSER else {"wasm": "Runs in browsers only."}
     found: dict[BackendName, Backend] = {}
     # What a user's device is best at comes first, whatever was opened first.
-    for name in (*MODULES, "numpy"):
+    for name in _ORDER:
         made = _MADE.get(name)
         if isinstance(made, str):
             missing[name] = made
         elif made is not None:
             found[name] = made
     return Available(backends=found, missing=missing)
+
+
+def _make_half() -> None:
+    """The GPU once more, with 16-bit storage; where there is none at all, nobody asks why."""
+    from tensorloom.execute.gpu.backend import WebGpuBackend  # noqa: PLC0415  # not in snapshots
+    from tensorloom.execute.gpu.half import HalfGpuBackend  # noqa: PLC0415  # as before
+
+    wide = _MADE["webgpu"]
+    if not isinstance(wide, WebGpuBackend):
+        return
+    try:
+        _MADE["webgpu-f16"] = HalfGpuBackend(wide)
+    except UnsupportedKernel as error:
+        _MADE["webgpu-f16"] = error.message
 
 
 def forget() -> None:

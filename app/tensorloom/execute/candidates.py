@@ -32,7 +32,12 @@ def candidates(
     backends: Mapping[BackendName, Backend], wanted: BackendChoice, dtype: DType
 ) -> list[Backend]:
     """Backends to consider: the named one first, then all that compute in this type."""
-    able = [backend for backend in backends.values() if dtype in backend.dtypes]
+    # Nobody is given three digits who has not asked for them.
+    able = [
+        backend
+        for backend in backends.values()
+        if dtype in backend.dtypes and backend.name != "webgpu-f16"
+    ]
     if wanted == "auto" or wanted not in backends:
         return able
     named = backends[wanted]
@@ -51,4 +56,10 @@ def most_elements(
     """
     order = candidates(backends, backend, dtype)
     asked = order[:1] if order[0].name == backend else order
-    return max(one.limit_bytes // ITEM_BYTES[own_dtype(one, dtype)] for one in asked)
+    return max(one.limit_bytes // _item_bytes(one, dtype) for one in asked)
+
+
+def _item_bytes(backend: Backend, dtype: DType) -> int:
+    """What a backend takes for each element of an intermediate [bytes]."""
+    item = ITEM_BYTES[own_dtype(backend, dtype)]
+    return item // 2 if backend.name == "webgpu-f16" else item

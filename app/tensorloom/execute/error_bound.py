@@ -7,7 +7,8 @@ sum of K terms, fewer where it is long, by how a backend makes long sums. ``loss
 smaller the result is than a sum of the same products with random signs would be: what cancels in
 the value does not cancel in the error. For a network with elements of variance s_i^2 in tensor i
 and N_s summed index values, that sum has standard deviation prod(s_i) * sqrt(N_s). Where no tensor
-has a negative element nothing cancels: loss is 1.
+has a negative element nothing cancels: loss is 1. Tensors stored in 16 bits add 2^-11 each, and
+what is lost counts for them whatever the signs.
 
 It is a bound for real data, not a proof: inputs made so that large intermediates cancel inside the
 network, yet not in these averages, can pass it. Where it finds much lost, as after hundreds of
@@ -50,12 +51,15 @@ its bound (docs/benchmarks.md)."""
 BLOCK = 256
 """Terms of a sum that count in full [terms]."""
 
-SIDE_BY_SIDE: Mapping[BackendName, int] = {"numpy": 32, "wasm": 16, "webgpu": 4}
+SIDE_BY_SIDE: Mapping[BackendName, int] = {"numpy": 32, "wasm": 16, "webgpu": 4, "webgpu-f16": 4}
 """Beyond a block, so many terms count as one. numpy and most kernels of WASM begin a new sum after
 a block or two; its dot products add up two doubles at a time, invocations of a GPU one number.
 Where all terms are alike most roundings agree, and a sixth of their number is left: sums of 16,000
 to 60,000 times 0.7 stay below two thirds of these bounds (tests/conformance/test_long_sums.py)
 [terms]."""
+
+STORED_ROUNDOFF: Mapping[BackendName, float] = {"webgpu-f16": 2.0**-11}
+"""What storing a tensor rounds away besides, beside its largest number."""
 
 UNIT_ROUNDOFF: Mapping[DType, float] = {
     "float32": 2.0**-24,
@@ -83,7 +87,10 @@ def length_bound(program: Program, places: Collection[BackendName]) -> float:
     roundings = n_inputs + program.n_slices - 1
     for terms, dispatches in program.sum_lengths.items():
         roundings += dispatches * _roundings_of(terms, side_by_side)
-    return _of_a_rounding(program.dtype) * roundings
+    # The result is stored in full; what stores one tensor narrowly stores all others so.
+    stored = max(STORED_ROUNDOFF.get(name, 0.0) for name in places)
+    n_stored = n_inputs + len(program.dispatches) - 1
+    return _of_a_rounding(program.dtype) * roundings + stored * n_stored
 
 
 def length_bounds(
@@ -156,7 +163,10 @@ def error_bound(
         if own == -inf:
             return 0.0
         typical += own
-    cancels = not all(map(is_positive, arrays))
+    # What is stored in 16 bits rounds by its tensor's largest number; small ones may be all that
+    # the result is made of.
+    narrow = any(name in STORED_ROUNDOFF for name in places)
+    cancels = narrow or not all(map(is_positive, arrays))
     return bounded(length_bound(program, places), raw, largest, typical if cancels else -inf)
 
 

@@ -60,9 +60,14 @@ __all__ = [
 
 _T = TypeVar("_T")
 
-BackendChoice = Literal["auto", "webgpu", "wasm", "numpy"]
+BackendChoice = Literal["auto", "webgpu", "webgpu-f16", "wasm", "numpy"]
 
-LABELS: Mapping[str, str] = {"webgpu": "WebGPU", "wasm": "WebAssembly", "numpy": "numpy"}
+LABELS: Mapping[str, str] = {
+    "webgpu": "WebGPU",
+    "webgpu-f16": "WebGPU with 16-bit storage",
+    "wasm": "WebAssembly",
+    "numpy": "numpy",
+}
 
 LONGEST_MS = 30 * 24 * 3.6e6
 """Nobody waits longer than a month: such a plan is refused, not sliced [ms]."""
@@ -181,8 +186,17 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
 
     Raises:
         DeviceMemoryError: ``does-not-fit``, with the numbers and the ways out.
+        UnsupportedKernel: ``no-f16``: 16-bit storage was asked for where there is none. Who wants
+            that is not given something else.
     """
     notes: list[str] = []
+    if backend == "webgpu-f16" and backend not in backends:
+        nothing = f"Nothing stores 16-bit numbers here. {missing.get('webgpu', '')}".strip()
+        raise UnsupportedKernel(
+            "no-f16",
+            missing.get(backend, nothing),
+            "Choose WebGPU, which stores 32 bits, or the CPU.",
+        )
     if backend != "auto" and backend not in backends:
         notes.append(f"{LABELS[backend]} is not available here. {missing.get(backend, '')}".strip())
     order = candidates(backends, backend, dtype)
@@ -274,6 +288,8 @@ def _told(attempt: Attempt, dtype: DType) -> Attempt:
     notes = [*attempt.notes]
     if isinstance(attempt.backend, SharedBackend):
         notes.append(_shared_note(attempt.backend))
+    if attempt.backend.name == "webgpu-f16":
+        notes.append("Tensors are stored in 16 bits, with three digits; sums are made in 32.")
     if attempt.program.dtype != dtype:
         label = LABELS[attempt.backend.name]
         notes.append(f"{label} computes in {attempt.program.dtype}, not {dtype}.")

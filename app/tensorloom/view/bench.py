@@ -119,7 +119,7 @@ def _at_least(given: dict[str, Any], name: str, least: int) -> float:
 
 def _notes(name: str, threads: int) -> list[str]:
     """What was not done as asked."""
-    if threads == 1 or name == "webgpu":
+    if threads == 1 or name in {"webgpu", "webgpu-f16"}:
         return []
     if name == "numpy":
         return ["numpy runs on one thread."]

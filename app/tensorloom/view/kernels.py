@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.backend import BackendName, Result
     from tensorloom.execute.backends import Available
     from tensorloom.execute.run import Choice
+    from tensorloom.execute.tuned_shape import Place
     from tensorloom.kernels.program import KernelSpec, Program
     from tensorloom.kernels.wasm.element import WasmFeatures
     from tensorloom.kernels.wasm.schedule import Schedule
@@ -68,6 +69,8 @@ _IN_GROUP = (
     "Its steps ran within a group of small steps. A function of a group is written out in one way: "
     "there is nothing to choose."
 )
+
+_ON_GPU: tuple[BackendName, ...] = ("webgpu", "webgpu-f16")
 
 _NO_TUNER = "Nothing is tuned without WebAssembly SIMD"
 
@@ -141,8 +144,9 @@ class KernelDesk:
         self._places = shared.places if isinstance(shared, SharedBackend) else ()
         here = result.backend != "worker"
         self._groups = groups_of(attempt.backend, attempt.program) if here else Groups()
-        if self._tuner is not None and backend != "numpy":
-            self._tuner.observe(attempt.program, backend)
+        place = _tuned(backend)
+        if self._tuner is not None and place is not None:
+            self._tuner.observe(attempt.program, place)
         self._say()
 
     async def tune(self, lock: asyncio.Lock, idle: Callable[[], bool]) -> None:
@@ -216,7 +220,7 @@ class KernelDesk:
             return
         spec, backend = shapes[number][0], self._backend
         used = self._in_use(spec)
-        if backend == "webgpu":
+        if backend in _ON_GPU:
             self._say_source(request, used, "wgsl", text=self._shader_text(spec))
         elif backend == "wasm" and self._tuner is not None:
             module, function = self._module(spec)
@@ -284,7 +288,7 @@ class KernelDesk:
             "calls": self._calls(known),
             "tuning": {
                 "running": tuner.running if tuner else False,
-                "budgetMs": GPU_BUDGET_MS if self._backend == "webgpu" else BUDGET_MS,
+                "budgetMs": GPU_BUDGET_MS if self._backend in _ON_GPU else BUDGET_MS,
                 "spentMs": tuner.spent_ms if tuner else 0.0,
                 "message": tuner.message if tuner else _NO_TUNER,
                 "thrownOut": tuner.thrown_out if tuner else [],
@@ -296,7 +300,7 @@ class KernelDesk:
         if record is None:
             return None
         # The roofline is that of the place where the kernels ran.
-        return record_json(record, dtype, on_gpu=self._backend == "webgpu")
+        return record_json(record, dtype, on_gpu=self._backend in _ON_GPU)
 
     @property
     def _backends(self) -> Mapping[BackendName, Any]:
@@ -340,15 +344,15 @@ class KernelDesk:
 
     def _shape_json(self, spec: KernelSpec, calls: int) -> Notice:
         batch, rows, columns, contracted = spec.extents
-        place = self._backend
+        place = _tuned(self._backend)
         shape = None
-        if self._tuner is not None and place != "numpy":
+        if self._tuner is not None and place is not None:
             shape = self._tuner.shape(spec, place)
         work = flop(spec)
         return {
             "name": spec.name,
             "dtype": spec.dtype,
-            "backend": place,
+            "backend": self._backend,
             "batch": batch,
             "rows": rows,
             "columns": columns,
@@ -365,7 +369,7 @@ class KernelDesk:
                 for axis in getattr(spec, role)
             ],
             "mulAdds": str(spec.mul_adds),
-            "bytes": _least_bytes(spec),
+            "bytes": _least_bytes(spec) // (2 if self._backend == "webgpu-f16" else 1),
             "calls": calls,
             "isTimed": spec.mul_adds >= LEAST_MUL_ADDS and spec.name not in self._groups.specs,
             "inUse": self._in_use(spec),
@@ -379,11 +383,13 @@ class KernelDesk:
             return _IN_GROUP
         return "" if is_timed else self._why_untuned(spec, calls)
 
-    def _why_untuned(self, spec: KernelSpec, calls: int) -> str:
+    def _why_untuned(self, spec: KernelSpec, calls: int) -> str:  # noqa: PLR0911  # a reason each
         """Why a kernel will have no candidates, in a sentence; empty where it may yet get some."""
         place, tuner = self._backend, self._tuner
         if place == "numpy" or tuner is None or self._ran is None:
             return "numpy ran this step: nothing is generated, so there is nothing to choose."
+        if place == "webgpu-f16":
+            return "Kernels that store 16-bit numbers are not tuned: the first choice runs."
         if spec.unary:
             return "This step only moves numbers or adds them up: there is nothing to choose."
         if spec.mul_adds < LEAST_MUL_ADDS:
@@ -414,10 +420,10 @@ class KernelDesk:
 
     def _in_use(self, spec: KernelSpec) -> str:
         """What the next run will use."""
-        if self._backend == "webgpu":
-            gpu = cast("WebGpuBackend", self._backends["webgpu"])
-            chosen = self._tuner.candidate_for(spec) if self._tuner else None
-            return (chosen or default_candidate(spec, gpu.device.limits)).text
+        if self._backend in _ON_GPU:
+            gpu = cast("WebGpuBackend", self._backends[self._backend])
+            chosen = gpu.choose(spec) if gpu.choose else None
+            return (chosen or default_candidate(spec, gpu.device.limits, half=gpu.half)).text
         if spec.name in self._groups.specs:
             return FUSED
         if self._backend == "wasm" and self._tuner is not None:
@@ -426,9 +432,9 @@ class KernelDesk:
         return "numpy"
 
     def _shader_text(self, spec: KernelSpec) -> str:
-        gpu = cast("WebGpuBackend", self._backends["webgpu"])
-        choose = self._tuner.candidate_for if self._tuner else None
-        plan = gpu_plan(lone_step(spec), templates(), gpu.device.limits, choose=choose)
+        gpu = cast("WebGpuBackend", self._backends[self._backend])
+        limits, half = gpu.device.limits, gpu.half
+        plan = gpu_plan(lone_step(spec), templates(), limits, choose=gpu.choose, half=half)
         return "\n".join(shader.text for shader in plan.shaders)
 
 
@@ -441,6 +447,15 @@ def _candidate_json(trial: Trial, work: int) -> Notice:
         "state": trial.state,
         "reason": trial.reason,
     }
+
+
+def _tuned(backend: BackendName) -> Place | None:
+    """The backend, if kernels are tuned there."""
+    match backend:
+        case "wasm" | "webgpu":
+            return backend
+        case _:
+            return None
 
 
 def _kernels(count: int) -> str:

@@ -113,7 +113,7 @@ class LiveValue:
         self.search = PathSearch(self._heard)
         self.kernels = KernelDesk(notify)
         self.idle_time = IdleTime(
-            self.kernels, self._lock, self._idle, lambda: (self._backends, self.result), notify
+            self.kernels, self._lock, self._idle, lambda: (self._here.backends, self.result), notify
         )
         self._tuned_last: tuple[Choice, Result] | None = None
         self._busy = False
@@ -233,14 +233,15 @@ class LiveValue:
         def make() -> Choice:
             return prepare(
                 plan,
-                backends=self._backends,
+                backends=self._here.backends,
+                missing=self._here.missing,
                 backend=backend,
                 dtype=dtype,
                 allow_slicing=True,
                 feedback=self._feedback,
             )
 
-        return self._choices.get(plan, ("now", backend, dtype), self._backends, make)
+        return self._choices.get(plan, ("now", backend, dtype), self._here.backends, make)
 
     def compute_at_once(self, document: Document) -> None:
         """Plan and value by numpy, without an event loop; for building the page."""
@@ -269,9 +270,9 @@ class LiveValue:
         return self._found
 
     @property
-    def _backends(self) -> Mapping[BackendName, Backend]:
+    def _here(self) -> Available:
         assert self._found is not None
-        return self._found.backends
+        return self._found
 
     # --- planning -----------------------------------------------------------------------------
 
@@ -305,7 +306,7 @@ class LiveValue:
         """What a plan may hold here; unknown before the devices are [elements]."""
         if self._found is None:
             return None
-        return most_elements(self._backends, self._backend, self._dtype or document.dtype)
+        return most_elements(self._here.backends, self._backend, self._dtype or document.dtype)
 
     def _say_plan(
         self,
@@ -319,7 +320,7 @@ class LiveValue:
         record = plan_json(
             plan,
             document.network,
-            self._dtype or document.dtype,
+            first.program.dtype if first else self._dtype or document.dtype,
             backend=first.backend.name if first else None,
             predicted_ms=first.predicted_ms if first else None,
             refused=refused,
@@ -453,7 +454,7 @@ class LiveValue:
         def make() -> Choice:
             return prepare(
                 plan,
-                backends=self._backends,
+                backends=self._here.backends,
                 backend=self._backend,
                 dtype=dtype,
                 # A search has sliced it already, but a device may need more than was counted.
@@ -462,7 +463,7 @@ class LiveValue:
             )
 
         asked = (self._backend, dtype, self._slicing)
-        return self._choices.get(plan, asked, self._backends, make)
+        return self._choices.get(plan, asked, self._here.backends, make)
 
     async def _bring_up(self, document: Document, generation: int) -> None:
         plan = self._planned(document.network)

@@ -138,8 +138,9 @@ def plan_json(
     predicted_ms: float | None = None,
     refused: TensorloomError | None = None,
 ) -> Notice:
-    """``PlanJson``: exact integers as decimal text, step by step."""
+    """``PlanJson``: exact integers as decimal text, step by step; bytes as the backend stores."""
     cost, tree = plan.cost, plan.tree
+    item = ITEM_BYTES[dtype] // (2 if backend == "webgpu-f16" else 1)
     steps = [
         {
             "left": step.left,
@@ -158,7 +159,7 @@ def plan_json(
         "mulAdds": str(work_of(plan).mul_adds),
         "largestElements": str(cost.largest_elements),
         "peakElements": str(cost.peak_elements),
-        "peakBytes": str(cost.peak_elements * ITEM_BYTES[dtype]),
+        "peakBytes": str(cost.peak_elements * item),
         "width": math.log2(max(1, cost.largest_elements)),
         "nSlices": str(tree.n_slices),
         "sliced": list(tree.sliced),

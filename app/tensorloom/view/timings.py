@@ -19,6 +19,7 @@ from tensorloom.errors import UnsupportedKernel
 from tensorloom.execute.backend import no_pulse
 from tensorloom.execute.backends import available, numpy_backend
 from tensorloom.execute.gpu.backend import WebGpuBackend
+from tensorloom.execute.gpu.half import HalfGpuBackend
 from tensorloom.execute.numpy_backend import run_kernel
 from tensorloom.execute.wasm.host import BrowserHost
 from tensorloom.execute.wasm.page_engine import PageEngine
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tensorloom.execute.gpu.device import GpuDevice
     from tensorloom.execute.tuning import Tuner
     from tensorloom.kernels.gpu.candidate import GpuCandidate
     from tensorloom.kernels.program import KernelSpec, Program
@@ -85,7 +85,7 @@ async def timed_on(
     """How fast a program with at least one dispatch runs.
 
     Args:
-        name: ``numpy``, ``webgpu``, or WASM for anything else.
+        name: ``numpy``, ``webgpu``, ``webgpu-f16``, or WASM for anything else.
         program: Not sliced.
         operands: Its inputs.
         tuner: The page's; nobody else has it meanwhile. ``None`` without WASM: numpy alone is left.
@@ -93,21 +93,24 @@ async def timed_on(
         min_ms: How long all windows last together [ms].
 
     Raises:
-        UnsupportedKernel: ``no-gpu``, or what the backend refuses.
+        UnsupportedKernel: ``no-gpu``, ``no-f16``, or what the backend refuses.
     """
     if name == "numpy":
         return await _on_numpy(program, operands, min_ms)
     here = await available()
     found = here.backends.get("webgpu")
-    if name == "webgpu" and not isinstance(found, WebGpuBackend):
+    is_on_gpu = name in {"webgpu", "webgpu-f16"}
+    if is_on_gpu and not isinstance(found, WebGpuBackend):
         why = here.missing.get("webgpu", "This page has no GPU.")
         raise UnsupportedKernel("no-gpu", why, "Ask for another backend.")
     start = perf_counter()
     if tuner is not None:
         await tuner.measured(_no_pause)
     device_ms = 1e3 * (perf_counter() - start)
-    if name == "webgpu":
+    if is_on_gpu:
         assert isinstance(found, WebGpuBackend)
+        if name == "webgpu-f16":
+            found, tuner = HalfGpuBackend(found), None
         timed = await _on_gpu(program, operands, found, tuner, min_ms)
     elif tuner is not None:
         timed = await _on_wasm(program, operands, tuner, threads, min_ms)
@@ -196,6 +199,8 @@ async def _on_gpu(
         chosen = {spec.name: tuner.candidate_for(spec) for spec in program.kernels}
     # A backend of its own: the page's plans and choices stay as they are.
     backend = WebGpuBackend(found.device, found.rates, lambda spec: chosen.get(spec.name))
+    if found.half:
+        backend = HalfGpuBackend(backend)
     try:
         raw = await backend.run(program, operands, no_pulse)
         # The numbers are there: repetitions send none.
@@ -213,7 +218,7 @@ async def _on_gpu(
     spec = program.kernels[_heaviest(program)[0]]
     return Timed(
         ms=float(np.median(windows)),
-        kernel="reduce" if spec.unary else _gpu_way(spec, found.device, chosen.get).text,
+        kernel="reduce" if spec.unary else _gpu_way(spec, found, chosen.get).text,
         tune_ms=tune_ms,
         threads=1,
         value=raw.value,
@@ -227,9 +232,9 @@ def _times(each: float) -> int:
 
 
 def _gpu_way(
-    spec: KernelSpec, device: GpuDevice, chosen: Callable[[str], GpuCandidate | None]
+    spec: KernelSpec, on: WebGpuBackend, chosen: Callable[[str], GpuCandidate | None]
 ) -> GpuCandidate:
-    return chosen(spec.name) or default_candidate(spec, device.limits)
+    return chosen(spec.name) or default_candidate(spec, on.device.limits, half=on.half)
 
 
 async def _no_pause() -> None:

@@ -1,7 +1,8 @@
-// 5252ca820ff5297c: out[batch, row, column] = sum over contracted of left * right, a tile per invocation.
+// 9fca96b6c1611ba1: out[batch, row, column] = sum over contracted of left * right, a tile per invocation.
 enable f16;
 alias Element = f32;
 alias Stored = f16;
+alias Out = f16;
 
 struct Call {
   left_start: u32,
@@ -14,7 +15,7 @@ struct Call {
 
 @group(0) @binding(0) var<storage, read> left: array<Stored, 35>;
 @group(0) @binding(1) var<storage, read> right: array<Stored, 77>;
-@group(0) @binding(2) var<storage, read_write> out: array<Stored, 55>;
+@group(0) @binding(2) var<storage, read_write> out: array<Out, 55>;
 @group(0) @binding(3) var<storage, read_write> largest: array<atomic<u32>>;
 @group(0) @binding(4) var<uniform> call: Call;
 
@@ -77,22 +78,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
   if (row_first + 0u < 5u) {
     let out_0 = out_base + row_0 * 11u;
     if (column_first + 0u < 11u) {
-      out[out_0 + column_0] = Stored(sum_0_0);
+      out[out_0 + column_0] = Out(sum_0_0);
       peak = max(peak, abs(sum_0_0));
     }
     if (column_first + 4u < 11u) {
-      out[out_0 + column_1] = Stored(sum_0_1);
+      out[out_0 + column_1] = Out(sum_0_1);
       peak = max(peak, abs(sum_0_1));
     }
   }
   if (row_first + 1u < 5u) {
     let out_1 = out_base + row_1 * 11u;
     if (column_first + 0u < 11u) {
-      out[out_1 + column_0] = Stored(sum_1_0);
+      out[out_1 + column_0] = Out(sum_1_0);
       peak = max(peak, abs(sum_1_0));
     }
     if (column_first + 4u < 11u) {
-      out[out_1 + column_1] = Stored(sum_1_1);
+      out[out_1 + column_1] = Out(sum_1_1);
       peak = max(peak, abs(sum_1_1));
     }
   }

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from modelled_gpu import ModelledGpu
 from tensorloom.errors import UnsupportedKernel
 from tensorloom.execute import backends
 from tensorloom.execute.backend import drive
+from tensorloom.execute.gpu.backend import WebGpuBackend, assumed_rates
+from tensorloom.kernels.gpu.limits import GpuLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +78,37 @@ def test_two_that_ask_at_once_share_a_device(monkeypatch: pytest.MonkeyPatch) ->
     found = asyncio.run(both())
     assert len(made) == 1
     assert [id(one.backends["webgpu"]) for one in found] == [id(made[0])] * 2
+
+
+@pytest.mark.parametrize("has_half", [True, False])
+def test_a_gpu_is_there_twice_where_it_stores_16_bits(
+    monkeypatch: pytest.MonkeyPatch, *, has_half: bool
+) -> None:
+    device: Any = ModelledGpu(limits=GpuLimits(half=has_half))
+
+    async def make() -> WebGpuBackend:
+        return WebGpuBackend(device, assumed_rates(software=False))
+
+    monkeypatch.setattr(backends, "MODULES", {"webgpu": "gpu"})
+    monkeypatch.setattr(backends, "import_module", lambda _name: SimpleNamespace(make=make))
+    found = drive(backends.available())
+    if has_half:
+        assert list(found.backends) == ["webgpu", "webgpu-f16", "numpy"]
+        half = found.backends["webgpu-f16"]
+        assert drive(backends.available()).backends["webgpu-f16"] is half
+    else:
+        assert list(found.backends) == ["webgpu", "numpy"]
+        assert found.missing["webgpu-f16"] == (
+            "This GPU does not store 16-bit numbers: it lacks shader-f16."
+        )
+
+
+def test_without_a_gpu_nobody_is_told_what_it_would_store(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backends, "MODULES", {"webgpu": "poor"})
+    monkeypatch.setattr(backends, "import_module", lambda _name: SimpleNamespace(make=_lacks_simd))
+    assert "webgpu-f16" not in drive(backends.available()).missing
 
 
 def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,28 @@ def test_long_sums_are_made_in_parts_by_some_backends(
     assert lengths == 2 + 256 + beyond + 1
 
 
+def test_tensors_stored_in_16_bits_add_a_rounding_each() -> None:
+    chain = ContractionTree(
+        inputs=(("i", "j"), ("j", "k"), ("k", "l")),
+        output=("i", "l"),
+        dimensions=(("i", 2), ("j", 3), ("k", 4), ("l", 5)),
+        path=((0, 1), (3, 2)),
+    )
+    program = lower(chain, "float32")
+    # Three inputs and what the first step makes; the result is stored in full.
+    stored = length_bound(program, ["webgpu-f16"]) - length_bound(program, ["webgpu"])
+    assert stored == pytest.approx(4 * 2.0**-11, rel=1e-12)
+
+
+def test_small_numbers_stored_in_16_bits_may_be_all_there_is() -> None:
+    tree = dot(2)
+    arrays = [np.array([1.0, 1e-6]), np.array([0.0, 1.0])]
+    raw = RawResult(value=np.float32(1e-6).reshape(()))
+    program = lower(tree, "float32")
+    assert error_bound(tree, program, arrays, raw, ["webgpu"]) < 1e-5
+    assert error_bound(tree, program, arrays, raw, ["webgpu-f16"]) == 1.0
+
+
 def test_nothing_is_lost_without_negative_numbers() -> None:
     assert bound([1e-9, 1, 1e9], [1, 5, 0.1]) == SAFETY * U64 * (2 + 3 + 1)
 

@@ -18,6 +18,7 @@ from tensorloom.errors import (
     UnsupportedKernel,
 )
 from tensorloom.execute.backend import RawResult, drive
+from tensorloom.execute.candidates import most_elements
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
 from tensorloom.execute.wasm.backend import WasmBackend
@@ -80,6 +81,38 @@ def test_auto_takes_the_one_predicted_to_be_fastest() -> None:
     assert [attempt.backend.name for attempt in choice.attempts] == ["wasm", "webgpu", "numpy"]
     assert choice.attempts[0].predicted_ms == 2.0
     assert choice.notes == ()
+
+
+def test_16_bit_storage_is_only_for_who_asks_for_it() -> None:
+    half = Pretender("webgpu-f16", 1.0, SINGLE)
+    backends = here(half, Pretender("webgpu", 3.0, SINGLE), Pretender("numpy", 9.0))
+    choice = prepare(product(), backends=backends, dtype="float32")
+    assert [attempt.backend.name for attempt in choice.attempts] == ["webgpu", "numpy"]
+    assert most_elements(backends, "webgpu-f16", "float64") == 10**9 // 2
+    assert most_elements(backends, "webgpu", "float64") == 10**9 // 4
+    asked = prepare(product(), backends=backends, backend="webgpu-f16", dtype="float32")
+    assert asked.attempts[0].backend is half
+    assert asked.attempts[0].notes == (
+        "Tensors are stored in 16 bits, with three digits; sums are made in 32.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ({"webgpu-f16": "This GPU lacks it."}, "This GPU lacks it."),
+        ({"webgpu": "No adapter."}, "Nothing stores 16-bit numbers here. No adapter."),
+    ],
+)
+def test_16_bit_storage_is_refused_where_there_is_none(
+    missing: dict[BackendName, str], message: str
+) -> None:
+    backends = here(Pretender("numpy"))
+    with pytest.raises(UnsupportedKernel) as caught:
+        prepare(product(), backends=backends, backend="webgpu-f16", missing=missing)
+    assert caught.value.code == "no-f16"
+    assert caught.value.message == message
+    assert caught.value.hint == "Choose WebGPU, which stores 32 bits, or the CPU."
 
 
 def test_auto_passes_over_what_lacks_the_type() -> None:

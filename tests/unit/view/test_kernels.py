@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 
 from chains import chain, matrices
+from modelled_gpu import ModelledGpu
 from tensorloom.errors import DocumentError
-from tensorloom.execute.backend import drive, no_pulse
+from tensorloom.execute.backend import Result, drive, no_pulse
 from tensorloom.execute.backends import Available
 from tensorloom.execute.calibration import Rates
+from tensorloom.execute.gpu.backend import WebGpuBackend, assumed_rates
+from tensorloom.execute.gpu.half import HalfGpuBackend
 from tensorloom.execute.kernel_store import NoStore
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.placement import Placement
@@ -23,6 +26,7 @@ from tensorloom.execute.run import prepare, run
 from tensorloom.execute.sharing import SharedBackend
 from tensorloom.execute.tuning import Tuner
 from tensorloom.execute.wasm.backend import WasmBackend
+from tensorloom.kernels.gpu.limits import GpuLimits
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.cost import cost_of
 from tensorloom.plan.find import plan_for
@@ -407,6 +411,37 @@ def test_without_wasm_nothing_is_tuned(said: list[dict[str, Any]]) -> None:
     assert record["tuning"]["running"] is False
     drive(desk.database({"action": "export", "text": None}))
     assert "without WebAssembly" in said[-1]["message"]
+
+
+def test_kernels_of_16_bit_storage_are_shown_as_they_run(
+    desk: KernelDesk, said: list[dict[str, Any]]
+) -> None:
+    contracted(desk)
+    wide: Any = desk.json()
+    device: Any = ModelledGpu(limits=GpuLimits(half=True))
+    half = HalfGpuBackend(WebGpuBackend(device, assumed_rates(software=False)))
+    desk._backends["webgpu-f16"] = half  # type: ignore[index]  # a dict
+    plan = plan_for((("i", "k"), ("k", "j"), ("j", "l")), ("i", "l"), tuple(SIZES.items()))
+    choice = prepare(plan, backends=desk._backends, backend="webgpu-f16", dtype="float32")
+    result = Result(
+        value=np.zeros((40, 3), np.float32),
+        dtype="float32",
+        backend="webgpu-f16",
+        ms=1.0,
+        predicted_ms=1.0,
+        peak_bytes=1,
+        mul_adds=1,
+        error_bound=1.0,
+    )
+    desk.ran(choice, result)
+    record: Any = desk.json()
+    shape = record["shapes"][0]
+    assert shape["backend"] == "webgpu-f16"
+    assert shape["note"].startswith("Kernels that store 16-bit numbers are not tuned")
+    assert shape["bytes"] == wide["shapes"][0]["bytes"] // 2
+    desk.source({"of": "kernel", "number": 0, "whole": False})
+    assert said[-1]["language"] == "wgsl"
+    assert "enable f16;" in said[-1]["text"]
 
 
 @pytest.mark.parametrize(

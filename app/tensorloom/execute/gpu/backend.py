@@ -105,10 +105,12 @@ class WebGpuBackend:
 
     Attributes:
         tuner: Who measured kernels here; ``execute.tuning.Tuner`` does.
+        half: Whether tensors are stored in 16 bits; see ``half``.
     """
 
     name: BackendName = "webgpu"
     dtypes: tuple[DType, ...] = ("float32", "complex64")
+    half = False
 
     def __init__(
         self,
@@ -283,12 +285,17 @@ class WebGpuBackend:
         """
         chosen = tuple(self.choose(spec) for spec in program.kernels) if self.choose else ()
         # Whoever measures the device changes its limits, and with them what the default is.
-        key = (program, chosen, scaled, self.device.limits)
+        key = (program, chosen, scaled, self.half, self.device.limits)
         loaded = self.loaded.get(key)
         if loaded is None:
             by_spec = dict(zip(program.kernels, chosen, strict=True)) if chosen else {}
             plan = gpu_plan(
-                program, templates(), self.device.limits, choose=by_spec.get, scaled=scaled
+                program,
+                templates(),
+                self.device.limits,
+                choose=by_spec.get,
+                scaled=scaled,
+                half=self.half,
             )
             self._check_sizes(plan)
             loaded = await self.loaded.add(self.device, key, plan)
@@ -321,7 +328,7 @@ class WebGpuBackend:
 
         async def so_far() -> RawResult | None:
             outs, largest = await read(self.device, loaded, program)
-            if not in_range(largest):
+            if not in_range(largest, half=self.half):
                 return None
             return _result(program, summed(loaded, outs), exponents)
 

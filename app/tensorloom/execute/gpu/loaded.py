@@ -1,7 +1,8 @@
 """Plans kept on the device: what ran before runs again without compiling, binding or uploading.
 
-Keyed by program, kernels chosen, whether exponents are carried and the device's limits; the least
-recently used go when their buffers take too much, and all of them when the device is lost.
+Keyed by program, kernels chosen, whether exponents are carried, how numbers are stored and the
+device's limits; the least recently used go when their buffers take too much, and all of them when
+the device is lost.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import numpy as np
 
 from tensorloom.execute.backend import SlicesDone
 from tensorloom.execute.scaling import SliceSum
-from tensorloom.kernels.gpu.wgsl import SAFE_EXPONENT
+from tensorloom.kernels.gpu.wgsl import SAFE_EXPONENT, SAFE_EXPONENTS
 from tensorloom.kernels.slices import result_axes, slices_of
 from tensorloom.model.stored_array import ITEM_BYTES
 
@@ -175,9 +175,19 @@ def summed(
     return [np.where(np.isfinite(excess), whole + excess, whole)]
 
 
-def in_range(largest: NDArray[np.uint32]) -> bool:
-    """Whether no magnitude of a plain plan has left the safe range."""
-    return not largest[-1] and not any(_taken(int(bits)) for bits in largest[1:-1])
+def in_range(largest: NDArray[np.uint32], *, half: bool = False) -> bool:
+    """Whether no magnitude of a plain plan has left the safe range.
+
+    Args:
+        largest: From ``read``.
+        half: Whether its arrays hold 16-bit numbers.
+    """
+    low, high = SAFE_EXPONENTS[half]
+    magnitudes = largest[1:-1]
+    exponents = ((magnitudes >> 23) & 0xFF).astype(np.int64)
+    known = (magnitudes != 0) & (exponents != 0xFF)  # noqa: PLR2004  # infinities
+    outside = (exponents - 126 < low) | (exponents - 126 > high)
+    return not largest[-1] and not np.any(known & outside)
 
 
 def made_exponents(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tensorloom.kernels.gpu.candidate import GpuCandidate
     from tensorloom.kernels.program import KernelSpec, Program
 
-__all__ = ["Trial", "try_kernel"]
+__all__ = ["Trial", "halved", "try_kernel"]
 
 LEAST_MS = 4.0
 """A window this long drowns the latency of its submission."""
@@ -63,7 +63,7 @@ async def try_kernel(
         arrays: The operands, flat; random ones by default.
         clock: Seconds.
         half: Whether the device stores 16-bit numbers, where it can (``shader-f16``); sums are
-            made in 32 bits.
+            made in 32 bits, and the result is stored in them.
 
     Raises:
         UnsupportedKernel: The device refuses the candidate; it scores as failed.
@@ -79,17 +79,13 @@ async def try_kernel(
     try:
         compile_ms = 1e3 * (clock() - start)
         for number, array in enumerate(given):
-            device.upload(handle, number, _halved(array) if half else array)
+            device.upload(handle, number, halved(array) if half else array)
         device.constants(handle, plan.constants([(0, 0)]))
         device.begin(handle)
         await device.timed(handle, 1)
         ms = await _steady_ms(device, handle)
         out = np.zeros(program.buffers[program.result].elements, spec.dtype)
-        read = _halved(out) if half else out
-        await device.read(handle, [(plan.places.result, read)])
-        if half:
-            numbers = out.view(np.float32)
-            numbers[...] = read[: numbers.size]
+        await device.read(handle, [(plan.places.result, out)])
         return Trial(ms=ms, compile_ms=compile_ms, out=out)
     finally:
         device.unload(handle)
@@ -105,10 +101,14 @@ async def _steady_ms(device: GpuDevice, handle: int) -> float:
     return max(1e-6, (min(windows) - min(short, await device.timed(handle, 1))) / (times - 1))
 
 
-def _halved(array: NDArray[Any]) -> NDArray[np.float16]:
-    """As 16-bit numbers, complex interleaved; an even number of them, as copies move 4 bytes."""
+def halved(array: NDArray[Any]) -> NDArray[np.float16]:
+    """As 16-bit numbers, complex interleaved; an even number of them, as copies move 4 bytes.
+
+    Beyond 65,504 they are infinite.
+    """
     numbers = np.ascontiguousarray(array).reshape(-1).view(np.float32)
-    return np.pad(numbers.astype(np.float16), (0, numbers.size % 2))
+    with np.errstate(over="ignore", under="ignore"):
+        return np.pad(numbers.astype(np.float16), (0, numbers.size % 2))
 
 
 def _random(program: Program) -> list[NDArray[Any]]:

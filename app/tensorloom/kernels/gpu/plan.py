@@ -150,8 +150,8 @@ def gpu_plan(
         limits: Of the device.
         choose: The candidate of each kernel; ``None`` where the default is meant.
         scaled: Whether to take carried exponents out.
-        half: Whether arrays hold 16-bit numbers, inputs and result included; sums are made in 32
-            bits. Nothing watches their narrower range: for kernels by themselves.
+        half: Whether inputs and intermediates hold 16-bit numbers; sums are made in 32 bits, in
+            which the result is stored. Then nothing is scaled.
 
     Raises:
         UnsupportedKernel: What ``render`` refuses.
@@ -159,24 +159,46 @@ def gpu_plan(
     return _Planning(program, templates, limits, choose=choose, scaled=scaled, half=half).plan()
 
 
-def planned_bytes(program: Program, limits: GpuLimits, choose: Chooser | None = None) -> int:
+def planned_bytes(
+    program: Program, limits: GpuLimits, choose: Chooser | None = None, *, half: bool = False
+) -> int:
     """What the plan of a program takes on a device, without making it [bytes].
 
     Args:
         program: What to replay.
         limits: Of the device.
         choose: The candidate of each kernel; ``None`` where the default is meant.
+        half: As for ``gpu_plan``.
     """
 
     def partial(kernel: int) -> int:
         spec = program.kernels[kernel]
         chosen = choose(spec) if choose else None
-        return partial_elements(spec, candidate_of(spec, limits, chosen))
+        return partial_elements(spec, candidate_of(spec, limits, chosen, half=half))
 
     found = places(
-        program, ITEM_BYTES[program.dtype], cache(partial), sums_slices=bool(program.slices)
+        program,
+        _item_bytes(program, half=half),
+        cache(partial),
+        after_slice=_after_slice(program, half=half),
     )
     return found.total_bytes
+
+
+def _item_bytes(program: Program, *, half: bool) -> tuple[int, int]:
+    """Size of an element on the way, and in the result [bytes]."""
+    item = ITEM_BYTES[program.dtype]
+    return item // 2 if half else item, item
+
+
+def _after_slice(program: Program, *, half: bool) -> int:
+    """Calls that add a slice up and check magnitudes. In 16 bits the largest of all slices counts.
+
+    There a tensor that is small in one slice loses digits that are nothing beside the others.
+    """
+    if not program.slices:
+        return 0
+    return 1 if half else 2
 
 
 class _Planning:
@@ -203,9 +225,9 @@ class _Planning:
         ]
         self.places = places(
             program,
-            ITEM_BYTES[program.dtype] // (2 if half else 1),
+            _item_bytes(program, half=half),
             lambda kernel: partial_elements(program.kernels[kernel], self.candidates[kernel]),
-            sums_slices=bool(program.slices) and not scaled,
+            after_slice=0 if scaled else _after_slice(program, half=half),
         )
         self.slot_of: dict[int, int] = {}
         self.shaders: dict[Shader, int] = {}
@@ -235,7 +257,8 @@ class _Planning:
         spec = program.kernels[dispatch.kernel]
         operands = [dispatch.left] if dispatch.right is None else [dispatch.left, dispatch.right]
         carried = self.scaled and any(buffer in slot_of for buffer in operands)
-        use = Use(scaled=carried, peaks=peaks, half=self.half)
+        wide = self.half and dispatch.out == program.result
+        use = Use(scaled=carried, peaks=peaks, half=self.half, wide=wide)
         shader = self._shader(dispatch.kernel, use)
         slots = (
             slot_of.get(dispatch.left, 0),
@@ -296,6 +319,9 @@ class _Planning:
             mul_adds=elements,
             whole=True,
         )
+        self.calls.append(adding)
+        if self.half:
+            return
         text, name = fill(
             self.templates, "check.wgsl.j2", {"safe": SAFE_EXPONENT, "n_slots": found.n_slots}
         )
@@ -303,7 +329,7 @@ class _Planning:
         checking = GpuCall(
             shader=self._number(check), left=part, right=None, out=found.result, mul_adds=0
         )
-        self.calls += [adding, checking]
+        self.calls.append(checking)
 
     def _adding(self, elements: int) -> Shader:
         groups = ceil(elements / THREADS)

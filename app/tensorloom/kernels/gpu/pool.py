@@ -58,17 +58,24 @@ class GpuPlaces:
 
 
 def places(
-    program: Program, item: int, partial_elements: Callable[[int], int], *, sums_slices: bool
+    program: Program,
+    items: tuple[int, int],
+    partial_elements: Callable[[int], int],
+    *,
+    after_slice: int,
 ) -> GpuPlaces:
     """Where everything lies.
 
     Args:
         program: Whose tensors.
-        item: Size of an element [bytes].
+        items: Size of an element on the way, and in the result [bytes].
         partial_elements: Kernel -> size of what it leaves for a second one, or 0 [elements].
-        sums_slices: Whether the device adds slices up.
+        after_slice: Calls after those of each slice, where the device adds slices up; else 0.
     """
-    sizes = [buffer.elements * item for buffer in program.buffers]
+    item, result_item = items
+    # Buffers are made, filled and copied by four bytes.
+    sizes = [-(-buffer.elements * item // 4) * 4 for buffer in program.buffers]
+    sizes[program.result] = program.buffers[program.result].elements * result_item
     n_inputs = sum(buffer.source is not None for buffer in program.buffers)
     pool = _Pool(sizes[:n_inputs])
     of = {number: number for number in range(n_inputs)}
@@ -83,9 +90,9 @@ def places(
             pool.give(of[buffer])
     result, excess = of[program.result], None
     reads = [(result, sizes[program.result])]
-    if sums_slices:
+    if after_slice:
         pool.close()
-        whole_bytes = prod(program.shape) * item
+        whole_bytes = prod(program.shape) * result_item
         result, excess = pool.take(whole_bytes), pool.take(whole_bytes)
         reads = [(result, whole_bytes), (excess, whole_bytes)]
     return GpuPlaces(
@@ -96,7 +103,7 @@ def places(
         result=result,
         excess=excess,
         reads=(*reads, *((of[number], sizes[number]) for number in program.kept)),
-        n_calls=len(program.dispatches) + len(between) + (2 if sums_slices else 0),
+        n_calls=len(program.dispatches) + len(between) + after_slice,
         n_slots=len(program.dispatches) + 2,
     )
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_GROUPS_PER_ROW",
     "SAFE_EXPONENT",
+    "SAFE_EXPONENTS",
     "GpuLimits",
     "Shader",
     "Templates",
@@ -43,6 +44,10 @@ __all__ = [
 
 SAFE_EXPONENT = 40
 """Largest magnitudes between 2^-40 and 2^40 keep their exponent: two of them cannot overflow."""
+
+SAFE_EXPONENTS = {False: (-SAFE_EXPONENT, SAFE_EXPONENT), True: (-13, 15)}
+"""Exponents ``(low, high)`` of largest magnitudes from ``2**(low - 1)`` to ``2**high`` that need no
+care, by whether arrays hold 16-bit numbers. Those end at 65,504; below 2^-14 they lose digits."""
 
 MAX_GROUPS_PER_ROW = 32_768
 """Workgroups in one row of a dispatch; WebGPU's default limit is 65,535 per dimension."""
@@ -56,11 +61,13 @@ class Use:
         scaled: Take carried exponents out of the operands while reading them.
         peaks: Leave the largest magnitude of the result.
         half: Arrays hold 16-bit numbers; sums are made in 32 bits.
+        wide: The result is stored in 32 bits all the same.
     """
 
     scaled: bool = True
     peaks: bool = True
     half: bool = False
+    wide: bool = False
 
 
 FULL = Use()
@@ -233,9 +240,11 @@ def _common(
     is_complex = spec.dtype == "complex64"
     as_numbers = doubled and is_complex
     element = "vec2<f32>" if is_complex and not doubled else "f32"
+    stored = element.replace("f32", "f16") if use.half else element
     return {
         "element": element,
-        "stored": element.replace("f32", "f16") if use.half else element,
+        "stored": stored,
+        "stored_out": element if use.wide else stored,
         "half": use.half,
         "is_complex": is_complex,
         "unary": spec.unary,

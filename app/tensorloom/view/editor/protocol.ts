@@ -58,7 +58,7 @@ export type Command =
   | { kind: "set-dtype"; dtype: DType }
   | { kind: "replace-document"; document: DocumentJson };
 
-export type Backend = "auto" | "webgpu" | "wasm" | "numpy";
+export type Backend = "auto" | "webgpu" | "webgpu-f16" | "wasm" | "numpy";
 /** Where a run may go: "worker" is a heavy worker, which only the page talks to. */
 export type RunPlace = Backend | "worker";
 

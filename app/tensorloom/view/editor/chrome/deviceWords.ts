@@ -7,6 +7,7 @@ import type { DeviceJson, DType, RunPlace } from "../protocol.ts";
 export const BACKEND_WORDS: Readonly<Record<RunPlace, string>> = {
   auto: "Automatic",
   webgpu: "WebGPU",
+  "webgpu-f16": "WebGPU, 16-bit storage",
   wasm: "WASM",
   numpy: "numpy",
   worker: "Worker",

@@ -33,7 +33,7 @@ const WEBGPU: readonly Meaning[] = [
   [/\bsplit \d+/, "parts of the sum, added up afterwards"],
 ];
 
-const MEANINGS: Readonly<Record<KernelShapeJson["backend"], readonly Meaning[]>> = { wasm: WASM, webgpu: WEBGPU, numpy: [] };
+const MEANINGS: Readonly<Record<KernelShapeJson["backend"], readonly Meaning[]>> = { wasm: WASM, webgpu: WEBGPU, "webgpu-f16": WEBGPU, numpy: [] };
 
 /** Each kind of word that stands in the names, as it stands first, with its meaning. */
 export function legend(texts: readonly string[], backend: KernelShapeJson["backend"]): { word: string; means: string }[] {

@@ -35,7 +35,7 @@ export function DevicePane({ kernels, chosen }: { kernels: KernelsJson; chosen: 
 
 function Roofline({ device, kernels, chosen }: { device: DeviceRecordJson; kernels: KernelsJson; chosen: number }) {
   const { peakGflops, bytesPerMs } = device;
-  const onGpu = kernels.shapes[0]?.backend === "webgpu";
+  const onGpu = kernels.shapes[0]?.backend.startsWith("webgpu") ?? false;
   if (peakGflops === null || bytesPerMs === null)
     return <p className="tl-note">{onGpu && kernels.tuning.running ? "The GPU's roofline comes when its speed is measured, once all kernels are chosen." : "There is no roofline for what ran last: arithmetic or memory of its place could not be measured."}</p>;
   const dots = kernels.shapes.flatMap((shape, kernel) => {
