@@ -22,12 +22,12 @@ from tensorloom.execute.microbench import clock_tick_ms
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
 from tensorloom.plan.find import quick, recosted, unsliced, with_path
-from tensorloom.plan.sharing import rank, work_of
+from tensorloom.plan.sharing import rank
 from tensorloom.view.idle_time import IdleTime
 from tensorloom.view.kernels import KernelDesk
 from tensorloom.view.progress import RunProgress
 from tensorloom.view.records import error_notice, plan_json, result_json
-from tensorloom.view.searching import PathSearch
+from tensorloom.view.search_desk import SearchDesk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -61,8 +61,6 @@ MOST_CHOICES = 4
 
 WORTH_SEARCHING_MUL_ADDS = 2 * 10**7
 """Plans from this cost on are searched further by themselves."""
-
-SEARCH_SECONDS = 30.0
 
 Notice = dict[str, object]
 
@@ -110,7 +108,7 @@ class LiveValue:
         self._shown: Plan | None = None
         self.result: Result | None = None
         self.result_indices: tuple[str, ...] = ()
-        self.search = PathSearch(self._heard)
+        self.search = SearchDesk(notify, lambda: self._shown, self._adopt)
         self.kernels = KernelDesk(notify)
         self.idle_time = IdleTime(
             self.kernels, self._lock, self._idle, lambda: (self._here.backends, self.result), notify
@@ -118,9 +116,7 @@ class LiveValue:
         self._tuned_last: tuple[Choice, Result] | None = None
         self._busy = False
         self._calls = 0
-        self._search_line: Notice = {}
         self._searched: Network | None = None
-        self._searches = 0
 
     # --- what the session asks ----------------------------------------------------------------
 
@@ -280,7 +276,7 @@ class LiveValue:
         """The plan for a network: the same tree while only sizes change."""
         kept = recosted(self.plan, network) if self.plan is not None else None
         if kept is None:
-            self.stop_search()
+            self.search.stop()
             self._slicing = False
             kept = quick(network)
         elif kept.tree.sliced:
@@ -329,53 +325,9 @@ class LiveValue:
 
     def start_search(self) -> None:
         """Look for a better tree in a worker of its own."""
-        if self._document is None or self._shown is None:
-            return
-        tree = self._shown.tree
-        self._searched = self._document.network
-        most = self._most_elements(self._document)
-        self.search.start(
-            {
-                "inputs": [list(names) for names in tree.inputs],
-                "output": list(tree.output),
-                "dimensions": dict(tree.dimensions),
-                "path": [list(pair) for pair in tree.path],
-                "sliced": list(tree.sliced),
-                "proved": self._shown.proved,
-                "mostElements": None if most is None else str(most),
-                "seconds": SEARCH_SECONDS,
-                "seed": self._searches,
-            }
-        )
-        self._searches += 1
-        self._say_search(trials=0, elapsedMs=0, message="Starting the search")
-
-    def stop_search(self) -> None:
-        """Stop looking."""
-        if self.search.running:
-            self.search.stop()
-            self._say_search(message="Search stopped")
-
-    def _say_search(self, **news: object) -> None:
-        best = str(work_of(self._shown).mul_adds) if self._shown else "0"
-        start: Notice = {"trials": 0, "elapsedMs": 0, "message": ""}
-        self._search_line = {**start, **self._search_line, **news}
-        running = self.search.running
-        self._notify(
-            {"kind": "search", "running": running, "bestMulAdds": best, **self._search_line}
-        )
-
-    def _heard(self, line: dict[str, Any]) -> None:
-        if "error" in line:
-            self._say_search(message=f"The search stopped: {line['error']}")
-            return
-        if "finished" in line:
-            self._say_search(message="Search finished")
-            return
-        message = "Looking for a better order"
-        if line.get("path") and self._adopt(line["path"], line["sliced"], line["finder"]):
-            message = "Found a better order"
-        self._say_search(trials=line["trials"], elapsedMs=line["elapsedMs"], message=message)
+        if self._document is not None and self._shown is not None:
+            self._searched = self._document.network
+            self.search.start(self._shown, self._most_elements(self._document))
 
     def _adopt(self, path: list[list[int]], sliced: list[str], finder: Any) -> bool:  # noqa: ANN401  # from JSON
         """Whether a path found elsewhere is better for the network as it is now."""

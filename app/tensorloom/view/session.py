@@ -365,7 +365,7 @@ class Session:
         if request["action"] == "start":
             self.live.start_search()
         else:
-            self.live.stop_search()
+            self.live.search.stop()
 
     def _inspect(self, request: Request) -> None:
         self._looking = request
