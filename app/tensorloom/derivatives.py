@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorloom.engine import chosen, completed, plan_of, planned
+from tensorloom.engine import chosen, completed, plan_of
 from tensorloom.errors import NetworkError, UnsupportedKernel
 from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.execute.backend import no_pulse
 from tensorloom.execute.casting import as_numbers, common_dtype
 from tensorloom.execute.gradient import Gradient, lowering, run
 from tensorloom.model.document import Document, check_dtype
+from tensorloom.operands import planned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

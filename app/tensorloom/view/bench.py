@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorloom.engine import backend_choice, planned
+from tensorloom.engine import backend_choice
 from tensorloom.errors import DeviceMemoryError, NetworkError
 from tensorloom.execute.backend import no_pulse
 from tensorloom.execute.backends import available, numpy_backend
@@ -20,6 +20,7 @@ from tensorloom.execute.wasm.page_engine import PageEngine
 from tensorloom.kernels.lower import lower
 from tensorloom.model.document import check_dtype
 from tensorloom.model.stored_array import ITEM_BYTES
+from tensorloom.operands import planned
 from tensorloom.view.timings import timed_on
 
 if TYPE_CHECKING:
