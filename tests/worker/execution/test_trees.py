@@ -155,7 +155,7 @@ def test_a_network_beyond_floats_is_searched_in_vain() -> None:
 def test_a_large_search_ends_soon_when_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     start = cubic(1700, 2)
     until = time.monotonic() + 3.0
-    monkeypatch.setattr(searching, "_own_task", lambda: lambda: time.monotonic() < until)
+    monkeypatch.setattr(searching, "own_task", lambda: lambda: time.monotonic() < until)
     searching.search(start, 2**20, 3600.0, seed=0)
     assert time.monotonic() < until + 30.0
 

@@ -25,6 +25,7 @@ from tensorloom.kernels.lower import lower
 from tensorloom.plan.tree import ContractionTree
 from tensorloom_worker.execution.gpu_costs import GpuRates, lowered
 from tensorloom_worker.execution.sums import Sum
+from tensorloom_worker.execution.wanted import no_look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -213,12 +214,13 @@ class GpuRunner:
         sums = SliceSums(self._backend, program, arrays)
         return lambda slices: drive(sums.of(slices))
 
-    def run(self, start: int, end: int) -> Sum:
+    def run(self, start: int, end: int, look: Callable[[], None] = no_look) -> Sum:
         """The sums over slices ``start`` to ``end - 1``, one for each block that they touch.
 
         Args:
             start: First slice.
             end: One behind the last.
+            look: Raises what ends this, between blocks.
 
         Returns:
             A sum of shape ``(blocks, *block_shape)``.
@@ -226,6 +228,7 @@ class GpuRunner:
         first, last = start // self._per_block, (end - 1) // self._per_block
         total = Sum((last - first + 1, *self._program.shape), self._dtype)
         for block in range(first, last + 1):
+            look()
             begin = block * self._per_block
             slices = range(max(start, begin), min(end, begin + self._per_block))
             with _turn(self._backend):

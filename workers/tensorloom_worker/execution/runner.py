@@ -17,6 +17,7 @@ from tensorloom.execute.blocks import blocks
 from tensorloom.execute.scaling import SAFE_LOG2, absmax, scaled, shift_for
 from tensorloom_worker.execution.strategy import Strategy
 from tensorloom_worker.execution.sums import Sum
+from tensorloom_worker.execution.wanted import no_look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -31,8 +32,10 @@ __all__ = ["NUMPY", "Library", "Runner", "Shared", "assembled", "library"]
 _LEFT_ALONE = 8
 """A magnitude that is looked at and lies between 2**-8 and 2**8 is not changed."""
 
-_OFTEN = 64
-"""Slices between two looks at whether to stop."""
+_LONG = 1 << 22
+_OFTEN = 256
+"""Somebody may wait no longer: that is looked at before each call of so many multiply-adds, some
+milliseconds, and before each of so many calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +125,7 @@ class Shared:
             was laid out or is in a table.
         dtype: Type to compute in.
         lib: What contracts.
+        look: Raises what ends this, now and then.
     """
 
     def __init__(
@@ -130,6 +134,7 @@ class Shared:
         arrays: Iterable[NDArray[Any]],
         dtype: DType,
         lib: Library = NUMPY,
+        look: Callable[[], None] = no_look,
     ) -> None:
         self.dtype: DType = dtype
         self.lib = lib
@@ -139,8 +144,8 @@ class Shared:
         first = len(given)
         for number, table in enumerate(strategy.tables, first):
             inputs = (given.pop(source)[0] for source in table.inputs)
-            made = Shared(Strategy.of(table.tree), inputs, dtype, lib)
-            value, exponent = Runner(made).slice_value(0)
+            made = Shared(Strategy.of(table.tree), inputs, dtype, lib, look)
+            value, exponent = Runner(made).slice_value(0, look)
             whole = np.asarray(lib.take(value)).reshape(made.schedule.block_shape)
             given[number] = whole.transpose(made.schedule.output), exponent
         self.exponent = 0
@@ -148,6 +153,7 @@ class Shared:
         self.spread: list[float] = []
         self.leaves: list[Any] = []
         for leaf, number in zip(self.schedule.leaves, strategy.inputs, strict=True):
+            look()
             self._hold(leaf, *given.pop(number))
 
     def _hold(self, leaf: Leaf, array: NDArray[Any], exponent: int) -> None:
@@ -189,7 +195,10 @@ class Runner:
         self._shifts: dict[int, int] = {}
         self._digits: list[int] | None = None
         looked_at = _looked_at(schedule, shared)
-        steps = [(call.level, _step(call, look=call.out in looked_at)) for call in schedule.calls]
+        steps = [
+            (call.level, _step(call, measured=call.out in looked_at, pauses=number % _OFTEN == 0))
+            for number, call in enumerate(schedule.calls)
+        ]
         places = range(len(schedule.radix) + 1)
         self._steps = [[step for level, step in steps if level >= place] for place in places]
         leaves = list(enumerate(schedule.leaves))
@@ -204,13 +213,13 @@ class Runner:
         made = self._live[len(self.shared.schedule.leaves) :]
         return sum(int(array.nbytes) for array in made if array is not None)
 
-    def run(self, start: int, end: int, stop: Callable[[], bool] | None = None) -> Sum | None:
+    def run(self, start: int, end: int, look: Callable[[], None] = no_look) -> Sum:
         """The sums over slices ``start`` to ``end - 1``, one for each block that they touch.
 
         Args:
             start: First slice.
             end: One behind the last.
-            stop: Asked now and then whether to give up; ``None`` is given back then.
+            look: Raises what ends this, now and then.
 
         Returns:
             A sum of shape ``(blocks, *block_shape)``.
@@ -222,14 +231,18 @@ class Runner:
         take = self.shared.lib.take
         with np.errstate(all="ignore"):
             for number in range(start, end):
-                if stop is not None and number % _OFTEN == 0 and stop():
-                    return None
-                value, exponent = self.slice_value(number)
+                value, exponent = self.slice_value(number, look)
                 total.add(take(value), exponent, number // per_block - first)
         return total
 
-    def slice_value(self, number: int) -> tuple[Any, int]:
-        """``(value, exponent)`` of one slice; the value in ``block_shape``."""
+    def slice_value(self, number: int, look: Callable[[], None] = no_look) -> tuple[Any, int]:
+        """``(value, exponent)`` of one slice; the value in ``block_shape``.
+
+        Args:
+            number: Which.
+            look: Raises what ends this, now and then; the next slice is then made from the start.
+        """
+        look()
         changed = self._move_to(number)
         shared, live = self.shared, self._live
         swap = shared.lib.swap
@@ -240,7 +253,13 @@ class Runner:
                 if places:
                     held = held[tuple([digits[place] for place in places])]
                 live[leaf] = swap(held) if swapped else held
-            self._replay(self._steps[changed])
+            try:
+                self._replay(self._steps[changed], look)
+            except BaseException:
+                # What was kept is of this slice in part, and of the one before.
+                self._digits = None
+                self._live[len(shared.leaves) :] = [None] * len(shared.schedule.calls)
+                raise
         exponent = shared.exponent + sum(self._shifts.values())
         return live[shared.schedule.result], exponent
 
@@ -260,10 +279,12 @@ class Runner:
                 return place
         return len(digits) + 1
 
-    def _replay(self, steps: Sequence[_Step]) -> None:
+    def _replay(self, steps: Sequence[_Step], look: Callable[[], None]) -> None:
         live, lib = self._live, self.shared.lib
         matmul, swap = lib.matmul, lib.swap
-        for x, y, out, kind, natural, order, lead, shape, swapped, frees, look in steps:
+        for x, y, out, kind, natural, order, lead, shape, swapped, frees, measured, pauses in steps:
+            if pauses:
+                look()
             if lead and lib is NUMPY:
                 made = _in_parts(live[x], live[y], natural, order, lead)
             else:
@@ -274,7 +295,7 @@ class Runner:
                 if natural:
                     made = lib.move(made.reshape(natural), order)
             made = made.reshape(shape)
-            if look:
+            if measured:
                 made = self._scaled(out, made)
             live[out] = swap(made) if swapped else made
             for number in frees:
@@ -307,11 +328,12 @@ _Step = tuple[
     bool,
     tuple[int, ...],
     bool,
+    bool,
 ]
 """A call as a plain tuple, which Python unpacks fastest."""
 
 
-def _step(call: Call, *, look: bool) -> _Step:
+def _step(call: Call, *, measured: bool, pauses: bool) -> _Step:
     form = call.form
     return (
         call.x,
@@ -324,7 +346,8 @@ def _step(call: Call, *, look: bool) -> _Step:
         form.shape,
         form.swapped,
         call.frees,
-        look,
+        measured,
+        pauses or call.mul_adds >= _LONG,
     )
 
 

@@ -24,12 +24,11 @@ from itertools import count, cycle
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from distributed import get_worker
-
 from tensorloom.errors import PlanError
 from tensorloom.plan.cost import input_elements
 from tensorloom_worker.execution.planning import Patience
 from tensorloom_worker.execution.trees import fitting, letters_of, patient_flops, tree_of
+from tensorloom_worker.execution.wanted import own_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,25 +104,6 @@ class _Wanted(Patience):
         super().look()
 
 
-def _own_task() -> Callable[[], bool]:
-    """Tells whether somebody waits for this task; always so outside of Dask.
-
-    Dask does not stop a task that runs. It is told that it is cancelled, and goes on.
-    """
-    try:
-        worker = get_worker()
-        key = worker.get_current_task()
-    except (ValueError, KeyError):
-        return lambda: True
-    known = worker.state.tasks
-
-    def is_wanted() -> bool:
-        task = known.get(key)
-        return task is not None and task.state != "cancelled"
-
-    return is_wanted
-
-
 def search(
     start: ContractionTree, most_elements: int, seconds: float, seed: int
 ) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...], str] | None:
@@ -141,7 +121,7 @@ def search(
     sys.setrecursionlimit(max(sys.getrecursionlimit(), DEEP_TREES))
     if len(start.path) < 2:  # noqa: PLR2004  # two tensors meet in one way
         return None
-    is_wanted = _own_task()
+    is_wanted = own_task()
     looking = _Search(start, most_elements, time.monotonic() + seconds, seed, is_wanted)
     patience = _Wanted(2 * seconds, is_wanted)
     best: Candidate | None = None

@@ -31,6 +31,7 @@ from tensorloom_worker.execution.gpu_costs import gpu_strategy
 from tensorloom_worker.execution.problem import Problem, plan_of
 from tensorloom_worker.execution.runner import Runner, Shared, library
 from tensorloom_worker.execution.strategy import strategy_for
+from tensorloom_worker.execution.wanted import look_of_task, no_look
 from tensorloom_worker.ledger import ArrayRef
 from tensorloom_worker.records import ContractRequest, PlanJson
 
@@ -197,8 +198,13 @@ _GUARD = threading.Lock()
 
 
 def contract(where: str | Parcel, start: int, end: int) -> Done:
-    """The sum of the slices ``start`` to ``end - 1`` of a job."""
-    return _summed(*_runner(where), start, end)
+    """The sum of the slices ``start`` to ``end - 1`` of a job.
+
+    Raises:
+        Cancelled: Nobody waits for it any more; other jobs wait for its thread.
+    """
+    look = look_of_task()
+    return _summed(*_runner(where, look), start, end, look)
 
 
 def contract_here(job: Job, problem: Problem, strategy: Strategy, start: int, end: int) -> Done:
@@ -207,13 +213,18 @@ def contract_here(job: Job, problem: Problem, strategy: Strategy, start: int, en
     return _summed(_runner_of(shared), exponent, start, end)
 
 
-def _summed(runner: Runner | GpuRunner, exponent: int, start: int, end: int) -> Done:
+def _summed(
+    runner: Runner | GpuRunner,
+    exponent: int,
+    start: int,
+    end: int,
+    look: Callable[[], None] = no_look,
+) -> Done:
     begun = perf_counter()
     try:
-        total = runner.run(start, end)
+        total = runner.run(start, end, look)
     except MemoryError as error:
         raise out_of_memory() from error
-    assert total is not None
     total.exponent = (total.exponent or 0) + exponent
     return Done(partial=total.partial(), seconds=perf_counter() - begun)
 
@@ -245,7 +256,9 @@ def bound(job: Job, largest: float, log10_scale: float) -> float:
     return error_bound(tree, lower(plan_of(tree), problem.dtype), arrays, raw, places)
 
 
-def _runner(where: str | Parcel) -> tuple[Runner | GpuRunner, int]:
+def _runner(
+    where: str | Parcel, look: Callable[[], None] = no_look
+) -> tuple[Runner | GpuRunner, int]:
     """This thread's runner of a job, and the exponent of its inputs."""
     key, job = _opened(where)
     with _GUARD:
@@ -263,7 +276,7 @@ def _runner(where: str | Parcel) -> tuple[Runner | GpuRunner, int]:
             loaded.shared = None
         if loaded.shared is None:
             with _unpacked(where, job) as here:
-                loaded.shared, loaded.exponent = _load(here)
+                loaded.shared, loaded.exponent = _load(here, look)
         if me not in loaded.runners:
             loaded.runners[me] = _runner_of(loaded.shared)
         return loaded.runners[me], loaded.exponent
@@ -280,7 +293,7 @@ def _runner_of(shared: Shared | GpuRunner) -> Runner | GpuRunner:
     return shared if isinstance(shared, GpuRunner) else Runner(shared)
 
 
-def _load(job: Job) -> tuple[Shared | GpuRunner, int]:
+def _load(job: Job, look: Callable[[], None]) -> tuple[Shared | GpuRunner, int]:
     problem = Problem.of(ContractRequest.from_json(job.request), job.arrays)
     tree = problem.tree(PlanJson.from_json(job.plan))
 
@@ -289,11 +302,14 @@ def _load(job: Job) -> tuple[Shared | GpuRunner, int]:
             return gpu_strategy(tree, job.most_elements, problem.dtype)
         return strategy_for(tree, job.most_elements)
 
-    return _shared(job, problem, strategy)
+    return _shared(job, problem, strategy, look)
 
 
 def _shared(
-    job: Job, problem: Problem, strategy: Callable[[], Strategy]
+    job: Job,
+    problem: Problem,
+    strategy: Callable[[], Strategy],
+    look: Callable[[], None] = no_look,
 ) -> tuple[Shared | GpuRunner, int]:
     request = ContractRequest.from_json(job.request)
     try:
@@ -302,7 +318,8 @@ def _shared(
         del cast
         if job.backend == "wgpu":
             return GpuRunner(strategy(), arrays, problem.dtype), exponent
-        return Shared(strategy(), _drained(arrays), problem.dtype, library(job.backend)), exponent
+        lib = library(job.backend)
+        return Shared(strategy(), _drained(arrays), problem.dtype, lib, look), exponent
     except MemoryError as error:
         raise out_of_memory() from error
 
