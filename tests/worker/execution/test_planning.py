@@ -325,16 +325,16 @@ def test_an_estimate_that_was_cut_off_is_made_again_for_who_has_more_patience(
     problem = Problem.of(request, {})
     one = Executor(Settings(data_folder=tmp_path, workers=1))
     numpy = asyncio.run(one._contractors.of("numpy", problem.dtype))
-    best_of = trees.best_of
+    fitting = trees.fitting
     asked: list[float] = []
 
-    def slow(options: Any, most: int, patience: Patience) -> Any:
+    def slow(tree: Any, most: int, patience: Patience) -> Any:
         asked.append(patience.seconds)
         with suppress(TimeoutError):
             patience.look()
-        return best_of(options, most, Patience())
+        return fitting(tree, most, Patience())
 
-    monkeypatch.setattr(trees, "best_of", slow)
+    monkeypatch.setattr(trees, "fitting", slow)
     for seconds in (-2.0, -2.0, -1.0, 600.0, -3.0, 6000.0):
         assert one._estimated(problem, request, numpy, Patience(seconds)).estimate.fits
     assert asked == [-2.0, -1.0, 600.0]

@@ -40,7 +40,7 @@ from tensorloom_worker.ledger import Outcome, Progress, TaskLayout
 from tensorloom_worker.records import ContractRequest, EntryRequest, Estimate, Facts, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -320,22 +320,17 @@ class Executor:
             return known
         starts = [] if request.plan is None else [problem.tree(request.plan)]
         if not _is_fixed(request):
-            starts = [trees.whole_where_it_fits(problem, tree, most) for tree in starts]
+            # Slices without overhead keep several threads busy: they stay beside the whole tree.
+            starts += [trees.whole_where_it_fits(problem, tree, most) for tree in starts]
             starts.append(trees.given_tree(problem) if better is None else better)
-        found, refusal = trees.best_of(starts, most, patience)
         try:
-            if found is not None:
-                found, most = contractor.fitted(found, most, patience)
-                found = self._spread(found, most, request, contractor, patience)
-        except PlanError as error:
-            found, refusal = None, error
-        if found is None:
-            assert refusal is not None
+            found, most = self._fastest(starts, most, request, contractor, patience)
+        except PlanError as refusal:
             return _Found(estimate=refused(problem, starts[0], refusal), refusal=refusal)
         strategy = contractor.strategy(found, most)
         estimate = told(problem, strategy, plan_json(found), contractor)
-        seconds = self._search_seconds(request, estimate)
-        estimate = estimate.model_copy(update={"search_ms": seconds * 1000})
+        search = {"search_ms": 1000 * self._search_seconds(request, estimate)}
+        estimate = estimate.model_copy(update=search)
         reason = too_much(estimate, self.settings)
         if reason is not None:
             update = {"fits": False, "refusal": Refusal.from_json(reason.to_json())}
@@ -354,6 +349,27 @@ class Executor:
         while len(self._estimates) > MOST_ESTIMATES:
             self._estimates.popitem(last=False)
         return answer
+
+    def _fastest(
+        self,
+        starts: Sequence[ContractionTree],
+        most: int,
+        request: ContractRequest,
+        contractor: Contractor,
+        patience: Patience,
+    ) -> tuple[ContractionTree, int]:
+        """The tree that ends first, cut and spread, and its memory; or why the last has no room."""
+        options = []
+        for tree in dict.fromkeys(starts):
+            try:
+                cut = trees.fitting(tree, most, patience).tree
+                cut, room = contractor.fitted(cut, most, patience)
+                options.append((self._spread(cut, room, request, contractor, patience), room))
+            except PlanError as error:
+                refusal = error
+        if not options:
+            raise refusal
+        return min(options, key=lambda one: contractor.seconds(contractor.strategy(*one)))
 
     def _spread(
         self,
@@ -409,17 +425,8 @@ class Executor:
             # The search has a time of its own, and waits for busy workers.
             patience = Patience(PLAN_SECONDS)
             if better is not None:
-
-                def fit(patience: Patience) -> tuple[ContractionTree, int]:
-                    cut, room = contractor.fitted(better, whole, patience)
-                    options = [(self._spread(cut, room, request, contractor, patience), room)]
-                    if found.tree is not None:
-                        options.append((found.tree, found.most_elements))
-                    # Both are cut for the memory now, which the search knew nothing of.
-                    return min(
-                        options, key=lambda one: contractor.seconds(contractor.strategy(*one))
-                    )
-
+                starts = [better] if tree is None else [better, tree]
+                fit = partial(self._fastest, starts, whole, request, contractor)
                 with suppress(PlanError):
                     tree, most = await self.planning.run(fit, patience)
         if tree is None:
