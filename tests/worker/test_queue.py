@@ -271,6 +271,31 @@ async def test_a_cancellation_that_the_disk_does_not_take_is_refused_and_done_la
     assert live.job.state == "cancelled"
 
 
+@pytest.mark.parametrize("name", ["runs", "waits"])
+async def test_an_end_that_waits_for_room_is_written_when_somebody_asks_and_there_is_room(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(queue_module, "RETRY_S", (1000.0,))
+    async with Bench(concurrent_jobs=1) as bench:
+        bench.add("runs", 1)
+        live = bench.add("waits", 1)
+        live = bench.queue.find(name) or live
+        await bench.script.until(lambda: bench.script.began == ["runs"])
+        bench.script.full = 2 if name == "waits" else 1
+        if name == "runs":
+            bench.script.release[name].set()
+            await live.held_up.wait()
+        else:
+            for _ in range(2):  # the disk is asked again, and is as full
+                with pytest.raises(ExecutionError):
+                    await bench.queue.cancel(name)
+        assert bench.script.full == 0
+        # As a deletion does.
+        await bench.queue.cancel(name)
+        await bench.queue.ended(name)
+    assert bench.script.kept.count((name, "done" if name == "runs" else "cancelled")) == 1
+
+
 async def test_progress_is_told_at_most_five_times_a_second() -> None:
     async with Bench() as bench:
         live = bench.add("a", 1)

@@ -29,6 +29,7 @@ class Live:
         begun: Whether it had been started before the service stopped.
         ran: How long it ran in earlier turns [s].
         held_up: Set while its end cannot be written, because of ``problem``.
+        again: Set to write it now, before the wait is over.
     """
 
     seq: int
@@ -41,6 +42,7 @@ class Live:
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     held_up: asyncio.Event = field(default_factory=asyncio.Event)
+    again: asyncio.Event = field(default_factory=asyncio.Event)
     problem: TensorloomError | None = None
     task: asyncio.Task[None] | None = None
     turn_began: float = 0.0

@@ -150,6 +150,7 @@ class Queue:
             await self._runner.keep_unwanted(live)
             return
         ending = self.drop(live)
+        self._try_again(live)
         held_up = asyncio.create_task(live.held_up.wait())
         await asyncio.wait({ending, held_up}, return_when=asyncio.FIRST_COMPLETED)
         held_up.cancel()
@@ -157,6 +158,11 @@ class Queue:
             ending.result()
         elif live.problem is not None:
             raise live.problem
+
+    def _try_again(self, live: Live) -> None:
+        """Write an end that waits for room now: there may be room since the last try."""
+        live.held_up.clear()
+        live.again.set()
 
     def drop(self, live: Live) -> asyncio.Task[None]:
         """Never run a waiting job; the task that writes its end, as soon as the disk takes it."""
@@ -182,6 +188,7 @@ class Queue:
         live = self.find(identity)
         if live is None:
             return
+        self._try_again(live)
         waits = [asyncio.create_task(event.wait()) for event in (live.ended, live.held_up)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -457,7 +464,9 @@ class Queue:
                 live.held_up.set()
                 live.job = live.job.model_copy(update={"note": f"Its end waits: {error}"})
                 self._tell(live)
-                await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
+                live.again.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(live.again.wait(), RETRY_S[min(tries, len(RETRY_S) - 1)])
                 tries += 1
         live.job = job
         live.ended.set()
