@@ -308,6 +308,40 @@ async def test_progress_is_told_at_most_five_times_a_second() -> None:
         await bench.end("a")
 
 
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_closing_waits_for_a_cancellation_on_its_way_to_the_disk(
+    monkeypatch: pytest.MonkeyPatch, *, is_full: bool
+) -> None:
+    monkeypatch.setattr(queue_module, "RETRY_S", (1000.0,))
+    writing, written = asyncio.Event(), asyncio.Event()
+    async with Bench(concurrent_jobs=1) as bench:
+        bench.add("runs", 1)
+        live = bench.add("waits", 1)
+        await bench.script.until(lambda: bench.script.began == ["runs"])
+        keep = bench.script.keep
+
+        async def slow(live: Live, job: Job) -> None:
+            writing.set()
+            await written.wait()
+            await keep(live, job)
+
+        monkeypatch.setattr(bench.script, "keep", slow)
+        cancelling = asyncio.create_task(bench.queue.cancel("waits"))
+        await writing.wait()
+        bench.script.full = 9 if is_full else 0
+        asyncio.get_running_loop().call_later(0.05, written.set)
+    # What comes after this finds the store closed.
+    assert live.ended.is_set() != is_full
+    if is_full:
+        with pytest.raises(ExecutionError) as caught:
+            await cancelling
+        assert caught.value.code == "disk-full"
+    else:
+        await cancelling
+    assert bench.script.kept.count(("waits", "cancelled")) == (not is_full)
+    assert bench.queue._ending == {}
+
+
 async def test_closing_leaves_jobs_as_they_were_written() -> None:
     async with Bench() as bench:
         bench.add("a", 1)

@@ -101,7 +101,11 @@ class Queue:
         self._wake.set()
         for live in list(self._running.values()):
             self._stop(live, "closing")
+        # The store is closed after this: ends on their way to the disk arrive before.
+        for live in [*self._running.values(), *self._last.values()]:
+            self._try_again(live)
         tasks = [live.task for live in self._running.values() if live.task]
+        tasks += self._ending.values()
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=STOP_S)
             for task in late:
@@ -156,7 +160,7 @@ class Queue:
         held_up.cancel()
         if ending.done():
             ending.result()
-        elif live.problem is not None:
+        if live.problem is not None and not live.ended.is_set():
             raise live.problem
 
     def _try_again(self, live: Live) -> None:
@@ -458,10 +462,10 @@ class Queue:
                 if error.code not in RETRIED:
                     raise
                 _LOG.warning("The end of job %s cannot be written: %s", live.job.id, error)
-                if self._closing:
-                    return
                 live.problem = error
                 live.held_up.set()
+                if self._closing:
+                    return
                 live.job = live.job.model_copy(update={"note": f"Its end waits: {error}"})
                 self._tell(live)
                 live.again.clear()
