@@ -398,6 +398,25 @@ def test_the_pulse_is_told_of_slices_and_may_cancel_the_job(
     assert double.jobs["job1"]["state"] == "cancelled"
 
 
+def test_a_cancellation_stays_one_where_the_worker_does_not_take_it(
+    double: WorkerDouble, client_of: Clients
+) -> None:
+    double.held = True
+
+    async def pulse(_done: int, _slices: SlicesDone | None = None, /) -> None:
+        double.token = "another"  # from now on it refuses
+        raise Cancelled("cancelled", "Enough.")
+
+    client = client_of(double)
+    request = job_request(document_of(), None, dtype="float64", store=ArrayStore())
+    with pytest.raises(Cancelled) as caught:
+        drive(contracted(client, request, Watcher(pulse=pulse)))
+    assert caught.value.message == "Enough."
+    (note,) = caught.value.__notes__
+    assert note.startswith(f"Job job1 may go on at {client.name}: ")
+    assert double.jobs["job1"]["state"] == "queued"
+
+
 def test_a_job_that_somebody_else_cancels_is_said(double: WorkerDouble, client_of: Clients) -> None:
     double.held = True
     client = client_of(

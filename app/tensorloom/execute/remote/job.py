@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorloom.errors import Cancelled, WorkerRejected, WorkerUnreachable
+from tensorloom.errors import Cancelled, TensorloomError, WorkerRejected, WorkerUnreachable
 from tensorloom.execute.backend import RawResult, Result, SlicesDone, no_pulse
 from tensorloom.execute.remote.client import error_of
 
@@ -64,7 +64,8 @@ async def contracted(
     Raises:
         WorkerUnreachable: The worker does not answer, or not any more.
         TensorloomError: What it refuses, in its words.
-        Cancelled: The watcher's pulse, or somebody else, cancelled the job.
+        Cancelled: The watcher's pulse, or somebody else, cancelled the job. A note on it says where
+            the worker could not be told, and why.
     """
     told = watcher or Watcher()
     client.greet()
@@ -104,9 +105,13 @@ async def _followed(client: WorkerClient, record: dict[str, Any], told: Watcher)
             pause = min(LONGEST_LOOK_S, 1.5 * pause)
             record = client.job(job)
         return _value(client, record)
-    except Cancelled:
+    except Cancelled as cancelled:
         if record["state"] != "cancelled":
-            client.cancel(job)
+            try:
+                client.cancel(job)
+            except TensorloomError as error:
+                # Whoever cancelled catches that, not what became of it; a full disk, say.
+                cancelled.add_note(f"Job {job} may go on at {client.name}: {error}")
         raise
     except WorkerUnreachable as error:
         if error.code != "worker-unreachable":
