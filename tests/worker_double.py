@@ -42,6 +42,9 @@ TOKEN = "a-token-for-tests"  # of a server that lives as long as a test
 
 OVER = {"done", "failed", "cancelled"}
 
+BACKLOG = 200
+"""Most events that a new stream begins with."""
+
 
 @dataclass
 class WorkerDouble:
@@ -354,7 +357,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
         self.close_connection = True
-        sent = last
+        sent = last or max(0, len(double.events) - BACKLOG)
         while not double.away:
             with double.changed:
                 if len(double.events) == sent and not double.away:

@@ -25,6 +25,18 @@ test("older jobs come page by page until there are none", async () => {
   assert.deepEqual([asked, ids(known), known.older], [["5", "3"], ["b", "c", "d", "e", "f"], "none"]);
 });
 
+test("a page of which all is known already is not the one that was asked for", async () => {
+  const known = new KnownJobs();
+  const pages = [page("dc", "3"), page("ba", "1"), page("9")];
+  const ask = async () => pages.shift()!;
+  known.begin(page("fe", "5"));
+  for (const id of "dcb") known.put(job(id));
+  assert.deepEqual((await known.takeOlder(ask)).map(({ id }) => id), ["a"]);
+  known.put(job("9"));
+  assert.deepEqual(await known.takeOlder(ask), []);
+  assert.deepEqual([known.older, pages], ["none", []]);
+});
+
 test("what was heard of a job meanwhile is newer than its page", async () => {
   const known = new KnownJobs();
   known.begin(page("f", "5"));

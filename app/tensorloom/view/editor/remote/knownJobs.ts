@@ -41,18 +41,24 @@ export class KnownJobs {
     for (const job of jobs) this.put(job);
   }
 
-  /** Those that the next page brought; what has been heard of a job is newer than what a page says. */
+  /**
+   * Those that the next pages brought, up to the first that brought any: the events may have told of
+   * a whole page already. What has been heard of a job is newer than what a page says.
+   */
   async takeOlder(ask: (before: string) => Promise<JobPageJson>): Promise<JobJson[]> {
-    const before = this.next;
-    if (before === null || this.isComing) return [];
+    if (this.isComing) return [];
     this.isComing = true;
     try {
-      const page = await ask(before);
-      // The list was begun anew meanwhile.
-      if (this.next !== before) return [];
-      const fresh = page.jobs.filter(({ id }) => !this.jobs.has(id) && !this.gone.has(id));
-      for (const job of fresh) this.put(job);
-      this.next = page.next ?? null;
+      let fresh: JobJson[] = [];
+      while (this.next !== null && fresh.length === 0) {
+        const before: string = this.next;
+        const page = await ask(before);
+        // The list was begun anew meanwhile.
+        if (this.next !== before) return [];
+        fresh = page.jobs.filter(({ id }) => !this.jobs.has(id) && !this.gone.has(id));
+        for (const job of fresh) this.put(job);
+        this.next = page.next ?? null;
+      }
       return fresh;
     } finally {
       this.isComing = false;
