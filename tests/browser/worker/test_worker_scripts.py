@@ -10,7 +10,7 @@ import numpy as np
 from page_state import until
 from workbench import native
 from worker_double import TOKEN
-from worker_page import RUN
+from worker_page import RUN, connect, show_big
 
 if TYPE_CHECKING:
     from workbench import Workbench
@@ -71,6 +71,44 @@ def test_scripts_cancel_a_job(bench: Workbench, double: WorkerDouble) -> None:
     bench.page.evaluate("() => stopRun()")
     assert bench.page.evaluate("() => running")["code"] == "cancelled"
     assert double.jobs["job1"]["state"] == "cancelled"
+
+
+def test_what_the_browser_cannot_keep_is_refused_and_not_sent(
+    bench: Workbench, double: WorkerDouble
+) -> None:
+    connect(bench, double)
+    show_big(bench)
+    button = bench.page.get_by_role("button", name="Compute on the worker")
+    button.wait_for()
+    # As where the quota is found to be passed at the commit: no request fails before.
+    bench.page.evaluate(
+        """() => {
+          globalThis.usualPut = IDBObjectStore.prototype.put;
+          IDBObjectStore.prototype.put = function (...given) {
+            const request = usualPut.apply(this, given);
+            if (this.name === "jobs")
+              request.addEventListener("success", () => this.transaction.abort());
+            return request;
+          };
+        }"""
+    )
+    try:
+        button.click()
+        bench.page.get_by_text("This browser has no room to keep the job").wait_for()
+        error = bench.page.evaluate(
+            """() => Promise.race([
+              tensorloom.run({ backend: "worker" }).then(() => null, ({ code }) => code),
+              new Promise((late) => setTimeout(() => late("nothing was said"), 10_000))])"""
+        )
+        assert error == "worker-not-kept"
+    finally:
+        bench.page.evaluate("() => { IDBObjectStore.prototype.put = usualPut; }")
+    # What waits is sent at every new connection.
+    bench.page.evaluate("() => tensorloomDesk.disconnect()")
+    connect(bench, double)
+    button.click()
+    bench.until("now.remote.current?.job")
+    assert list(double.jobs) == ["job1"]
 
 
 def test_scripts_without_a_worker_are_told_so(bench: Workbench) -> None:

@@ -78,7 +78,7 @@ export function useWhere(device: string): string {
 export function sendToWorker(): void {
   void loadRemote().then(({ desk }) => {
     if (store.get().remote?.connection.kind === "off") store.set({ dialog: "worker" });
-    else void desk.send();
+    else void desk.submit();
   });
 }
 

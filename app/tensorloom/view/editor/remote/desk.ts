@@ -248,6 +248,11 @@ export class RemoteDesk {
     return key;
   }
 
+  /** Sends the drawing that is shown; the user is told why, where that cannot be. */
+  async submit(): Promise<void> {
+    await this.send().catch((error: unknown) => this.store.complain(error as ErrorJson));
+  }
+
   private arrived(job: JobJson): void {
     // The stream may have told of it already, and more of it.
     if (!this.jobs.get(job.id)) this.take(job);

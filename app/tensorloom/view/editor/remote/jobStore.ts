@@ -79,7 +79,8 @@ export class JobStore {
 function finished(write: IDBTransaction): Promise<void> {
   return new Promise((resolve, reject) => {
     write.oncomplete = () => resolve();
-    write.onerror = () => reject(write.error ?? new Error("The job could not be kept."));
+    // Where there is no room, a transaction may be given up at its end, and no request of it fails.
+    write.onabort = () => reject(write.error ?? new Error("The job could not be kept."));
   });
 }
 

@@ -4,6 +4,7 @@
  */
 
 import type { ErrorJson } from "../protocol.ts";
+import { refused } from "./address.ts";
 import { pauseMs } from "./connection.ts";
 import type { Line } from "./follower.ts";
 import { WorkerError } from "./http.ts";
@@ -56,10 +57,15 @@ export class Outbox {
     return this.failures.get(key);
   }
 
-  /** Takes a job; it is on this disk when the promise resolves. */
+  /** Takes a job; it is on this disk when the promise resolves. What cannot be kept is not sent. */
   async add(job: SentJob): Promise<void> {
+    try {
+      await this.kept?.save(job);
+    } catch (error) {
+      console.warn("A job could not be kept.", error);
+      throw refused("worker-not-kept", "This browser has no room to keep the job until the worker has it.", "Free storage of this site, or send less at once.");
+    }
     this.sent = [...this.sent, job];
-    await this.kept?.save(job);
     this.sender.changed();
     void this.deliver(job);
   }
@@ -123,7 +129,8 @@ export class Outbox {
     const known = { ...sent, id: job.id, ...(sent.batch ? { batch: {} } : {}) };
     this.sent = this.sent.map((one) => (one.key === sent.key ? known : one));
     this.sender.arrived(job);
-    await this.kept?.save(known);
+    // As it was kept, it would be sent again under its key, which starts nothing.
+    await this.kept?.save(known).catch((error: unknown) => console.warn("The number of a job could not be kept.", error));
   }
 
   private uploaded(done: number, of: number): void {

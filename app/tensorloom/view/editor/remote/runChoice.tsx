@@ -55,7 +55,7 @@ export function RunChoice() {
 }
 
 function compute(place: Place): void {
-  if (place === "worker") void desk().send();
+  if (place === "worker") void desk().submit();
   else {
     const { backend } = store.get();
     const chosen = backend === "worker" ? "auto" : backend;
