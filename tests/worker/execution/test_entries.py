@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,6 +126,37 @@ def test_what_amplitudes_take_is_told_before(
     assert found.ms / 50 < said.predicted_ms < 20 * found.ms
     [while_running] = [one.estimate for one in heard if one.estimate]
     assert while_running.result_bytes == said.result_bytes
+
+
+def test_what_is_large_is_not_read_in_the_loop_of_the_service(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tensorloom_worker.sampling.MOST_OPEN", 0)
+    threads: dict[str, set[int]] = {}
+
+    def watched(owner: Any, name: str) -> None:
+        inner = getattr(owner, name)
+
+        def outer(*given: Any) -> Any:
+            threads.setdefault(name, set()).add(threading.get_ident())
+            return inner(*given)
+
+        monkeypatch.setattr(owner, name, outer)
+
+    document = codec.to_json(open_text(brickwork(2, 2, 2)).document)
+    circuit = {"circuit": brickwork(2, 2, 2), "bits": ["0000", "1111"], "seconds": 0}
+    watched(codec, "from_json")
+    watched(codec, "to_json")
+    watched(Sampling, "_name_of")
+    _ = told(cluster, "path-search", document=document)
+    _ = told(cluster, "sample-amplitudes", **circuit)
+    _ = run(cluster, "path-search", document=document, seconds=0)
+
+    async def here() -> int:
+        return threading.get_ident()
+
+    assert set(threads) == {"from_json", "to_json", "_name_of"}
+    assert cluster.do(here()) not in set().union(*threads.values())
 
 
 def test_amplitudes_that_do_not_fit_are_told_so(cluster: Cluster) -> None:

@@ -46,7 +46,7 @@ async def path_search(
     request = ContractRequest(
         kind="contract", document=parameters.document, memory_bytes=parameters.memory_bytes
     )
-    problem = Problem.of(request, {})
+    problem = await asyncio.to_thread(Problem.of, request, {})
     most = executor.most_elements(problem, request)
     patience = Patience(PLAN_SECONDS)
     if parameters.plan is None:
@@ -83,7 +83,8 @@ async def path_search(
 async def estimated_search(executor: Executor, parameters: PathSearchParameters) -> Estimate:
     """What a path search takes: its time, and the room of a path; it contracts nothing."""
     del executor
-    steps = max(0, len(codec.from_json(parameters.document).network.tensors) - 1)
+    document = await asyncio.to_thread(codec.from_json, parameters.document)
+    steps = max(0, len(document.network.tensors) - 1)
     return Estimate(
         mul_adds=0,
         flop=0,
@@ -105,14 +106,13 @@ async def sample_amplitudes(
     progress: Callable[[Progress], None],
 ) -> Outcome:
     """One amplitude per bit string, in their order."""
-    sampling = await asyncio.to_thread(Sampling.of, parameters)
+    sampling, request = await asyncio.to_thread(_asked, parameters)
 
     def told(heard: Progress) -> None:
         estimate = heard.estimate and _of_amplitudes(sampling, heard.estimate)
         progress(replace(heard, estimate=estimate))
 
     folder = executor.settings.data_folder / "running"
-    request = sampling.request
     try:
         arrays = await asyncio.to_thread(_bras, folder, job, sampling, request)
         outcome = await executor.contracted(job, request, arrays, ledger, told)
@@ -126,10 +126,16 @@ async def estimated_amplitudes(
     executor: Executor, parameters: SampleAmplitudesParameters
 ) -> Estimate:
     """What the amplitudes take: the contraction that they come out of."""
-    sampling = await asyncio.to_thread(Sampling.of, parameters)
-    request = sampling.request
-    problem = Problem.of(request, {}).of_length(len(parameters.bits))
+    sampling, request = await asyncio.to_thread(_asked, parameters)
+    problem = await asyncio.to_thread(Problem.of, request, {})
+    problem = problem.of_length(len(parameters.bits))
     return _of_amplitudes(sampling, await executor.foreseen(problem, request))
+
+
+def _asked(parameters: SampleAmplitudesParameters) -> tuple[Sampling, ContractRequest]:
+    """What is asked for, and its contraction; both take seconds where there is much of it."""
+    sampling = Sampling.of(parameters)
+    return sampling, sampling.request
 
 
 def _of_amplitudes(sampling: Sampling, estimate: Estimate) -> Estimate:
