@@ -19,9 +19,11 @@ from tensorloom.formats.opening import open_text
 from tensorloom.model import codec
 from tensorloom.plan.cost import cost_of
 from tensorloom_worker.entries import SampleAmplitudesParameters
-from tensorloom_worker.execution.entries import _bras
+from tensorloom_worker.execution.entries import _bras, sample_amplitudes
+from tensorloom_worker.execution.executor import Executor
 from tensorloom_worker.records import EntryRequest
 from tensorloom_worker.sampling import Sampling
+from tensorloom_worker.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,6 +104,38 @@ def test_two_jobs_with_the_same_bits_do_not_share_files(
     for ref in one.values():
         ref.path.unlink()
     assert all(ref.path.is_file() for ref in other.values())
+
+
+def test_a_job_that_is_cancelled_while_it_makes_its_files_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tensorloom_worker.sampling.MOST_OPEN", 0)
+    (tmp_path / "running").mkdir()
+    executor = Executor(Settings(data_folder=tmp_path))
+    asked = SampleAmplitudesParameters(circuit=brickwork(2, 2, 2), bits=("0000", "1111"))
+    begun, go_on = threading.Event(), threading.Event()
+    bras = Sampling.bras
+
+    def slow(sampling: Sampling, qubit: int) -> Any:
+        begun.set()
+        assert go_on.wait(30)
+        return bras(sampling, qubit)
+
+    monkeypatch.setattr(Sampling, "bras", slow)
+
+    async def cancelled() -> None:
+        job = asyncio.create_task(
+            sample_amplitudes(executor, "job", asked, MemoryLedger(), lambda _: None)
+        )
+        assert await asyncio.to_thread(begun.wait, 30)
+        job.cancel()
+        asyncio.get_running_loop().call_later(0.05, go_on.set)
+        with pytest.raises(asyncio.CancelledError):
+            await job
+
+    # Its threads have ended when this returns.
+    asyncio.run(cancelled())
+    assert list((tmp_path / "running").iterdir()) == []
 
 
 @pytest.mark.parametrize("limit", [20, 0], ids=["open wires", "a batch"])

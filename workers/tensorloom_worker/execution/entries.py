@@ -113,10 +113,13 @@ async def sample_amplitudes(
         progress(replace(heard, estimate=estimate))
 
     folder = executor.settings.data_folder / "running"
+    making = asyncio.create_task(asyncio.to_thread(_bras, folder, job, sampling, request))
     try:
-        arrays = await asyncio.to_thread(_bras, folder, job, sampling, request)
+        arrays = await asyncio.shield(making)
         outcome = await executor.contracted(job, request, arrays, ledger, told)
     finally:
+        # A thread writes on when its job is cancelled.
+        await asyncio.wait({making})
         for path in folder.glob(f"{job}-*.npy"):
             path.unlink(missing_ok=True)
     return replace(outcome, array=sampling.picked(outcome.array))
