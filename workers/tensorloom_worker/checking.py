@@ -141,7 +141,7 @@ def _of_entry(
     _refuse(beyond_search(parameters.seconds, settings))
     if isinstance(parameters, PathSearchParameters):
         return _network(parameters.document, settings)
-    sampling = Sampling.of(parameters)
+    sampling = Sampling.of(parameters, settings.max_result_bytes)
     network = sampling.document.network
     _refuse(beyond_tensors(len(network.tensors), settings))
     _refuse(beyond_arrays(sampling.bra_bytes, settings))

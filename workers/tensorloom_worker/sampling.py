@@ -58,8 +58,12 @@ class Sampling:
     is_open: bool
 
     @classmethod
-    def of(cls, parameters: SampleAmplitudesParameters) -> Sampling:
+    def of(cls, parameters: SampleAmplitudesParameters, most_bytes: int) -> Sampling:
         """What the parameters ask for.
+
+        Args:
+            parameters: What came.
+            most_bytes: Most bytes of a result; wires whose amplitudes are more are not left open.
 
         Raises:
             FileFormatError: ``unknown-format``, ``bad-output``, or what the circuit's reader says.
@@ -79,7 +83,9 @@ class Sampling:
                     {"bits": len(text), "qubits": n_qubits},
                 )
         varying = tuple(q for q in range(n_qubits) if len({text[q] for text in bits}) > 1)
-        is_open = len(varying) <= MOST_OPEN and 2 ** len(varying) <= OPEN_PER_STRING * len(bits)
+        is_open = len(varying) <= MOST_OPEN and 2 ** len(varying) <= min(
+            OPEN_PER_STRING * len(bits), most_bytes // ITEM_BYTES[parameters.dtype]
+        )
         open_qubits = varying if is_open else ()
         ends = {q: bits[0][q] for q in range(n_qubits) if q not in open_qubits}
         return cls(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_two_jobs_with_the_same_bits_do_not_share_files(
 ) -> None:
     monkeypatch.setattr("tensorloom_worker.sampling.MOST_OPEN", 0)
     asked = SampleAmplitudesParameters(circuit="2\n0 h 0\n1 cnot 0 1\n", bits=("01", "10"))
-    sampling = Sampling.of(asked)
+    sampling = Sampling.of(asked, 2**30)
     one, other = (_bras(tmp_path, job, sampling, sampling.request) for job in ("a", "b"))
     assert {ref.sha256 for ref in one.values()} == {ref.sha256 for ref in other.values()}
     for ref in one.values():
@@ -191,6 +192,24 @@ def test_what_is_large_is_not_read_in_the_loop_of_the_service(
 
     assert set(threads) == {"from_json", "to_json", "_name_of"}
     assert cluster.do(here()) not in set().union(*threads.values())
+
+
+def test_wires_stay_open_only_while_their_amplitudes_are_within_the_limit_of_a_result(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bits = ("00000", "11111")
+    asked = {"circuit": PROGRAM, "bits": bits, "dtype": "complex128", "seconds": 0}
+    settings = cluster.executor.settings
+    slices = []
+    for most in (2**5 * 16, 2**5 * 16 - 1, 2 * 16):
+        monkeypatch.setattr(cluster.executor, "settings", replace(settings, max_result_bytes=most))
+        said = told(cluster, "sample-amplitudes", **asked)
+        assert (said.fits, said.result_bytes) == (True, 2 * 16)
+        slices.append(said.slices)
+        found = run(cluster, "sample-amplitudes", **asked)
+        state = np.asarray(simulate(PROGRAM)).reshape(-1)
+        np.testing.assert_allclose(found.array, [state[0], state[-1]], atol=1e-14)
+    assert slices == [1, 2, 2]
 
 
 def test_amplitudes_that_do_not_fit_are_told_so(cluster: Cluster) -> None:

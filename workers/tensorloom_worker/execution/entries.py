@@ -106,7 +106,7 @@ async def sample_amplitudes(
     progress: Callable[[Progress], None],
 ) -> Outcome:
     """One amplitude per bit string, in their order."""
-    sampling, request = await asyncio.to_thread(_asked, parameters)
+    sampling, request = await asyncio.to_thread(_asked, executor, parameters)
 
     def told(heard: Progress) -> None:
         estimate = heard.estimate and _of_amplitudes(sampling, heard.estimate)
@@ -129,15 +129,17 @@ async def estimated_amplitudes(
     executor: Executor, parameters: SampleAmplitudesParameters
 ) -> Estimate:
     """What the amplitudes take: the contraction that they come out of."""
-    sampling, request = await asyncio.to_thread(_asked, parameters)
+    sampling, request = await asyncio.to_thread(_asked, executor, parameters)
     problem = await asyncio.to_thread(Problem.of, request, {})
     problem = problem.of_length(len(parameters.bits))
     return _of_amplitudes(sampling, await executor.foreseen(problem, request))
 
 
-def _asked(parameters: SampleAmplitudesParameters) -> tuple[Sampling, ContractRequest]:
+def _asked(
+    executor: Executor, parameters: SampleAmplitudesParameters
+) -> tuple[Sampling, ContractRequest]:
     """What is asked for, and its contraction; both take seconds where there is much of it."""
-    sampling = Sampling.of(parameters)
+    sampling = Sampling.of(parameters, executor.settings.max_result_bytes)
     return sampling, sampling.request
 
 
