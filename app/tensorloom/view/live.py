@@ -116,7 +116,6 @@ class LiveValue:
         self._tuned_last: tuple[Choice, Result] | None = None
         self._busy = False
         self._calls = 0
-        self._searched: Network | None = None
 
     # --- what the session asks ----------------------------------------------------------------
 
@@ -326,17 +325,20 @@ class LiveValue:
     def start_search(self) -> None:
         """Look for a better tree in a worker of its own."""
         if self._document is not None and self._shown is not None:
-            self._searched = self._document.network
             self.search.start(self._shown, self._most_elements(self._document))
 
     def _adopt(self, path: list[list[int]], sliced: list[str], finder: Any) -> bool:  # noqa: ANN401  # from JSON
         """Whether a path found elsewhere is better for the network as it is now."""
         document = self._document
-        if document is None or self._shown is None or self._searched is None:
+        if document is None or self._shown is None:
+            return False
+        # An edit may not be planned yet: what is shown, and was searched, is of the one before.
+        shown = recosted(self._shown, document.network)
+        if shown is None:
             return False
         found = with_path(document.network, path, finder=finder, sliced=tuple(sliced))
         most = self._most_elements(document)
-        if rank(found, most) >= rank(self._shown, most):
+        if rank(found, most) >= rank(shown, most):
             return False
         self.plan = self._shown = found
         if self._stale:

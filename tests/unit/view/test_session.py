@@ -346,6 +346,27 @@ def test_a_search_slices_what_does_not_fit() -> None:
     conversation(part, limit_bytes=RING_BYTES)
 
 
+def test_what_a_search_finds_is_not_taken_for_a_drawing_whose_edit_is_not_planned_yet() -> None:
+    async def part(talk: Talk) -> None:
+        await open_ring(talk)
+        live = talk.session.live
+        path = [[0, 1], [2, 3], [4, 5]]
+        talk.ask("search", action="start")
+        # Renamed at once, planned later: a line of the search may come between.
+        talk.commands({"kind": "rename-index", "name": "a", "to": "z"})
+        assert not live._adopt(path, ["a", "b"], "annealed")
+        await talk.quiet()
+        # Smaller at once: what costs less only because of that is no better tree.
+        assert live._shown is not None
+        same = [list(pair) for pair in live._shown.tree.path]
+        talk.commands({"kind": "set-dimension", "name": "b", "dimension": 2})
+        assert not live._adopt(same, [], "annealed")
+        talk.ask("search", action="stop")
+        await talk.quiet()
+
+    conversation(part, limit_bytes=RING_BYTES)
+
+
 def test_arranging_keeps_what_the_user_placed() -> None:
     async def part(talk: Talk) -> None:
         talk.hello(template("mps", {"n": 4}))
