@@ -138,8 +138,11 @@ def plan_json(
     predicted_ms: float | None = None,
     refused: TensorloomError | None = None,
 ) -> Notice:
-    """``PlanJson``: exact integers as decimal text, step by step; bytes as the backend stores."""
-    cost, tree = plan.cost, plan.tree
+    """``PlanJson``: exact integers as decimal text, step by step; bytes as the backend stores.
+
+    Totals are those of a run, which does once what slices share; steps are those of one slice.
+    """
+    cost, work, tree = plan.cost, work_of(plan), plan.tree
     item = ITEM_BYTES[dtype] // (2 if backend == "webgpu-f16" else 1)
     steps = [
         {
@@ -156,10 +159,10 @@ def plan_json(
     return {
         "finder": plan.finder,
         "proved": plan.proved,
-        "mulAdds": str(work_of(plan).mul_adds),
+        "mulAdds": str(work.mul_adds),
         "largestElements": str(cost.largest_elements),
-        "peakElements": str(cost.peak_elements),
-        "peakBytes": str(cost.peak_elements * item),
+        "peakElements": str(work.peak_elements),
+        "peakBytes": str(work.peak_elements * item),
         "width": math.log2(max(1, cost.largest_elements)),
         "nSlices": str(tree.n_slices),
         "sliced": list(tree.sliced),
