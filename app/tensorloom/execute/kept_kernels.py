@@ -7,6 +7,7 @@ everything anew.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tensorloom.errors import InputError
@@ -101,16 +102,23 @@ class KeptKernels(KnownKernels):
         self._stored = text
         try:
             kept = self._own(text)
-            if kept:
-                self.record = with_gpu(device_from_json(kept.get("device")), self._gpu)
-                self.database = Database(read_entries(_compact(kept.get("kernels"))))
-                self._measuring.refused = str(kept.get("gpu-refused", ""))
-                self._age.visits = _whole(kept.get("visits")) + 1
-                self._age.lower = _speed(kept.get("lower-peak"))
-                self._unsaved = True
-        except (ValueError, InputError):
-            self.record, self.database = None, Database()
+        except ValueError:
+            kept = {}
+        if kept:
+            self._take_kept(kept)
         self._changed()
+
+    def _take_kept(self, kept: dict[str, Any]) -> None:
+        """Each part by itself: a device that must be measured anew costs no kernels."""
+        self._unsaved = True
+        self._measuring.refused = str(kept.get("gpu-refused", ""))
+        with suppress(ValueError, InputError):
+            self.database = Database(read_entries(_compact(kept.get("kernels"))))
+        with suppress(ValueError, InputError):
+            self.record = with_gpu(device_from_json(kept.get("device")), self._gpu)
+            # They tell of this record; one that is measured now has no visits behind it.
+            self._age.visits = _whole(kept.get("visits")) + 1
+            self._age.lower = _speed(kept.get("lower-peak"))
 
     async def _load(self) -> None:
         self.remember(await self._store.load())

@@ -172,8 +172,10 @@ class DeviceRecord:
 # --- codec ------------------------------------------------------------------------------------
 
 FORMAT = 4
-"""A record of before is measured anew: 1 had the speed of copies in a cache as that of memory, 2
-and 3 had other facts of a GPU."""
+"""1 had the speed of copies in a cache as that of memory: it is measured anew."""
+
+_OTHER_GPU_FACTS = (2, 3)
+"""Of these the processor's part holds, and with it all kernels that are kept by its key."""
 
 
 def device_to_json(record: DeviceRecord) -> dict[str, object]:
@@ -182,27 +184,30 @@ def device_to_json(record: DeviceRecord) -> dict[str, object]:
 
 
 def device_from_json(data: object) -> DeviceRecord:
-    """The record of a JSON object.
+    """The record of a JSON object; one of an older format may come without its GPU.
 
     Raises:
         DocumentError: ``bad-device``, naming the first field that is wrong.
     """
     read = _object(data, "device")
-    for name, wanted in (("kind", "device"), ("version", FORMAT)):
-        if read.get(name) != wanted:
-            raise _bad(name, wanted)
+    if read.get("kind") != "device":
+        raise _bad("kind", "device")
+    is_old = read.get("version") in _OTHER_GPU_FACTS
+    if not is_old and read.get("version") != FORMAT:
+        raise _bad("version", FORMAT)
     if read.get("origin") not in ("measured", "named"):
         raise _bad("origin", "measured or named")
     curves = read.get("curves", [])
     if not isinstance(curves, (list, tuple)):
         raise _bad("curves", "a list")
-    gpu = read.get("gpu")
+    gpu = None if is_old else read.get("gpu")
+    found = [_curve(_object(curve, f"curves[{n}]"), n) for n, curve in enumerate(curves)]
     return DeviceRecord(
         name=_text(read.get("name"), "name"),
         origin=read["origin"],
         cpu=_cpu(_object(read.get("cpu"), "cpu")),
         gpu=None if gpu is None else _gpu(_object(gpu, "gpu")),
-        curves=tuple(_curve(_object(curve, f"curves[{n}]"), n) for n, curve in enumerate(curves)),
+        curves=tuple(one for one in found if not (is_old and one.name in GPU_CURVES)),
     )
 
 

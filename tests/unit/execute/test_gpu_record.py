@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -13,8 +13,12 @@ from tensorloom.execute.known_device import with_gpu
 from tensorloom.execute.tuning import Tuner
 from tensorloom.execute.wasm.kernels import WasmKernels
 from tensorloom.kernels.gpu.limits import GpuSpeeds
+from tensorloom.tune.database import Database, Entry, Key
 from tensorloom.tune.device import CpuFacts, Curve, DeviceRecord, device_to_json
 from wasmtime_host import WasmtimeHost
+
+if TYPE_CHECKING:
+    from tensorloom.execute.gpu.device import GpuDevice
 
 BANDWIDTH = Curve(name="bandwidth", x="bytes", y="bytes/ms", points=((1.0, 2.0),))
 RECORD = DeviceRecord(
@@ -33,14 +37,6 @@ class Store:
 
     async def save(self, text: str) -> None:
         self.text = text
-
-
-def kept(record: DeviceRecord) -> str:
-    """What an earlier visit left."""
-    database = {"kind": "kernel-database", "version": 1, "entries": []}
-    return json.dumps(
-        {"engine": "wasmtime 1", "device": device_to_json(record), "kernels": database}
-    )
 
 
 async def no_pause() -> None:
@@ -145,9 +141,51 @@ def test_a_device_that_refuses_all_is_not_asked_for_ever() -> None:
     assert finished(again) > 10
 
 
-def test_a_record_of_an_earlier_version_is_measured_anew() -> None:
-    old = kept(RECORD).replace('"version": 4', '"version": 3', 1)
-    assert old != kept(RECORD)
-    device = DeviceRecord(name="stands for what is then measured")
-    assert tuner_for(None, Store(old), device).record == device
-    assert tuner_for(None, Store(kept(RECORD))).record == RECORD
+KNOWN = (
+    Key(device=RECORD.cpu_key, engine="wasmtime 1", backend="wasm", dtype="float32", shape="m64"),
+    Entry(candidate="right 5x8", gflops=50.0, spec="a product"),
+)
+
+
+def left_behind(**changed: Any) -> Store:
+    """What a visit left that knew a kernel and a GPU that refused all; parts of it changed."""
+    device = {**device_to_json(with_gpu(RECORD, cast("GpuDevice", ModelledGpu())))}
+    database = json.loads(Database([KNOWN]).to_text())
+    parts = {"device": device, "kernels": database, "gpu-refused": "gpu x", "visits": 18}
+    return Store(json.dumps({"engine": "wasmtime 1", **parts, **changed}))
+
+
+def loaded(store: Store) -> Tuner:
+    """A tuner that has read what was left, and knows no other record."""
+    kernels = WasmKernels(WasmtimeHost(pages=1 << 8))
+    made = Tuner(kernels, store=store, engine="wasmtime 1", clock=lambda: 0.0)
+    drive(made._load())
+    return made
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_kernels_outlive_a_record_of_an_older_format(version: int) -> None:
+    tuner = loaded(left_behind(device={**device_to_json(RECORD), "version": version}))
+    assert tuner.record == RECORD
+    assert tuner.database.items() == (KNOWN,)
+    assert (tuner._measuring.refused, tuner._age.visits) == ("gpu x", 19)
+
+
+@pytest.mark.parametrize("device", [{**device_to_json(RECORD), "version": 1}, 5])
+def test_kernels_outlive_a_record_that_cannot_be_read(device: object) -> None:
+    store = left_behind(device=device)
+    tuner = loaded(store)
+    assert tuner.record is None
+    assert tuner.database.items() == (KNOWN,)
+    assert tuner._measuring.refused == "gpu x"
+    # What is measured on this visit is not due to be measured again on it.
+    assert tuner._age.visits == 0
+    tuner.record = RECORD
+    drive(tuner._save())
+    assert loaded(store).database.items() == (KNOWN,)
+
+
+def test_a_record_outlives_kernels_that_cannot_be_read() -> None:
+    tuner = loaded(left_behind(kernels=[]))
+    assert tuner.record == with_gpu(RECORD, None)
+    assert len(tuner.database) == 0

@@ -53,7 +53,7 @@ def test_records_survive_json(record: DeviceRecord) -> None:
     ("path", "value", "field"),
     [
         (("kind",), "kernels", "kind"),
-        (("version",), 2, "version"),
+        (("version",), 1, "version"),
         (("origin",), "guessed", "origin"),
         (("name",), 7, "name"),
         (("cpu",), None, "cpu"),
@@ -85,6 +85,15 @@ def test_the_first_bad_field_is_named(path: tuple[Any, ...], value: object, fiel
         device_from_json(data)
     assert caught.value.code == "bad-device"
     assert caught.value.values == {"field": field}
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_of_an_older_format_the_processor_is_known(version: int) -> None:
+    load = Curve(name="gpu-load", x="workgroups at once", y="GFLOP/s", points=((1, 2.0),))
+    data: Any = device_to_json(replace(MEASURED, curves=(*MEASURED.curves, load)))
+    data["version"] = version
+    data["gpu"]["simd"] = False
+    assert device_from_json(data) == replace(MEASURED, gpu=None)
 
 
 def test_keys_tell_apart_what_runs_other_kernels() -> None:
