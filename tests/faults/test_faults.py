@@ -31,6 +31,9 @@ SEED = int(os.environ.get("TENSORLOOM_FAULT_SEED", "20261130"))
 STATES = ("queued", "searching", "running")
 KINDS = tuple(JOBS)
 
+PAGE = 5
+"""Jobs in a page of the list: few, so that a short campaign has several pages too."""
+
 LARGEST_FLOAT32 = 38.5
 """log10 of it."""
 
@@ -45,6 +48,7 @@ class Campaign:
         self.process = process
         self.chance = random.Random(seed)
         self.references: dict[str, dict[str, Any]] = {}
+        self.submitted: set[str] = set()
         self.workers = 2
 
     def start(self, workers: int) -> None:
@@ -58,7 +62,9 @@ class Campaign:
         key = {"Idempotency-Key": uuid.UUID(int=self.chance.getrandbits(128)).hex}
         answer = client.post("/v1/jobs", json=JOBS[kind]().request, headers=key)
         assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
+        job = str(answer.json()["id"])
+        self.submitted.add(job)
+        return job
 
     def undisturbed(self, client: httpx.Client, kind: str) -> None:
         """Runs a job whose result is that of all others of its kind."""
@@ -150,7 +156,7 @@ def test_the_service_is_killed(campaign: Campaign, number: int) -> None:
     campaign.start(campaign.chance.choice((1, 2, 3)))
     with campaign.process.client() as client:
         found = campaign.check(client, job, kind)
-        jobs = client.get("/v1/jobs?limit=200").json()["jobs"]
+        jobs = all_jobs(client)
     assert [listed["id"] for listed in jobs].count(job) == 1
     assert found["resumed"] >= (before["state"] in {"searching", "running"})
     print(f"round {number}, {kind}: killed {told(before)}; went on with {campaign.workers} workers")
@@ -193,6 +199,18 @@ def test_the_disk_is_full_for_a_while(campaign: Campaign, number: int) -> None:
     print(f"round {number}, {kind}: full {told(before)}; {waiting.get('note')}")
 
 
+def all_jobs(client: httpx.Client) -> list[dict[str, Any]]:
+    """The whole list, however many rounds there were."""
+    found: list[dict[str, Any]] = []
+    before = ""
+    while True:
+        page = client.get(f"/v1/jobs?limit={PAGE}{before}").json()
+        found += page["jobs"]
+        if "next" not in page:
+            return found
+        before = f"&before={page['next']}"
+
+
 def told(job: dict[str, Any]) -> str:
     """When something was broken."""
     return f"when {job['state']}, {job['progress']['slicesDone']} slices done"
@@ -212,7 +230,8 @@ def noted(client: httpx.Client, job: str) -> dict[str, Any]:
 def test_nothing_is_left_of_finished_jobs_but_their_results(campaign: Campaign) -> None:
     folder = campaign.process.folder
     with campaign.process.client() as client:
-        jobs = client.get("/v1/jobs?limit=200").json()["jobs"]
+        jobs = all_jobs(client)
+    assert {job["id"] for job in jobs} == campaign.submitted
     assert {job["state"] for job in jobs} == {"done"}
     assert {path.stem for path in (folder / "results").iterdir()} == {job["id"] for job in jobs}
     assert list((folder / "sums").iterdir()) == []
