@@ -76,6 +76,20 @@ def test_finds_how_many_sums_registers_hold(registers: int) -> None:
     assert facts.sums == registers
 
 
+class InUse(ModelledGpu):
+    """A GPU that others use while the first curve is measured, but for its first point."""
+
+    async def timed(self, handle: int, times: int) -> float:
+        spent = await super().timed(handle, times)
+        return 3 * spent if 2 <= self.loads <= 5 else spent
+
+
+def test_sums_that_others_made_slow_for_a_while_fit_all_the_same() -> None:
+    (facts, _), _ = drive(steps(InUse()))
+    assert facts.sums == 64
+    assert facts.peak_gflops == pytest.approx(1000, rel=0.02)
+
+
 def test_finds_what_a_call_costs() -> None:
     (facts, _), _ = drive(steps(ModelledGpu(dispatch_ms=0.005)))
     assert facts.dispatch_ms == pytest.approx(0.005, rel=0.05)

@@ -156,6 +156,20 @@ def test_tiles_are_as_large_as_registers_hold(registers: int, most: int) -> None
     assert cuts["registers 8x8/8x8"] == ("" if registers == 64 else spilling)
 
 
+@pytest.mark.parametrize("sums", [4, 8])
+def test_tiles_of_16_sums_are_tried_on_every_gpu_but_last(sums: int) -> None:
+    """A GPU that seemed to hold fewer may have been in use while it was measured."""
+    spec, known = _matrices(1024, 1024, 1024), replace(GpuLimits(), speeds=GpuSpeeds(sums=sums))
+    verdicts = survey(spec, known)
+    tried = [verdict.candidate for verdict in verdicts if not verdict.cut]
+    assert {"registers 4x4/8x8", "shared 4x4/8x8 k8"} <= {one.text for one in tried}
+    ruled_out = [one.candidate for one in verdicts if "fit in registers" in one.cut]
+    assert min(one.rows * one.columns for one in ruled_out) > 16
+    fits = [one.rows * one.columns <= sums for one in tried]
+    assert fits == sorted(fits, reverse=True)
+    assert 0 < sum(fits) < len(fits)
+
+
 def test_workgroups_are_as_large_as_keeps_lanes_busy() -> None:
     shape = _matrices(512, 512, 512)
     assert default_candidate(shape, GpuLimits()).threads == 64

@@ -35,6 +35,10 @@ MOST_SUMS = {True: 256, False: 64}
 """Outputs per invocation, by whether the adapter is simulated: more do not fit in registers, and
 256 take 0.3 to 0.5 s to compile even there. Of a GPU that was measured, what its registers hold."""
 
+SURE_SUMS = 16
+"""So many are tried on any GPU: one that seemed to hold fewer may have been in use while it was
+measured. What should not fit is tried last."""
+
 SPLITS = (4, 16)
 SHORT_SPLIT = 64
 """Products that each part of a cut sum should still have."""
@@ -90,7 +94,11 @@ def survey(spec: KernelSpec, limits: GpuLimits) -> tuple[Verdict, ...]:
                 by_limit=bool(reason),
             )
     verdicts = list(_without_hanging(spec, list(seen.values()), limits))
-    left = [verdict for verdict in verdicts if not verdict.cut]
+    left = [
+        verdict
+        for verdict in verdicts
+        if not verdict.cut and not _spills(spec, verdict.candidate, limits)
+    ]
     expected = None
     if left and _is_measured(limits):
         expected = min(left, key=lambda verdict: modelled_ms(spec, verdict.candidate, limits))
@@ -111,7 +119,11 @@ def _without_hanging(
         if not verdict.cut
     }
     times = {candidate: modelled_ms(spec, candidate, limits) for candidate in padding}
-    fitting = [times[candidate] for candidate in padding if padding[candidate] <= MOST_PADDING]
+    fitting = [
+        times[candidate]
+        for candidate in padding
+        if padding[candidate] <= MOST_PADDING and not _spills(spec, candidate, limits)
+    ]
     best = min(fitting, default=inf)
     for verdict in verdicts:
         hanging = padding.get(verdict.candidate, 0.0)
@@ -217,9 +229,9 @@ def _why_no_winner(  # noqa: PLR0911  # a rule each
     """Why a candidate that could run is not worth measuring; empty if it is."""
     family = candidate.family
     _, rows, columns, contracted = spec.extents
-    sums, most = _sums(spec, candidate), _most_sums(limits)
-    if family != "dot" and sums > most:
-        return f"{sums} sums per invocation where {most} fit in registers"
+    sums = _sums(spec, candidate)
+    if sums > SURE_SUMS and _spills(spec, candidate, limits):
+        return f"{sums} sums per invocation where {_most_sums(limits)} fit in registers"
     if limits.software and family in {"shared", "matrix"}:
         return "barriers cost a simulated GPU more than loads"
     if family == "dot" and min(rows, columns) > DOT_SIDE:
@@ -241,14 +253,15 @@ def _could_spread(spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits) 
     return workgroups(spec, smallest, limits) > workgroups(spec, candidate, limits)
 
 
-def _rank(spec: KernelSpec, verdict: Verdict, limits: GpuLimits) -> tuple[int, int, float]:
-    """Survivors first; on hardware what won elsewhere first."""
+def _rank(spec: KernelSpec, verdict: Verdict, limits: GpuLimits) -> tuple[int, bool, int, float]:
+    """Survivors first, and of these what fits in registers; on hardware what won elsewhere."""
     text = verdict.candidate.text
     favourite = len(_FIRST)
     if not limits.software and text in _FIRST:
         favourite = _FIRST.index(text)
     state = 2 if verdict.by_limit else 1 if verdict.cut else 0
-    return state, favourite, modelled_ms(spec, verdict.candidate, limits)
+    spills = _spills(spec, verdict.candidate, limits)
+    return state, spills, favourite, modelled_ms(spec, verdict.candidate, limits)
 
 
 def _space(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
@@ -348,6 +361,11 @@ def _is_measured(limits: GpuLimits) -> bool:
 def _sums(spec: KernelSpec, candidate: GpuCandidate) -> int:
     """Numbers that an invocation adds up side by side."""
     return candidate.rows * candidate.columns * (2 if spec.dtype == "complex64" else 1)
+
+
+def _spills(spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits) -> bool:
+    """Whether its sums should not fit in registers; those of a dot are few."""
+    return candidate.family != "dot" and _sums(spec, candidate) > _most_sums(limits)
 
 
 def _most_sums(limits: GpuLimits) -> int:
