@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from tensorloom.execute.scaling import finished
 from tensorloom.kernels.lower import lower
 from tensorloom.model.document import DTYPES
 from tensorloom.plan.tree import ContractionTree
+from tensorloom_worker.execution import schedule
 from tensorloom_worker.execution.runner import Runner, Shared, assembled
 from tensorloom_worker.execution.strategy import Strategy, strategy_for
 from tensorloom_worker.execution.sums import Sum
@@ -213,8 +215,20 @@ def test_a_result_with_sliced_indices_is_put_together() -> None:
         ((("a", "b", "k"), ("k", "c", "d")), ("a", "c", "b", "d"), (16, 256, 16, 32, 2)),
         ((("a", "k", "b"), ("c", "k", "d")), ("c", "a", "b", "d"), (32, 128, 32, 32, 2)),
         ((("h", "a", "k"), ("k", "c", "h")), ("a", "h", "c"), (256, 8, 512, 4)),
+        ((("a", "b", "k"), ("k", "c", "d")), ("c", "a", "d", "b"), (11, 11, 97, 101, 2)),
+        ((("a", "b"), ("c", "d")), ("d", "b", "c", "a"), (16, 64, 33, 31)),
+        ((("h", "a", "k"), ("k", "c", "h")), ("a", "h", "c"), (1021, 2, 1031, 3)),
+        ((("g", "h", "a", "k"), ("k", "h", "g")), ("h", "a", "g"), (2, 509, 1031, 3)),
     ],
-    ids=["rows", "columns first", "batch"],
+    ids=[
+        "rows",
+        "columns first",
+        "batch",
+        "few rows",
+        "outer",
+        "few in a batch",
+        "small",
+    ],
 )
 def test_a_large_product_is_moved_in_parts(
     inputs: tuple[tuple[str, ...], ...], output: tuple[str, ...], sizes: tuple[int, ...]
@@ -230,7 +244,7 @@ def test_a_large_product_is_moved_in_parts(
     arrays = random_arrays(tree, "float64", 0)
     shared = Shared(Strategy.of(tree), arrays, "float64")
     (call,) = shared.schedule.calls
-    assert call.lead > 0
+    assert call.parts
     tracemalloc.start()
     try:
         value, exponent = Runner(shared).slice_value(0)
@@ -242,3 +256,46 @@ def test_a_large_product_is_moved_in_parts(
     assert_close(value, exact, tolerance(lower(tree, "float64"), exact))
     size = call.elements * 8
     assert size < most < 1.3 * size
+
+
+def test_a_long_product_is_made_in_parts_between_which_it_can_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(schedule, "PART_ELEMENTS", 1 << 12)
+    monkeypatch.setattr(schedule, "PART_MUL_ADDS", 1 << 20)
+    tree = ContractionTree(
+        inputs=(("a", "k"), ("k", "b")),
+        output=("a", "b"),
+        dimensions=(("a", 330), ("k", 256), ("b", 300)),
+        path=((0, 1),),
+    )
+    arrays = random_arrays(tree, "complex64", 0)
+    shared = Shared(Strategy.of(tree), arrays, "complex64")
+    looks: list[None] = []
+    value, _ = Runner(shared).slice_value(0, lambda: looks.append(None))
+    # One before the slice, one before the call; 64 of 330 rows and of 300 columns at a time.
+    assert len(looks) == 2 + 6 * 5
+    exact = reference(equation(tree), arrays, "complex64")
+    assert_close(value, exact, tolerance(lower(tree, "complex64"), exact))
+
+
+@pytest.mark.parametrize("summed", [1, 16], ids=["outer", "matmul"])
+@pytest.mark.parametrize("rows", [11 * 11, 16 * 16])
+def test_a_product_that_is_moved_for_its_reader_is_there_once(rows: int, summed: int) -> None:
+    side = math.isqrt(rows)
+    tree = ContractionTree(
+        inputs=(("a", "b", "k"), ("k", "c", "d"), ("c", "a", "m")),
+        output=("d", "b", "m"),
+        dimensions=(("a", side), ("b", side), ("c", 64), ("d", 512), ("k", summed), ("m", 2)),
+        path=((0, 1), (3, 2)),
+    )
+    strategy = Strategy.of(tree)
+    assert strategy.schedule.calls[0].parts
+    arrays = random_arrays(tree, "float64", 0)
+    tracemalloc.start()
+    try:
+        _ = Runner(Shared(strategy, arrays, "float64")).run(0, 1)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 1.1 * strategy.peak_elements * 8

@@ -8,6 +8,7 @@ whatever ran before: what is kept is what would be made again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, product
 from math import frexp, isfinite, log2, prod
 from typing import TYPE_CHECKING, Any
 
@@ -282,11 +283,24 @@ class Runner:
     def _replay(self, steps: Sequence[_Step], look: Callable[[], None]) -> None:
         live, lib = self._live, self.shared.lib
         matmul, swap = lib.matmul, lib.swap
-        for x, y, out, kind, natural, order, lead, shape, swapped, frees, measured, pauses in steps:
+        for (
+            x,
+            y,
+            out,
+            kind,
+            natural,
+            order,
+            parts,
+            shape,
+            swapped,
+            frees,
+            measured,
+            pauses,
+        ) in steps:
             if pauses:
                 look()
-            if lead and lib is NUMPY:
-                made = _in_parts(live[x], live[y], natural, order, lead)
+            if parts and lib is NUMPY:
+                made = _in_parts(live[x], live[y], kind, order, parts, look)
             else:
                 if kind == "matmul":
                     made = matmul(live[x], live[y])
@@ -323,7 +337,7 @@ _Step = tuple[
     str,
     tuple[int, ...],
     tuple[int, ...],
-    int,
+    tuple[tuple[tuple[int, ...], tuple[int, ...]], ...],
     tuple[int, ...],
     bool,
     tuple[int, ...],
@@ -342,7 +356,7 @@ def _step(call: Call, *, measured: bool, pauses: bool) -> _Step:
         call.kind,
         call.natural,
         call.order,
-        call.lead,
+        call.parts,
         form.shape,
         form.swapped,
         call.frees,
@@ -352,18 +366,58 @@ def _step(call: Call, *, measured: bool, pauses: bool) -> _Step:
 
 
 def _in_parts(
-    x: NDArray[Any], y: NDArray[Any], natural: tuple[int, ...], order: tuple[int, ...], lead: int
+    x: NDArray[Any],
+    y: NDArray[Any],
+    kind: str,
+    order: tuple[int, ...],
+    parts: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...],
+    look: Callable[[], None],
 ) -> NDArray[Any]:
-    """The product of matrices with its axes moved, part by part."""
+    """The product with its axes moved, part by part."""
+    natural = tuple(chain(*(shape for shape, _ in parts)))
     made = np.empty([natural[axis] for axis in order], x.dtype)
     unmoved = made.transpose(np.argsort(order))
-    each = len(x) // prod(natural[:lead])
-    product = np.empty((each, *x.shape[1:-1], y.shape[-1]), x.dtype)
-    for number, place in enumerate(np.ndindex(natural[:lead])):
-        part = slice(number * each, (number + 1) * each)
-        np.matmul(x[part], y[part] if y.ndim > 2 else y, out=product)  # noqa: PLR2004  # a batch
-        unmoved[place] = product.reshape(natural[lead:])
+    batch, rows, columns = (_ranges(*part) for part in parts)
+    room: NDArray[Any] | None = None
+    for (deep, among), (wide, right), (high, left) in product(batch, columns, rows):
+        look()
+        which = (among,) if x.ndim > 2 else ()  # noqa: PLR2004  # a batch
+        a, b = x[(*which, left)], y[(*which, slice(None), right)]
+        shape = (*a.shape[:-1], b.shape[-1])
+        # The first one is the largest.
+        room = np.empty(prod(shape), x.dtype) if room is None else room
+        _multiply(kind, a, b, room[: prod(shape)].reshape(shape))
+        place = unmoved[(*deep, *high, *wide)]
+        place[...] = room[: prod(shape)].reshape(place.shape)
     return made
+
+
+def _ranges(
+    shape: tuple[int, ...], steps: tuple[int, ...]
+) -> list[tuple[tuple[slice, ...], slice]]:
+    """The parts of some axes: along each of them, and where they are one.
+
+    Example:
+        >>> [(place, fused.stop) for place, fused in _ranges((3,), (2,))]
+        [((slice(0, 2, None),), 2), ((slice(2, 3, None),), 3)]
+    """
+    found, begin = [], 0
+    for first in product(*(range(0, n, step) for n, step in zip(shape, steps, strict=True))):
+        ends = [min(n, at + step) for n, at, step in zip(shape, first, steps, strict=True)]
+        end = begin + prod(end - at for at, end in zip(first, ends, strict=True))
+        found.append((tuple(map(slice, first, ends)), slice(begin, end)))
+        begin = end
+    return found
+
+
+def _multiply(kind: str, x: NDArray[Any], y: NDArray[Any], out: NDArray[Any]) -> None:
+    """A product of any kind, into ``out``, which has rows and columns even if it is of dots."""
+    if kind == "matmul":
+        np.matmul(x, y, out=out)
+    elif kind == "outer":
+        np.multiply(x, y, out=out)
+    else:
+        np.einsum("bik,bkj->bij", x, y, out=out)
 
 
 def _product(lib: Library, kind: str, x: Any, y: Any) -> Any:  # noqa: ANN401  # of any library

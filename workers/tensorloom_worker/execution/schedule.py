@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import pairwise
-from math import gcd, prod
+from itertools import chain, pairwise
+from math import prod
 from typing import TYPE_CHECKING, Literal
 
 from tensorloom_worker.execution.layouts import choose, natural_order, split_of
@@ -31,9 +31,14 @@ batch takes longer (measured for ``execute.numpy_backend``)."""
 
 PART_ELEMENTS = 1 << 18
 LEAST_ROWS = 64
-"""A product whose axes must be moved is made and moved in parts of so many elements, where it can
-be: it is not there twice, and a part is read from a cache. With fewer rows in a part, reading the
-other operand again would take longer than multiplying."""
+"""A product whose axes must be moved is made and moved in parts of about so many elements: it is
+not there twice, and a part is read from a cache. With fewer rows or columns in a part of a product
+of matrices, reading the other operand again would take longer than multiplying."""
+
+PART_MUL_ADDS = 1 << 32
+"""Any other product is made in parts of so many, a second or so: between them one may stop."""
+
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +88,8 @@ class Call:
         frees: Operands that nobody reads any more until they are made again.
         natural: Shape of the product with its axes apart, where they must be moved; else empty.
         order: The axes of ``natural`` in the order wanted.
-        lead: So many of the first axes of ``natural`` count the parts in which it is made.
+        parts: ``(sizes, steps)`` of the axes of the batch, the rows and the columns, where it is
+            made in parts; together the sizes are ``natural``.
         form: How the result is held.
         terms: Products that are added up for one element.
         mul_adds: Multiply-adds.
@@ -99,7 +105,7 @@ class Call:
     frees: tuple[int, ...]
     natural: tuple[int, ...]
     order: tuple[int, ...]
-    lead: int
+    parts: tuple[tuple[Shape, Shape], ...]
     form: Form
     terms: int
     mul_adds: int
@@ -273,11 +279,14 @@ class _Compiler:
         if not x_is_left:
             rows, columns = columns, rows
         batch, summed = self._size(split.batch), self._size(split.summed)
-        shape, order = _fused(natural, form.names, self.sizes)
-        is_moved = len(shape) > 1 and order != tuple(range(len(shape)))
-        kind, lead = _kind(batch, rows, summed, columns), 0
-        if is_moved and kind == "matmul":
-            shape, order, lead = _parted(shape, order, batch, rows)
+        own = (split.left, split.right) if x_is_left else (split.right, split.left)
+        groups = [tuple(n for n in natural if n in part) for part in (split.batch, *own)]
+        shapes, order = _fused(groups, form.names, self.sizes)
+        is_moved = order != tuple(range(len(order)))
+        kind = _kind(batch, rows, summed, columns)
+        each = PART_ELEMENTS if is_moved else max(PART_ELEMENTS, PART_MUL_ADDS // summed)
+        least = LEAST_ROWS if kind == "matmul" else 1
+        parts = _parted(shapes, each, least)
         return Call(
             x=x,
             y=y,
@@ -289,9 +298,9 @@ class _Compiler:
                 for operand in (left, right)
                 if operand >= self.first and self.levels[operand] == self.levels[out]
             ),
-            natural=shape if is_moved else (),
+            natural=tuple(chain(*shapes)) if is_moved or parts else (),
             order=order,
-            lead=lead,
+            parts=parts,
             form=form,
             terms=summed,
             mul_adds=batch * rows * summed * columns,
@@ -313,56 +322,64 @@ def _kind(batch: int, rows: int, summed: int, columns: int) -> Kind:
     return "small" if rows * summed * columns <= FEW_PRODUCTS else "matmul"
 
 
-def _parted(
-    shape: tuple[int, ...], order: tuple[int, ...], batch: int, rows: int
-) -> tuple[tuple[int, ...], tuple[int, ...], int]:
-    """A move whose first axes count parts of the product, and how many axes those are.
+def _parted(shapes: tuple[Shape, ...], each: int, least: int) -> tuple[tuple[Shape, Shape], ...]:
+    """``(sizes, steps)`` of the axes of a product for parts of it; empty for one part.
 
-    Each part is some of the rows, or of the batch; where it is a part of an axis, that becomes two.
+    Args:
+        shapes: Sizes of the axes of its batch, rows and columns.
+        each: Elements of a part, about.
+        least: Rows and columns of a part, where there are as many.
 
     Example:
-        >>> _parted((1024, 2048), (1, 0), 1, 1024)
-        ((8, 128, 2048), (2, 0, 1), 1)
-        >>> _parted((4, 4, 64, 2048), (2, 0, 3, 1), 1, 1024)
-        ((4, 2, 2, 64, 2048), (3, 0, 4, 1, 2), 2)
+        >>> _parted(((), (1024,), (2048,)), 1 << 18, 64)
+        (((), ()), ((1024,), (128,)), ((2048,), (2048,)))
+        >>> _parted(((), (4, 30), (3, 1 << 20)), 1 << 18, 64)
+        (((), ()), ((4, 30), (3, 30)), ((3, 1048576), (1, 4096)))
     """
-    elements = prod(shape)
-    left, least = (batch, 1) if batch > 1 else (rows, LEAST_ROWS)
-    lead = 0
-    while True:
-        size = gcd(shape[lead], left)
-        most = min(size, left // least, elements // PART_ELEMENTS)
-        count = max((part for part in range(2, most + 1) if size % part == 0), default=1)
-        if count == 1:
-            return shape, order, lead
-        rest = shape[lead] // count
-        left, elements = left // count, elements // count
-        if rest > 1:
-            shape = (*shape[:lead], count, rest, *shape[lead + 1 :])
-            at = order.index(lead)
-            order = tuple(axis + (axis > lead) for axis in order)
-            return shape, (*order[: at + 1], lead + 1, *order[at + 1 :]), lead + 1
-        lead += 1
+    rest, height, width = (prod(shape) for shape in shapes)
+    if rest * height * width < 2 * each:
+        return ()
+    deep = min(rest, max(1, each // (height * width)))
+    high = min(height, max(least, each // width))
+    wide = min(width, max(least, each // high))
+    counts = deep, high, wide
+    return tuple((shape, _steps(shape, n)) for shape, n in zip(shapes, counts, strict=True))
+
+
+def _steps(shape: Shape, each: int) -> Shape:
+    """Steps along axes that take so many elements at once, neighbours in C order, or a few more.
+
+    Example:
+        >>> _steps((7, 10, 3), 12), _steps((7, 100), 64)
+        ((1, 4, 3), (1, 64))
+    """
+    steps = []
+    for size in reversed(shape):
+        steps.append(min(size, each))
+        each = -(-each // size)
+    return tuple(reversed(steps))
 
 
 def _fused(
-    source: Names, target: Names, sizes: Mapping[str, int]
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """``(shape, order)`` of a move of axes, those that stay neighbours taken as one.
+    source: Sequence[Names], target: Names, sizes: Mapping[str, int]
+) -> tuple[tuple[Shape, ...], tuple[int, ...]]:
+    """``(shapes, order)`` of a move of axes, those that stay neighbours within a group as one.
 
     Example:
-        >>> _fused(("a", "b", "c"), ("c", "a", "b"), {"a": 2, "b": 3, "c": 5})
-        ((6, 5), (1, 0))
+        >>> _fused([("a", "b"), ("c",)], ("c", "a", "b"), {"a": 2, "b": 3, "c": 5})
+        (((6,), (5,)), (1, 0))
     """
-    source = tuple(name for name in source if sizes[name] > 1)
     target = tuple(name for name in target if sizes[name] > 1)
     after = dict(pairwise(target))
-    groups: list[list[str]] = []
-    for name in source:
-        if groups and after.get(groups[-1][-1]) == name:
-            groups[-1].append(name)
-        else:
-            groups.append([name])
-    shape = tuple(prod(sizes[name] for name in group) for group in groups)
-    place = {group[0]: number for number, group in enumerate(groups)}
-    return shape, tuple(place[name] for name in target if name in place)
+    shapes, firsts = [], []
+    for names in source:
+        groups: list[list[str]] = []
+        for name in (name for name in names if sizes[name] > 1):
+            if groups and after.get(groups[-1][-1]) == name:
+                groups[-1].append(name)
+            else:
+                groups.append([name])
+        shapes.append(tuple(prod(sizes[name] for name in group) for group in groups))
+        firsts += [group[0] for group in groups]
+    place = {name: number for number, name in enumerate(firsts)}
+    return tuple(shapes), tuple(place[name] for name in target if name in place)
