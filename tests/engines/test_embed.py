@@ -14,7 +14,7 @@ from engines.conftest import ENGINES
 from sitebuild import browsers, environment
 from tensorloom.execute.arrays import ArrayStore, stored_array
 from tensorloom.formats import opening
-from tensorloom.view.embed import embedded
+from tensorloom.view.embed import embeddable, embedded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ def fragment(equation: str, arrays: list[list[float]]) -> str:
     store = ArrayStore()
     for array in opened.arrays:
         store.add(array)
-    deflated = zlib.compress(embedded(opened.document, store), wbits=-15)
+    deflated = zlib.compress(embedded(embeddable(opened.document), store, None), wbits=-15)
     return urlsafe_b64encode(deflated).decode().rstrip("=")
 
 

@@ -5,6 +5,7 @@ Arguments and answers are JSON with arrays beside them as bytes; errors travel a
 
 from __future__ import annotations
 
+import asyncio
 import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,7 +23,7 @@ from tensorloom.model.commands import SetArray, SetDimension, SetDType, apply_al
 from tensorloom.model.document import check_dtype
 from tensorloom.model.stored_array import StoredArray
 from tensorloom.view.bench import bench
-from tensorloom.view.embed import embedded
+from tensorloom.view.embed import embeddable, embedded
 from tensorloom.view.progress import RunProgress
 from tensorloom.view.records import result_json
 from tensorloom.view.workbench import sessions
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from tensorloom.view.session import Session
 
 __all__ = ["Watch", "call"]
+
+EMBED_WAIT_S = 1.0
+"""What is embedded while a run goes on longer than this has its small steps one by one [s]."""
 
 Answer = tuple[bool, str, list[Any]]
 
@@ -166,10 +170,14 @@ async def _bench(session: Session, given: dict[str, Any], buffers: Sequence[Any]
 
 
 async def _embed(session: Session, _given: dict[str, Any], _buffers: Sequence[Any]) -> Answer:
-    async with session.live.undisturbed():
-        wasm = (await session.live.find_devices()).backends.get("wasm")
-        kernels = wasm.kernels if isinstance(wasm, WasmBackend) else None
-        data = embedded(session.desk.shown, session.store, kernels)
+    work = embeddable(session.desk.shown)
+    wasm = (await session.live.find_devices()).backends.get("wasm")
+    try:
+        async with asyncio.timeout(EMBED_WAIT_S), session.live.undisturbed():
+            kernels = wasm.kernels if isinstance(wasm, WasmBackend) else None
+            data = embedded(work, session.store, kernels)
+    except TimeoutError:
+        data = embedded(work, session.store, None)
     return True, "{}", [np.frombuffer(data, np.uint8)]
 
 

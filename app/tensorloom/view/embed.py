@@ -8,6 +8,7 @@ along where they were proven when it was made: the page that shows it has nothin
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tensorloom.errors import DocumentError
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from tensorloom.kernels.program import Program
     from tensorloom.kernels.wasm.fused import Group
     from tensorloom.model.document import Document
+    from tensorloom.plan.plan import Plan
 
-__all__ = ["embedded"]
+__all__ = ["Embeddable", "embeddable", "embedded"]
 
 _PLACES: tuple[BackendName, ...] = ("wasm",)
 """Where an embedded program runs."""
@@ -38,19 +40,28 @@ _MOST_BYTES = 16 << 20
 """Larger inputs do not belong into a page that is there at once."""
 
 
-def embedded(document: Document, store: ArrayStore, kernels: WasmKernels | None) -> bytes:
-    """The file.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embeddable:
+    """A document that may be embedded, planned.
 
     Args:
         document: What is shown.
-        store: Arrays that its recipes name.
-        kernels: What proves groups of small steps; without it, all steps run one by one.
+        plan: Its tree, never sliced.
+        program: The same compiled, for no engine yet.
+    """
+
+    document: Document
+    plan: Plan
+    program: Program
+
+
+def embeddable(document: Document) -> Embeddable:
+    """The document with its program; nothing is made or compiled.
 
     Raises:
         DocumentError: ``embed-no-work`` or ``embed-too-big``.
     """
-    network = document.network
-    plan = quick(network)
+    plan = quick(document.network)
     program = lower(plan, document.dtype)
     if not program.dispatches:
         raise DocumentError(
@@ -65,6 +76,20 @@ def embedded(document: Document, store: ArrayStore, kernels: WasmKernels | None)
             f"an embedded one may hold {bytes_text(_MOST_BYTES)}.",
             "Embed a smaller part, or share the link to the workbench.",
         )
+    return Embeddable(document=document, plan=plan, program=program)
+
+
+def embedded(work: Embeddable, store: ArrayStore, kernels: WasmKernels | None) -> bytes:
+    """The file.
+
+    Args:
+        work: What is shown.
+        store: Arrays that its recipes name.
+        kernels: What proves groups of small steps, which no run may use meanwhile; without it, all
+            steps run one by one.
+    """
+    document, plan, program = work.document, work.plan, work.program
+    network = document.network
     given = arrays_of(network, document.dtype, store)
     arrays, _ = cast_arrays(tuple(given), document.dtype)
     programs = [

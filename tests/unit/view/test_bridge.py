@@ -22,6 +22,8 @@ from wasmtime_host import WasmtimeHost
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tensorloom.view.live import LiveValue
+
 
 @pytest.fixture(autouse=True)
 def session() -> Iterator[Session]:
@@ -192,3 +194,36 @@ def test_an_embedded_network_has_its_groups_proven_by_the_engine_of_the_page(
     _, (_, _, (data,)) = calls(opening("ij,jk,kl->il i=2 j=3 k=4 l=2"), ("embed", {}, []))
     fused = [bool(program.fused) for program in decode(data.tobytes()).programs]
     assert fused == [has_engine, has_engine]
+
+
+def embedded_during_a_run(live: LiveValue, text: str) -> tuple[bool, Any, list[Any]]:
+    """The answer to embedding a network while a run goes on that does not end."""
+
+    async def embedded() -> tuple[bool, Any, list[Any]]:
+        await bridge.call(*as_call(opening(text)))
+        async with live._lock:
+            answer = await asyncio.wait_for(bridge.call("embed", "{}", []), timeout=20)
+        return answer[0], json.loads(answer[1]), answer[2]
+
+    return asyncio.run(embedded())
+
+
+def test_a_network_embedded_during_a_run_does_not_wait_for_its_end(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backends: Any = {"numpy": NumpyBackend(), "wasm": WasmBackend(WasmtimeHost())}
+    session.live._found = Available(backends=backends, missing={})
+    monkeypatch.setattr(bridge, "EMBED_WAIT_S", 0.01)
+    _, _, (data,) = embedded_during_a_run(session.live, "ij,jk,kl->il i=2 j=3 k=4 l=2")
+    # Its groups could not be proven on an engine in use.
+    assert [bool(program.fused) for program in decode(data.tobytes()).programs] == [False, False]
+    assert session.live._calls == 0
+
+
+def test_what_is_too_big_to_embed_is_said_during_a_run(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge, "EMBED_WAIT_S", 100.0)
+    text = "ij,jk->ik i=2000 j=2000 k=2000"
+    succeeded, record, _ = embedded_during_a_run(session.live, text)
+    assert (succeeded, record["code"]) == (False, "embed-too-big")

@@ -16,7 +16,7 @@ from tensorloom.execute.wasm.kernels import WasmKernels
 from tensorloom.formats import opening
 from tensorloom.kernels.wasm import fused as wasm_fused
 from tensorloom.kernels.wasm.compiled import decode
-from tensorloom.view.embed import embedded
+from tensorloom.view.embed import embeddable, embedded
 from wasmtime_host import WasmtimeHost
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def opened(text: str) -> Document:
 
 def test_a_file_holds_drawing_numbers_and_kernels_for_every_engine() -> None:
     document = opened("ij,jk,kl->il i=2 j=3 k=4 l=2")
-    read = decode(embedded(document, ArrayStore(), None))
+    read = decode(embedded(embeddable(document), ArrayStore(), None))
     assert [program.relaxed_simd for program in read.programs] == [True, False]
     assert [tensor["indices"] for tensor in read.about["tensors"]] == [
         ["i", "j"],
@@ -48,7 +48,7 @@ def test_a_file_holds_drawing_numbers_and_kernels_for_every_engine() -> None:
 
 def test_a_file_says_what_rounding_may_do() -> None:
     document = opened("ij,jk,kl->il i=2 j=3 k=4 l=2")
-    rounding = decode(embedded(document, ArrayStore(), None)).about["rounding"]
+    rounding = decode(embedded(embeddable(document), ArrayStore(), None)).about["rounding"]
     assert rounding["logSummed"] == pytest.approx(log(3 * 4))
     # 3 inputs; 3 products and one rounding more, then 4 and one more; twice that is the bound.
     assert rounding["plain"] == 2 * (3 + 4 + 5) * 2.0**-53
@@ -60,7 +60,7 @@ def test_a_file_says_what_rounding_may_do() -> None:
 )
 def test_what_cannot_be_embedded_is_refused(text: str, code: str) -> None:
     with pytest.raises(DocumentError) as caught:
-        embedded(opened(text), ArrayStore(), None)
+        embeddable(opened(text))
     assert caught.value.code == code
 
 
@@ -68,7 +68,7 @@ CHAIN = "ij,jk,kl,lm->im i=2 j=3 k=4 l=5 m=2"
 
 
 def programs(kernels: WasmKernels | None) -> list[Compiled]:
-    return [*decode(embedded(opened(CHAIN), ArrayStore(), kernels)).programs]
+    return [*decode(embedded(embeddable(opened(CHAIN)), ArrayStore(), kernels)).programs]
 
 
 def is_fused(program: Compiled) -> bool:
