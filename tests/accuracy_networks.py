@@ -179,6 +179,13 @@ def _lopsided(draw: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return np.asarray(found + product)
 
 
+def _steep(draw: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Nothing negative, and small numbers beside a large one; in one of three tensors only they."""
+    found = draw.random(size=shape) * 10 ** draw.uniform(-22, -14, size=shape)
+    found.flat[0] = draw.random() if draw.random() < 2 / 3 else 0.0  # two of three
+    return np.asarray(found)
+
+
 FILLINGS: dict[str, Fill] = {
     "normal": lambda draw, shape: draw.normal(size=shape),
     "complex normal": lambda draw, shape: draw.normal(size=shape) + 1j * draw.normal(size=shape),
@@ -203,6 +210,14 @@ def accuracy_case(seed: int) -> Case:
     return filled(structures[structure](), structure, filling, seed)
 
 
+def steep_case(seed: int) -> Case:
+    """A network whose value may be made of what underflows beside larger numbers."""
+    draw = random.Random(seed)
+    structures = _structures(draw)
+    structure = draw.choice(list(structures))
+    return filled(structures[structure](), structure, "steep", seed)
+
+
 def deep_case(seed: int) -> Case:
     """A network of about 500 steps."""
     draw = random.Random(seed)
@@ -221,7 +236,7 @@ def filled(tree: ContractionTree, structure: str, filling: str, seed: int) -> Ca
     """A tree with numbers of one kind."""
     generator = np.random.default_rng(seed)
     sizes = dict(tree.dimensions)
-    fill = FILLINGS[filling]
+    fill = _steep if filling == "steep" else FILLINGS[filling]
     arrays = [
         np.asarray(fill(generator, tuple(sizes[name] for name in names))) for names in tree.inputs
     ]

@@ -83,11 +83,15 @@ def judged(case: Case, backend: Backend, bits: int) -> Judged:
     )
 
 
-def judged_gradients(case: Case, backend: Backend) -> list[Judged]:
-    """Value and gradients computed with 32 bits per real number; exact is what 64 bits give."""
+def judged_gradients(case: Case, backend: Backend, *, signed: bool = True) -> list[Judged]:
+    """Value and gradients computed with 32 bits per real number; exact is what 64 bits give.
+
+    The seed's elements have random signs, or none are negative.
+    """
     narrow: DType = "complex64" if case.is_complex else "float32"
     wide: DType = "complex128" if case.is_complex else "float64"
     weights = random_seed(case.tree, wide, len(case.arrays))
+    weights = weights if signed else np.abs(weights)
     found = gradient_on(backend, case.tree, case.arrays, weights, narrow)
     wanted = gradient_on(NumpyBackend(), case.tree, case.arrays, weights, wide)
     assert found.error_bound is not None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
-from accuracy_networks import accuracy_case, deep_case
+from accuracy_networks import accuracy_case, deep_case, steep_case
 from judged import assert_bounds_hold, judged_gradients
 from tensorloom.execute.numpy_backend import NumpyBackend
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from judged import Judged
 
-N_NETWORKS, N_DEEP = 200, 8
+N_NETWORKS, N_DEEP, N_STEEP = 200, 8, 60
 
 
 def middle(found: Sequence[Judged]) -> list[Judged]:
@@ -29,6 +30,14 @@ def test_bounds_of_gradients_hold_and_are_useful() -> None:
     ]
     assert len(found) > 4 * N_NETWORKS
     assert_bounds_hold(found, most_median=200)
+
+
+def test_bounds_of_gradients_hold_where_numbers_underflow_beside_larger_ones() -> None:
+    backend = NumpyBackend()
+    networks = [
+        judged_gradients(steep_case(seed), backend, signed=False) for seed in range(N_STEEP)
+    ]
+    assert_bounds_hold([one for found in networks for one in found], most_median=inf)
 
 
 def test_bounds_of_gradients_of_500_steps_hold_and_are_useful() -> None:

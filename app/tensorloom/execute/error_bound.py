@@ -1,14 +1,16 @@
 """How far rounding can have moved a result, known without computing it twice.
 
-    bound = SAFETY * u * lengths * loss
+    bound = SAFETY * max(u * lengths * loss, underflow)
 
 ``u`` is the unit roundoff; ``lengths`` adds up the roundings of each step that may agree: K in a
 sum of K terms, fewer where it is long, by how a backend makes long sums. ``loss`` is how much
 smaller the result is than a sum of the same products with random signs would be: what cancels in
 the value does not cancel in the error. For a network with elements of variance s_i^2 in tensor i
 and N_s summed index values, that sum has standard deviation prod(s_i) * sqrt(N_s). Where no tensor
-has a negative element nothing cancels: loss is 1. Tensors stored in 16 bits add 2^-11 each, and
-what is lost counts for them whatever the signs.
+has a negative element nothing cancels: loss is 1. Yet what underflows beside larger numbers may be
+all that a result is made of: ``underflow`` is a type's smallest number over the smallest maximum of
+a tensor (``kernels.ranges``), for each tensor, times the loss whatever the signs. Tensors stored in
+16 bits add 2^-11 each, and that counts so, too.
 
 It is a bound for real data, not a proof: inputs made so that large intermediates cancel inside the
 network, yet not in these averages, can pass it. Where it finds much lost, as after hundreds of
@@ -21,7 +23,10 @@ from __future__ import annotations
 from math import exp, inf, isfinite, log, prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tensorloom.execute.blocks import blocks, largest_of, square_sum
+from tensorloom.kernels.ranges import SAFE_LOG2
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -34,19 +39,26 @@ if TYPE_CHECKING:
     from tensorloom.plan.tree import ContractionTree
 
 __all__ = [
+    "MUCH_LOST",
     "SAFETY",
     "bounded",
     "error_bound",
+    "has_digits",
     "is_positive",
     "length_bound",
     "length_bounds",
     "log_summed",
     "log_typical",
+    "may_cancel",
+    "underflow_bound",
 ]
 
 SAFETY = 2.0
 """Covers the gap between averages and maxima; the worst of 10,000 random networks came to 0.91 of
 its bound (docs/benchmarks.md)."""
+
+MUCH_LOST = 30.0
+"""Digits lost from which the error is measured where that is quick: a factor in the error."""
 
 BLOCK = 256
 """Terms of a sum that count in full [terms]."""
@@ -122,6 +134,19 @@ def length_bounds(
     )
 
 
+def underflow_bound(program: Program, places: Collection[BackendName]) -> float:
+    """Bound on what underflow takes from all tensors together, each beside its largest number.
+
+    Args:
+        program: What was run.
+        places: On which backends. GPUs may take the smallest numbers for zeros.
+    """
+    limits = np.finfo(program.dtype)
+    flushed = any(name.startswith("webgpu") for name in places)
+    least = float(limits.tiny if flushed else limits.smallest_subnormal)
+    return len(program.buffers) * least * 2.0 ** (2 * SAFE_LOG2[program.dtype])
+
+
 def _side_by_side(places: Collection[BackendName]) -> int:
     return min(SIDE_BY_SIDE[name] for name in places)
 
@@ -163,27 +188,50 @@ def error_bound(
         if own == -inf:
             return 0.0
         typical += own
-    # What is stored in 16 bits rounds by its tensor's largest number; small ones may be all that
-    # the result is made of.
+    lengths, underflow = length_bound(program, places), underflow_bound(program, places)
+    cancels = may_cancel(arrays, places)
+    return bounded(lengths, underflow, raw, largest, typical, cancels=cancels)
+
+
+def may_cancel(arrays: Sequence[NDArray[Any]], places: Collection[BackendName]) -> bool:
+    """Whether the result may be smaller than what its roundings go by.
+
+    What is stored in 16 bits rounds by its tensor's largest number; small ones may be all that the
+    result is made of.
+    """
     narrow = any(name in STORED_ROUNDOFF for name in places)
-    cancels = narrow or not all(map(is_positive, arrays))
-    return bounded(length_bound(program, places), raw, largest, typical if cancels else -inf)
+    return narrow or not all(map(is_positive, arrays))
 
 
-def bounded(lengths: float, raw: RawResult, largest: float, typical: float) -> float:
-    """The bound from what nothing but lengths would give and from what cancels.
+def bounded(
+    lengths: float,
+    underflow: float,
+    raw: RawResult,
+    largest: float,
+    typical: float,
+    *,
+    cancels: bool,
+) -> float:
+    """The bound from what nothing but lengths would give, from what cancels and what underflows.
 
     Args:
         lengths: Bound where nothing cancels.
+        underflow: From ``underflow_bound``.
         raw: What came out.
         largest: Its largest magnitude, a finite number.
-        typical: Natural log of the typical magnitude of an element if all signs were random;
-            -inf where nothing can cancel.
+        typical: Natural log of the typical magnitude of an element if all signs were random.
+        cancels: Whether anything can cancel.
     """
     if largest == 0:
         return 1.0
-    loss = typical - log(largest) - raw.log10_scale * log(10)
-    return min(1.0, SAFETY * lengths * exp(min(700.0, max(0.0, loss))))
+    excess = typical - log(largest) - raw.log10_scale * log(10)
+    loss = exp(min(700.0, max(0.0, excess)))
+    return min(1.0, SAFETY * max(lengths * (loss if cancels else 1.0), underflow * loss))
+
+
+def has_digits(raw: RawResult) -> bool:
+    """Whether a result is other than zeros, and finite: repetitions say nothing of others."""
+    return 0 < largest_of(part for (part,) in blocks(raw.value)) < inf
 
 
 def is_positive(array: NDArray[Any]) -> bool:

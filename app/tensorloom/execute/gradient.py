@@ -57,7 +57,7 @@ class Gradient:
         backend: Where.
         ms: Measured duration of the run [ms].
         predicted_ms: What had been predicted [ms].
-        peak_bytes: Most bytes alive at once [bytes].
+        peak_bytes: Most bytes alive at once, where the error was measured then too [bytes].
         mul_adds: Multiply-adds done.
         log10_scale: The true value is ``value * 10**log10_scale``.
         log10_scales: The same for each gradient.
@@ -95,7 +95,8 @@ def lowering(wrt: tuple[int, ...]) -> Callable[[Plan | ContractionTree, DType], 
         tree = _one_slice(whole)
         made = lower_gradient(tree, dtype, wrt) if tree.path and wrt else lower(tree, dtype)
         beside = _beside(whole, wrt) * ITEM_BYTES[dtype] if whole.sliced else 0
-        return replace(made, peak_bytes=made.peak_bytes + beside)
+        after = _after(whole, wrt) * ITEM_BYTES[dtype]
+        return replace(made, peak_bytes=max(made.peak_bytes + beside, after))
 
     return lowered
 
@@ -111,6 +112,15 @@ def _beside(tree: ContractionTree, wrt: tuple[int, ...]) -> int:
     names = gradient_indices(tree)
     results = (tree.output, *(names[number] for number in wrt))
     held = (*tree.inputs, tree.output, *results, *(n for n in results if _adds_up(tree, n)))
+    return sum(prod(full[name] for name in indices) for indices in held)
+
+
+def _after(tree: ContractionTree, wrt: tuple[int, ...]) -> int:
+    """What is held after the run: arrays and seed, results, and those that are spread out."""
+    full = dict(tree.dimensions)
+    names = gradient_indices(tree)
+    spread = (tree.inputs[n] for n in wrt if names[n] != tree.inputs[n])
+    held = (*tree.inputs, tree.output, tree.output, *(names[n] for n in wrt), *spread)
     return sum(prod(full[name] for name in indices) for indices in held)
 
 
@@ -157,10 +167,6 @@ async def run(  # noqa: PLR0913  # the last is for tests
         del cast
         kept = [_of_kind(given[number], part) for part, number in zip(kept, wrt, strict=True)]
         full = dict(tree.dimensions)
-        gradients = [
-            _spread(part, full, tree.inputs[number], names[number])
-            for part, number in zip(kept, wrt, strict=True)
-        ]
         ms = 1e3 * (clock() - start)
         notes = [*value.notes]
 
@@ -170,7 +176,18 @@ async def run(  # noqa: PLR0913  # the last is for tests
             own = [_of_kind(given[number], part) for part, number in zip(kept, wrt, strict=True)]
             return [value, *own]
 
-        found = await bounds_of(attempt, given, wrt, [value, *kept], again) if bounds else []
+        found: list[float] = []
+        held = 0
+        if bounds:
+            found, held = await bounds_of(attempt, given, wrt, [value, *kept], again)
+        # Only now: nothing of their size lies beside repetitions.
+        start = clock()
+        full = dict(tree.dimensions)
+        gradients = [
+            _spread(part, full, tree.inputs[number], names[number])
+            for part, number in zip(kept, wrt, strict=True)
+        ]
+        ms += 1e3 * (clock() - start)
         return Gradient(
             value=value.value,
             gradients=tuple(gradients),
@@ -179,7 +196,7 @@ async def run(  # noqa: PLR0913  # the last is for tests
             backend=attempt.backend.name,
             ms=ms,
             predicted_ms=attempt.predicted_ms,
-            peak_bytes=attempt.peak_bytes,
+            peak_bytes=attempt.peak_bytes + held,
             mul_adds=attempt.program.mul_adds * attempt.n_runs,
             log10_scale=value.log10_scale,
             log10_scales=tuple(part.log10_scale for part in kept),

@@ -8,6 +8,7 @@ inputs that round differently (``execute.second_opinion``): one repetition serve
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import accumulate
 from math import inf, isfinite, log
 from typing import TYPE_CHECKING
@@ -15,11 +16,14 @@ from typing import TYPE_CHECKING
 from tensorloom.execute import run
 from tensorloom.execute.blocks import blocks, largest_of
 from tensorloom.execute.error_bound import (
+    MUCH_LOST,
     SAFETY,
     bounded,
+    has_digits,
     is_positive,
     length_bounds,
     log_typical,
+    underflow_bound,
 )
 from tensorloom.execute.second_opinion import (
     CAUTION,
@@ -49,8 +53,10 @@ async def bounds_of(
     wrt: Sequence[int],
     results: Sequence[RawResult],
     again: Again,
-) -> list[float]:
+) -> tuple[list[float], int]:
     """Bounds on max |found - exact| / max |exact|, between 0 and 1, one per result.
+
+    Beside them what repetitions held beyond a run of their own; 0 where there was none [bytes].
 
     Args:
         attempt: Where and how they were made.
@@ -64,15 +70,26 @@ async def bounds_of(
     # Where there is one tensor its adjoint is the seed, added up as the value is.
     lengths += lengths[:1] * (len(results) - len(lengths))
     without = [seed, *wrt]
-    typical = _typical(attempt.plan.tree, given, wrt)
+    averages = _averages(attempt.plan.tree, given, wrt)
+    underflow = underflow_bound(program, attempt.places)
     bounds = [
-        _bound(length, result, one)
-        for length, result, one in zip(lengths, results, typical, strict=True)
+        _bound(length, underflow, result, one)
+        for length, result, one in zip(lengths, results, averages, strict=True)
     ]
-    least = [SAFETY * length for length in lengths]
-    doubted = any(b > run.MUCH_LOST * own for b, own in zip(bounds, least, strict=True))
-    if not doubted or not _may_repeat(attempt, given, results):
-        return bounds
+    # Where nothing cancels only underflow took much, and what it takes away in every run no
+    # repetition shows.
+    least = [
+        SAFETY * length if one is not None and one.cancels else bound
+        for length, one, bound in zip(lengths, averages, bounds, strict=True)
+    ]
+    # Of zeros no digit is certain, however often they are had again.
+    doubted = any(
+        b > MUCH_LOST * own and has_digits(result)
+        for b, own, result in zip(bounds, least, results, strict=True)
+    )
+    held = repetition_bytes(program, given, results)
+    if not doubted or not _may_repeat(attempt, held):
+        return bounds, 0
     opinions = [
         Opinion(first=result, without=number)
         for result, number in zip(results, without, strict=True)
@@ -81,35 +98,45 @@ async def bounds_of(
     return [
         min(bound, own + CAUTION * difference)
         for bound, own, difference in zip(bounds, least, differences, strict=True)
-    ]
+    ], held
 
 
-def _bound(length: float, result: RawResult, typical: float | None) -> float:
-    """The bound of one result from averages; ``typical`` is ``None`` where it is a sum of zeros."""
+@dataclass(frozen=True, slots=True)
+class _Average:
+    """What a result would be if all signs were random.
+
+    Args:
+        typical: Natural log of the typical magnitude of its elements.
+        cancels: Whether a tensor that it is made of has a negative element.
+    """
+
+    typical: float
+    cancels: bool
+
+
+def _bound(length: float, underflow: float, result: RawResult, average: _Average | None) -> float:
+    """The bound of one result from averages; ``None`` where it is a sum of zeros."""
     largest = largest_of(part for (part,) in blocks(result.value))
     if not isfinite(largest):
         return 1.0
-    return 0.0 if typical is None else bounded(length, result, largest, typical)
+    if average is None:
+        return 0.0
+    typical, cancels = average.typical, average.cancels
+    return bounded(length, underflow, result, largest, typical, cancels=cancels)
 
 
-def _may_repeat(
-    attempt: Attempt, given: Sequence[NDArray[Any]], results: Sequence[RawResult]
-) -> bool:
-    """Whether repetitions are short enough and fit beside what is there."""
+def _may_repeat(attempt: Attempt, held: int) -> bool:
+    """Whether repetitions are short enough and fit beside what is held [bytes]."""
     program = attempt.program
     if not program.dispatches or run.work(program) * attempt.n_runs > run.SECOND_OPINION_WORK:
         return False
-    held = repetition_bytes(program, given, results)
     return attempt.peak_bytes + held <= attempt.backend.limit_bytes
 
 
-def _typical(
+def _averages(
     tree: ContractionTree, given: Sequence[NDArray[Any]], wrt: Sequence[int]
-) -> list[float | None]:
-    """Natural log of the typical magnitude of each result's elements if all signs were random.
-
-    -inf where no term is negative, ``None`` where a tensor is zero.
-    """
+) -> list[_Average | None]:
+    """What averages say of each result; ``None`` where a tensor that it is made of is zero."""
     sizes = {name: log(size) for name, size in tree.dimensions}
     everything = sum(sizes.values())
     names = gradient_indices(tree)
@@ -119,18 +146,17 @@ def _typical(
     negative = [not is_positive(array) for array in given]
     n_negative, n_zero = sum(negative), sum(one == -inf for one in magnitudes)
 
-    def typical(left_out: int, fixed: Iterable[str]) -> float | None:
+    def average(left_out: int, fixed: Iterable[str]) -> _Average | None:
         if n_zero > (magnitudes[left_out] == -inf):
             return None
-        if n_negative == negative[left_out]:
-            return -inf
         summed = everything - sum(sizes[name] for name in fixed)
-        return others[left_out] + summed / 2
+        cancels = n_negative > negative[left_out]
+        return _Average(others[left_out] + summed / 2, cancels)
 
     # Along a lone index of its own tensor an adjoint is constant: that one is not summed either.
     lone = [set(own) - set(found) for own, found in zip(tree.inputs, names, strict=True)]
-    value = typical(len(given) - 1, tree.output)
-    return [value, *(typical(number, (*names[number], *lone[number])) for number in wrt)]
+    value = average(len(given) - 1, tree.output)
+    return [value, *(average(number, (*names[number], *lone[number])) for number in wrt)]
 
 
 def _all_but_one(numbers: Sequence[float]) -> list[float]:

@@ -20,10 +20,10 @@ from tensorloom.errors import DeviceLost, DeviceMemoryError, PlanError, Unsuppor
 from tensorloom.execute.backend import RawResult, Result, no_pulse
 from tensorloom.execute.candidates import candidates, own_dtype
 from tensorloom.execute.casting import cast_arrays, plain_arrays
-from tensorloom.execute.error_bound import SAFETY, error_bound, length_bound
+from tensorloom.execute.error_bound import error_bound
+from tensorloom.execute.error_bound_measured import measured
 from tensorloom.execute.quantities import bytes_text
 from tensorloom.execute.scaling import finished
-from tensorloom.execute.second_opinion import CAUTION, largest_difference, repetition_bytes
 from tensorloom.execute.sharing import SharedBackend, shared
 from tensorloom.kernels.lower import lower
 from tensorloom.model.stored_array import ITEM_BYTES
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LONGEST_MS",
-    "MUCH_LOST",
     "SECOND_OPINION_WORK",
     "Attempt",
     "BackendChoice",
@@ -89,9 +88,6 @@ WORTH_SHARING_MS = 20.0
 
 SHARED_GAIN = 0.8
 """Share of the fastest backend's time that must suffice for both: predictions err."""
-
-MUCH_LOST = 30.0
-"""Digits lost to cancellation from which it does: a factor in the error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -432,15 +428,16 @@ async def _run_on(
         raw = finished(raw.value, exponent, program.dtype, log10_scale=raw.log10_scale)
     ms = 1e3 * (clock() - start)
     bound = error_bound(attempt.plan.tree, program, given, raw, attempt.places)
+    held = 0
     if work(program) <= SECOND_OPINION_WORK:
-        bound = await _measured(bound, attempt, given, raw, notes)
+        bound, held = await measured(bound, attempt, given, raw, notes)
     return Result(
         value=raw.value,
         dtype=program.dtype,
         backend=attempt.backend.name,
         ms=ms,
         predicted_ms=attempt.predicted_ms,
-        peak_bytes=attempt.peak_bytes,
+        peak_bytes=attempt.peak_bytes + held,
         mul_adds=program.mul_adds,
         error_bound=bound,
         log10_scale=raw.log10_scale,
@@ -454,34 +451,6 @@ def work(program: Program) -> int:
     factor = 4 if program.dtype.startswith("complex") else 1
     calls = program.n_slices * len(program.dispatches)
     return factor * program.mul_adds + STEP_WORK * calls
-
-
-async def _measured(
-    bound: float,
-    attempt: Attempt,
-    given: tuple[NDArray[Any], ...],
-    raw: RawResult,
-    notes: list[str],
-) -> float:
-    """The error bound, by repetition where the one from averages says that much is lost.
-
-    Nothing is repeated where that would not fit beside the inputs and the result.
-    What a repetition notes is added to ``notes``.
-    """
-    program = attempt.program
-    least = SAFETY * length_bound(program, attempt.places)
-    if bound <= MUCH_LOST * least or not program.dispatches:
-        return bound
-    if attempt.peak_bytes + repetition_bytes(program, given, [raw]) > attempt.backend.limit_bytes:
-        return bound
-
-    async def replay(arrays: Sequence[NDArray[Any]]) -> RawResult:
-        again = await attempt.backend.run(program, arrays, no_pulse)
-        notes.extend(again.notes)
-        return again
-
-    difference = await largest_difference(program, given, raw, replay)
-    return min(bound, least + CAUTION * difference)
 
 
 def without_work(program: Program, arrays: tuple[NDArray[Any], ...]) -> NDArray[Any]:

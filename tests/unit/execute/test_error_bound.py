@@ -74,6 +74,22 @@ def test_nothing_is_lost_without_negative_numbers() -> None:
     assert bound([1e-9, 1, 1e9], [1, 5, 0.1]) == SAFETY * U64 * (2 + 3 + 1)
 
 
+@pytest.mark.parametrize("place", ["numpy", "webgpu"])
+def test_what_underflowed_beside_larger_numbers_may_be_all_there_is(place: BackendName) -> None:
+    tree, program = dot(2), lower(dot(2), "float32")
+
+    def of(small: float) -> float:
+        arrays = [np.array([1.0, small]), np.array([0.0, 1.0])]
+        return error_bound(tree, program, arrays, RawResult(value=np.asarray(small, "f4")), [place])
+
+    plain = SAFETY * U32 * (2 + 2 + 1)
+    assert of(1e-6) == plain
+    assert of(3.3e-44) == 1.0
+    # The smallest numbers may be zeros on a GPU, and products 2^-80 at most.
+    lost = SAFETY * 3 * 2.0 ** (80 - 126) * np.sqrt(0.5) / 1e-12
+    assert of(1e-12) == (pytest.approx(lost) if place == "webgpu" else plain)
+
+
 def test_cancellation_raises_the_bound() -> None:
     # Typical: sqrt(2) * 1 * 1; found 2^-10.
     loss = np.sqrt((1 + (1 - 2.0**-10) ** 2) / 2 * 2) / 2.0**-10

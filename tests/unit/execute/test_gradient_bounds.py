@@ -10,6 +10,7 @@ import pytest
 import tensorloom
 from random_networks import random_tree
 from tensorloom.execute.error_bound import SAFETY, length_bound, length_bounds
+from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.kernels.lower import lower
 
 if TYPE_CHECKING:
@@ -58,6 +59,23 @@ def test_no_digit_is_certain_of_what_cancelled_to_nothing() -> None:
     cancelled = tensorloom.gradient("i,ij->", [np.ones(2), np.array([[1.0, -1.0]] * 2)], wrt=[0])
     np.testing.assert_array_equal(cancelled.gradients[0], [0, 0])
     assert cancelled.error_bounds == (1.0,)
+
+
+def test_nothing_is_repeated_for_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    inner = NumpyBackend.run
+
+    async def counted(self: NumpyBackend, *given: Any) -> Any:
+        calls.append(given)
+        return await inner(self, *given)
+
+    monkeypatch.setattr(NumpyBackend, "run", counted)
+    # d/dx vanishes; y's gradient and the value do not.
+    arrays = [np.array([1.0, 2.0]), np.array([[1.0, -1.0]] * 2), np.array([1.0, 1.0])]
+    found = tensorloom.gradient("i,ij,j->", arrays, backend="numpy", wrt=[0, 2])
+    assert found.error_bounds[0] == 1.0
+    assert found.error_bounds[1] < 1e-10
+    assert len(calls) == 1
 
 
 def test_the_real_part_is_judged_by_its_own_size(monkeypatch: pytest.MonkeyPatch) -> None:

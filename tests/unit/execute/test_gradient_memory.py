@@ -44,13 +44,13 @@ def choice(
     )
 
 
-def peak(chosen: Choice, arrays: Sequence[NDArray[Any]]) -> int:
+def peak(chosen: Choice, arrays: Sequence[NDArray[Any]], *, bounds: bool = False) -> int:
     """Most that a run holds at once, the arrays given included [bytes]."""
     wrt = tuple(range(len(arrays)))
-    drive(gradient.run(chosen, arrays, None, wrt, bounds=False))
+    drive(gradient.run(chosen, arrays, None, wrt, bounds=bounds))
     given = sum(array.nbytes for array in arrays)
     tracemalloc.start()
-    found = drive(gradient.run(chosen, arrays, None, wrt, bounds=False))
+    found = drive(gradient.run(chosen, arrays, None, wrt, bounds=bounds))
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(found.gradients) == len(arrays)
@@ -62,6 +62,37 @@ def test_numpy_takes_for_gradients_what_was_predicted() -> None:
     chosen = choice(tree, 1 << 30)
     found = peak(chosen, random_arrays(tree, "float64", 1))
     assert found == pytest.approx(chosen.attempts[0].peak_bytes, rel=0.02)
+
+
+def test_gradients_that_are_spread_out_are_counted() -> None:
+    tree = ContractionTree(
+        inputs=(("i", "j"), ("i",)),
+        output=(),
+        dimensions=(("i", 2), ("j", 100_000)),
+        path=((0, 1),),
+    )
+    chosen = choice(tree, 1 << 30)
+    found = peak(chosen, [np.ones((2, 100_000)), np.ones(2)])
+    assert found == pytest.approx(chosen.attempts[0].peak_bytes, rel=0.02)
+    with pytest.raises(DeviceMemoryError):
+        choice(tree, 2_000_000)
+
+
+def test_memory_of_repetitions_that_measure_the_error_is_said() -> None:
+    n = 250_000
+    tree = ContractionTree(
+        inputs=(("a", "i"), ("a",)), output=("i",), dimensions=(("a", 2), ("i", n)), path=((0, 1),)
+    )
+    row = np.random.default_rng(0).normal(size=n)
+    arrays = [np.stack([row, -row * (1 + 1e-12)]), np.ones(2)]
+    chosen = choice(tree, 1 << 30)
+    found = drive(gradient.run(chosen, arrays, None, (0, 1)))
+    measured = peak(chosen, arrays, bounds=True)
+    assert measured > 1.5 * chosen.attempts[0].peak_bytes
+    assert measured == pytest.approx(found.peak_bytes, rel=0.15)
+    # Nothing is repeated for who wants no bounds.
+    plain = drive(gradient.run(chosen, arrays, None, (0, 1), bounds=False))
+    assert plain.peak_bytes == chosen.attempts[0].peak_bytes
 
 
 def test_the_wasm_engine_takes_for_gradients_what_was_predicted() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from tensorloom.errors import ExecutionError
 from tensorloom.execute.backend import RawResult, drive, no_pulse
+from tensorloom.execute.error_bound import error_bound
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
 from tensorloom.execute.second_opinion import TRIALS, largest_difference
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from tensorloom.execute.backend import Pulse
+    from tensorloom.kernels.program import Program
 
 PLAN = plan_for((("i",), ("i",)), (), (("i", 3),))
 PROGRAM = lower(PLAN, "float32")
@@ -108,3 +114,42 @@ def test_a_repetition_at_quite_another_scale_tells_that_nothing_is_certain() -> 
 
     program = lower(PLAN, "float64")
     assert drive(largest_difference(program, [np.ones(3), np.ones(3)], first, replay)) == 1.0
+
+
+class Narrow(NumpyBackend):
+    """One whose runs leave its range from the second on."""
+
+    runs = 0
+
+    async def run(self, program: Program, arrays: Any, pulse: Pulse) -> RawResult:
+        self.runs += 1
+        if self.runs > 1:
+            raise ExecutionError("f16-range", "A tensor left the range.", "Choose WebGPU.")
+        return await super().run(program, arrays, pulse)
+
+
+def test_a_repetition_beyond_the_range_leaves_the_bound_from_averages() -> None:
+    arrays = [np.array([0.1, 0.2, -0.2999]), np.ones(3)]
+    backend = Narrow()
+    choice = prepare(PLAN, backends={"numpy": backend}, dtype="float32")
+    found = drive(run(choice, arrays))
+    assert backend.runs == 2
+    assert found.value == pytest.approx(1e-4, rel=1e-2)
+    assert found.error_bound == error_bound(
+        PLAN.tree, PROGRAM, arrays, contracted(arrays), ("numpy",)
+    )
+
+
+def test_memory_of_repetitions_is_said() -> None:
+    n = 100_000
+    plan = plan_for((("a", "i"), ("a",)), ("i",), (("a", 2), ("i", n)))
+    row = np.random.default_rng(0).normal(size=n)
+    arrays = [np.stack([row, -row * (1 + 1e-12)]), np.ones(2)]
+    choice = prepare(plan, backends={"numpy": BACKEND}, dtype="float64")
+    drive(run(choice, arrays))
+    tracemalloc.start()
+    found = drive(run(choice, arrays))
+    most = tracemalloc.get_traced_memory()[1] + arrays[0].nbytes
+    tracemalloc.stop()
+    assert most > 1.5 * choice.attempts[0].peak_bytes
+    assert most == pytest.approx(found.peak_bytes, rel=0.15)
