@@ -4,8 +4,10 @@ cotengra does the work, round after round: greedy trees with random settings, si
 the best one, exact reconfiguration of its subtrees. When rounds stop helping, every other one
 starts from a fresh greedy tree. Nothing reads a clock and everything follows from the seed.
 
-Where memory is limited and the best tree does not fit, ``plan.cutting`` anneals trees while it cuts
-them, and what counts is the work of all slices together.
+Where memory is limited and the best tree does not fit, it is cut afterwards (``plan.slicing``), and
+``plan.cutting`` anneals trees while it cuts them; which of the two finds better plans depends on
+the network, so whatever helped last gets most of the time. What counts is the work of all slices
+together.
 
 This module imports cotengra (0.4 s in the page); only ``plan.search`` imports it.
 
@@ -18,16 +20,19 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from random import Random
 from typing import TYPE_CHECKING
 
 from cotengra.pathfinders.path_basic import ContractionProcessor, OptimalOptimizer
 
+from tensorloom.errors import PlanError
 from tensorloom.plan.cost import input_elements
 from tensorloom.plan.cotengra_form import CotengraForm
 from tensorloom.plan.cutting import Knife
 from tensorloom.plan.find import ordered_plan, unsliced
 from tensorloom.plan.sharing import rank
+from tensorloom.plan.slicing import sliced_to_fit
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -76,6 +81,12 @@ CUT_MOVES, CUT_SWEEPS = 6000, (10, 20)
 
 CUT_STALE = 2
 """Annealings without gain after which another tree is cut."""
+
+FAVOUR = 3
+"""How much longer trees are annealed in the way, whole or cut, that helped last."""
+
+HELP = 2
+"""A turn that divides the work by so much has helped."""
 
 ROOMS = (3, 2, 5)
 """The largest intermediate gets one part in so many of the memory, in turn: others live beside it,
@@ -134,8 +145,7 @@ class _Search:
         self.trials = 0
         self.stale = 0
         self.is_new = False
-        # Of trees annealed whole, and of those that were cut meanwhile: as much for either.
-        self.whole_sweeps = self.cut_sweeps = 0
+        self.sweeps = 0
         self.form = CotengraForm(start.tree)
         self.knife: Knife | None = None
         if most_elements is not None:
@@ -151,26 +161,39 @@ class _Search:
         for settings in FIRST_SETTINGS:
             self._offer_greedy(*settings)
             yield self._progress()
-        wholes = cuts = 0
+        wholes, cuts, turns = self._wholes(), self._cuts(), _Turns()
         while self.stale < MOST_STALE:
-            before = self.best, self.whole
-            behind = self.cut_sweeps < self.whole_sweeps
-            if self.knife is not None and behind and self._must_cut():
-                # cotengra slices in floats: trees beyond them have to become cheaper first.
-                with suppress(OverflowError):
-                    yield from self._cut_round(self.knife, cuts)
-                cuts += 1
-            else:
-                yield from self._round(wholes)
-                wholes += 1
-            self.stale = self.stale + 1 if (self.best, self.whole) == before else 0
+            before, rank_before, begin = (self.best, self.whole), self.rank, self.sweeps
+            must_cut = self.knife is not None and self._must_cut()
+            cutting = must_cut and turns.cut_next
+            for progress in cuts if cutting else wholes:
+                if progress is None:
+                    break
+                yield progress
+            if must_cut:
+                turns.took(self.sweeps - begin, cutting=cutting, helped=self._helped(rank_before))
+            # Only whole trees count: every other time they are fresh.
+            if (self.best, self.whole) != before:
+                self.stale = 0
+            elif not cutting:
+                self.stale += 1
 
     def _must_cut(self) -> bool:
         """Whether the cheapest tree does not fit."""
         too_big, _ = self.rank
         return too_big or self.best is not self.whole
 
+    def _helped(self, before: tuple[bool, int]) -> bool:
+        """Whether the best plan has become much better, or has come to fit."""
+        return self.rank[0] < before[0] or HELP * self.rank[1] <= before[1]
+
     # --- rounds -------------------------------------------------------------------------------
+
+    def _wholes(self) -> Iterator[SearchProgress | None]:
+        """Rounds of whole trees without end; ``None`` after each."""
+        for turn in count():
+            yield from self._round(turn)
+            yield None
 
     def _round(self, turn: int) -> Iterator[SearchProgress]:
         """The best tree, or a fresh one, annealed whole."""
@@ -182,15 +205,24 @@ class _Search:
                 yield self._progress()
             path = self.whole.tree.path
         hot, steps, sweeps = SCHEDULES[turn % len(SCHEDULES)]
-        self.whole_sweeps += steps * sweeps
+        self.sweeps += steps * sweeps
         tree = self.form.tree(path)
         for temperature in _cooling(hot, steps):
             self._anneal(tree, temperature, sweeps)
             yield self._progress()
         yield from self._finish(tree)
 
-    def _cut_round(self, knife: Knife, turn: int) -> Iterator[SearchProgress]:
-        """A new tree, or the best one again, annealed and cut until that stops helping."""
+    def _cuts(self) -> Iterator[SearchProgress | None]:
+        """Trees annealed and cut, one after the other; ``None`` after each annealing."""
+        assert self.knife is not None
+        for turn in count():
+            # cotengra slices in floats: trees beyond them have to become cheaper first.
+            with suppress(OverflowError):
+                yield from self._cut_often(self.knife, turn)
+            yield None
+
+    def _cut_often(self, knife: Knife, turn: int) -> Iterator[SearchProgress | None]:
+        """One tree annealed and cut until that stops helping; ``None`` between."""
         room = max(1, knife.room // ROOMS[turn % len(ROOMS)])
         best = self.best.tree
         if turn % 2 and best.sliced:
@@ -199,13 +231,16 @@ class _Search:
             path = yield from self._cheapest()
             tree, hot = self.form.tree(path), CUT_HOT
         stale, least = 0, math.inf
-        while stale < CUT_STALE:
+        while True:
             other = tree.copy()
             yield from self._cut(other, knife, room, hot)
             hot = CUT_WARM
             stale += 1
             if other.total_flops() < least:
                 tree, stale, least = other, 0, other.total_flops()
+            if stale == CUT_STALE:
+                return
+            yield None
 
     def _cut(
         self, tree: CotengraTree, knife: Knife, room: int, hot: float
@@ -213,7 +248,7 @@ class _Search:
         """One tree annealed from ``hot`` down, and cut down to ``room`` on the way."""
         fewest, most = CUT_SWEEPS
         sweeps = min(most, max(fewest, CUT_MOVES // len(self.form.inputs)))
-        self.cut_sweeps += CUT_STEPS * sweeps
+        self.sweeps += CUT_STEPS * sweeps
         size = max(tree.max_size(), room)
         for step, temperature in enumerate(_cooling(hot, CUT_STEPS)):
             knife.turn(tree, room * (size / room) ** (1 - step / (CUT_STEPS - 1)))
@@ -296,6 +331,7 @@ class _Search:
         self.trials += 1
         cost = tree.total_flops()
         is_whole = not tree.sliced_inds
+        before = self.whole
         # cotengra never counts more than we do: lone sums are free there.
         if is_whole and cost <= self.whole.cost.mul_adds:
             self._take_whole(self.form.path(tree), finder)
@@ -306,6 +342,10 @@ class _Search:
                 cut = self.knife.fitted(tree, finder)
                 if cut is not None:
                     self._take(cut)
+        if self.most_elements is not None and self.whole is not before:
+            # What whoever looks for the cheapest tree alone gets of it.
+            with suppress(OverflowError, PlanError):
+                self._take(sliced_to_fit(self.whole, self.most_elements))
 
     def _take_whole(self, path: Path, finder: Finder) -> None:
         plan = ordered_plan(replace(self.best.tree, path=path, sliced=()), finder)
@@ -331,6 +371,41 @@ class _Search:
             path=tree.path if tree else None,
             sliced=tree.sliced if tree else (),
         )
+
+
+class _Turns:
+    """Whether whole trees or cut ones are next: both get time, what helped last the most."""
+
+    def __init__(self) -> None:
+        # Sweeps over whole trees less those over cut ones; what is not favoured counts more.
+        self._lead = 0
+        self._favours_cuts: bool | None = None
+
+    @property
+    def cut_next(self) -> bool:
+        """Whether it is the turn of the cut ones, where there are any."""
+        return self._lead > 0
+
+    def took(self, sweeps: int, *, cutting: bool, helped: bool) -> None:
+        """Account for one turn.
+
+        Args:
+            sweeps: Its length.
+            cutting: Whether it cut.
+            helped: Whether it found a much better plan.
+        """
+        if self._favours_cuts not in (None, cutting) and not helped:
+            sweeps *= FAVOUR
+        self._lead += -sweeps if cutting else sweeps
+        # First trees help in any case: that says nothing before cuts were tried.
+        if self._favours_cuts is None and not cutting:
+            return
+        if helped and self._favours_cuts is not cutting:
+            # What starts to help goes on at once.
+            self._lead = 1 if cutting else 0
+            self._favours_cuts = cutting
+        elif self._favours_cuts is None:
+            self._favours_cuts = False
 
 
 def _cooling(hot: float, steps: int) -> Iterator[float]:

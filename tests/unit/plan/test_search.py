@@ -8,18 +8,19 @@ from itertools import count, islice
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from tensorloom.plan import improve as improve_module
 from tensorloom.plan.cost import cost_of
 from tensorloom.plan.cutting import Knife
 from tensorloom.plan.find import plan_for
-from tensorloom.plan.improve import improve
+from tensorloom.plan.improve import FAVOUR, _Turns, improve
 from tensorloom.plan.search import main
 from tensorloom.plan.sharing import work_of
 from tensorloom.plan.slicing import sliced_to_fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
     from tensorloom.plan.plan import Plan
 
@@ -161,6 +162,44 @@ def test_trees_that_are_cut_while_they_are_looked_for_take_less_work() -> None:
     assert 100 * work_of(found).mul_adds < work_of(sliced_to_fit(plan, limit)).mul_adds
 
 
+def test_the_cheapest_tree_sliced_afterwards_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where cutting while looking brings nothing, there is still what slicing afterwards brings.
+    monkeypatch.setattr(Knife, "fitted", lambda *_: None)
+    plan = plan_for(INPUTS, (), DIMENSIONS)
+    found = found_in(300, LIMIT, plan)[-1]
+    assert work_of(found).peak_elements <= LIMIT
+    assert work_of(found).mul_adds <= work_of(sliced_to_fit(plan, LIMIT)).mul_adds
+
+
+def cut_sweeps(turns: _Turns, *, whole_helps: bool, cut_helps: bool) -> float:
+    """The part of 10,000 sweeps that goes to trees that are cut."""
+    spent = {True: 0, False: 0}
+    turns.took(100, cutting=False, helped=True)
+    while sum(spent.values()) < 10_000:
+        cutting = turns.cut_next
+        turns.took(100, cutting=cutting, helped=cut_helps if cutting else whole_helps)
+        spent[cutting] += 100
+    return spent[True] / sum(spent.values())
+
+
+def test_trees_are_annealed_longer_in_the_way_that_helps() -> None:
+    most = FAVOUR / (FAVOUR + 1)
+    assert cut_sweeps(_Turns(), whole_helps=False, cut_helps=True) == pytest.approx(most, abs=0.02)
+    assert cut_sweeps(_Turns(), whole_helps=True, cut_helps=False) == pytest.approx(
+        1 - most, abs=0.02
+    )
+
+
+def test_what_starts_to_help_goes_on_at_once() -> None:
+    turns = _Turns()
+    turns.took(100, cutting=False, helped=True)
+    turns.took(1000, cutting=True, helped=True)
+    assert turns.cut_next
+    turns.took(1000, cutting=True, helped=False)
+    turns.took(400, cutting=False, helped=True)
+    assert not turns.cut_next
+
+
 def test_a_limit_that_does_not_matter_changes_nothing() -> None:
     plan = plan_for(INPUTS, (), DIMENSIONS)
     wide = list(islice(improve(plan, seed=3, most_elements=10**9), 400))
@@ -210,6 +249,7 @@ def test_what_is_beyond_slicing_is_searched_whole(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Knife, "turn", overflow)
     monkeypatch.setattr(Knife, "fitted", overflow)
+    monkeypatch.setattr(improve_module, "sliced_to_fit", overflow)
     plan = plan_for(INPUTS, (), DIMENSIONS)
     found = found_in(300, LIMIT, plan)
     assert found[-1].cost.mul_adds < plan.cost.mul_adds
