@@ -110,7 +110,7 @@ def _finished(client: httpx.Client, names: list[str]) -> None:
 def many_part(*, quick: bool) -> tuple[str, dict[str, float]]:
     """A hundred thousand slices, of microseconds and longer ones: what the scheduler takes."""
     texts, figures = [], {}
-    for bond, rounds in ((6, 1),) if quick else ((6, ROUNDS), (12, ROUNDS), (24, 2)):
+    for bond, rounds in ((6, 1),) if quick else ((6, ROUNDS), (12, ROUNDS), (16, 1)):
         text, share = _many(bond, rounds, quick=quick)
         texts.append(text)
         figures[f"scheduler share, bond {bond}"] = share
