@@ -89,7 +89,10 @@ export class IndexedDrafts implements Drafts {
     };
     return new Promise((resolve, reject) => {
       write.oncomplete = () => resolve();
-      write.onerror = () => reject(write.error ?? new Error("The draft could not be saved."));
+      const refuse = () => reject(write.error ?? new Error("The draft could not be saved."));
+      write.onerror = refuse;
+      // Where the browser runs out of room as it commits, nothing else is said.
+      write.onabort = refuse;
     });
   }
 
