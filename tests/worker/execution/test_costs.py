@@ -203,9 +203,7 @@ def problem(inputs: list[tuple[str, ...]], size: int) -> Problem:
     ],
     ids=["lattice", "small lattice", "many tensors", "slices", "ring", "chain"],
 )
-def test_a_prediction_is_about_what_it_takes(
-    cluster: Cluster, network: Problem, most: int
-) -> None:
+def test_a_prediction_is_about_what_it_takes(cluster: Cluster, network: Problem, most: int) -> None:
     # In a process of its own, which has the settings of a worker for BLAS and malloc.
     ratios = [cluster.do(cluster.executor.pool.call(ratio, network, most)) for _ in range(3)]
     # The benchmark asks for twice, of jobs on a worker of their own. Here the process has had its
