@@ -54,8 +54,7 @@ async def measured(
     if bound <= MUCH_LOST * least or not program.dispatches or not has_digits(raw):
         return bound, 0
     held = repetition_bytes(program, given, [raw])
-    fits = attempt.peak_bytes + held <= attempt.backend.limit_bytes
-    if not fits or not may_cancel(given, attempt.places):
+    if not attempt.has_room(held) or not may_cancel(given, attempt.places):
         return bound, 0
 
     async def replay(arrays: Sequence[NDArray[Any]]) -> RawResult:

@@ -130,7 +130,7 @@ def _may_repeat(attempt: Attempt, held: int) -> bool:
     program = attempt.program
     if not program.dispatches or run.work(program) * attempt.n_runs > run.SECOND_OPINION_WORK:
         return False
-    return attempt.peak_bytes + held <= attempt.backend.limit_bytes
+    return attempt.has_room(held)
 
 
 def _averages(

@@ -120,6 +120,10 @@ class Attempt:
         """Most bytes alive there at once [bytes]."""
         return self.backend.peak_bytes(self.program)
 
+    def has_room(self, n_bytes: int) -> bool:
+        """Whether so much can be held beside it [bytes]."""
+        return self.peak_bytes + n_bytes <= self.backend.limit_bytes
+
     @property
     def placement(self) -> tuple[tuple[BackendName, int], ...]:
         """How many steps each backend runs; nothing where one runs all of them."""
