@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from canvas import Canvas
+from isolation import choose_threads, own_page
+from page_state import python_answered
 from sitebuild import bundle, environment, serve
 from watch import Watch, origin_of
 from workbench import Workbench, ready
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture(scope="session")
@@ -90,3 +92,12 @@ def new_canvas(browser: Browser, harness_url: str) -> Iterator[Callable[..., Can
 def canvas(new_canvas: Callable[..., Canvas]) -> Canvas:
     """The canvas in a page of its own."""
     return new_canvas()
+
+
+@pytest.fixture
+def isolated(browser: Browser, site_url: str) -> Iterator[Page]:
+    """A page with threads, where the machine has two cores."""
+    with own_page(browser, site_url) as page:
+        choose_threads(page, "All cores")
+        python_answered(page)
+        yield page

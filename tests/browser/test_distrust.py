@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 
 from gauges import python
-from isolation import choose_threads, own_page
-from page_state import python_answered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
     from workbench import Workbench
 
@@ -215,15 +213,6 @@ for where in ("everywhere", "in helpers", "everywhere"):
 same = [bool((await value_of(right) == numbers @ numbers).all()) for _ in range(3)]
 json.dumps([engine.most_threads, shared, codes, same])
 """
-
-
-@pytest.fixture
-def isolated(browser: Browser, site_url: str) -> Iterator[Page]:
-    """A page with threads, where the machine has two cores."""
-    with own_page(browser, site_url) as page:
-        choose_threads(page, "All cores")
-        python_answered(page)
-        yield page
 
 
 def test_a_thread_that_stops_holds_nobody_up(isolated: Page) -> None:

@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gauges import python
-from isolation import choose_threads, own_page
-from page_state import python_answered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
@@ -116,15 +112,6 @@ for dtype, factor in (("float32", 1), ("complex64", 2.0**50), ("float64", 2.0**-
     })
 json.dumps(found)
 """
-
-
-@pytest.fixture
-def isolated(browser: Browser, site_url: str) -> Iterator[Page]:
-    """A page with threads, where the machine has two cores."""
-    with own_page(browser, site_url) as page:
-        choose_threads(page, "All cores")
-        python_answered(page)
-        yield page
 
 
 def test_slices_on_threads_give_the_numbers_of_one_thread(isolated: Page) -> None:
