@@ -13,7 +13,12 @@ from tensorloom.execute.error_bound import (
     length_bound,
     may_cancel,
 )
-from tensorloom.execute.second_opinion import CAUTION, largest_difference, repetition_bytes
+from tensorloom.execute.second_opinion import (
+    CAUTION,
+    largest_difference,
+    may_repeat,
+    repetition_bytes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +40,7 @@ async def measured(
 ) -> tuple[float, int]:
     """The error bound, by repetition where the one from averages says that much is lost.
 
-    Nothing is repeated where that would not fit beside the inputs and the result.
+    Nothing is repeated that takes long or would not fit beside the inputs and the result.
 
     Args:
         bound: From averages.
@@ -49,12 +54,12 @@ async def measured(
     """
     program = attempt.program
     least = SAFETY * length_bound(program, attempt.places)
+    held = repetition_bytes(program, given, [raw])
+    if bound <= MUCH_LOST * least or not may_repeat(attempt, held):
+        return bound, 0
     # Of zeros no digit is certain, and where nothing cancels only underflow took much: what it
     # takes away in every run no repetition shows.
-    if bound <= MUCH_LOST * least or not program.dispatches or not has_digits(raw):
-        return bound, 0
-    held = repetition_bytes(program, given, [raw])
-    if not attempt.has_room(held) or not may_cancel(given, attempt.places):
+    if not has_digits(raw) or not may_cancel(given, attempt.places):
         return bound, 0
 
     async def replay(arrays: Sequence[NDArray[Any]]) -> RawResult:

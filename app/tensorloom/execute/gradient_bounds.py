@@ -13,7 +13,6 @@ from itertools import accumulate
 from math import inf, isfinite, log
 from typing import TYPE_CHECKING
 
-from tensorloom.execute import run
 from tensorloom.execute.blocks import blocks, largest_of
 from tensorloom.execute.error_bound import (
     MUCH_LOST,
@@ -29,6 +28,7 @@ from tensorloom.execute.second_opinion import (
     CAUTION,
     Opinion,
     largest_differences,
+    may_repeat,
     repetition_bytes,
 )
 from tensorloom.kernels.gradient import gradient_indices
@@ -88,7 +88,7 @@ async def bounds_of(
         for b, own, result in zip(bounds, least, results, strict=True)
     )
     held = repetition_bytes(program, given, results)
-    if not doubted or not _may_repeat(attempt, held):
+    if not doubted or not may_repeat(attempt, held):
         return bounds, 0
     opinions = [
         Opinion(first=result, without=number)
@@ -123,14 +123,6 @@ def _bound(length: float, underflow: float, result: RawResult, average: _Average
         return 0.0
     typical, cancels = average.typical, average.cancels
     return bounded(length, underflow, result, largest, typical, cancels=cancels)
-
-
-def _may_repeat(attempt: Attempt, held: int) -> bool:
-    """Whether repetitions are short enough and fit beside what is held [bytes]."""
-    program = attempt.program
-    if not program.dispatches or run.work(program) * attempt.n_runs > run.SECOND_OPINION_WORK:
-        return False
-    return attempt.has_room(held)
 
 
 def _averages(

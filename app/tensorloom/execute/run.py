@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LONGEST_MS",
-    "SECOND_OPINION_WORK",
     "Attempt",
     "BackendChoice",
     "Choice",
@@ -54,7 +53,6 @@ __all__ = [
     "prepare",
     "run",
     "without_work",
-    "work",
 ]
 
 _T = TypeVar("_T")
@@ -74,14 +72,6 @@ LONGEST_MS = 30 * 24 * 3.6e6
 CLOCK_MS = 1.0
 """Shorter predictions count as equal, and the backends' own order decides: some browsers' clocks
 tick no faster, so rates measured with them say nothing about less (Firefox 153, WebKitGTK) [ms]."""
-
-SECOND_OPINION_WORK = 2 * 10**8
-"""Runs with up to so much work are repeated to measure their error where a bound from averages
-would say little: 0.2 s of numpy in Pyodide, less elsewhere. Work, not time: the same network says
-the same on a busy device [real multiply-adds]."""
-
-STEP_WORK = 20_000
-"""What a kernel call counts as [real multiply-adds]."""
 
 WORTH_SHARING_MS = 20.0
 """Predicted runs from which two backends may share the work [ms]."""
@@ -432,9 +422,7 @@ async def _run_on(
         raw = finished(raw.value, exponent, program.dtype, log10_scale=raw.log10_scale)
     ms = 1e3 * (clock() - start)
     bound = error_bound(attempt.plan.tree, program, given, raw, attempt.places)
-    held = 0
-    if work(program) <= SECOND_OPINION_WORK:
-        bound, held = await measured(bound, attempt, given, raw, notes)
+    bound, held = await measured(bound, attempt, given, raw, notes)
     return Result(
         value=raw.value,
         dtype=program.dtype,
@@ -448,13 +436,6 @@ async def _run_on(
         notes=tuple(notes),
         placement=attempt.placement,
     )
-
-
-def work(program: Program) -> int:
-    """What a run costs on any device, roughly [real multiply-adds]."""
-    factor = 4 if program.dtype.startswith("complex") else 1
-    calls = program.n_slices * len(program.dispatches)
-    return factor * program.mul_adds + STEP_WORK * calls
 
 
 def without_work(program: Program, arrays: tuple[NDArray[Any], ...]) -> NDArray[Any]:

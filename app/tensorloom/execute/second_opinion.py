@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorloom.execute.backend import RawResult
+    from tensorloom.execute.run import Attempt
     from tensorloom.kernels.program import Program
     from tensorloom.model.recipe import DType
 
@@ -40,15 +41,25 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CAUTION",
+    "MOST_WORK",
     "TRIALS",
     "Opinion",
     "largest_difference",
     "largest_differences",
+    "may_repeat",
     "repetition_bytes",
 ]
 
 CAUTION = 30.0
 TRIALS = 3
+
+MOST_WORK = 2 * 10**8
+"""Plans with up to so much work are repeated to measure their error where a bound from averages
+would say little: 0.2 s of numpy in Pyodide, less elsewhere. Work, not time: the same network says
+the same on a busy device [real multiply-adds]."""
+
+STEP_WORK = 20_000
+"""What a kernel call counts as [real multiply-adds]."""
 
 _STEPS = 1 << 10
 """Factors are odd numbers of 1/1024 between 1 and 2: exact in every type."""
@@ -161,6 +172,26 @@ def repetition_bytes(
     other = [size for size, array in zip(wide, given, strict=True) if array.dtype != program.dtype]
     held = sum(array.nbytes for array in given) + sum(first.value.nbytes for first in firsts)
     return held + max(other, default=0)
+
+
+def may_repeat(attempt: Attempt, held: int) -> bool:
+    """Whether repetitions are short enough and fit beside what is held.
+
+    Args:
+        attempt: Where and how the results were made; all its runs are repeated.
+        held: From ``repetition_bytes`` [bytes].
+    """
+    program = attempt.program
+    if not program.dispatches or attempt.n_runs * _work(program) > MOST_WORK:
+        return False
+    return attempt.has_room(held)
+
+
+def _work(program: Program) -> int:
+    """What one run costs on any device, roughly [real multiply-adds]."""
+    factor = 4 if program.dtype.startswith("complex") else 1
+    calls = program.n_slices * len(program.dispatches)
+    return factor * program.mul_adds + STEP_WORK * calls
 
 
 def _multiplied(given: Sequence[NDArray[Any]], factors: Sequence[int], dtype: DType) -> list[Cast]:

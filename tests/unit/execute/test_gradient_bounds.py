@@ -79,7 +79,7 @@ def test_nothing_is_repeated_for_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_real_part_is_judged_by_its_own_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tensorloom.execute.run.SECOND_OPINION_WORK", 0)
+    monkeypatch.setattr("tensorloom.execute.second_opinion.MOST_WORK", 0)
     real, turned = np.array([1.0, 2.0]), np.array([1e-9 + 1j, 1e-9 + 1j])
     found = tensorloom.gradient("i,i->", [real, turned])
     assert found.gradients[0].dtype == "float64"
@@ -113,7 +113,7 @@ def test_bounds_are_measured_where_averages_say_little(monkeypatch: pytest.Monke
         return max(tensorloom.gradient(equation, arrays, wrt=[0, 60], **options).error_bounds)
 
     assert largest(dtype="float32") < 1e-2
-    monkeypatch.setattr("tensorloom.execute.run.SECOND_OPINION_WORK", 0)
+    monkeypatch.setattr("tensorloom.execute.second_opinion.MOST_WORK", 0)
     assert largest(dtype="float32") > 0.1
 
 

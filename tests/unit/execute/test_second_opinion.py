@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ import pytest
 from tensorloom.errors import ExecutionError
 from tensorloom.execute.backend import RawResult, drive, no_pulse
 from tensorloom.execute.error_bound import error_bound
+from tensorloom.execute.error_bound_measured import measured
+from tensorloom.execute.gradient_bounds import bounds_of
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
 from tensorloom.execute.second_opinion import TRIALS, largest_difference
@@ -102,8 +105,38 @@ def test_a_run_measures_its_error_where_averages_say_little(
     arrays = [draw.normal(size=(2, 2)) for _ in range(n)]
     choice = prepare(plan, backends={"numpy": BACKEND}, dtype="float32")
     assert drive(run(choice, arrays)).error_bound < 1e-2
-    monkeypatch.setattr("tensorloom.execute.run.SECOND_OPINION_WORK", 0)
+    monkeypatch.setattr("tensorloom.execute.second_opinion.MOST_WORK", 0)
     assert drive(run(choice, arrays)).error_bound == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("runs", [1, 7])
+def test_a_plan_of_many_runs_takes_so_many_times_the_work(
+    monkeypatch: pytest.MonkeyPatch, runs: int
+) -> None:
+    # One call of 3 multiply-adds, for each slice.
+    monkeypatch.setattr("tensorloom.execute.second_opinion.STEP_WORK", 100)
+    whole = plan_for((("s", "i"), ("s", "i")), (), (("s", runs), ("i", 3)))
+    plan = replace(whole, tree=replace(whole.tree, sliced=("s",)))
+    (attempt,) = prepare(
+        plan, backends={"numpy": BACKEND}, dtype="float32", lowering=lambda *_: PROGRAM
+    ).attempts
+    given = (np.array([0.1, 0.2, -0.2999]), np.ones(3))
+
+    def value() -> int:
+        return drive(measured(1.0, attempt, given, contracted(given), []))[1]
+
+    def gradient() -> int:
+        async def again(_cast: object) -> list[RawResult]:
+            return [contracted(given)]
+
+        seeded = (*given, np.ones(()))
+        return drive(bounds_of(attempt, seeded, (), [contracted(given)], again))[1]
+
+    for repeated in (value, gradient):
+        monkeypatch.setattr("tensorloom.execute.second_opinion.MOST_WORK", 103 * runs)
+        assert repeated() > 0
+        monkeypatch.setattr("tensorloom.execute.second_opinion.MOST_WORK", 103 * runs - 1)
+        assert repeated() == 0
 
 
 def test_a_repetition_at_quite_another_scale_tells_that_nothing_is_certain() -> None:
