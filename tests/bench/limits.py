@@ -10,9 +10,7 @@ their one processor. Writes the section "Contraction trees that must fit" of ``d
 
 from __future__ import annotations
 
-import argparse
 import json
-import math
 import time
 from dataclasses import dataclass, replace
 from itertools import cycle
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from report import MACHINE, table, write_section
+from searches import log10_text, options
 
 from tensorloom.errors import PlanError
 from tensorloom.formats import qsim
@@ -91,28 +90,18 @@ CASES = (
 
 
 def main() -> int:
-    options = _options()
-    cases = [case for case in CASES if (options.only or "") in case.name]
+    asked = options(__doc__, seconds=10, quick_seconds=2)
+    cases = [case for case in CASES if asked.only in case.name]
     if not DATA.is_dir() or not cases:
         print(f"No such networks in {DATA}: nothing measured.")
         return 0
     rows = []
     for case in cases:
-        rows.append(_row(case, options.seconds))
+        rows.append(_row(case, asked.seconds))
         print(*rows[-1], sep=" | ", flush=True)
-    if not options.quick:
-        _write(rows, options.seconds)
+    if not asked.quick:
+        _write(rows, asked.seconds)
     return 0
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="2 s each, nothing written")
-    parser.add_argument("--seconds", type=float, help="time of each search")
-    parser.add_argument("--only", help="part of a network's name")
-    options = parser.parse_args()
-    options.seconds = options.seconds or (2.0 if options.quick else 10.0)
-    return options
 
 
 def _row(case: Case, seconds: float) -> list[str]:
@@ -120,7 +109,7 @@ def _row(case: Case, seconds: float) -> list[str]:
     cheapest = _found(start, seconds, None)
     meanwhile = _found(start, seconds, case.most_elements)
     row = [case.label, str(len(start.tree.inputs)), f"{case.memory // MIB} MiB, {case.dtype}"]
-    row.append(_log(cheapest.cost.mul_adds))
+    row.append(log10_text(cheapest.cost.mul_adds))
     try:
         afterwards = sliced_to_fit(cheapest, case.most_elements)
     except PlanError:
@@ -151,11 +140,7 @@ def _cell(plan: Plan, case: Case) -> str:
     work = work_of(plan)
     if work.peak_elements > case.most_elements:
         return "does not fit"
-    return f"{_log(work.mul_adds)} in {plan.tree.n_slices}"
-
-
-def _log(count: int) -> str:
-    return f"{math.log10(max(count, 1)):.2f}"
+    return f"{log10_text(work.mul_adds)} in {plan.tree.n_slices}"
 
 
 def _write(rows: list[list[str]], seconds: float) -> None:

@@ -6,14 +6,12 @@ python tests/bench/trees.py [--quick] [--seconds 30] [--networks FOLDER] [--only
 For every network JSON file in the folder: the plan found at once; the search of the page, run for
 ``--seconds`` in the site's own Pyodide under Node; and cotengra's ``auto-hq`` preset, run natively
 for the same time. Writes the section "Contraction trees" of ``docs/benchmarks.md``. The goal: in
-the tab at most 10 times the multiply-adds of native ``auto-hq``.
+the tab at most 10 times the multiply-adds of native ``auto-hq``, which ``--quick`` leaves out.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import math
 import shutil
 import tempfile
 import time
@@ -23,12 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from report import MACHINE, table, write_section
+from searches import log10_text, options
 
 from sitebuild import environment, runtime
 from tensorloom.plan.cost import cost_of
 from tensorloom.plan.find import plan_for
 
 ROOT = Path(__file__).resolve().parents[2]
+NETWORKS = ROOT / ".." / "shared" / "data" / "networks"
 CORE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
 WHEELS = ("numpy-", "cotengra-", "opt_einsum-", "autoray-")
 PLANNER = ("__init__.py", "errors.py", "model/", "plan/")
@@ -39,38 +39,22 @@ Json = dict[str, Any]
 
 
 def main() -> int:
-    options = _options()
-    names = sorted(options.networks.glob("*.json"))
-    if options.only:
-        names = [path for path in names if options.only in path.stem]
+    asked = options(__doc__, seconds=30, quick_seconds=3, folder=NETWORKS)
+    names = [path for path in sorted(asked.networks.glob("*.json")) if asked.only in path.stem]
     if not names:
-        print(f"No networks in {options.networks}: nothing measured.")
+        print(f"No networks in {asked.networks}: nothing measured.")
         return 0
-    requests = {path.stem: _request(path, options.seconds) for path in names}
+    requests = {path.stem: _request(path, asked.seconds) for path in names}
     with tempfile.TemporaryDirectory() as folder:
         tab = _in_pyodide(list(requests.values()), Path(folder))
     rows = []
     for (name, request), answer in zip(requests.items(), tab, strict=True):
-        native = None if options.quick else _auto_hq(request, options.seconds)
+        native = None if asked.quick else _auto_hq(request, asked.seconds)
         rows.append(_row(name, request, answer, native))
         print(*rows[-1], sep=" | ", flush=True)
-    if not options.quick:
-        _write(rows, options.seconds)
+    if not asked.quick:
+        _write(rows, asked.seconds)
     return 0
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--quick", action="store_true", help="3 s each, no auto-hq, nothing written"
-    )
-    parser.add_argument("--seconds", type=float, help="time of each search")
-    parser.add_argument("--only", help="part of a network's name")
-    folder = ROOT / ".." / "shared" / "data" / "networks"
-    parser.add_argument("--networks", type=Path, default=folder, help="folder of network JSON")
-    options = parser.parse_args()
-    options.seconds = options.seconds or (3.0 if options.quick else 30.0)
-    return options
 
 
 def _request(path: Path, seconds: float) -> Json:
@@ -138,19 +122,15 @@ def _row(name: str, request: Json, answer: Json, native: int | None) -> list[str
         str(len(inputs)),
         f"{ms:.0f} / {answer['quickMs']:.0f} ms",
         f"{cost_ms:.1f} ms",
-        _log(plan.cost.mul_adds),
-        _log(found),
+        log10_text(plan.cost.mul_adds),
+        log10_text(found),
         f"{last / 1000:.0f} s",
     ]
-    return row if native is None else [*row, _log(native), _ratio(found, native)]
+    return row if native is None else [*row, log10_text(native), _ratio(found, native)]
 
 
 def _fields(tree: Any) -> Json:
     return {name: getattr(tree, name) for name in tree.__dataclass_fields__}
-
-
-def _log(count: int) -> str:
-    return f"{math.log10(max(count, 1)):.2f}"
 
 
 def _ratio(found: int, native: int) -> str:
