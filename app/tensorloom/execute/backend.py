@@ -118,6 +118,9 @@ class Backend(Protocol):
     def predicted_ms(self, program: Program) -> float:
         """Expected duration from calibrated rates, upload and readback included [ms]."""
 
+    def step_ms(self, program: Program) -> list[float]:
+        """Expected duration of each dispatch in one slice, the start of a run left out [ms]."""
+
     async def measure(
         self, clock: Callable[[], float] = ..., pause: Callable[[], Awaitable[None]] = ...
     ) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tensorloom.execute.backend import Backend, Pulse, SlicesDone
 
-__all__ = ["Part", "one_step", "parts", "run_parts"]
+__all__ = ["Part", "parts", "run_parts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +78,6 @@ def parts(program: Program, devices: Sequence[int]) -> tuple[Part, ...]:
         ]
     made += [_part(program, steps, device_of[out]) for out, steps in gathered.items()]
     return tuple(made)
-
-
-def one_step(program: Program, dispatch: Dispatch) -> Program:
-    """A single step of a program by itself."""
-    return _part(program, [dispatch], 0).program
 
 
 def _operands(dispatch: Dispatch) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ from tensorloom.execute.calibration import (
     no_pause,
     predict,
     size_class,
+    step_times,
     whole_run,
 )
 from tensorloom.execute.quantities import bytes_text
@@ -137,6 +138,10 @@ class NumpyBackend:
     def predicted_ms(self, program: Program) -> float:
         """Expected duration [ms]."""
         return predict(program, self.rates, size_of=way_of)
+
+    def step_ms(self, program: Program) -> list[float]:
+        """What each dispatch takes in one slice [ms]."""
+        return step_times(program, self.rates, size_of=way_of)
 
     async def measure(
         self, clock: Callable[[], float] = perf_counter, pause: Pause = no_pause

@@ -11,10 +11,9 @@ from collections import Counter
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from tensorloom.execute.calibration import Rates, no_pause, step_times
-from tensorloom.execute.hybrid import one_step, parts, run_parts
+from tensorloom.execute.calibration import Rates, no_pause
+from tensorloom.execute.hybrid import parts, run_parts
 from tensorloom.execute.placement import placed
-from tensorloom.kernels.program import Buffer, Dispatch, KernelSpec, Program
 from tensorloom.model.stored_array import ITEM_BYTES
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.backend import Backend, BackendName, Pulse, RawResult
     from tensorloom.execute.calibration import Pause
     from tensorloom.execute.placement import Placement
+    from tensorloom.kernels.program import Program
     from tensorloom.model.recipe import DType
 
 __all__ = ["SharedBackend", "shared"]
@@ -75,6 +75,11 @@ class SharedBackend:
         """Expected duration, transfers included [ms]."""
         return self.placement.ms
 
+    def step_ms(self, program: Program) -> list[float]:
+        """What each dispatch takes where it runs [ms]."""
+        times = [backend.step_ms(program) for backend in self.backends]
+        return [times[at][place] for place, at in enumerate(self.placement.devices)]
+
     async def measure(
         self, clock: Callable[[], float] = perf_counter, pause: Pause = no_pause
     ) -> None:
@@ -104,34 +109,5 @@ def shared(program: Program, home: Backend, other: Backend) -> SharedBackend | N
     def transfer_ms(elements: int) -> float:
         return rates.run_ms / 2 + elements * item / rates.bytes_per_ms
 
-    step_ms = _step_ms(program, home), _step_ms(program, other)
-    placement = placed(program, step_ms, transfer_ms)
+    placement = placed(program, (home.step_ms(program), other.step_ms(program)), transfer_ms)
     return SharedBackend((home, other), program, placement) if placement.is_mixed else None
-
-
-def _step_ms(program: Program, backend: Backend) -> list[float]:
-    """What each step takes by itself, transfers and the start of a run left out."""
-    rates = getattr(backend, "rates", None)
-    if isinstance(rates, Rates):
-        return step_times(program, rates, getattr(backend, "known_ms", lambda _spec: None))
-    least = backend.predicted_ms(_nothing(program.dtype))
-    first = {dispatch.kernel: dispatch for dispatch in reversed(program.dispatches)}
-    times = [
-        max(0.0, backend.predicted_ms(one_step(program, first[number])) - least)
-        for number in range(len(program.kernels))
-    ]
-    return [times[dispatch.kernel] for dispatch in program.dispatches]
-
-
-def _nothing(dtype: DType) -> Program:
-    """The product of two numbers."""
-    return Program(
-        dtype=dtype,
-        buffers=(Buffer(elements=1, source=0), Buffer(elements=1, source=1), Buffer(elements=1)),
-        kernels=(KernelSpec(dtype=dtype),),
-        dispatches=(Dispatch(kernel=0, left=0, right=1, out=2),),
-        result=2,
-        shape=(),
-        mul_adds=1,
-        peak_bytes=3 * ITEM_BYTES[dtype],
-    )

@@ -15,17 +15,18 @@ from tensorloom.errors import DeviceMemoryError, UnsupportedKernel
 from tensorloom.execute.calibration import no_pause, whole_run
 from tensorloom.execute.quantities import bytes_text
 from tensorloom.execute.wasm.bound import Bound, can_bind
+from tensorloom.execute.wasm.carried import NOTHING_CARRIED, Carried, carried_in
 from tensorloom.execute.wasm.host import BrowserHost
 from tensorloom.execute.wasm.kernels import WasmKernels
-from tensorloom.execute.wasm.rates import (
-    NOTHING_CARRIED,
-    TYPICAL_RATES,
-    Carried,
-    WasmRates,
-    measured_rates,
-    typical,
+from tensorloom.execute.wasm.rates import TYPICAL_RATES, WasmRates, measured_rates, typical
+from tensorloom.execute.wasm.replay import (
+    Prepared,
+    Replay,
+    Settled,
+    prepared,
+    settle,
+    with_plans,
 )
-from tensorloom.execute.wasm.replay import Prepared, Replay, Settled, prepared, settle
 from tensorloom.execute.wasm.threads import ThreadedRuns
 from tensorloom.kernels.wasm.schedule import Kernel
 from tensorloom.model.stored_array import ITEM_BYTES
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.calibration import Pause
     from tensorloom.execute.wasm.host import WasmHost
     from tensorloom.kernels.program import Program
-    from tensorloom.kernels.wasm.fused import Group
+    from tensorloom.kernels.wasm.fused import FusedKernel, Group
     from tensorloom.kernels.wasm.records import RecordSheet
     from tensorloom.kernels.wasm.schedule import Schedule
     from tensorloom.model.recipe import DType
@@ -64,6 +65,8 @@ class _Kept:
     Args:
         prepared: Its records; it keeps the program alive, so an equal ``id`` is the same program.
         settled: What it has in the engine's memory, once it has run.
+        outgoing: Kernels of the way it ran before, held until it has settled in another: most of
+            them stay, and would be compiled again.
         bound: What runs it again in one call, where that can be.
         runs: How often it has run without that.
         under_way: Runs that wait within a pause: until they end, its kernels keep their places.
@@ -76,6 +79,7 @@ class _Kept:
 
     prepared: Prepared
     settled: Settled | None = None
+    outgoing: tuple[Kernel | FusedKernel, ...] = ()
     bound: Bound | None = None
     runs: int = 0
     under_way: int = 0
@@ -223,10 +227,29 @@ class WasmBackend:
         )
         if self.threads is None or not self._shared(program, known.saved_ms):
             return alone_ms
-        saved_ms = known.saved_ms
-        if saved_ms is None:
-            saved_ms = self.rates.work_ms(program, made.sheet) * (1 - 1 / self.threads.count)
-        return alone_ms - saved_ms + self.threads.copies_ms(program)
+        return alone_ms - self._expected_saving_ms(known) + self.threads.copies_ms(program)
+
+    def _expected_saving_ms(self, known: _Kept) -> float:
+        """What threads save of a program that they run, measured or not [ms]."""
+        if known.saved_ms is not None:
+            return known.saved_ms
+        assert self.threads is not None
+        work_ms = self.rates.work_ms(known.prepared.program, known.prepared.sheet)
+        return work_ms * (1 - 1 / self.threads.count)
+
+    def step_ms(self, program: Program) -> list[float]:
+        """What each dispatch takes in one slice; threads are taken to help all of them alike [ms].
+
+        Of the program as it is: steps that were made into programs of their own for this would
+        push out the ones that the user runs.
+        """
+        known = self._known(program)
+        times = self.rates.step_times(program, known.prepared.sheet)
+        work_ms = sum(times)
+        if not work_ms or not self._shared(program, known.saved_ms):
+            return times
+        left = max(0.0, 1 - self._expected_saving_ms(known) / work_ms)
+        return [left * time for time in times]
 
     async def measure(
         self, clock: Callable[[], float] = perf_counter, pause: Pause = no_pause
@@ -302,7 +325,7 @@ class WasmBackend:
         known.under_way += 1
         try:
             found = await replay.result(pulse)
-            self._learn(known, _carried(program, replay.taken))
+            self._learn(known, carried_in(program, replay.taken))
             return found
         finally:
             known.under_way -= 1
@@ -350,9 +373,18 @@ class WasmBackend:
                 self._forget(known)
 
     def _forget(self, known: _Kept) -> None:
+        self._leave(known)
+        self._let_go(known)
+
+    def _leave(self, known: _Kept) -> None:
+        """It will run otherwise; its kernels stay until it has settled again."""
         if known.settled is not None:
-            self._kernels.release(known.prepared.sheet.kernels)
+            known.outgoing += tuple(known.prepared.sheet.kernels)
             known.settled = known.bound = None
+
+    def _let_go(self, known: _Kept) -> None:
+        self._kernels.release(known.outgoing)
+        known.outgoing = ()
 
     def _choose(self, known: _Kept) -> None:
         """Takes better kernels where the chooser knows some by now."""
@@ -365,10 +397,13 @@ class WasmBackend:
             self._replan(known, plans)
 
     def _replan(self, known: _Kept, plans: tuple[Schedule, ...] | None) -> None:
-        self._forget(known)
+        self._leave(known)
         known.plans = plans
-        fused = known.runs >= _FUSED_FROM
-        known.prepared = self._prepared(known.prepared.program, plans, fused=fused)
+        relaxed = self._kernels.relaxed
+        if any(self._kernels.is_out(group.kernel) for group in known.prepared.groups):
+            known.prepared = self._prepared(known.prepared.program, plans)
+        else:
+            known.prepared = with_plans(known.prepared, plans, relaxed=relaxed)
 
     def _settle(self, known: _Kept) -> Settled:
         """The program in the engine's memory; its small steps fused when it runs again.
@@ -379,11 +414,12 @@ class WasmBackend:
         if known.runs == _FUSED_FROM:
             fused = self._prepared(known.prepared.program, known.plans, fused=True)
             if fused.steps:
-                self._forget(known)
+                self._leave(known)
                 known.prepared = fused
                 self._fusings += 1
         if known.settled is None:
             known.settled = settle(known.prepared, self._kernels)
+            self._let_go(known)
             if can_bind(known.prepared):
                 known.bound = Bound(known.prepared, known.settled, self._kernels)
         return known.settled
@@ -435,20 +471,3 @@ def _copied_bytes(program: Program) -> int:
     kept = sum(program.buffers[number].elements for number in program.kept)
     results = prod(program.shape) * (1 if program.kept else 2) + kept
     return (inputs + results) * ITEM_BYTES[program.dtype]
-
-
-def _carried(program: Program, taken: Mapping[int, int]) -> Carried:
-    """Exponents that a run took out, in all slices.
-
-    Args:
-        program: What ran.
-        taken: Exponent taken out of each buffer, 0 where it is missing.
-    """
-    times = n_bytes = 0
-    for place, dispatch in enumerate(program.dispatches):
-        if taken.get(dispatch.out):
-            repeats = 1 if place < program.prologue else program.n_slices
-            times += repeats
-            size = program.buffers[dispatch.out].elements * ITEM_BYTES[program.dtype]
-            n_bytes += repeats * size
-    return Carried(times=times, n_bytes=n_bytes)

@@ -24,6 +24,7 @@ import numpy as np
 
 from tensorloom.execute.calibration import LEAST_LEFT, in_turn_ms, matrix_chain, no_pause
 from tensorloom.execute.microbench import clock_tick_ms
+from tensorloom.execute.wasm.carried import NOTHING_CARRIED
 from tensorloom.kernels.arena import small_runs
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.ranges import SAFE_LOG2
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorloom.execute.calibration import Pause, Replay
+    from tensorloom.execute.wasm.carried import Carried
     from tensorloom.kernels.program import Program
     from tensorloom.kernels.wasm.fused import FusedKernel
     from tensorloom.kernels.wasm.records import RecordSheet
@@ -46,9 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CYCLES_PER_MS",
-    "NOTHING_CARRIED",
     "TYPICAL_RATES",
-    "Carried",
     "WasmRates",
     "measured_rates",
     "typical",
@@ -56,22 +56,6 @@ __all__ = [
 
 CYCLES_PER_MS = 3e6
 """What the model's cycles are nominally: a tuned kernel's are its time times this."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Carried:
-    """Exponents that were taken out of intermediates during a run.
-
-    Args:
-        times: How often.
-        n_bytes: Size of all those intermediates [bytes].
-    """
-
-    times: int = 0
-    n_bytes: int = 0
-
-
-NOTHING_CARRIED = Carried()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +95,20 @@ class WasmRates:
         form = {dtype: rate for name, dtype, rate in self.measured if name == kernel.form}
         return form.get(kernel.dtype) or (median(form.values()) if form else self.cycles_per_ms)
 
+    def step_times(self, program: Program, sheet: RecordSheet) -> list[float]:
+        """What each dispatch takes in one slice, without the start of a run [ms].
+
+        Args:
+            program: What runs.
+            sheet: Its records.
+        """
+        rates = [self.rate(kernel) for kernel in sheet.kernels]
+        times = [0.0] * len(program.dispatches)
+        records = zip(sheet.dispatches, sheet.slots, sheet.record_cycles, strict=True)
+        for dispatch, slot, cycles in islice(records, sheet.main):
+            times[dispatch] += cycles / rates[slot]
+        return times
+
     def work_ms(self, program: Program, sheet: RecordSheet, *, grouped: bool = False) -> float:
         """What the kernels take of it, in all slices [ms].
 
@@ -119,11 +117,7 @@ class WasmRates:
             sheet: Its records.
             grouped: Whether small steps, still records of their own, will be groups.
         """
-        rates = [self.rate(kernel) for kernel in sheet.kernels]
-        times = [0.0] * len(program.dispatches)
-        records = zip(sheet.dispatches, sheet.slots, sheet.record_cycles, strict=True)
-        for dispatch, slot, cycles in islice(records, sheet.main):
-            times[dispatch] += cycles / rates[slot]
+        times = self.step_times(program, sheet)
         for first, last in small_runs(program) if grouped else ():
             times[first:last] = [0.0] * (last - first)
             times[first] = self._group_ms(program, first, last)

@@ -96,10 +96,27 @@ def prepared(
         sheet=sheet,
         offsets=np.array([*offsets, 0], np.int64),
         arena_bytes=arena_bytes,
-        steps={record: (first, last) for record, first, last in sheet.fused},
+        steps=_steps(sheet),
         groups=groups,
         sizes=sizes,
     )
+
+
+def with_plans(known: Prepared, plans: Sequence[Schedule] | None, *, relaxed: bool) -> Prepared:
+    """The same program and groups, its other kernels run in other ways.
+
+    Args:
+        known: The program.
+        plans: How to run each kernel; by default the cheapest way.
+        relaxed: Whether kernels may use fused multiply-add.
+    """
+    sheet = record_sheet(known.program, relaxed=relaxed, plans=plans, groups=known.groups)
+    return replace(known, sheet=sheet, steps=_steps(sheet))
+
+
+def _steps(sheet: RecordSheet) -> dict[int, tuple[int, int]]:
+    """First and last step, plus one, of the records that are groups."""
+    return {record: (first, last) for record, first, last in sheet.fused}
 
 
 def _provable(program: Program) -> tuple[tuple[Group, ...], tuple[Sizes, ...]]:
