@@ -76,6 +76,13 @@ async (times) => {
 """
 
 
+DATABASE_BYTES = """
+import json
+from tensorloom.execute.backends import opened
+json.dumps(len(opened().backends["wasm"].chooser.exported().encode()))
+"""
+
+
 def main() -> int:
     """The exit status: wrong numbers fail, goals that are missed are reported."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -191,7 +198,7 @@ def _visits(page: Page, address: str) -> dict[str, float]:
     long_at_rest(page)
     tuned = median(page.evaluate(RUN, 9)[2:])
     long_at_rest(page)
-    text = python(page, "json.dumps(len(wasm.chooser.exported().encode()))")
+    text = python(page, DATABASE_BYTES)
     page.reload()
     python_answered(page)
     page.evaluate("tensorloom.ready")
