@@ -13,6 +13,7 @@ from tensorloom.execute.calibration import Rates
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import WORTH_SHARING_MS, prepare
 from tensorloom.execute.wasm import kernels as wasm_kernels
+from tensorloom.execute.wasm import proof
 from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.execute.wasm.rates import WasmRates
 from tensorloom.kernels.lower import lower
@@ -102,6 +103,30 @@ def test_a_tuned_kernel_makes_no_group_anew(loaded: list[Kernel | FusedKernel]) 
         run()
     assert backend.counts["slots"] == slots
     assert sum(backend.kernels._users.values()) == len(_made_kernels(backend, program))
+
+
+def test_a_long_network_proves_its_groups_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A circuit of a thousand gates has more than sixty of them."""
+    proven: list[FusedKernel] = []
+    prove = proof._is_right
+
+    def is_right(kernel: FusedKernel, *more: Any) -> bool:
+        proven.append(kernel)
+        return prove(kernel, *more)
+
+    monkeypatch.setattr(proof, "_is_right", is_right)
+    # Small steps between large ones, a group each.
+    sides = [2, *(side for number in range(24) for side in (3 + number, 4, 100, 100)), 64, 64]
+    backend = WasmBackend(WasmtimeHost())
+    backend.chooser = tuned = Tuned()
+    program, arrays = lower(chain(sides), "float32"), matrices(sides, "float32")
+    for _ in range(2):
+        drive(backend.run(program, arrays, no_pulse))
+    assert len(proven) == len(set(proven)) >= 20
+    proven.clear()
+    tuned.find("right 4x8")
+    drive(backend.run(program, arrays, no_pulse))
+    assert proven == []
 
 
 def _made_kernels(backend: WasmBackend, program: Program) -> list[Kernel | FusedKernel]:

@@ -41,7 +41,7 @@ _MOST_IDLE = 256
 """Generated kernels kept though no program in memory uses them."""
 
 _MOST_REPORTED = 20
-_MOST_PROVEN = 16
+_MOST_PROVEN = 256
 _MOST_OUT = 64
 """Kernels remembered; one that is forgotten is only tested again."""
 

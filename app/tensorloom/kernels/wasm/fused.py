@@ -69,6 +69,14 @@ class FusedKernel:
     form = "fused"
 
     @cached_property
+    def _hash(self) -> int:
+        return hash((self.dtype, self.specs, self.calls, self.looked))
+
+    def __hash__(self) -> int:
+        """Made once: it goes through hundreds of numbers, and tables of kernels ask often."""
+        return self._hash
+
+    @cached_property
     def name(self) -> str:
         """Readable and unique."""
         text = repr(([spec.name for spec in self.specs], self.calls, self.looked))
