@@ -27,7 +27,6 @@ from tensorloom.execute.choices import Choices
 from tensorloom.execute.quantities import duration_text
 from tensorloom.execute.run import LONGEST_MS, prepare, run
 from tensorloom.execute.value import value
-from tensorloom.kernels.lower import lower
 from tensorloom.model.document import Document, check_dtype
 from tensorloom.model.index import Index
 from tensorloom.model.network import Network
@@ -264,7 +263,7 @@ def chosen(
     plan: Plan,
     backend: str,
     dtype: DType,
-    lowering: Lowering = lower,
+    lowering: Lowering = _CHOICES.lowered,
     wrt: tuple[int, ...] | None = None,
 ) -> Choice:
     """Where a plan would run, sliced if it would not fit otherwise; the same for the same plan.

@@ -4,7 +4,8 @@ What was measured or tuned meanwhile changes predictions, and with them the orde
 programs stay.
 
 Programs are compared by identity in every backend, so the same program also finds its kernels, its
-records and its place in memory again.
+records and its place in memory again. Who asks for a plan by another name, such as a script for the
+backend that the page has chosen anyway, gets that very program too.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tensorloom.execute.run import predicted_anew
+from tensorloom.kernels.lower import lower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
     from tensorloom.execute.backend import Backend, BackendName
     from tensorloom.execute.run import Choice
+    from tensorloom.kernels.program import Program
+    from tensorloom.model.recipe import DType
     from tensorloom.plan.plan import Plan
 
 __all__ = ["Choices"]
@@ -33,6 +37,7 @@ class Choices:
     def __init__(self, most: int) -> None:
         self.most = most
         self._kept: dict[Hashable, tuple[Plan, tuple[Backend, ...], object, Choice]] = {}
+        self._programs: dict[tuple[int, DType], tuple[Plan, Program]] = {}
 
     def get(
         self,
@@ -62,3 +67,12 @@ class Choices:
         if len(self._kept) > self.most:
             del self._kept[next(iter(self._kept))]
         return choice
+
+    def lowered(self, plan: Plan, dtype: DType) -> Program:
+        """The program of this very plan: the same one for every choice."""
+        key = (id(plan), dtype)
+        known = self._programs.pop(key, None) or (plan, lower(plan, dtype))
+        self._programs[key] = known
+        if len(self._programs) > self.most:
+            del self._programs[next(iter(self._programs))]
+        return known[1]

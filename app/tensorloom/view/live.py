@@ -234,6 +234,7 @@ class LiveValue:
                 dtype=dtype,
                 allow_slicing=True,
                 feedback=self._feedback,
+                lowering=self._choices.lowered,
             )
 
         return self._choices.get(plan, ("now", backend, dtype), self._here.backends, make)
@@ -414,6 +415,7 @@ class LiveValue:
                 # A search has sliced it already, but a device may need more than was counted.
                 allow_slicing=self._slicing or bool(plan.tree.sliced),
                 feedback=self._feedback,
+                lowering=self._choices.lowered,
             )
 
         asked = (self._backend, dtype, self._slicing)

@@ -144,3 +144,30 @@ def test_where_the_first_call_ran_is_measured_after_it(
 
     asyncio.run(story())
     assert live.idle_time.measured == {"wasm": 1, "numpy": 1}
+
+
+def test_a_script_runs_the_program_that_the_page_has_ready(
+    live: LiveValue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever name it asks by; a thousand steps take half a second to make ready in a page."""
+    monkeypatch.setattr(view_kernels, "kernel_store", NoStore)
+    shown = asyncio.Event()
+
+    def notify(notice: dict[str, Any]) -> None:
+        if notice["kind"] == "result":
+            shown.set()
+
+    monkeypatch.setattr(live, "_notify", notify)
+
+    async def story() -> None:
+        live.show(opened("ij,jk,kl->il i=2 j=3 k=4 l=5"), dragging=False)
+        await asyncio.wait_for(shown.wait(), 10)
+        for backend in ("auto", "wasm", "numpy"):
+            await live.run_now(backend, None)
+
+    live.idle_time.measured.update({"wasm": MEASUREMENTS, "numpy": MEASUREMENTS})
+    asyncio.run(story())
+    choices = [choice for *_, choice in live._choices._kept.values()]
+    assert len(choices) == 4
+    programs = {id(attempt.program) for choice in choices for attempt in choice.attempts}
+    assert len(programs) == 1
