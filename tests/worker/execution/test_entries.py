@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from dask_jobs import Stop, crash_after, request_of, ring
+from dask_jobs import run as contract
 from memory_ledger import MemoryLedger
 
 from random_networks import random_tree
@@ -64,7 +66,12 @@ def told(cluster: Cluster, entry: str, **parameters: Any) -> Estimate:
 
 
 def run(
-    cluster: Cluster, entry: str, *, heard: list[Progress] | None = None, **parameters: Any
+    cluster: Cluster,
+    entry: str,
+    *,
+    heard: list[Progress] | None = None,
+    ledger: MemoryLedger | None = None,
+    **parameters: Any,
 ) -> Outcome:
     request = EntryRequest(kind="entry", entry=entry, parameters=parameters)
     return cluster.do(
@@ -72,7 +79,7 @@ def run(
             "job",
             request,
             {},
-            MemoryLedger(),
+            ledger or MemoryLedger(),
             progress=(heard if heard is not None else []).append,
             cancelled=asyncio.Event(),
         )
@@ -210,6 +217,25 @@ def test_wires_stay_open_only_while_their_amplitudes_are_within_the_limit_of_a_r
         state = np.asarray(simulate(PROGRAM)).reshape(-1)
         np.testing.assert_allclose(found.array, [state[0], state[-1]], atol=1e-14)
     assert slices == [1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(2**30, 2 * 16), (2 * 16, 2**30)], ids=["less", "more"]
+)
+def test_amplitudes_go_on_as_they_were_cut_when_the_limit_of_a_result_changes(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, before: int, after: int
+) -> None:
+    asked = {"circuit": PROGRAM, "bits": ("00000", "11111"), "dtype": "complex128", "seconds": 0}
+    settings = cluster.executor.settings
+    limited = [replace(settings, max_result_bytes=most) for most in (before, after)]
+    monkeypatch.setattr(cluster.executor, "settings", limited[0])
+    undisturbed = run(cluster, "sample-amplitudes", **asked)
+    ledger = crash_after(1)
+    with pytest.raises(Stop):
+        run(cluster, "sample-amplitudes", ledger=ledger, **asked)
+    monkeypatch.setattr(cluster.executor, "settings", limited[1])
+    found = run(cluster, "sample-amplitudes", ledger=ledger, **asked)
+    np.testing.assert_array_equal(found.array, undisturbed.array)
 
 
 def test_amplitudes_that_do_not_fit_are_told_so(cluster: Cluster) -> None:

@@ -106,7 +106,10 @@ async def sample_amplitudes(
     progress: Callable[[Progress], None],
 ) -> Outcome:
     """One amplitude per bit string, in their order."""
-    sampling, request = await asyncio.to_thread(_asked, executor, parameters)
+    # The service may have been started with another limit since: a job goes on as it was cut.
+    layout = await asyncio.to_thread(ledger.layout, job)
+    most = None if layout is None else layout.extra.get("mostResultBytes")
+    sampling, request = await asyncio.to_thread(_asked, executor, parameters, most)
 
     def told(heard: Progress) -> None:
         estimate = heard.estimate and _of_amplitudes(sampling, heard.estimate)
@@ -136,10 +139,16 @@ async def estimated_amplitudes(
 
 
 def _asked(
-    executor: Executor, parameters: SampleAmplitudesParameters
+    executor: Executor, parameters: SampleAmplitudesParameters, most_bytes: int | None = None
 ) -> tuple[Sampling, ContractRequest]:
-    """What is asked for, and its contraction; both take seconds where there is much of it."""
-    sampling = Sampling.of(parameters, executor.settings.max_result_bytes)
+    """What is asked for, and its contraction; both take seconds where there is much of it.
+
+    Args:
+        executor: Who contracts it.
+        parameters: What came.
+        most_bytes: Most bytes of a result when the job was cut; ``None`` for those of now.
+    """
+    sampling = Sampling.of(parameters, most_bytes or executor.settings.max_result_bytes)
     return sampling, sampling.request
 
 

@@ -443,7 +443,11 @@ class Executor:
             slices_per_task=contractor.slices_per_task(strategy),
             dtype=problem.dtype,
             backend=backend,
-            extra={"mostElements": most, "blocks": _blocks(strategy)},
+            extra={
+                "mostElements": most,
+                "blocks": _blocks(strategy),
+                "mostResultBytes": self.settings.max_result_bytes,
+            },
         )
 
     async def searched(
