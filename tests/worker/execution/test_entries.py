@@ -16,7 +16,7 @@ from memory_ledger import MemoryLedger
 
 from random_networks import random_tree
 from statevector import simulate
-from tensorloom.errors import FileFormatError, InputError
+from tensorloom.errors import FileFormatError, InputError, WorkerRejected
 from tensorloom.formats import network_json
 from tensorloom.formats.opening import open_text
 from tensorloom.model import codec
@@ -24,7 +24,8 @@ from tensorloom.plan.cost import cost_of
 from tensorloom_worker.entries import SampleAmplitudesParameters
 from tensorloom_worker.execution.entries import _bras, sample_amplitudes
 from tensorloom_worker.execution.executor import Executor
-from tensorloom_worker.records import EntryRequest
+from tensorloom_worker.execution.problem import Problem
+from tensorloom_worker.records import ContractRequest, EntryRequest
 from tensorloom_worker.sampling import Sampling
 from tensorloom_worker.settings import Settings
 
@@ -190,14 +191,21 @@ def test_what_is_large_is_not_read_in_the_loop_of_the_service(
     watched(codec, "from_json")
     watched(codec, "to_json")
     watched(Sampling, "_name_of")
+    watched(ContractRequest, "to_json")
+    watched(Problem, "tree")
     _ = told(cluster, "path-search", document=document)
     _ = told(cluster, "sample-amplitudes", **circuit)
     _ = run(cluster, "path-search", document=document, seconds=0)
+    contraction = request_of(ring(6, 3))
+    _ = cluster.do(cluster.executor.estimate(contraction))
+    _ = contract(cluster, contraction)
+    with pytest.raises(WorkerRejected):
+        cluster.do(cluster.executor.check(contraction.model_copy(update={"backend": "wgpu"})))
 
     async def here() -> int:
         return threading.get_ident()
 
-    assert set(threads) == {"from_json", "to_json", "_name_of"}
+    assert set(threads) == {"from_json", "to_json", "_name_of", "tree"}
     assert cluster.do(here()) not in set().union(*threads.values())
 
 
@@ -253,6 +261,18 @@ def test_a_path_search_takes_the_time_that_it_is_given(cluster: Cluster) -> None
     assert said.result_bytes == found.array.nbytes
     assert (said.mul_adds, said.slices) == (found.mul_adds, 0)
     assert found.ms / 10 < said.predicted_ms < 3 * found.ms
+
+
+def test_the_memory_of_a_path_search_is_told(cluster: Cluster) -> None:
+    pool = cluster.executor.pool
+
+    def peak(rows: int) -> int:
+        document = codec.to_json(open_text(brickwork(rows, 5, 10)).document)
+        return told(cluster, "path-search", document=document).peak_bytes_per_worker
+
+    assert 100 << 20 < peak(1) < peak(10) <= pool.search_bytes
+    two = codec.to_json(open_text("1\n0 h 0\n").document)
+    assert told(cluster, "path-search", document=two).peak_bytes_per_worker == 0
 
 
 def test_one_string_is_one_amplitude(cluster: Cluster) -> None:

@@ -150,7 +150,8 @@ class Executor:
             parameters = checked_parameters(request)
             said: Estimate = await _named(ENTRIES[request.entry].estimate)(self, parameters)
             return said
-        return await self.foreseen(Problem.of(request, arrays or {}), request)
+        problem = await asyncio.to_thread(Problem.of, request, arrays or {})
+        return await self.foreseen(problem, request)
 
     async def foreseen(self, problem: Problem, request: ContractRequest) -> Estimate:
         """What contracting a problem would take."""
@@ -243,12 +244,12 @@ class Executor:
         progress: Callable[[Progress], None],
     ) -> Outcome:
         """The outcome of a contraction."""
-        problem = Problem.of(request, arrays)
+        problem = await asyncio.to_thread(Problem.of, request, arrays)
         layout = await asyncio.to_thread(ledger.layout, job)
         if layout is None:
             layout = await self._laid_out(problem, request, progress)
             await asyncio.to_thread(ledger.fix_layout, job, layout)
-        tree = problem.tree(layout.plan)
+        tree = await asyncio.to_thread(problem.tree, layout.plan)
         if tree.n_slices != layout.slices:
             # Slices that are missing would be zeros in the result, and nobody would know.
             raise WorkerRejected(
@@ -266,7 +267,7 @@ class Executor:
         estimate = await self.planning.run(lambda _: estimated(), patience)
         progress(Progress(state="running", estimate=estimate))
         spec = Job(
-            request=request.to_json(),
+            request=await asyncio.to_thread(request.to_json),
             arrays=dict(arrays),
             plan=layout.plan.to_json(),
             most_elements=most,
@@ -292,7 +293,9 @@ class Executor:
     async def check(self, request: ContractRequest | EntryRequest) -> None:
         """Looks whether a request can be contracted here as it says."""
         if isinstance(request, ContractRequest) and request.backend not in ("auto", "numpy"):
-            dtype = request.dtype or codec.from_json(request.document).dtype
+            dtype = request.dtype
+            if dtype is None:
+                dtype = (await asyncio.to_thread(codec.from_json, request.document)).dtype
             await self._contractors.check(request.backend, dtype)
 
     def most_elements(self, problem: Problem, request: ContractRequest) -> int:

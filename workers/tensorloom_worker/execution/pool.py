@@ -366,7 +366,7 @@ class Pool:
 
     async def parcel(self, job: Job, folder: Path) -> Delivery:
         """Makes a job known to the workers: by a file, or by sending it where none is shared."""
-        text = json.dumps(job.to_json(), separators=(",", ":"))
+        text = await asyncio.to_thread(_text, job)
         if self.is_local:
             path = folder / f"{next(self._number)}-{sha256(text.encode()).hexdigest()[:16]}.json"
             await asyncio.to_thread(path.write_text, text)
@@ -421,6 +421,10 @@ class Pool:
                 if delivery.future is future:
                     await self._scatter(delivery, client)
         raise AssertionError
+
+
+def _text(job: Job) -> str:
+    return json.dumps(job.to_json(), separators=(",", ":"))
 
 
 def _is_closed(client: Any) -> bool:  # noqa: ANN401  # of Dask
