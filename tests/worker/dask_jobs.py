@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from memory_ledger import MemoryLedger
 from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.formats import network_json
 from tensorloom.model import codec
+from tensorloom.plan.tree import ContractionTree
 from tensorloom_worker.records import ContractRequest, PlanJson
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ __all__ = [
     "begun",
     "close",
     "crash_after",
+    "cubic",
     "request_of",
     "ring",
     "run",
@@ -49,6 +53,22 @@ def ring(n: int, size: int, *, output: tuple[str, ...] = (), seed: int = 0) -> D
         },
         seed=seed,
     ).document
+
+
+def cubic(n: int, size: int) -> ContractionTree:
+    """A closed network of ``n`` tensors with three legs each, joined one after the other."""
+    ends = [tensor for tensor in range(n) for _ in range(3)]
+    random.Random(n).shuffle(ends)
+    legs: list[list[str]] = [[] for _ in range(n)]
+    for number in range(0, len(ends), 2):
+        for tensor in set(ends[number : number + 2]):
+            legs[tensor].append(f"i{number}")
+    return ContractionTree(
+        inputs=tuple(tuple(names) for names in legs),
+        output=(),
+        dimensions=tuple((name, size) for name in sorted(set(chain(*legs)))),
+        path=tuple((0 if step == 0 else n + step - 1, step + 1) for step in range(n - 1)),
+    )
 
 
 def wanted(document: Document) -> np.ndarray[Any, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from tensorloom.errors import PlanError
 from tensorloom.model import codec
 from tensorloom_worker.execution import searching, trees
+from tensorloom_worker.execution.apart import typical_bytes
 from tensorloom_worker.execution.planning import PLAN_SECONDS, Patience
 from tensorloom_worker.execution.problem import BATCH, Problem, plan_json
 from tensorloom_worker.execution.strategy import strategy_for
@@ -81,15 +82,17 @@ async def path_search(
 
 
 async def estimated_search(executor: Executor, parameters: PathSearchParameters) -> Estimate:
-    """What a path search takes: its time, and the room of a path; it contracts nothing."""
-    del executor
+    """What a path search takes: its time, its memory, and a path's; it contracts nothing."""
     document = await asyncio.to_thread(codec.from_json, parameters.document)
-    steps = max(0, len(document.network.tensors) - 1)
+    pool, n_tensors = executor.pool, len(document.network.tensors)
+    steps = max(0, n_tensors - 1)
+    # Each thread of a worker has a search of its own.
+    peak = pool.threads_per_worker * min(pool.search_bytes, typical_bytes(n_tensors))
     return Estimate(
         mul_adds=0,
         flop=0,
         slices=0,
-        peak_bytes_per_worker=0,
+        peak_bytes_per_worker=peak if steps > 1 else 0,
         result_bytes=steps * 2 * np.dtype(np.int64).itemsize,
         # Two tensors meet in one way.
         predicted_ms=1000 * parameters.seconds if steps > 1 else 0.0,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from tensorloom_worker.execution import trees
@@ -16,7 +18,29 @@ if TYPE_CHECKING:
     from tensorloom_worker.execution.contractors import Contractor
     from tensorloom_worker.settings import Settings
 
-__all__ = ["refused", "told", "too_much"]
+__all__ = ["Found", "refused", "told", "too_much"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An estimate with the tree it speaks of and its memory, or why there is none.
+
+    Args:
+        estimate: What is told.
+        tree: What it speaks of.
+        most_elements: Memory that it is planned for [elements].
+        refusal: Why there is none.
+        looked: Whether better trees were searched for.
+        enough: Patience to which this is the answer; less than for ever if it was cut off, and who
+            has more looks again [s].
+    """
+
+    estimate: Estimate
+    tree: ContractionTree | None = None
+    most_elements: int = 0
+    refusal: PlanError | None = None
+    looked: bool = False
+    enough: float = inf
 
 
 def told(problem: Problem, strategy: Strategy, plan: PlanJson, contractor: Contractor) -> Estimate:

@@ -12,7 +12,7 @@ import json
 import shutil
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from importlib import import_module
@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 from tensorloom.errors import Cancelled, PlanError, WorkerRejected
 from tensorloom.model import codec
 from tensorloom_worker.entries import ENTRIES, checked_parameters
-from tensorloom_worker.execution import searching, trees
+from tensorloom_worker.execution import trees
 from tensorloom_worker.execution.adding import Contraction, sum_so_far
+from tensorloom_worker.execution.apart import search_apart
 from tensorloom_worker.execution.contractors import Contractors
-from tensorloom_worker.execution.estimates import refused, told, too_much
+from tensorloom_worker.execution.estimates import Found, refused, told, too_much
 from tensorloom_worker.execution.planning import (
     ESTIMATE_SECONDS,
     ESTIMATES_AT_ONCE,
@@ -52,8 +53,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Executor"]
 
-WORTH_SEARCHING = 2.0
-"""Predicted time from which a job's tree is searched for, unless told [s]."""
+WORTH_SEARCHING = 5.0
+"""Predicted time from which a job's tree is searched for, unless told: the process of a search
+takes half a second to begin [s]."""
 
 SEARCH_SHARE = 0.1
 LONGEST_SEARCH = 120.0
@@ -74,28 +76,6 @@ MOST_ESTIMATES = 32
 """Estimates kept: a page asks again and again while somebody turns a dial."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """An estimate with the tree it speaks of and its memory, or why there is none.
-
-    Args:
-        estimate: What is told.
-        tree: What it speaks of.
-        most_elements: Memory that it is planned for [elements].
-        refusal: Why there is none.
-        looked: Whether better trees were searched for.
-        enough: Patience to which this is the answer; less than for ever if it was cut off, and who
-            has more looks again [s].
-    """
-
-    estimate: Estimate
-    tree: ContractionTree | None = None
-    most_elements: int = 0
-    refusal: PlanError | None = None
-    looked: bool = False
-    enough: float = inf
-
-
 class Executor:
     """Runs jobs on a pool of Dask workers; see ``ledger.Executor``.
 
@@ -108,7 +88,7 @@ class Executor:
         self.pool = Pool(settings)
         self._folder = settings.data_folder / "running"
         self._contractors = Contractors(self.pool)
-        self._estimates: OrderedDict[str, _Found] = OrderedDict()
+        self._estimates: OrderedDict[str, Found] = OrderedDict()
         self.planning = Planning(settings.concurrent_jobs)
         self._estimating = Planning(ESTIMATES_AT_ONCE)
 
@@ -167,7 +147,7 @@ class Executor:
         contractor: Contractor,
         planning: Planning,
         patience: Patience,
-    ) -> _Found:
+    ) -> Found:
         """The estimate; where the first tree is no good, after a short search for a better one."""
         await contractor.ready()
         found = await planning.run(partial(self._estimated, problem, request, contractor), patience)
@@ -312,7 +292,7 @@ class Executor:
         contractor: Contractor,
         patience: Patience,
         better: ContractionTree | None = None,
-    ) -> _Found:
+    ) -> Found:
         """The estimate, and the tree it speaks of: the best of those that are known."""
         most = self.most_elements(problem, request)
         # The length of a batch is in its arrays, which an estimate may not have had.
@@ -329,7 +309,7 @@ class Executor:
         try:
             found, most = self._fastest(starts, most, request, contractor, patience)
         except PlanError as refusal:
-            return _Found(estimate=refused(problem, starts[0], refusal), refusal=refusal)
+            return Found(estimate=refused(problem, starts[0], refusal), refusal=refusal)
         strategy = contractor.strategy(found, most)
         estimate = told(problem, strategy, plan_json(found), contractor)
         search = {"search_ms": 1000 * self._search_seconds(request, estimate)}
@@ -338,7 +318,7 @@ class Executor:
         if reason is not None:
             update = {"fits": False, "refusal": Refusal.from_json(reason.to_json())}
             estimate = estimate.model_copy(update=update)
-        answer = _Found(
+        answer = Found(
             estimate=estimate,
             tree=found,
             most_elements=most,
@@ -457,19 +437,23 @@ class Executor:
         self, start: ContractionTree, most_elements: int, seconds: float
     ) -> ContractionTree | None:
         """The best of the given tree and what all workers find; ``None`` if nothing fits."""
+        most_bytes = self.pool.search_bytes
         found = await asyncio.gather(
             *(
-                self.pool.call(searching.search, start, most_elements, seconds, seed)
+                self.pool.call(search_apart, start, most_elements, seconds, seed, most_bytes)
                 for seed in range(self.pool.n_threads)
             )
         )
-        options = [start] + [
-            trees.tree_of(start, path, sliced)
-            for path, sliced, _ in (one for one in found if one is not None)
-        ]
-        fit = partial(trees.best_of, options, most_elements)
-        best, _ = await self.planning.run(fit, Patience(PLAN_SECONDS))
-        return best
+        found = [one for one in found if one is not None]
+
+        def best(patience: Patience) -> tuple[ContractionTree | None, PlanError | None]:
+            options = [trees.tree_of(start, *one) for one in found]
+            return trees.best_of([*options, start], most_elements, patience)
+
+        # What was found fits. The given tree may have to be cut, and that takes what it is given.
+        patience = Patience(seconds if found else max(seconds, ESTIMATE_SECONDS))
+        chosen, _ = await self.planning.run(best, patience)
+        return chosen
 
 
 def _named(place: str) -> Any:  # noqa: ANN401  # a function of an entry point
@@ -484,7 +468,7 @@ def _is_fixed(request: ContractRequest) -> bool:
 
 
 async def _start(
-    found: _Found, problem: Problem, planning: Planning, patience: Patience
+    found: Found, problem: Problem, planning: Planning, patience: Patience
 ) -> ContractionTree:
     """Where a search begins: the tree of an estimate, or the one found at once."""
     if found.tree is not None:

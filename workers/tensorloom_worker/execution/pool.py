@@ -47,6 +47,9 @@ SHARE_OF_MEMORY = 0.7
 """Of the machine's memory that all workers together may use unless told; the rest is the
 service's, the system's, and what malloc does not give back."""
 
+LEAST_SEARCH_BYTES = 512 << 20
+"""Python, cotengra and a network of some thousand tensors take less."""
+
 KILLED_AGAIN = 3
 """How often a task is sent again after Dask has given it up for killing its workers."""
 
@@ -230,6 +233,11 @@ class Pool:
             return int(MEMORY_LIMIT * SHARE_OF_MEMORY / (settings.workers or CPU_COUNT))
         limits = [int(worker.get("memory_limit") or 0) for worker in self._workers().values()]
         return int(min((limit for limit in limits if limit), default=4 << 30) * SHARE_OF_MEMORY)
+
+    @property
+    def search_bytes(self) -> int:
+        """Most memory of a search: what its thread leaves to it, but enough to begin [bytes]."""
+        return max(LEAST_SEARCH_BYTES, self.memory_bytes // self.threads_per_worker)
 
     def _workers(self) -> dict[str, Any]:
         return self._seen

@@ -21,22 +21,19 @@ from contextlib import suppress
 from functools import cached_property
 from importlib.util import find_spec
 from itertools import count, cycle
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 from tensorloom.errors import PlanError
 from tensorloom.plan.cost import input_elements
-from tensorloom_worker.execution.planning import Patience
-from tensorloom_worker.execution.trees import fitting, letters_of, patient_flops, tree_of
-from tensorloom_worker.execution.wanted import own_task
+from tensorloom_worker.execution.trees import fitting, letters_of, tree_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tensorloom.plan.tree import ContractionTree
     from tensorloom_worker.execution.trees import Candidate
 
-__all__ = ["search", "searchers"]
+__all__ = ["better_trees", "searchers"]
 
 DEEP_TREES = 50_000
 """cotengra walks trees by recursion."""
@@ -81,36 +78,13 @@ def searchers() -> tuple[str, ...]:
     return tuple(name for name in ("cotengrust", "optuna", "cmaes", "kahypar") if find_spec(name))
 
 
-class _UnwantedError(BaseException):
-    """Nobody waits for this search. cotengra takes every ``Exception`` for a trial that failed."""
-
-
-class _Wanted(Patience):
-    """Lasts while somebody waits for the task that looks at it."""
-
-    def __init__(self, seconds: float, is_wanted: Callable[[], bool]) -> None:
-        super().__init__(seconds)
-        self._is_wanted = is_wanted
-
-    def look(self) -> None:
-        """Nothing, while somebody waits.
-
-        Raises:
-            TimeoutError: The time is over.
-            _UnwantedError: Nobody waits any more.
-        """
-        if not self._is_wanted():
-            raise _UnwantedError
-        super().look()
-
-
-def search(
+def better_trees(
     start: ContractionTree, most_elements: int, seconds: float, seed: int
-) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...], str] | None:
-    """``(path, sliced, method)`` of the best tree found in this time; ``None`` for none that fits.
+) -> Iterator[ContractionTree]:
+    """Trees that fit, each better than the one before.
 
-    Runs on a worker; seeds make the workers look in different places. It ends soon after the task
-    is cancelled: until then other jobs wait for its thread.
+    The clock is looked at between trees and trials only, and one of a large network may last for
+    minutes: ``apart`` ends what does not end by itself.
 
     Args:
         start: What is to be contracted, and a first tree.
@@ -119,22 +93,16 @@ def search(
         seed: Another one for each worker.
     """
     sys.setrecursionlimit(max(sys.getrecursionlimit(), DEEP_TREES))
-    if len(start.path) < 2:  # noqa: PLR2004  # two tensors meet in one way
-        return None
-    is_wanted = own_task()
-    looking = _Search(start, most_elements, time.monotonic() + seconds, seed, is_wanted)
-    patience = _Wanted(2 * seconds, is_wanted)
+    looking = _Search(start, most_elements, time.monotonic() + seconds, seed)
     best: Candidate | None = None
-    how = ""
-    with suppress(_UnwantedError):
-        for tree, method in looking.trees():
-            with suppress(PlanError):
-                found = fitting(tree, most_elements, patience)
-                if best is None or found.mul_adds < best.mul_adds:
-                    best, how = found, method
-            if looking.left <= 0:
-                break
-    return None if best is None else (best.tree.path, best.tree.sliced, how)
+    for tree in looking.trees():
+        with suppress(PlanError):
+            found = fitting(tree, most_elements)
+            if best is None or found.mul_adds < best.mul_adds:
+                best = found
+                yield found.tree
+        if looking.left <= 0:
+            return
 
 
 class _Search:
@@ -145,20 +113,13 @@ class _Search:
         most_elements: Memory of a worker [elements].
         deadline: When it ends, of the monotonic clock [s].
         seed: Of this worker.
-        is_wanted: Whether somebody waits for it.
     """
 
     def __init__(
-        self,
-        start: ContractionTree,
-        most_elements: int,
-        deadline: float,
-        seed: int,
-        is_wanted: Callable[[], bool],
+        self, start: ContractionTree, most_elements: int, deadline: float, seed: int
     ) -> None:
         self._start = start
         self._deadline = deadline
-        self._is_wanted = is_wanted
         self._seeds = count(100_000 * seed + 1)
         self._fixed = tuple(name for name in start.sliced if name in start.output)
         self._names, letters = letters_of(start)
@@ -172,28 +133,24 @@ class _Search:
         }
         held = input_elements(start)
         self._memory = most_elements - min(held, most_elements // 2)
-        # The first trial of a large network may take twice the time given, but no longer.
-        self._objective = patient_flops(_Wanted(2 * self.left, is_wanted))
-        self._unhurried = patient_flops(_Wanted(inf, is_wanted))
 
     @property
     def left(self) -> float:
-        """Time left; 0 where nobody waits [s]."""
-        return self._deadline - time.monotonic() if self._is_wanted() else 0.0
+        """Time left [s]."""
+        return self._deadline - time.monotonic()
 
-    def trees(self) -> Iterator[tuple[ContractionTree, str]]:
-        """Trees and who made them, each cut to about the memory, until the time is over."""
+    def trees(self) -> Iterator[ContractionTree]:
+        """Trees, each cut to about the memory, until the time is over."""
         for turn, part in enumerate(cycle(ROOMS)):
             if self.left <= LEAST_SECONDS:
                 return
             room = max(2, self._memory // part)
             # cotengra counts in floats; what is beyond them is no tree to run.
-            with suppress(TimeoutError, OverflowError):
+            with suppress(OverflowError):
                 made = self._hyper(room) if turn % 2 else self._greedy(room)
                 if made is not None:
-                    method = "hyper-optimiser" if turn % 2 else "random greedy"
                     for better in self._annealed(made, room):
-                        yield self._ours(better), f"{method}, annealed"
+                        yield self._ours(better)
 
     def _greedy(self, room: int) -> Any:  # noqa: ANN401  # a tree of cotengra's
         from cotengra import RandomGreedyOptimizer  # noqa: PLC0415  # where one searches only
@@ -222,17 +179,17 @@ class _Search:
             max_time=HYPER_SHARE * self.left,
             max_repeats=10_000,
             parallel=False,
-            minimize=self._objective,
+            minimize="flops",
             simulated_annealing_opts={
                 "target_size": room,
                 "tstart": HOT,
                 "tfinal": COLD,
                 "tsteps": STEPS,
                 "numiter": max(SWEEPS[0], self._sweeps // 3),
-                "minimize": self._objective,
+                "minimize": "flops",
                 "seed": seed,
             },
-            reconf_opts={"minimize": self._objective},
+            reconf_opts={"minimize": "flops"},
             progbar=False,
             on_trial_error="ignore",
         )
@@ -253,18 +210,16 @@ class _Search:
 
     def _anneal(self, tree: Any, room: int, hot: float, sweeps: int) -> Any:  # noqa: ANN401  # cotengra's
         """The tree itself, annealed from a temperature down and cut, its subtrees at their best."""
-        # The annealing slices by the tree's own objective, for minutes where the tree is large.
-        tree.set_default_objective(self._unhurried)
         tree.simulated_anneal_(
             tstart=hot,
             tfinal=COLD,
             tsteps=STEPS,
             numiter=sweeps,
-            minimize=self._objective,
+            minimize="flops",
             target_size=room,
             seed=next(self._seeds),
         )
-        tree.subtree_reconfigure_(minimize=self._objective, seed=next(self._seeds))
+        tree.subtree_reconfigure_(minimize="flops", seed=next(self._seeds))
         return tree
 
     @cached_property
