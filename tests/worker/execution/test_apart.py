@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import signal
 import subprocess
 import sys
 import threading
@@ -56,13 +58,6 @@ def none_is_left() -> Any:
     assert searches(psutil.Process()) == []
 
 
-def test_a_search_finds_a_tree_that_fits() -> None:
-    tree, most = cubic(60, 4), 2**20
-    found = search_apart(tree, most, 2.0, 0, GIB)
-    assert found is not None
-    assert trees.candidate(trees.tree_of(tree, *found), most).peak_elements <= most
-
-
 def test_a_tree_that_takes_minutes_ends_with_its_time() -> None:
     """The annealing of its first tree takes 200 s."""
     begun = time.monotonic()
@@ -82,17 +77,27 @@ class Counting(SimpleQueue[Any]):
         return found
 
 
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is logged."""
+    heard: list[str] = []
+    for name in ("warning", "exception"):
+        monkeypatch.setattr(apart.log, name, lambda text, *values: heard.append(text % values))
+    return heard
+
+
 @pytest.mark.parametrize("trees_first", [0, 1])
 def test_a_search_beyond_its_memory_ends_with_the_best_so_far(
-    monkeypatch: pytest.MonkeyPatch, trees_first: int
+    monkeypatch: pytest.MonkeyPatch, told: list[str], trees_first: int
 ) -> None:
-    told: list[str] = []
-    monkeypatch.setattr(apart.log, "warning", lambda text, *values: told.append(text % values))
     monkeypatch.setattr(apart, "SimpleQueue", Counting)
     # The first line says that it begins.
     monkeypatch.setattr(apart._Child, "bytes", property(lambda child: child.lines.count))
-    found = search_apart(cubic(60, 4), 2**20, 3600.0, 0, trees_first)
+    tree, most = cubic(60, 4), 2**20
+    found = search_apart(tree, most, 3600.0, 0, trees_first)
     assert (found is not None) == bool(trees_first)
+    if found is not None:
+        assert trees.candidate(trees.tree_of(tree, *found), most).peak_elements <= most
     assert told == [f"A search took more than {trees_first} bytes and was ended."]
 
 
@@ -103,11 +108,33 @@ def test_the_memory_of_a_search_is_seen() -> None:
     assert child.bytes == 0
 
 
-def test_a_search_that_dies_has_found_nothing() -> None:
+def test_a_search_that_dies_has_found_nothing(told: list[str]) -> None:
     killer = threading.Thread(target=lambda: begun(psutil.Process()).kill())
     killer.start()
     assert search_apart(cubic(60, 4), 2**20, 3600.0, 0, GIB) is None
     killer.join()
+    assert told == [f"A search ended with code {-signal.SIGKILL}."]
+
+
+def test_a_search_without_room_for_a_process_has_found_nothing(
+    monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    def full(*_: Any, **_more: Any) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(apart.subprocess, "Popen", full)
+    assert search_apart(cubic(60, 4), 2**20, 3600.0, 0, GIB) is None
+    assert told == ["A search could not be started."]
+
+
+def test_what_libraries_print_is_nothing_that_was_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: list[str]
+) -> None:
+    """A module that is looked for on the way prints a line and ends."""
+    (tmp_path / "optuna.py").write_text("import os; os.write(1, b'Loaded.\\n'); os._exit(3)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert search_apart(cubic(60, 4), 2**20, 3600.0, 0, GIB) is None
+    assert told == ["A search ended with code 3."]
 
 
 def test_a_search_ends_with_its_worker() -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -81,11 +82,17 @@ def search_apart(
     if len(start.path) < 2 or seconds <= 0:  # noqa: PLR2004  # two tensors meet in one way
         return None
     asked = {"start": asdict(start), "most": most_elements, "seconds": seconds, "seed": seed}
+    try:
+        child = _Child(json.dumps(asked))
+    except OSError:
+        # Where there is no room for another process, the tree that is there will do.
+        log.exception("A search could not be started.")
+        return None
     found: dict[str, Any] = {}
     is_wanted = own_task()
     until = monotonic() + BEGIN_SECONDS
     begun = None
-    with _Child(json.dumps(asked)) as child:
+    with child:
         while is_wanted() and monotonic() < until:
             if child.bytes > most_bytes:
                 log.warning("A search took more than %d bytes and was ended.", most_bytes)
@@ -93,6 +100,8 @@ def search_apart(
             with suppress(Empty):
                 line = child.lines.get(timeout=LOOK_SECONDS)
                 if line is None:
+                    if child.code:
+                        log.warning("A search ended with code %d.", child.code)
                     break
                 begun = begun or monotonic()
                 found = json.loads(line) or found
@@ -116,7 +125,8 @@ class _Child:
         self.lines: SimpleQueue[str | None] = SimpleQueue()
         self._asked = asked
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tensorloom_worker.execution.apart"],
+            # Nothing is imported from the folder that it happens to start in.
+            [sys.executable, "-P", "-m", "tensorloom_worker.execution.apart"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_variables(),
@@ -153,6 +163,11 @@ class _Child:
             return int(self._seen.memory_info().rss)
         return 0
 
+    @property
+    def code(self) -> int:
+        """How it ended; waits until it has."""
+        return self._process.wait()
+
     # A pipe is shorter than what a large network has to say: each end has a thread.
 
     def _write(self) -> None:
@@ -180,6 +195,16 @@ def _variables() -> dict[str, str]:
 
 
 def _main() -> None:
+    # Ctrl+C is for the service, which ends its workers, and they this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What libraries print is nothing that was found.
+    lines = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def say(value: dict[str, Any]) -> None:
+        lines.write(json.dumps(value) + "\n")
+        lines.flush()
+
     # Only this process needs them, and their loading is no part of the time given.
     from tensorloom_worker.execution.searching import (  # noqa: PLC0415
         better_trees,
@@ -190,21 +215,16 @@ def _main() -> None:
         import_module(name)
     asked = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_worker, daemon=True).start()
-    _say({})
+    say({})
     start = _tree(asked["start"])
     for tree in better_trees(start, asked["most"], asked["seconds"], asked["seed"]):
-        _say({"path": tree.path, "sliced": tree.sliced})
+        say({"path": tree.path, "sliced": tree.sliced})
 
 
 def _end_with_worker() -> None:
     """Ends this process when whoever has started it is gone: nothing more is ever written."""
     sys.stdin.read()
     os._exit(0)
-
-
-def _say(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value) + "\n")
-    sys.stdout.flush()
 
 
 def _tree(value: dict[str, Any]) -> ContractionTree:
