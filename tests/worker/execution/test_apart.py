@@ -63,7 +63,7 @@ def test_a_tree_that_takes_minutes_ends_with_its_time() -> None:
     begun = time.monotonic()
     _ = search_apart(cubic(1000, 2), 2**26, 1.0, 0, 4 * GIB)
     # Twice the time, and what Python takes to begin on a busy machine.
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 45
 
 
 class Counting(SimpleQueue[Any]):

@@ -260,7 +260,8 @@ def test_a_path_search_takes_the_time_that_it_is_given(cluster: Cluster) -> None
     found = run(cluster, "path-search", document=document, seconds=1.5)
     assert said.result_bytes == found.array.nbytes
     assert (said.mul_adds, said.slices) == (found.mul_adds, 0)
-    assert found.ms / 10 < said.predicted_ms < 3 * found.ms
+    # Processes begin before their time does: half a second, or ten on a machine that is busy.
+    assert found.ms / 20 < said.predicted_ms < 3 * found.ms
 
 
 def test_the_memory_of_a_path_search_is_told(cluster: Cluster) -> None:
