@@ -117,7 +117,7 @@ def _bench(root: Path, options: argparse.Namespace) -> int:
 def _soak(root: Path, options: argparse.Namespace) -> int:
     env = environment.ensure(root)
     build_site(root)
-    script = root / "tests" / "browser" / "test_soak.py"
+    script = root / "tests" / "soak"
     variables = {**env.variables(), "TENSORLOOM_SOAK_MINUTES": str(options.minutes)}
     command = [str(env.python), "-m", "pytest", str(script), "-q", "-s"]
     return subprocess.run(command, cwd=root, env=variables, check=False).returncode

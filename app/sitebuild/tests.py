@@ -1,13 +1,15 @@
 """Runs every test tier in order and adds up what passed, failed and was skipped.
 
 A tier is one folder below ``tests/`` (or the static checks, or the TypeScript tests). Tiers that
-need no browser run two at a time, because each uses one core, and the site is built beside them;
-tiers with a browser run alone. The last line printed is the sum over all tiers.
+time nothing run two at a time, because each uses one core, and the site is built beside them; so do
+the lanes of the browser's tier (``tests/lanes.py``), whose tests marked ``alone`` come after. The
+last line printed is the sum over all tiers.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -21,22 +23,24 @@ from typing import TYPE_CHECKING
 from sitebuild import SiteError, browsers, bundle, checks, commands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from sitebuild.environment import Environment
 
 __all__ = ["TIERS", "Tally", "run_all", "tally_of"]
 
-QUIET = ("property", "conformance", "unit", "golden", "ts")
-"""No browser, no built site; longest first, so that two at a time end together."""
+SIDE_BY_SIDE = ("property", "soak", "conformance", "unit", "engines", "golden", "ts")
+"""Time nothing: two at a time, longest first, so that they end together."""
 ON_DEVICE = ("conformance", "worker")
 """Want what the browsers' packages bring along: a software Vulkan adapter."""
-ALONE = ("worker", "faults")
-"""Real services and clusters, which take both cores: one tier at a time, without a browser."""
-ON_SITE = ("build", "browser", "engines")
+ALONE = ("worker", "faults", "build")
+"""One tier at a time: real services and clusters, which take both cores, and files made anew."""
+IN_LANES = ("browser",)
+"""Mostly waits, for the page to draw and to be still: two processes share the files of tests."""
+ON_SITE = ("soak", "engines", "build", "browser")
 """On the built site."""
-TIERS = ("check", *QUIET, *ALONE, *ON_SITE)
+TIERS = ("check", *SIDE_BY_SIDE, *ALONE, *IN_LANES)
 AT_ONCE = 2
 LONGEST_SECONDS = 20 * 60
 
@@ -78,16 +82,20 @@ def run_all(env: Environment, only: list[str]) -> int:
         left_out = browsers.ensure(env).missing
     if "check" in wanted:
         tallies.append(_check(env))
-    on_site = [tier for tier in ON_SITE if tier in wanted]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         # The site is built beside them: most of that takes one core as well.
-        site = pool.submit(_site, env) if on_site else None
-        quiet = [tier for tier in QUIET if tier in wanted]
-        tallies += pool.map(lambda tier: _run_tier(env, tier, show=False), quiet)
-    tallies += [_run_tier(env, tier, show=True) for tier in ALONE if tier in wanted]
+        site = pool.submit(_site, env) if any(tier in ON_SITE for tier in wanted) else None
+
+        def beside(tier: str) -> Tally:
+            if site is not None and tier in ON_SITE:
+                site.result()
+            return _run_tier(env, tier, show=False)
+
+        tallies += pool.map(beside, [tier for tier in SIDE_BY_SIDE if tier in wanted])
     if site is not None:
         tallies.append(site.result())
-    tallies += [_run_tier(env, tier, show=True) for tier in on_site]
+    tallies += [_run_tier(env, tier, show=True) for tier in ALONE if tier in wanted]
+    tallies += [_run_in_lanes(env, tier) for tier in IN_LANES if tier in wanted]
     _summary(tallies, left_out, time.monotonic() - started)
     return int(any(tally.failed for tally in tallies))
 
@@ -124,13 +132,36 @@ def _site(env: Environment) -> Tally:
 def _run_tier(env: Environment, tier: str, *, show: bool) -> Tally:
     if tier == "ts":
         return _typescript(env)
-    folder = env.root / "tests" / tier
-    if not any(folder.rglob("test_*.py")):
+    if not any((env.root / "tests" / tier).rglob("test_*.py")):
         print(f"{tier}: no tests yet", flush=True)
         return Tally(tier=tier, passed=0, failed=0, skipped=0, seconds=0)
     report = _report_file(env, tier)
-    command = [str(env.python), "-m", "pytest", str(folder), "-q", "-ra", "--durations=5"]
-    return _run(env, tier, [*command, f"--junitxml={report}"], report, show=show)
+    return _run(env, tier, _pytest(env, tier, report), report, show=show)
+
+
+def _run_in_lanes(env: Environment, tier: str) -> Tally:
+    """Its files shared out among processes at once; then, alone, the tests that want that."""
+    started = time.monotonic()
+    taken = env.root / ".cache" / "tests" / f"{tier}-lanes"
+    shutil.rmtree(taken, ignore_errors=True)
+    taken.mkdir(parents=True)
+
+    def lane(number: int) -> Tally:
+        report = _report_file(env, f"{tier}-{number}")
+        command = _pytest(env, tier, report, "-m", "not alone")
+        return _run(env, tier, command, report, show=False, lanes=taken)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        parts = list(pool.map(lane, range(AT_ONCE)))
+    report = _report_file(env, f"{tier}-alone")
+    parts.append(_run(env, tier, _pytest(env, tier, report, "-m", "alone"), report, show=True))
+    return _sum(tier, parts, time.monotonic() - started)
+
+
+def _pytest(env: Environment, tier: str, report: Path, *more: str) -> list[str]:
+    folder = str(env.root / "tests" / tier)
+    options = ["-q", "-ra", "--durations=5", f"--junitxml={report}", *more]
+    return [str(env.python), "-m", "pytest", folder, *options]
 
 
 def _typescript(env: Environment) -> Tally:
@@ -159,14 +190,34 @@ def _report_file(env: Environment, tier: str) -> Path:
     return report
 
 
-def _run(env: Environment, tier: str, command: list[str], report: Path, *, show: bool) -> Tally:
-    """Run a tier; its output is shown as it comes, or at its end where two run at a time."""
+def _run(
+    env: Environment,
+    tier: str,
+    command: list[str],
+    report: Path,
+    *,
+    show: bool,
+    lanes: Path | None = None,
+) -> Tally:
+    """Run a tier; its output is shown as it comes, or at its end where two run at a time.
+
+    Args:
+        env: The environment.
+        tier: Its name.
+        command: What runs it.
+        report: Where that leaves its JUnit report.
+        show: Whether to show its output as it comes.
+        lanes: The folder by which its lanes share out its files.
+    """
     print(f"{tier} ...", flush=True)
     started = time.monotonic()
+    variables = env.variables()
+    if lanes is not None:
+        variables["TENSORLOOM_LANES"] = str(lanes)
     process = subprocess.Popen(
         command,
         cwd=env.root,
-        env=env.variables(),
+        env=variables,
         stdout=None if show else subprocess.PIPE,
         stderr=None if show else subprocess.STDOUT,
         text=True,
@@ -208,6 +259,17 @@ def tally_of(tier: str, report: Path, *, status: int, seconds: float) -> Tally:
         failed = 1
     return Tally(
         tier=tier, passed=passed, failed=failed, skipped=counts["skipped"], seconds=seconds
+    )
+
+
+def _sum(tier: str, parts: Sequence[Tally], seconds: float) -> Tally:
+    """The tally of a tier that ran in parts."""
+    return Tally(
+        tier=tier,
+        passed=sum(part.passed for part in parts),
+        failed=sum(part.failed for part in parts),
+        skipped=sum(part.skipped for part in parts),
+        seconds=seconds,
     )
 
 

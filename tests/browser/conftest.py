@@ -9,6 +9,7 @@ import pytest
 
 from canvas import Canvas
 from isolation import choose_threads, own_page
+from lanes import pytest_runtestloop
 from page_state import python_answered
 from sitebuild import bundle, environment, serve
 from watch import Watch, origin_of
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
+
+__all__ = ["pytest_runtestloop"]
 
 
 @pytest.fixture(scope="session")
@@ -38,10 +41,9 @@ def harness_url(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="session")
 def pictures(root: Path) -> Path:
-    """Where this run's pictures are left to be looked at."""
+    """Where pictures are left to be looked at; another lane may leave its own there."""
     made = root / ".cache" / "pictures"
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(parents=True)
+    made.mkdir(parents=True, exist_ok=True)
     return made
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from workbench import Workbench
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.alone]
 
 BENCH = """
 async ([equation, shapes, dtype, options]) => {

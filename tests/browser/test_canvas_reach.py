@@ -115,6 +115,7 @@ def test_an_error_is_shown_where_it_is(canvas: Canvas) -> None:
     assert canvas.page.locator(".tl-bond.is-wrong").count() == 1
 
 
+@pytest.mark.alone
 def test_a_thousand_tensors_open_at_once_as_one_picture(canvas: Canvas) -> None:
     size = 32
     names = [f"t{place}" for place in range(size * size)]

@@ -215,6 +215,7 @@ json.dumps([engine.most_threads, shared, codes, same])
 """
 
 
+@pytest.mark.alone
 def test_a_thread_that_stops_holds_nobody_up(isolated: Page) -> None:
     assert isolated.evaluate("crossOriginIsolated")
     threads, shared, codes, same = python(isolated, TEAM)

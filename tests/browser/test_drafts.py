@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import BrowserContext
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.alone]
 
 WITHOUT_WORKER = {"service_workers": "block"}
 """A crash takes the service worker's process along, and its debugger never lets the next one go."""

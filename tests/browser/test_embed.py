@@ -26,6 +26,7 @@ these loads longer, not all."""
 SHOWN = "() => performance.getEntriesByName('shown')[0]?.startTime ?? null"
 
 
+@pytest.mark.alone
 def test_an_embedded_network_is_there_at_once(bench: Workbench, browser: Browser) -> None:
     a, b = np.array([[1.0, 2], [3, 4]]), np.array([[0.0, 1], [1, 0]])
     arrays = [{"shape": [2, 2], "data": array.ravel().tolist()} for array in (a, b)]

@@ -238,6 +238,7 @@ def long_tasks(shared_page: tuple[Workbench, Any]) -> Iterator[None]:
     return
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("name", "text"), benchmark_networks(), ids=[name for name, _ in benchmark_networks()]
 )

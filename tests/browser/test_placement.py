@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from workbench import Workbench
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.alone]
 
 RUN = """
 async ([backend, times]) => {

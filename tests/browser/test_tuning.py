@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
+pytestmark = [pytest.mark.browser, pytest.mark.alone]
+
 PRODUCT = {
     "format": "einsum",
     "text": "ik,kj->ij",

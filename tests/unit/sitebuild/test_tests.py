@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import threading
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -58,3 +61,69 @@ def test_the_sum_is_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
 def test_no_skips_are_not_spoken_of(capsys: pytest.CaptureFixture[str]) -> None:
     tests._summary([tests.Tally(tier="ts", passed=7, failed=0, skipped=0, seconds=1)], {}, 1)
     assert capsys.readouterr().out.rstrip("\n").split("\n")[-1] == "7 passed, 0 failed"
+
+
+class Stage:
+    """In place of processes: notes what runs while something else does."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.now: list[str] = []
+        self.beside: dict[str, set[str]] = {}
+        self.ended: list[str] = []
+
+    def run(
+        self, _env: Environment, tier: str, command: list[str], *_: object, **__: object
+    ) -> Any:
+        name = f"{tier}, alone" if command[-1] == "alone" else tier
+        with self.lock:
+            self.beside.setdefault(name, set()).update(self.now)
+            for other in self.now:
+                self.beside[other].add(name)
+            self.now.append(name)
+        time.sleep(0.05)
+        with self.lock:
+            self.now.remove(name)
+            self.ended.append(name)
+        return tests.Tally(tier=tier, passed=1, failed=0, skipped=0, seconds=1)
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch, root: Path, tmp_path: Path) -> Stage:
+    found = Stage()
+
+    def plain(name: str) -> Any:
+        return lambda env, *_: found.run(env, name, [""])
+
+    monkeypatch.setattr(tests, "_run", found.run)
+    monkeypatch.setattr(tests, "_check", plain("check"))
+    monkeypatch.setattr(tests, "_site", plain("site"))
+    monkeypatch.setattr(tests, "_typescript", plain("ts"))
+    monkeypatch.setattr(tests, "_report_file", lambda _, name: tmp_path / name)
+    monkeypatch.setattr(tests.browsers, "ensure", lambda _: SimpleNamespace(missing={}))
+    (tmp_path / "tests").symlink_to(root / "tests")
+    env = Environment(root=tmp_path, python=tmp_path, node=tmp_path, npm=("npm",))
+    assert tests.run_all(env, []) == 0
+    return found
+
+
+def test_every_tier_runs(stage: Stage) -> None:
+    assert {*tests.TIERS, "site"} <= set(stage.ended)
+    assert sorted(stage.ended) == sorted([*tests.TIERS, "site", "browser", "browser, alone"])
+
+
+def test_what_wants_the_machine_has_it_alone(stage: Stage) -> None:
+    for name in ("check", "worker", "faults", "build", "browser, alone"):
+        assert stage.beside[name] == set(), name
+
+
+def test_two_of_the_others_run_at_a_time(stage: Stage) -> None:
+    assert stage.beside["browser"] == {"browser"}
+    assert stage.beside["soak"] <= set(tests.SIDE_BY_SIDE)
+    assert stage.beside["soak"]
+
+
+def test_what_is_tested_on_the_site_waits_for_it(stage: Stage) -> None:
+    for name in ("soak", "engines", "build", "browser"):
+        assert stage.ended.index(name) > stage.ended.index("site")
+    assert not stage.beside["site"] & {"soak", "engines"}

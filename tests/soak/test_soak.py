@@ -1,4 +1,4 @@
-"""The workbench used for nine rounds or more: edits, drags, runs, tuning at constant memory.
+"""The workbench used for three minutes: edits, drags, runs, tuning at constant memory.
 
 ``python3 build.py soak --minutes 60`` is the same for an hour.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-MINUTES = float(os.environ.get("TENSORLOOM_SOAK_MINUTES", "0.2"))
+MINUTES = float(os.environ.get("TENSORLOOM_SOAK_MINUTES", "3"))
 
 LEAST_ROUNDS = 9
 """Three per third, however slow the machine."""
