@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -32,6 +33,7 @@ class Script:
         self.unwanted: list[str] = []
         self.told: list[str] = []
         self.ran: dict[str, float] = {}
+        self.recorded: dict[str, int] = {}
         self.release: dict[str, asyncio.Event] = {}
         self.errors: dict[str, list[Exception]] = {}
         self.full = 0
@@ -45,6 +47,7 @@ class Script:
         self.changed.set()
         assert self.queue is not None
         self.queue.hear(live, Progress(state="running"))
+        self.tell_recorded(live)
         waits = [
             asyncio.create_task(event.wait())
             for event in (self.release.setdefault(job, asyncio.Event()), live.cancelled)
@@ -59,6 +62,12 @@ class Script:
         if self.errors.get(job):
             raise self.errors[job].pop(0)
         return Outcome(array=np.zeros(()), error_bound=0.0, ms=0.0, mul_adds=0, backend="numpy")
+
+    def tell_recorded(self, live: Live, more: int = 0) -> None:
+        """Record so many slices more, and tell how many there are."""
+        assert self.queue is not None
+        done = self.recorded[live.job.id] = self.recorded.get(live.job.id, 0) + more
+        self.queue.hear(live, Progress(progress=JobProgress(slices_done=done, slices=1000)))
 
     async def finish(self, _live: Live, _outcome: Outcome) -> JobResult:
         return JobResult(
@@ -102,8 +111,8 @@ class Script:
 class Bench:
     """A queue with a script."""
 
-    def __init__(self, **settings: float) -> None:
-        self.script = Script()
+    def __init__(self, script: Script | None = None, **settings: float) -> None:
+        self.script = script or Script()
         self.queue = Queue(Settings(**settings), self.script)  # type: ignore[arg-type]
         self.script.queue = self.queue
         self.count = 0
@@ -162,6 +171,7 @@ async def test_a_long_job_gives_its_turn_to_a_client_without_one_and_goes_on() -
         long = bench.add("long", 1)
         await bench.script.until(lambda: bench.script.began == ["long"])
         bench.add("short", 2)
+        bench.script.tell_recorded(long, 1)
         await bench.script.until(lambda: bench.script.began == ["long", "short"])
         assert long.job.state == "queued"
         assert long.job.note == "It gave its place to others and goes on soon."
@@ -177,6 +187,7 @@ async def test_the_longest_time_of_a_job_is_of_all_its_turns() -> None:
         long = bench.add("long", 1)
         await bench.script.until(lambda: bench.script.began == ["long"])
         bench.add("short", 2)
+        bench.script.tell_recorded(long, 1)
         await bench.script.until(lambda: bench.script.began == ["long", "short"])
         assert 0.05 <= long.ran < 30
         assert bench.script.ran == {"long": long.ran}
@@ -187,11 +198,55 @@ async def test_the_longest_time_of_a_job_is_of_all_its_turns() -> None:
     assert long.job.error.code == "job-too-long"
 
 
+async def test_a_turn_that_has_recorded_nothing_does_not_end() -> None:
+    async with Bench(concurrent_jobs=1, turn_seconds=0.05) as bench:
+        live = bench.add("long", 1)
+        bench.script.recorded["long"] = 7  # in an earlier turn
+        await bench.script.until(lambda: bench.script.began == ["long"])
+        bench.add("short", 2)
+        await asyncio.sleep(0.3)
+        assert bench.script.began == ["long"]
+        # Nor does it look again and again meanwhile.
+        assert bench.queue._pause() is None
+        bench.script.tell_recorded(live, 1)
+        await bench.script.until(lambda: bench.script.began == ["long", "short"])
+        assert bench.script.recorded["long"] == 8
+
+
+async def test_jobs_of_two_clients_whose_tasks_outlast_a_turn_both_end() -> None:
+    task_seconds, tasks = 0.15, 3
+
+    class Tasks(Script):
+        """A runner of jobs in a few tasks; one that is stopped halfway has recorded nothing."""
+
+        async def run(self, live: Live) -> Outcome:
+            self.began.append(live.job.id)
+            assert self.queue is not None
+            self.queue.hear(live, Progress(state="running"))
+            self.tell_recorded(live)
+            while self.recorded[live.job.id] < tasks:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(live.cancelled.wait(), task_seconds)
+                    raise Cancelled("cancelled", "Stopped.")
+                self.tell_recorded(live, 1)
+            return Outcome(array=np.zeros(()), error_bound=0.0, ms=0.0, mul_adds=0, backend="numpy")
+
+    async with Bench(Tasks(), concurrent_jobs=1, turn_seconds=0.05) as bench:
+        lives = [bench.add("a", 1), bench.add("b", 2)]
+        async with asyncio.timeout(30):
+            for live in lives:
+                await live.ended.wait()
+    assert [live.job.state for live in lives] == ["done", "done"]
+    assert sorted(bench.script.began[:4]) == ["a", "a", "b", "b"]
+
+
 async def test_a_client_does_not_take_its_own_turn_away() -> None:
     async with Bench(concurrent_jobs=1, turn_seconds=0.05) as bench:
         first = bench.add("first", 1)
         await bench.script.until(lambda: bench.script.began == ["first"])
         bench.add("second", 1)
+        bench.script.tell_recorded(first, 1)
+        await asyncio.sleep(0.1)
         bench.queue._make_room()
         assert first.stop is None
 

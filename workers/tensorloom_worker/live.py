@@ -30,6 +30,8 @@ class Live:
         ran: How long it ran in earlier turns [s].
         held_up: Set while its end cannot be written, because of ``problem``.
         again: Set to write it now, before the wait is over.
+        recorded_before: Slices whose sums this turn began with; ``None`` before it has told.
+        has_recorded: Whether this turn has recorded a sum.
     """
 
     seq: int
@@ -46,10 +48,26 @@ class Live:
     problem: TensorloomError | None = None
     task: asyncio.Task[None] | None = None
     turn_began: float = 0.0
+    recorded_before: int | None = None
+    has_recorded: bool = False
     not_before: float = 0.0
     tries: int = 0
     told_at: float = 0.0
     tell_later: asyncio.TimerHandle | None = None
+
+    def begin_turn(self, now: float) -> None:
+        """Start counting what a turn takes and records."""
+        self.turn_began = now
+        self.recorded_before = None
+        self.has_recorded = False
+
+    def count_slices(self, recorded: int) -> bool:
+        """Whether these are the first slices that the turn has added to what it began with."""
+        if self.recorded_before is None:
+            self.recorded_before = recorded
+        is_first = not self.has_recorded and recorded > self.recorded_before
+        self.has_recorded |= is_first
+        return is_first
 
     @classmethod
     def of(cls, waiting: Waiting) -> Live:

@@ -3,7 +3,8 @@
 Fair shares: the next job is of the token with the fewest running jobs, then of the one that used
 the workers least in the last minutes; within a token, first come, first served. A long contraction
 that holds a place which another token waits for is stopped after a while and goes on later from
-its recorded sums. All of this lives in the event loop's thread; the store is called in others.
+its recorded sums; not before it has recorded one in its turn, or each would begin from nothing.
+All of this lives in the event loop's thread; the store is called in others.
 """
 
 from __future__ import annotations
@@ -212,6 +213,8 @@ class Queue:
         if update.get("state") not in {None, "searching", "running"} or live.ended.is_set():
             return
         live.job = live.job.model_copy(update=update)
+        if heard.progress is not None and live.count_slices(heard.progress.slices_done):
+            self._wake.set()  # its turn may end now
         if live.tell_later is not None:
             return
         loop = asyncio.get_running_loop()
@@ -287,7 +290,7 @@ class Queue:
                     break
                 self._take(live)
                 self._running[live.job.id] = live
-                live.turn_began = time.monotonic()
+                live.begin_turn(time.monotonic())
                 live.task = asyncio.create_task(self._turn(live), name=f"job {live.job.id}")
             self._make_room()
             with suppress(TimeoutError):
@@ -307,7 +310,7 @@ class Queue:
         turns = [
             live.turn_began + self._settings.turn_seconds - now
             for live in self._running.values()
-            if live.stop is None
+            if live.stop is None and live.has_recorded
         ]
         soonest = min([*due, *turns], default=None)
         return None if soonest is None else max(soonest, 0.05)
@@ -331,6 +334,7 @@ class Queue:
             if now - live.turn_began >= self._settings.turn_seconds
             and live.job.kind == "contract"
             and live.job.state == "running"
+            and live.has_recorded
         ]
         if over:
             self._stop(min(over, key=lambda live: live.turn_began), "turn")
