@@ -69,6 +69,20 @@ def test_bounds_hold_where_roundings_agree(backend: Backend, dtype: DType, summe
     assert error_of(tree, found.value, dtype) < found.error_bound < 1
 
 
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+@pytest.mark.parametrize(("text", "side"), [("k,k->", 1), ("ik,k->i", 3), ("ijk,jk->i", 2)])
+def test_sums_of_millions_are_made_in_parts(
+    backend: Backend, dtype: DType, text: str, side: int
+) -> None:
+    """More than a workgroup of a GPU adds up in loops of 60,000 turns."""
+    tree = product(text, side, 4_000_037 // side)
+    plan = Plan(tree=tree, cost=cost_of(tree), finder="optimal")
+    choice = prepare(plan, backends={backend.name: backend}, backend=backend.name, dtype=dtype)
+    found = drive(run(choice, operands(tree, dtype)))
+    assert (found.backend, found.notes) == (backend.name, ())
+    assert error_of(tree, found.value, dtype) < found.error_bound < 1
+
+
 @pytest.mark.skipif(
     np.finfo(np.longdouble).eps >= np.finfo(np.float64).eps / 16,
     reason="needs numbers longer than 64 bits",

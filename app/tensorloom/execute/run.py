@@ -177,7 +177,7 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
     Raises:
         DeviceMemoryError: ``does-not-fit``, with the numbers and the ways out.
         UnsupportedKernel: ``no-f16``: 16-bit storage was asked for where there is none. Who wants
-            that is not given something else.
+            that is not given something else. Or no backend can run it.
     """
     notes: list[str] = []
     if backend == "webgpu-f16" and backend not in backends:
@@ -190,8 +190,16 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
     if backend != "auto" and backend not in backends:
         notes.append(f"{LABELS[backend]} is not available here. {missing.get(backend, '')}".strip())
     order = candidates(backends, backend, dtype)
+    attempts, refused, unable = _fitting(plan, order, dtype, lowering)
+    if unable and unable[0][0] is order[0] and order[0].name == backend:
+        if backend == "webgpu-f16":
+            raise unable[0][1]
+        notes.append(could_not(backend, unable[0][1]))
+    if not attempts and not refused:
+        raise unable[0][1]
+    lost = [one for one, _ in unable]
+    order = [one for one in order if one not in lost]
     named = order[0].name == backend
-    attempts, refused = _fitting(plan, order, dtype, lowering)
     # Who asks for a backend by name gets that one, sliced if allowed, or hears why not.
     if not attempts or (named and attempts[0].backend is not order[0]):
         candidate, program = refused[0] if named else max(refused, key=_limit)
@@ -224,20 +232,28 @@ def _ordered(attempts: list[Attempt], feedback: Feedback | None, *, named: bool)
 
 def _fitting(
     plan: Plan, order: list[Backend], dtype: DType, lowering: Lowering
-) -> tuple[list[Attempt], list[tuple[Backend, Program]]]:
-    """Backends that have room for the plan, and the others; each in the given order."""
+) -> tuple[list[Attempt], list[tuple[Backend, Program]], list[tuple[Backend, UnsupportedKernel]]]:
+    """Backends that have room for the plan, those that have not, and those that cannot run it.
+
+    Each in the given order.
+    """
     programs: dict[DType, Program] = {}
-    attempts, refused = [], []
+    attempts, refused, unable = [], [], []
     for candidate in order:
         own = own_dtype(candidate, dtype)
         if own not in programs:
             programs[own] = lowering(plan, own)
         program = programs[own]
-        if candidate.peak_bytes(program) <= candidate.limit_bytes:
+        try:
+            has_room = candidate.peak_bytes(program) <= candidate.limit_bytes
+        except UnsupportedKernel as error:
+            unable.append((candidate, error))
+            continue
+        if has_room:
             attempts.append(_attempt(candidate, plan, program))
         else:
             refused.append((candidate, program))
-    return attempts, refused
+    return attempts, refused, unable
 
 
 def _attempt(backend: Backend, plan: Plan, program: Program) -> Attempt:
@@ -383,6 +399,11 @@ async def run(
     return replace(result, notes=(*notes, *result.notes))
 
 
+def could_not(name: BackendName, error: UnsupportedKernel | DeviceLost | DeviceMemoryError) -> str:
+    """Why another backend runs it, in words."""
+    return f"{LABELS[name]} could not run it: {error.message}"
+
+
 async def first_able(
     choice: Choice, on: Callable[[Attempt], Awaitable[_T]]
 ) -> tuple[_T, tuple[str, ...]]:
@@ -398,7 +419,7 @@ async def first_able(
         except (UnsupportedKernel, DeviceLost, DeviceMemoryError) as error:
             if place == len(choice.attempts) - 1:
                 raise
-            notes.append(f"{LABELS[attempt.backend.name]} could not run it: {error.message}")
+            notes.append(could_not(attempt.backend.name, error))
     raise AssertionError("a choice has at least one attempt")
 
 

@@ -132,6 +132,32 @@ def test_a_named_gpu_computes_in_its_own_type_and_says_so() -> None:
     assert result.notes == ("WebGPU computes in complex64, not complex128.",)
 
 
+class Unable(Pretender):
+    """Finds out that it has no kernel for a step when it is asked about memory."""
+
+    def peak_bytes(self, _program: Program) -> int:
+        raise UnsupportedKernel("gpu-too-long", "A sum is too long.")
+
+
+def test_who_has_no_kernel_for_a_step_is_passed_over() -> None:
+    backends = here(Unable("webgpu"), Pretender("wasm"))
+    for backend in ("auto", "wasm"):
+        choice = prepare(product(), backends=backends, backend=backend, dtype="float32")
+        assert [attempt.backend.name for attempt in choice.attempts] == ["wasm"]
+        assert choice.notes == ()
+    choice = prepare(product(), backends=backends, backend="webgpu", dtype="float32")
+    assert drive(run(choice, ARRAYS)).backend == "wasm"
+    assert choice.notes == ("WebGPU could not run it: A sum is too long.",)
+
+
+@pytest.mark.parametrize("name", ["webgpu", "webgpu-f16"])
+def test_where_nobody_else_may_run_a_step_the_reason_is_raised(name: BackendName) -> None:
+    others = [Pretender("numpy")] if name == "webgpu-f16" else []
+    with pytest.raises(UnsupportedKernel) as caught:
+        prepare(product(), backends=here(Unable(name), *others), backend=name)
+    assert caught.value.code == "gpu-too-long"
+
+
 def test_a_backend_that_is_not_here_is_named_in_a_note() -> None:
     choice = prepare(product(), backends=here(Pretender("numpy")), backend="webgpu")
     assert choice.attempts[0].backend.name == "numpy"

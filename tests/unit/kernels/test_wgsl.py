@@ -7,7 +7,7 @@ import pytest
 from tensorloom.assets import templates
 from tensorloom.errors import UnsupportedKernel
 from tensorloom.kernels.gpu.candidate import GpuCandidate
-from tensorloom.kernels.gpu.wgsl import GpuLimits, Shader, Use, render
+from tensorloom.kernels.gpu.wgsl import GpuLimits, Shader, Use, candidate_of, render
 from tensorloom.kernels.program import KernelSpec, LoopAxis
 
 
@@ -102,9 +102,20 @@ def test_tensors_beyond_32_bit_addresses_are_refused() -> None:
     assert "4900000000 elements" in caught.value.message
 
 
-def test_sums_beyond_the_iteration_limit_are_refused() -> None:
+@pytest.mark.parametrize("contracted", [64 * 60_000 + 1, 10**8])
+def test_sums_beyond_the_iteration_limit_are_made_in_parts(contracted: int) -> None:
+    spec = _matrices(1, 1, contracted)
+    chosen = candidate_of(spec, GpuLimits(), None)
+    assert chosen.splits > 1
+    assert -(-contracted // chosen.splits) <= 60_000
+    assert _render(spec).then is not None
+
+
+def test_sums_that_parts_cannot_shorten_are_refused() -> None:
+    """22 axes of two: cut along one of them, each half still has two million terms."""
+    axes = [LoopAxis(size=2, left=2**n, right=2 ** (21 - n), out=0) for n in range(22)]
     with pytest.raises(UnsupportedKernel) as caught:
-        _render(_matrices(1, 1, 64 * 60_000 + 1))
+        _render(KernelSpec(dtype="float32", contracted=tuple(axes)))
     assert caught.value.code == "gpu-too-long"
 
 

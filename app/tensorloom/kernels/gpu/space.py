@@ -10,10 +10,11 @@ best comes before that.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, inf
+from math import ceil, inf, prod
 from typing import TYPE_CHECKING
 
-from tensorloom.kernels.gpu.candidate import GpuCandidate
+from tensorloom.errors import UnsupportedKernel
+from tensorloom.kernels.gpu.candidate import MOST, GpuCandidate
 from tensorloom.kernels.gpu.model import modelled_ms
 from tensorloom.kernels.gpu.padding import padded_work, workgroups
 
@@ -135,7 +136,11 @@ def _without_hanging(
 
 
 def default_candidate(spec: KernelSpec, limits: GpuLimits, *, half: bool = False) -> GpuCandidate:
-    """What the first answer uses: running time and the time to compile it weigh together."""
+    """What the first answer uses: running time and the time to compile it weigh together.
+
+    Raises:
+        UnsupportedKernel: ``gpu-too-long``: no loop is long enough for its sum.
+    """
     small = GpuCandidate(family="small")
     if spec.mul_adds <= limits.small_mul_adds and not why_not(spec, small, limits):
         return small
@@ -144,6 +149,12 @@ def default_candidate(spec: KernelSpec, limits: GpuLimits, *, half: bool = False
         for candidate in _defaults(spec, limits)
         if not why_not(spec, candidate, limits, half=half)
     ]
+    if not able:
+        raise UnsupportedKernel(
+            "gpu-too-long",
+            f"A sum of {spec.extents[3]} products is too long for one GPU kernel.",
+            "Slice the network, or run it on the CPU.",
+        )
     return min(able, key=lambda candidate: modelled_ms(spec, candidate, limits, with_compile=True))
 
 
@@ -310,7 +321,7 @@ def _tiles(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
 
 def _defaults(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
     """Register tiles and dots, which every device runs, and lanes where they are known."""
-    batch, rows, columns, contracted = spec.extents
+    _, rows, columns, _ = spec.extents
     lanes = limits.subgroup
     if lanes and not spec.unary:
         numbers = columns * (2 if spec.dtype == "complex64" else 1)
@@ -341,9 +352,29 @@ def _defaults(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
                 across=across,
                 down=threads // across,
             )
-    few = batch * rows * columns <= FEW_OUTPUTS and contracted >= LONG_SUM
+    yield from _long_sums(spec, limits)
+
+
+def _long_sums(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
+    """A workgroup for each output where there are few, or where a loop would not do."""
+    *outputs, contracted = spec.extents
+    few = prod(outputs) <= FEW_OUTPUTS and contracted >= LONG_SUM
     if (limits.split and few) or contracted > limits.most_iterations:
-        yield GpuCandidate(family="dot", across=64)
+        yield GpuCandidate(family="dot", across=DOT_THREADS)
+    if contracted > DOT_THREADS * limits.most_iterations:
+        yield from _in_short_parts(spec, limits)
+
+
+def _in_short_parts(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
+    """Parts that fit in loops, of a sum that no workgroup can add up."""
+    tile = GpuCandidate(family="registers", rows=1, columns=1, across=4, down=1)
+    cut = _cut_axis(spec, tile)
+    turns = spec.extents[3] // cut
+    # In few products each, so that the device is busy; but there is room for so many parts only.
+    part = max(LONG_PART // turns, ceil(cut / MOST["splits"]))
+    part = min(part, limits.most_iterations // turns)
+    if part:
+        yield replace(tile, splits=ceil(cut / part))
 
 
 def _cut_sums(spec: KernelSpec, tile: GpuCandidate) -> Iterator[GpuCandidate]:
@@ -384,6 +415,10 @@ def _usual_threads(limits: GpuLimits) -> int:
     """Threads of a workgroup on hardware: 64, or more where fewer would leave lanes idle."""
     return min(max(64, limits.speeds.threads or 0), limits.workgroup_threads)
 
+
+DOT_THREADS = 64
+LONG_PART = 4096
+"""Products in a part of a sum that is too long for a workgroup of ``DOT_THREADS``."""
 
 FEW_OUTPUTS, LONG_SUM = 4096, 256
 """At most this many outputs with at least this long sums are worth a workgroup each."""

@@ -97,7 +97,7 @@ def render(
         UnsupportedKernel: ``gpu-dtype``; ``gpu-too-big`` beyond 2^32 elements; ``gpu-too-long``;
             ``gpu-candidate`` for one that this device cannot run.
     """
-    _check(spec, limits)
+    _check(spec)
     chosen = candidate_of(spec, limits, candidate, half=use.half)
     if reason := why_not(spec, chosen, limits, half=use.half):
         raise UnsupportedKernel(
@@ -209,8 +209,8 @@ def _partial(spec: KernelSpec, parts: int) -> tuple[KernelSpec, KernelSpec]:
     return partial, adding
 
 
-def _check(spec: KernelSpec, limits: GpuLimits) -> None:
-    """Nothing, when the device can run this kernel at all."""
+def _check(spec: KernelSpec) -> None:
+    """Nothing, when a GPU can run this kernel at all."""
     if spec.dtype not in {"float32", "complex64"}:
         raise UnsupportedKernel(
             "gpu-dtype",
@@ -222,13 +222,6 @@ def _check(spec: KernelSpec, limits: GpuLimits) -> None:
         raise UnsupportedKernel(
             "gpu-too-big",
             f"A tensor of {longest} elements is more than a GPU kernel can address.",
-            "Slice the network, or run it on the CPU.",
-        )
-    contracted = spec.extents[3]
-    if contracted > max(THREADS * limits.most_iterations, limits.small_mul_adds):
-        raise UnsupportedKernel(
-            "gpu-too-long",
-            f"A sum of {contracted} products is too long for one GPU kernel.",
             "Slice the network, or run it on the CPU.",
         )
 
