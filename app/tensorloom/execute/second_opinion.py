@@ -168,8 +168,8 @@ def repetition_bytes(
         firsts: What came out.
     """
     # Each in turn is held multiplied, too, until it is cast.
-    wide = [np.result_type(array.dtype, 1.0).itemsize * array.size for array in given]
-    other = [size for size, array in zip(wide, given, strict=True) if array.dtype != program.dtype]
+    wide = [(_product_type(array, program.dtype), array.size) for array in given]
+    other = (dtype.itemsize * size for dtype, size in wide if dtype != program.dtype)
     held = sum(array.nbytes for array in given) + sum(first.value.nbytes for first in firsts)
     return held + max(other, default=0)
 
@@ -198,6 +198,12 @@ def _multiplied(given: Sequence[NDArray[Any]], factors: Sequence[int], dtype: DT
     """The inputs times their factors, each with the exponent taken out; see ``cast_arrays``."""
     cast: list[Cast] = []
     for array, factor in zip(given, factors, strict=True):
-        (made,), exponent = cast_arrays([array * (factor / _STEPS)], dtype)
+        product = np.multiply(array, factor / _STEPS, dtype=_product_type(array, dtype))
+        (made,), exponent = cast_arrays([product], dtype)
         cast.append((made, exponent))
     return cast
+
+
+def _product_type(array: NDArray[Any], dtype: DType) -> np.dtype[Any]:
+    """What an input is multiplied in: a narrower type would round more than the run does."""
+    return np.result_type(array.dtype, dtype)

@@ -109,6 +109,21 @@ def test_a_run_measures_its_error_where_averages_say_little(
     assert drive(run(choice, arrays)).error_bound == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("narrow", [np.float32, np.float16, np.int8])
+def test_arrays_of_a_narrow_type_are_repeated_in_the_one_computed_in(narrow: type) -> None:
+    # The same numbers in either type give the same run, so the same error.
+    n = 200
+    draw = np.random.default_rng(0)
+    sizes = tuple((f"i{number}", 2) for number in range(n + 1))
+    plan = plan_for(tuple((f"i{k}", f"i{k + 1}") for k in range(n)), ("i0", f"i{n}"), sizes)
+    arrays = [(5 * draw.normal(size=(2, 2))).astype(narrow) for _ in range(n)]
+    choice = prepare(plan, backends={"numpy": BACKEND}, dtype="float64")
+    wide = drive(run(choice, [array.astype(np.float64) for array in arrays]))
+    found = drive(run(choice, arrays))
+    assert np.array_equal(found.value, wide.value)
+    assert found.error_bound == wide.error_bound < 1e-10
+
+
 @pytest.mark.parametrize("runs", [1, 7])
 def test_a_plan_of_many_runs_takes_so_many_times_the_work(
     monkeypatch: pytest.MonkeyPatch, runs: int
@@ -173,11 +188,12 @@ def test_a_repetition_beyond_the_range_leaves_the_bound_from_averages() -> None:
     )
 
 
-def test_memory_of_repetitions_is_said() -> None:
+@pytest.mark.parametrize("given", [np.float64, np.float32])
+def test_memory_of_repetitions_is_said(given: type) -> None:
     n = 100_000
     plan = plan_for((("a", "i"), ("a",)), ("i",), (("a", 2), ("i", n)))
     row = np.random.default_rng(0).normal(size=n)
-    arrays = [np.stack([row, -row * (1 + 1e-12)]), np.ones(2)]
+    arrays = [np.stack([row, -row * (1 + 1e-6)]).astype(given), np.ones(2)]
     choice = prepare(plan, backends={"numpy": BACKEND}, dtype="float64")
     drive(run(choice, arrays))
     tracemalloc.start()
