@@ -51,7 +51,9 @@ def largest_of(arrays: Iterable[NDArray[Any]]) -> float:
     """
     largest = 0.0
     for array in arrays:
-        found = float(np.abs(array).max(initial=0))
+        # The least of the integers has no opposite: its magnitude would be negative.
+        numbers = array.astype(np.float64) if array.dtype.kind == "i" else array
+        found = float(np.abs(numbers).max(initial=0))
         if isnan(found):
             return found
         largest = max(largest, found)

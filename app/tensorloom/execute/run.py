@@ -26,6 +26,7 @@ from tensorloom.execute.quantities import bytes_text
 from tensorloom.execute.scaling import finished
 from tensorloom.execute.sharing import SharedBackend, shared
 from tensorloom.kernels.lower import lower
+from tensorloom.model.document import MAX_AXES
 from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.plan.cost import input_elements
 from tensorloom.plan.slicing import sliced_to_fit
@@ -176,6 +177,7 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
 
     Raises:
         DeviceMemoryError: ``does-not-fit``, with the numbers and the ways out.
+        PlanError: ``result-axes``: more open indices than an array has axes.
         UnsupportedKernel: ``no-f16``: 16-bit storage was asked for where there is none. Who wants
             that is not given something else. Or no backend can run it.
     """
@@ -197,6 +199,8 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
         notes.append(could_not(backend, unable[0][1]))
     if not attempts and not refused:
         raise unable[0][1]
+    if attempts:
+        _check_axes(plan)
     lost = [one for one, _ in unable]
     order = [one for one in order if one not in lost]
     named = order[0].name == backend
@@ -211,6 +215,17 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
         attempts = _shared(attempts) + attempts
     attempts = [_told(attempt, dtype) for attempt in attempts]
     return Choice(attempts=tuple(attempts), notes=tuple(notes), feedback=feedback, named=named)
+
+
+def _check_axes(plan: Plan) -> None:
+    axes = len(plan.tree.output)
+    if axes > MAX_AXES:
+        raise PlanError(
+            "result-axes",
+            f"The result has {axes} open indices; an array has at most {MAX_AXES} axes.",
+            "Sum over some, or make one of several.",
+            values={"axes": axes, "limit": MAX_AXES},
+        )
 
 
 def predicted_anew(choice: Choice) -> Choice:

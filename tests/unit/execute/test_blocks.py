@@ -183,3 +183,10 @@ def test_nothing_is_repeated_where_it_would_not_fit() -> None:
     (once, averaged), (repeated, _) = found
     assert (once, repeated) == (1, 1 + TRIALS)
     assert averaged == 1.0
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int64"])
+def test_the_least_integer_is_large(dtype: str) -> None:
+    """Its magnitude is no integer of its type."""
+    least = np.iinfo(dtype).min
+    assert largest_of([np.array([0, least], dtype)]) == -float(least)

@@ -14,6 +14,7 @@ from tensorloom.errors import (
     DeviceLost,
     DeviceMemoryError,
     NetworkError,
+    PlanError,
     TensorloomError,
     UnsupportedKernel,
 )
@@ -273,6 +274,16 @@ def test_where_a_sliced_run_fails_a_backend_with_room_takes_over() -> None:
     assert (len(gpu.asked), result.backend, result.mul_adds) == (1, "wasm", whole.program.mul_adds)
     # Nothing of slices: the other backend ran the whole plan.
     assert result.notes == ("WebGPU could not run it: The GPU went away and did not come back.",)
+
+
+def test_a_result_of_too_many_axes_is_refused() -> None:
+    """All of dimension 1: there is room for it, but no array has so many axes."""
+    names = [f"a{number}" for number in range(66)]
+    plan = plan_for(tuple((name,) for name in names), tuple(names), tuple((n, 1) for n in names))
+    with pytest.raises(PlanError) as caught:
+        prepare(plan, backends=here(Pretender("numpy")))
+    assert caught.value.code == "result-axes"
+    assert "66 open indices" in caught.value.message
 
 
 def test_what_cannot_be_sliced_is_refused() -> None:
