@@ -110,3 +110,54 @@ def test_a_slice_that_is_zero_takes_nothing_from_small_ones(backend: Backend, ze
     assert np.log10(found.value) + found.log10_scale == pytest.approx(np.log10(8e-55), abs=1e-5)
     logs = np.log10(found.gradients[3]) + found.log10_scales[3]
     np.testing.assert_allclose(logs, np.log10(4e-55), rtol=0, atol=1e-5)
+
+
+def in_slices(n: int) -> ContractionTree:
+    """A number times a scalar product of ``n`` slices."""
+    return ContractionTree(
+        inputs=((), ("s",), ("s",)),
+        output=(),
+        dimensions=(("s", n),),
+        path=((1, 2), (0, 3)),
+        sliced=("s",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("float32", 1.6e38), ("complex64", 1.6e38), ("float64", 1.2e308)]
+)
+def test_slices_within_the_range_may_add_up_beyond_it(
+    backend: Backend, dtype: DType, size: float
+) -> None:
+    if dtype not in backend.dtypes:
+        pytest.skip(f"{backend.name} does not compute in {dtype}")
+    root = np.full(4, np.sqrt(size), dtype)
+    found = gradient_on(backend, in_slices(4), [np.ones((), dtype), root, root], None, dtype)
+    wanted = np.log10(size) + np.log10(4)
+    assert np.log10(abs(found.value)) + found.log10_scale == pytest.approx(wanted, abs=1e-6)
+    own = np.log10(abs(found.gradients[0])) + found.log10_scales[0]
+    assert own == pytest.approx(wanted, abs=1e-6)
+    assert found.error_bound is not None
+    assert max(found.error_bound, *found.error_bounds) < 1e-5
+    np.testing.assert_allclose(found.gradients[1], root, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("left", "wanted"),
+    [
+        ([1e30, -1e30, 3e-30, 4e-30], 7.0),
+        ([3e-30, 1e30, -4e-30, 5e29], 1.5e60),
+        ([1e-28, 1e20, -1e20, 5e-10], 5e20),
+    ],
+    ids=["cancelling", "mixed", "within and beyond"],
+)
+def test_slices_of_different_scales_add_up(
+    backend: Backend, left: list[float], wanted: float
+) -> None:
+    arrays = [np.ones((), "f4"), np.array(left, "f4"), np.full(4, 1e30, "f4")]
+    found = gradient_on(backend, in_slices(4), arrays, None, "float32")
+    for value, scale in (
+        (found.value, found.log10_scale),
+        (found.gradients[0], found.log10_scales[0]),
+    ):
+        assert float(value) * 10.0**scale == pytest.approx(wanted, rel=1e-6)

@@ -11,6 +11,7 @@ along (lone summed and repeated indices) is spread out at the end.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import product
 from math import prod
 from time import perf_counter
@@ -23,7 +24,14 @@ from tensorloom.execute.backend import RawResult, SlicesDone, no_pulse
 from tensorloom.execute.casting import as_numbers, cast_arrays, plain_arrays
 from tensorloom.execute.gradient_bounds import bounds_of
 from tensorloom.execute.run import first_able
-from tensorloom.execute.scaling import absmax, add_exactly, finished
+from tensorloom.execute.scaling import (
+    absmax,
+    add_exactly,
+    as_float,
+    finished,
+    scaled,
+    shift_for,
+)
 from tensorloom.execute.value import replayed
 from tensorloom.kernels.gradient import gradient_indices, lower_gradient
 from tensorloom.kernels.lower import lower
@@ -279,7 +287,7 @@ async def _summed(
         for place, (total, part) in enumerate(zip(sums, (value, *kept), strict=True)):
             # The value knows nothing of the seed, an adjoint nothing of its own tensor.
             own = exponents[wrt[place - 1]] if place else exponents[-1]
-            total.add(_moved(part, everything - own, dtype), fixed)
+            total.add(part, everything - own, fixed)
         summed += 1
     value = replace(sums[0].result(), notes=tuple(notes))
     return value, [total.result() for total in sums[1:]]
@@ -301,11 +309,14 @@ async def _one(
     return value, [RawResult(value=turned) for _ in wrt]
 
 
-def _moved(raw: RawResult, exponent: int, dtype: DType) -> RawResult:
-    """A result times a power of two."""
-    if exponent == 0:
-        return raw
-    return finished(raw.value, exponent, dtype, log10_scale=raw.log10_scale)
+def _taken_out(raw: RawResult, dtype: DType) -> tuple[NDArray[Any], int]:
+    """A result's numbers within the safe range, and the exponent beside them."""
+    shift = shift_for(absmax(raw.value), dtype)
+    value = scaled(raw.value, -shift)
+    if raw.log10_scale == 0:
+        return value, shift
+    mantissa, power = as_float(Fraction(10) ** int(raw.log10_scale))
+    return np.asarray(value * value.real.dtype.type(mantissa)), shift + power
 
 
 def _slices(tree: ContractionTree) -> Iterator[Mapping[str, int]]:
@@ -324,8 +335,9 @@ def _cut(array: NDArray[Any], indices: Sequence[str], fixed: Mapping[str, int]) 
 
 
 class _Sum:
-    """An array that slices are added into, with one power of ten beside it.
+    """An array that slices are added into, with one power of two beside it.
 
+    Its numbers stay within the safe range, so that a sum may leave the type's though no slice did.
     What additions round away is added up in a second one, as in ``scaling.SliceSum``, unless each
     element comes from one slice.
 
@@ -351,54 +363,64 @@ class _Sum:
         self.dtype = dtype
         self.whole = tuple(full[name] for name in indices)
         self.part = tuple(tree.size_of[name] for name in indices)
-        self.sum: RawResult | None = None
+        self.only: RawResult | None = None
+        self.total: NDArray[Any] | None = None
         self.excess: NDArray[Any] | None = None
+        self.exponent: int | None = None
 
-    def add(self, raw: RawResult, fixed: Mapping[str, int]) -> None:
-        """Adds one slice where it belongs."""
+    def add(self, raw: RawResult, exponent: int, fixed: Mapping[str, int]) -> None:
+        """Adds one slice times ``2**exponent`` where it belongs."""
         if any(fixed.get(name) for name in self.constant):
             return
-        part = raw.value.reshape(self.part)
-        if self.sum is None and not fixed:
-            self.sum = replace(raw, value=part, kept=())
+        if not fixed:
+            if exponent:
+                raw = finished(raw.value, exponent, self.dtype, log10_scale=raw.log10_scale)
+            self.only = replace(raw, value=raw.value.reshape(self.part), kept=())
             return
-        if self.sum is None:
-            self.sum = RawResult(value=np.zeros(self.whole, self.dtype))
+        if self.total is None:
+            self.total = np.zeros(self.whole, self.dtype)
             self.excess = np.zeros(self.whole, self.dtype) if self.adds_up else None
+        part, own = _taken_out(raw, self.dtype)
         if absmax(part) == 0:
             # Its scale is that of no number: beside it all that is here could vanish.
             return
-        total, scale = self.sum.value, raw.log10_scale
-        if absmax(total) == 0 and (self.excess is None or absmax(self.excess) == 0):
-            self.sum = RawResult(value=total, log10_scale=scale)
-        elif scale > self.sum.log10_scale:
-            smaller = total.real.dtype.type(10.0 ** (self.sum.log10_scale - scale))
-            total *= smaller
-            if self.excess is not None:
-                self.excess *= smaller
-            self.sum = RawResult(value=total, log10_scale=scale)
-        part = part * part.real.dtype.type(10.0 ** (scale - self.sum.log10_scale))
-        place = _cut(total, self.indices, fixed)
+        self._make_room(exponent + own)
+        assert self.exponent is not None, "made room for"
+        part = scaled(part.reshape(self.part), exponent + own - self.exponent)
+        place = _cut(self.total, self.indices, fixed)
         if self.excess is None:
             place += part
         else:
             add_exactly(place, _cut(self.excess, self.indices, fixed), part)
 
+    def _make_room(self, exponent: int) -> None:
+        """Takes the exponent of a part that is larger, or that finds nothing here."""
+        if exponent == self.exponent:
+            return
+        held = [array for array in (self.total, self.excess) if array is not None]
+        if self.exponent is None or all(absmax(array) == 0 for array in held):
+            self.exponent = exponent
+        elif exponent > self.exponent:
+            for array in held:
+                array[...] = scaled(array, self.exponent - exponent)
+            self.exponent = exponent
+
     def so_far(self) -> RawResult | None:
         """A copy of the sum; ``None`` before the first slice."""
-        if self.sum is None:
-            return None
+        if self.total is None:
+            return self.only
         excess = 0 if self.excess is None else self.excess
-        return replace(self.sum, value=np.asarray(self.sum.value + excess))
+        return finished(np.asarray(self.total + excess), self.exponent or 0, self.dtype)
 
     def result(self) -> RawResult:
         """The sum; nothing is added afterwards."""
-        assert self.sum is not None, "there is at least one slice"
+        if self.only is not None:
+            return self.only
+        assert self.total is not None, "there is at least one slice"
         if self.excess is not None:
-            total = self.sum.value
-            total += self.excess
+            self.total += self.excess
             self.excess = None
-        return self.sum
+        return finished(self.total, self.exponent or 0, self.dtype)
 
 
 def _spread(

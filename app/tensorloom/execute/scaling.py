@@ -34,6 +34,7 @@ __all__ = [
     "SliceSum",
     "absmax",
     "add_exactly",
+    "as_float",
     "exponents_of",
     "finished",
     "scaled",
@@ -96,6 +97,13 @@ def _parts(array: NDArray[Any]) -> NDArray[Any]:
     """All real and imaginary parts, as a view where the array is contiguous."""
     flat = np.ascontiguousarray(array).reshape(-1)
     return flat.view(flat.real.dtype)
+
+
+def as_float(factor: Fraction) -> tuple[float, int]:
+    """Mantissa and exponent of a factor, which alone may leave the range of a float."""
+    power = factor.numerator.bit_length() - factor.denominator.bit_length()
+    mantissa, own = frexp(float(factor / Fraction(2) ** power))
+    return mantissa, power + own
 
 
 class SliceSum:

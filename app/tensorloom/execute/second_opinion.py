@@ -16,14 +16,14 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from fractions import Fraction
-from math import frexp, inf, isfinite, prod
+from math import inf, isfinite, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tensorloom.execute.blocks import blocks, largest_of
 from tensorloom.execute.casting import cast_arrays
-from tensorloom.execute.scaling import finished, scaled
+from tensorloom.execute.scaling import as_float, finished, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -117,7 +117,7 @@ async def largest_differences(
     for _ in range(TRIALS if known else 0):
         factors = [_STEPS + 2 * draw.randrange(_STEPS // 2) + 1 for _ in given]
         repeated = await again(_multiplied(given, factors, program.dtype))
-        shared = _as_float(Fraction(_STEPS ** len(factors), prod(factors)))
+        shared = as_float(Fraction(_STEPS ** len(factors), prod(factors)))
         for place in known:
             one = opinions[place]
             own = _STEPS if one.without is None else factors[one.without]
@@ -139,7 +139,7 @@ def _difference(first: RawResult, again: RawResult, shared: tuple[float, int], o
         own: The factor that is not in it.
     """
     scale = Fraction(10) ** int(again.log10_scale - first.log10_scale)
-    mantissa, power = _as_float(scale * Fraction(own, _STEPS))
+    mantissa, power = as_float(scale * Fraction(own, _STEPS))
     mantissa, power = mantissa * shared[0], power + shared[1]
 
     def unscaled(block: NDArray[Any]) -> NDArray[Any]:
@@ -148,13 +148,6 @@ def _difference(first: RawResult, again: RawResult, shared: tuple[float, int], o
 
     pairs = blocks(again.value, first.value)
     return largest_of(unscaled(more) - before for more, before in pairs)
-
-
-def _as_float(factor: Fraction) -> tuple[float, int]:
-    """Mantissa and exponent of a factor, which alone may leave the range of a float."""
-    power = factor.numerator.bit_length() - factor.denominator.bit_length()
-    mantissa, own = frexp(float(factor / Fraction(2) ** power))
-    return mantissa, power + own
 
 
 def repetition_bytes(
