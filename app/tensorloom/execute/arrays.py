@@ -30,15 +30,20 @@ from tensorloom.model.recipe import (
 from tensorloom.model.stored_array import ITEM_BYTES, StoredArray
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tensorloom.model.network import Network
 
-__all__ = ["MAX_ARRAY_BYTES", "ArrayStore", "arrays_of", "make_array", "stored_array"]
+__all__ = ["MAX_ARRAY_BYTES", "ArrayStore", "arrays_of", "make_array", "stored_array", "too_big"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
 
 MAX_ARRAY_BYTES = 2**31
-"""Largest single array [bytes]; half of what a 32-bit WASM memory can address."""
+"""Largest single array unless told [bytes]; half of what a 32-bit WASM memory can address."""
+
+_DRAWN = 1 << 14
+"""Random numbers that are drawn at once, in double precision [elements]."""
 
 
 class ArrayStore:
@@ -135,7 +140,14 @@ def arrays_of(network: Network, dtype: DType, store: ArrayStore) -> tuple[Array,
     return tuple(found)
 
 
-def make_array(recipe: ArrayRecipe, shape: Shape, dtype: DType, store: ArrayStore) -> Array:
+def make_array(
+    recipe: ArrayRecipe,
+    shape: Shape,
+    dtype: DType,
+    store: ArrayStore,
+    *,
+    most_bytes: int = MAX_ARRAY_BYTES,
+) -> Array:
     """The C-contiguous array of a recipe, not to be written to.
 
     Args:
@@ -143,6 +155,7 @@ def make_array(recipe: ArrayRecipe, shape: Shape, dtype: DType, store: ArrayStor
         shape: Shape that the tensor's indices ask for [elements].
         dtype: Element type.
         store: Where blobs are.
+        most_bytes: What it may hold [bytes].
 
     Raises:
         NetworkError: ``array-shape``, ``odd-axes``, ``array-missing``, ``complex-into-real``,
@@ -150,27 +163,32 @@ def make_array(recipe: ArrayRecipe, shape: Shape, dtype: DType, store: ArrayStor
         DeviceMemoryError: ``array-too-big``.
     """
     size = prod(shape) * ITEM_BYTES[dtype]
-    if size > MAX_ARRAY_BYTES:
-        raise DeviceMemoryError(
-            "array-too-big",
-            f"The array needs {size} bytes; the most is {MAX_ARRAY_BYTES}.",
-            "Make a dimension smaller, or split the tensor.",
-            values={"bytes": size, "most": MAX_ARRAY_BYTES},
-        )
-    return _converted(_values(recipe, shape, store), dtype)
+    if size > most_bytes:
+        raise too_big(size, most_bytes)
+    return _converted(_values(recipe, shape, dtype, store), dtype)
 
 
-def _values(recipe: ArrayRecipe, shape: Shape, store: ArrayStore) -> Array:
-    """The values in double precision, or as they are stored."""
+def too_big(size: int, most: int) -> DeviceMemoryError:
+    """The error of an array beyond what one may hold [bytes]."""
+    return DeviceMemoryError(
+        "array-too-big",
+        f"The array needs {size} bytes; the most is {most}.",
+        "Make a dimension smaller, or split the tensor.",
+        values={"bytes": size, "most": most},
+    )
+
+
+def _values(recipe: ArrayRecipe, shape: Shape, dtype: DType, store: ArrayStore) -> Array:
+    """The values: large ones of this type where it can hold them, others as they are stored."""
     match recipe:
         case RandomArray():
-            return _random(recipe, shape)
+            return _random(recipe, shape, dtype)
         case ConstantArray():
-            return np.full(shape, recipe.value)
+            return np.full(shape, _converted(np.array(recipe.value), dtype))
         case IdentityArray():
-            return _identity(shape)
+            return _identity(shape, dtype)
         case CopyArray():
-            array = np.zeros(shape)
+            array = np.zeros(shape, dtype)
             array[(np.arange(min(shape, default=1)),) * len(shape)] = 1.0
             return array
         case GateArray():
@@ -198,17 +216,29 @@ def _given(recipe: InlineArray | BlobArray, store: ArrayStore) -> Array:
     return flat.reshape(recipe.shape)
 
 
-def _random(recipe: RandomArray, shape: Shape) -> Array:
+def _random(recipe: RandomArray, shape: Shape, dtype: DType) -> Array:
+    """Drawn in parts: in double precision there are never more than a few numbers at once."""
     generator = np.random.Generator(np.random.PCG64(recipe.seed))
-    if recipe.distribution == "uniform":
-        return generator.random(shape)
-    if recipe.distribution == "normal":
-        return generator.standard_normal(shape)
-    parts = generator.standard_normal((2, *shape)) * sqrt(0.5)
-    return np.asarray(parts[0] + 1j * parts[1])
+    draw = generator.random if recipe.distribution == "uniform" else generator.standard_normal
+    if recipe.distribution != "complex-normal":
+        made = np.empty(shape, dtype)
+        _fill(made.reshape(-1), draw)
+        return made
+    made = np.empty(shape, dtype if dtype.startswith("complex") else np.complex128)
+    flat = made.reshape(-1)
+    _fill(flat.real, draw, sqrt(0.5))
+    _fill(flat.imag, draw, sqrt(0.5))
+    return made
 
 
-def _identity(shape: Shape) -> Array:
+def _fill(numbers: Array, draw: Callable[[int], Array], factor: float = 1.0) -> None:
+    """Draws all of them, (n,), in order."""
+    for start in range(0, len(numbers), _DRAWN):
+        part = numbers[start : start + _DRAWN]
+        part[:] = draw(len(part)) * factor
+
+
+def _identity(shape: Shape, dtype: DType) -> Array:
     half = len(shape) // 2
     rows, columns = prod(shape[:half]), prod(shape[half:])
     if len(shape) % 2:
@@ -225,7 +255,7 @@ def _identity(shape: Shape) -> Array:
             "Make the dimensions of both halves agree, or choose another array.",
             values={"rows": rows, "columns": columns},
         )
-    return np.eye(rows).reshape(shape)
+    return np.eye(rows, dtype=dtype).reshape(shape)
 
 
 def _fitted(array: Array, shape: Shape) -> Array:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import tracemalloc
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tensorloom.model.recipe import (
     BlobArray,
     ConstantArray,
     CopyArray,
+    Distribution,
     GateArray,
     IdentityArray,
     InlineArray,
@@ -69,6 +71,29 @@ def test_complex_normal_draws_real_parts_first_with_variance_one_half() -> None:
 def test_single_precision_holds_the_same_numbers_rounded() -> None:
     single = made(RandomArray(seed=3), 5, 7, dtype="float32")
     np.testing.assert_array_equal(single, made(RandomArray(seed=3), 5, 7).astype("float32"))
+
+
+def test_numbers_are_the_same_in_whatever_parts_they_are_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipes = [RandomArray(seed=3, distribution=name) for name in get_args(Distribution)]
+    whole = [made(recipe, 5, 7, dtype="complex64") for recipe in recipes]
+    monkeypatch.setattr("tensorloom.execute.arrays._DRAWN", 8)
+    for recipe, array in zip(recipes, whole, strict=True):
+        np.testing.assert_array_equal(made(recipe, 5, 7, dtype="complex64"), array)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [RandomArray(), RandomArray(distribution="uniform"), ConstantArray(value=0.1), IdentityArray()],
+)
+def test_large_arrays_are_made_in_their_own_type(recipe: ArrayRecipe) -> None:
+    tracemalloc.start()
+    try:
+        array = made(recipe, 2048, 2048, dtype="float32")
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * array.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_constant_copy_and_identity() -> None:

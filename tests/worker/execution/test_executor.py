@@ -12,7 +12,14 @@ import pytest
 from dask_jobs import SLICED, Stop, crash_after, request_of, ring, run, sliced_request, wanted
 from memory_ledger import MemoryLedger
 
-from tensorloom.errors import Cancelled, NetworkError, PlanError, WorkerRejected
+from tensorloom.errors import (
+    Cancelled,
+    DeviceMemoryError,
+    NetworkError,
+    PlanError,
+    WorkerRejected,
+)
+from tensorloom.formats.opening import open_text
 from tensorloom.plan.cost import input_elements
 from tensorloom_worker.execution import costs, executor
 from tensorloom_worker.execution.adding import FEW_INPUTS, IN_FLIGHT, is_small
@@ -347,7 +354,7 @@ def test_an_array_that_was_uploaded_is_never_replaced_by_that_of_the_document() 
     for more in ({"arrays": uses}, {"batch": {"arrays": uses}}):
         request = request_of(document, **more)
         with pytest.raises(NetworkError) as caught:
-            Problem.of(request, {}).arrays(request, {})
+            Problem.of(request, {}).arrays(request, {}, 10**9)
         assert caught.value.code == "array-missing"
         assert caught.value.where.tensors == (tensor.id,)
 
@@ -466,6 +473,23 @@ def test_a_backend_that_is_not_there_is_refused(cluster: Cluster) -> None:
         run(cluster, request_of(ring(6, 3), backend="cupy"))
     assert caught.value.code == "no-such-backend"
     assert caught.value.message == "The workers have no cupy. The package cupy is not installed."
+
+
+def test_a_tensor_beyond_the_memory_of_a_process_is_refused_before_its_job_is_taken(
+    cluster: Cluster,
+) -> None:
+    document = open_text("ij,jk->ik i=40 j=50 k=60", format="einsum").document
+    enough = request_of(document, dtype="float64", memory_bytes=8 * 50 * 60)
+    cluster.do(cluster.executor.check(enough))
+    less = enough.model_copy(update={"memory_bytes": 8 * 50 * 60 - 1})
+    with pytest.raises(DeviceMemoryError) as caught:
+        cluster.do(cluster.executor.check(less))
+    tensor = document.network.tensors[1]
+    assert caught.value.code == "array-too-big"
+    assert caught.value.where.tensors == (tensor.id,)
+    assert caught.value.message == (
+        f"{tensor.name}: The array needs 24000 bytes; the most is 23999."
+    )
 
 
 def test_a_search_is_never_worse_than_the_tree_it_was_given(cluster: Cluster) -> None:

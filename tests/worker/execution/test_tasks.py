@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from dask_jobs import sliced_request
 
+from tensorloom.errors import DeviceMemoryError
+from tensorloom.execute.arrays import make_array
 from tensorloom.formats import network_json
 from tensorloom_worker.execution import tasks
 from tensorloom_worker.execution.problem import Problem, plan_json
@@ -85,7 +87,7 @@ def test_jobs_that_fit_together_are_loaded_once() -> None:
 
 
 def test_what_a_thread_keeps_for_its_next_slice_counts() -> None:
-    one, _ = parcel(0, 0)
+    one, _ = parcel(0, 10**9)
     _ = tasks.contract(one, 0, 2)
     (loaded,) = tasks._LOADED.values()
     (runner,) = loaded.runners.values()
@@ -116,3 +118,18 @@ def test_a_bound_keeps_what_has_room() -> None:
     kept = list(tasks._LOADED.values())
     assert tasks.bound_of(other, 1.0, 0.0) > 0
     assert list(tasks._LOADED.values()) == kept[:1]
+
+
+def test_a_tensor_may_be_as_large_as_the_memory_of_its_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a tab can hold in one array is no limit here."""
+    monkeypatch.setitem(make_array.__kwdefaults__, "most_bytes", 1000)
+    size = 500 * 500 * 8
+    assert tasks.contract(parcel(0, size)[0], 0, 2).seconds > 0
+    with pytest.raises(DeviceMemoryError) as caught:
+        _ = tasks.contract(parcel(0, size - 1)[0], 0, 2)
+    assert (caught.value.code, caught.value.values) == (
+        "array-too-big",
+        {"bytes": size, "most": size - 1},
+    )

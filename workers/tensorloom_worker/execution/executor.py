@@ -35,7 +35,7 @@ from tensorloom_worker.execution.planning import (
     Planning,
 )
 from tensorloom_worker.execution.pool import Pool
-from tensorloom_worker.execution.problem import Problem, plan_json
+from tensorloom_worker.execution.problem import Problem, check_sizes, plan_json
 from tensorloom_worker.execution.tasks import Job
 from tensorloom_worker.ledger import Outcome, Progress, TaskLayout
 from tensorloom_worker.records import ContractRequest, EntryRequest, Estimate, Facts, Refusal
@@ -272,18 +272,23 @@ class Executor:
 
     async def check(self, request: ContractRequest | EntryRequest) -> None:
         """Looks whether a request can be contracted here as it says."""
-        if isinstance(request, ContractRequest) and request.backend not in ("auto", "numpy"):
-            dtype = request.dtype
-            if dtype is None:
-                dtype = (await asyncio.to_thread(codec.from_json, request.document)).dtype
+        if not isinstance(request, ContractRequest):
+            return
+        document = await asyncio.to_thread(codec.from_json, request.document)
+        dtype = request.dtype or document.dtype
+        if request.backend not in ("auto", "numpy"):
             await self._contractors.check(request.backend, dtype)
+        if self.pool.n_workers:
+            check_sizes(document.network, dtype, self._memory_bytes(request))
+
+    def _memory_bytes(self, request: ContractRequest) -> int:
+        """Memory that a process may use for a job [bytes]."""
+        most = self.pool.memory_bytes
+        return most if request.memory_bytes is None else min(most, request.memory_bytes)
 
     def most_elements(self, problem: Problem, request: ContractRequest) -> int:
         """Memory that a task may plan for: its thread's part of a process [elements]."""
-        most = self.pool.memory_bytes
-        if request.memory_bytes is not None:
-            most = min(most, request.memory_bytes)
-        return most // self.pool.threads_per_worker // problem.itemsize
+        return self._memory_bytes(request) // self.pool.threads_per_worker // problem.itemsize
 
     def _estimated(
         self,

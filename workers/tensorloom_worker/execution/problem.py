@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from tensorloom.errors import NetworkError, PlanError, Where
-from tensorloom.execute.arrays import ArrayStore, make_array
+from tensorloom.execute.arrays import ArrayStore, make_array, too_big
 from tensorloom.execute.casting import as_numbers
 from tensorloom.model import codec
 from tensorloom.model.stored_array import ITEM_BYTES
@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tensorloom.model.document import Document
+    from tensorloom.model.network import Network
     from tensorloom.model.recipe import DType
     from tensorloom.plan.inputs import Dimensions, Inputs, Output
     from tensorloom_worker.ledger import ArrayRef
     from tensorloom_worker.records import ContractRequest
 
-__all__ = ["BATCH", "Problem", "plan_json", "tree_with"]
+__all__ = ["BATCH", "Problem", "check_sizes", "plan_json", "tree_with"]
 
 BATCH = "batch:"
 """Before the tensor's id in the names of a batch's arrays."""
@@ -177,11 +178,19 @@ class Problem:
             tuple(sliced),
         )
 
-    def arrays(self, request: ContractRequest, files: Mapping[str, ArrayRef]) -> list[NDArray[Any]]:
+    def arrays(
+        self, request: ContractRequest, files: Mapping[str, ArrayRef], most_bytes: int
+    ) -> list[NDArray[Any]]:
         """One array per input, uploaded ones mapped from their files, others from their recipes.
+
+        Args:
+            request: What the problem is of.
+            files: Uploaded files.
+            most_bytes: What an array that is made may hold [bytes].
 
         Raises:
             NetworkError: An array that does not fit its tensor, or ``array-missing``.
+            DeviceMemoryError: ``array-too-big``.
         """
         document = codec.from_json(request.document)
         sizes = dict(self.dimensions)
@@ -203,7 +212,9 @@ class Problem:
             if ref is None:
                 key = (tensor.array, shape)
                 if key not in made:
-                    made[key] = make_array(tensor.array, shape, self.dtype, store)
+                    made[key] = make_array(
+                        tensor.array, shape, self.dtype, store, most_bytes=most_bytes
+                    )
                 found.append(made[key])
                 continue
             array = as_numbers(load(ref.path, ref.key), place)
@@ -218,6 +229,25 @@ class Problem:
                 )
             found.append(array)
         return found
+
+
+def check_sizes(network: Network, dtype: DType, most_bytes: int) -> None:
+    """Nothing, when a process can hold each tensor.
+
+    Args:
+        network: What is to be contracted.
+        dtype: Type to compute in.
+        most_bytes: What a process may use [bytes].
+
+    Raises:
+        DeviceMemoryError: ``array-too-big``.
+    """
+    for tensor in network.tensors:
+        size = prod(network.shape(tensor)) * ITEM_BYTES[dtype]
+        if size > most_bytes:
+            error = too_big(size, most_bytes)
+            message, where = f"{tensor.name}: {error.message}", Where(tensors=(tensor.id,))
+            raise replace(error, message=message, where=where)
 
 
 def tree_with(tree: ContractionTree, sliced: tuple[str, ...]) -> ContractionTree:

@@ -248,7 +248,7 @@ def bound(job: Job, largest: float, log10_scale: float) -> float:
     """The same, for who has the job itself."""
     request = ContractRequest.from_json(job.request)
     problem = Problem.of(request, job.arrays)
-    arrays = problem.arrays(request, job.arrays)
+    arrays = problem.arrays(request, job.arrays, job.memory_bytes)
     tree = problem.tree(PlanJson(path=job.plan["path"], sliced=()))
     raw = RawResult(value=np.array([largest]), log10_scale=log10_scale)
     places: tuple[BackendName, ...] = ("webgpu" if job.backend == "wgpu" else "numpy",)
@@ -313,7 +313,8 @@ def _shared(
 ) -> tuple[Shared | GpuRunner, int]:
     request = ContractRequest.from_json(job.request)
     try:
-        cast, exponent = cast_arrays(problem.arrays(request, job.arrays), problem.dtype)
+        arrays = problem.arrays(request, job.arrays, job.memory_bytes)
+        cast, exponent = cast_arrays(arrays, problem.dtype)
         arrays = list(cast)
         del cast
         if job.backend == "wgpu":
