@@ -5,19 +5,32 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from dask_jobs import sliced_request
+from dask_jobs import request_of, ring, sliced_request
 
 from tensorloom.errors import DeviceMemoryError
 from tensorloom.execute.arrays import make_array
+from tensorloom.execute.scaling import scaled
 from tensorloom.formats import network_json
 from tensorloom_worker.execution import tasks
 from tensorloom_worker.execution.problem import Problem, plan_json
 from tensorloom_worker.execution.runner import Runner, Shared
 from tensorloom_worker.execution.strategy import strategy_for
+from tensorloom_worker.execution.sums import Sum
 from tensorloom_worker.execution.tasks import Job, Parcel
+from tensorloom_worker.execution.trees import given_tree
+from tensorloom_worker.ledger import ArrayRef
+from tensorloom_worker.records import Batch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from tensorloom_worker.records import ContractRequest
 
 MOST_ELEMENTS = 1 << 24
 
@@ -133,3 +146,41 @@ def test_a_tensor_may_be_as_large_as_the_memory_of_its_process(
         "array-too-big",
         {"bytes": size, "most": size - 1},
     )
+
+
+def contracted(request: ContractRequest, refs: dict[str, ArrayRef]) -> tuple[Job, NDArray[Any]]:
+    """A job and its result, not scaled."""
+    problem = Problem.of(request, refs)
+    tree = given_tree(problem)
+    job = Job(
+        request=request.to_json(),
+        arrays=refs,
+        plan=plan_json(tree).to_json(),
+        most_elements=MOST_ELEMENTS,
+        backend="numpy",
+        peak_bytes=0,
+        memory_bytes=10**9,
+    )
+    strategy = strategy_for(tree, MOST_ELEMENTS)
+    done = tasks.contract_here(job, problem, strategy, 0, tree.n_slices)
+    total = Sum.of(done.partial, problem.dtype)
+    return job, scaled(total.value(), total.exponent or 0)
+
+
+def test_the_bound_of_a_batch_does_not_grow_with_its_length(tmp_path: Path) -> None:
+    """Its contractions are not added to each other: each is as exact as it is alone."""
+    document = ring(6, 3)
+    name = document.network.tensors[1].id
+    batch = Batch.model_validate({"arrays": {name: {"sha256": "0" * 64}}})
+    bounds = []
+    for length in (1, 300):
+        path = tmp_path / f"{length}.npy"
+        np.save(path, np.random.default_rng(1).random((length, 3, 3, 3)))
+        refs = {f"batch:{name}": ArrayRef(path=path, key=None, sha256="0" * 64)}
+        job, found = contracted(request_of(document, dtype="float32", batch=batch), refs)
+        _, exact = contracted(request_of(document, dtype="float64", batch=batch), refs)
+        largest = float(np.abs(exact).max())
+        assert 0 < np.abs(found - exact).max() / largest < tasks.bound(job, largest, 0.0)
+        # Beside the same number, so that what cancels has no part in it.
+        bounds.append(tasks.bound(job, 1000.0, 0.0))
+    assert bounds[1] < 1.5 * bounds[0]

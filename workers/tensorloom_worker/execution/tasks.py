@@ -249,7 +249,8 @@ def bound(job: Job, largest: float, log10_scale: float) -> float:
     request = ContractRequest.from_json(job.request)
     problem = Problem.of(request, job.arrays)
     arrays = problem.arrays(request, job.arrays, job.memory_bytes)
-    tree = problem.tree(PlanJson(path=job.plan["path"], sliced=()))
+    # A plan without slices still has those of a batch.
+    tree = replace(problem.tree(PlanJson(path=job.plan["path"], sliced=())), sliced=())
     raw = RawResult(value=np.array([largest]), log10_scale=log10_scale)
     places: tuple[BackendName, ...] = ("webgpu" if job.backend == "wgpu" else "numpy",)
     # Slices are added up exactly, so the bound is that of the unsliced tree.
