@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,11 @@ import numpy as np
 
 from page_state import until
 from workbench import native
-from worker_double import TOKEN
+from worker_double import TOKEN, worker_double
 from worker_page import RUN, connect, show_big
 
 if TYPE_CHECKING:
+    from watch import Watch
     from workbench import Workbench
     from worker_double import WorkerDouble
 
@@ -117,3 +119,48 @@ def test_scripts_without_a_worker_are_told_so(bench: Workbench) -> None:
         """() => tensorloom.run({ backend: "worker" }).then(() => null, ({ code }) => code)"""
     )
     assert error == "worker-not-connected"
+
+
+REMEMBERED = """() => JSON.parse(localStorage.getItem("tensorloom-worker"))"""
+
+
+def test_a_run_that_a_worker_refuses_leaves_the_page_connected_as_it_was(
+    bench: Workbench, double: WorkerDouble, visited: tuple[Workbench, Watch]
+) -> None:
+    bench.open(format="einsum", text="ij,jk->ik i=2 j=3 k=2", seed=4)
+    bench.settle()
+    mistyped = {"address": double.address, "token": "mistyped"}
+    closed = {"address": "http://127.0.0.1:1", "token": TOKEN}
+    visited[1].allow(re.escape(closed["address"]))
+
+    def refusals() -> list[str]:
+        return [bench.page.evaluate(RUN, worker)["code"] for worker in (mistyped, closed)]
+
+    assert refusals() == ["worker-token", "worker-unreachable"]
+    assert bench.page.evaluate(REMEMBERED) is None
+    assert bench.state("now.remote.connection.kind") == "off"
+    connect(bench, double)
+    own = {"address": double.address, "token": TOKEN}
+    assert bench.page.evaluate(REMEMBERED) == own
+    assert refusals() == ["worker-token", "worker-unreachable"]
+    assert bench.page.evaluate(REMEMBERED) == own
+    bench.until("now.remote.connection.kind === 'on'")
+    assert bench.state("now.remote.connection.address") == double.address
+
+
+def test_a_run_on_another_worker_gives_the_page_its_own_one_back(
+    bench: Workbench, double: WorkerDouble, visited: tuple[Workbench, Watch]
+) -> None:
+    connect(bench, double)
+    bench.open(format="einsum", text="ij,jk->ik i=2 j=3 k=2", seed=4)
+    bench.settle()
+    with worker_double() as other:
+        visited[1].allow(re.escape(other.address))
+        found = bench.page.evaluate(RUN, {"address": other.address, "token": TOKEN})
+        assert found["backend"] == "worker"
+        assert list(other.jobs) == ["job1"]
+        assert not double.jobs
+        own = {"address": double.address, "token": TOKEN}
+        assert bench.page.evaluate(REMEMBERED) == own
+        bench.until("now.remote.connection.kind === 'on'")
+        assert bench.state("now.remote.connection.address") == double.address

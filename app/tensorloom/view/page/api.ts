@@ -74,8 +74,8 @@ export interface RunOptions {
   backend?: RunPlace;
   dtype?: DType;
   /**
-   * Worker only: a worker to connect to first, left out the one that the page is connected to; and
-   * what contracts there, left out the worker's own choice.
+   * Worker only: the worker that computes it, left out the one that the page is connected to, and
+   * stays connected to; and what contracts there, left out the worker's own choice.
    */
   worker?: { address?: string; token?: string; backend?: string };
   /**
@@ -228,9 +228,8 @@ export function createApi(python: PythonCalls, store: () => EditorStore | undefi
 async function runOnWorker({ desk }: RemoteModule, { dtype = undefined, worker, batch, onProgress, signal }: RunOptions): Promise<RunResult> {
   if (dtype !== undefined && !DTYPES.includes(dtype)) throw refused("bad-dtype", `${String(dtype)} is not a number type.`, `Choose ${DTYPES.join(", ")}.`);
   const arrays = batch && Object.fromEntries(Object.entries(batch).map(([id, array]) => [id, numbersOf(array, `of tensor ${id}`)]));
-  await desk.start();
-  if (worker?.address !== undefined) desk.connect(worker.address, worker.token ?? "");
-  const { job, result, value } = await desk.run({ dtype: dtype ?? null, backend: worker?.backend, ...(arrays ? { batch: arrays } : {}), signal, onProgress });
+  const named = worker?.address === undefined ? undefined : { address: worker.address, token: worker.token ?? "" };
+  const { job, result, value } = await desk.run({ worker: named, dtype: dtype ?? null, backend: worker?.backend, ...(arrays ? { batch: arrays } : {}), signal, onProgress });
   return {
     value: IS_SINGLE[result.dtype] ? new Float32Array(value) : new Float64Array(value),
     shape: result.shape,

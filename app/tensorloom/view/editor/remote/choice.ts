@@ -7,7 +7,7 @@
 
 import { bytes, duration, grouped } from "../chrome/numbers.ts";
 import { refusalBytes } from "../chrome/valueState.ts";
-import type { PlanJson } from "../protocol.ts";
+import type { Backend, PlanJson } from "../protocol.ts";
 import { shortAddress } from "./address.ts";
 import type { RemoteView } from "./view.ts";
 
@@ -106,4 +106,9 @@ export function whereSentence(device: string, remote: RemoteView | null): string
     default:
       return remote.connection satisfies never;
   }
+}
+
+/** The user's own choice between the two places; null where the page may choose. */
+export function wantedPlace(backend: Backend | "worker"): "worker" | null {
+  return backend === "worker" ? "worker" : null;
 }

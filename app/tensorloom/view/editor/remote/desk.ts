@@ -6,9 +6,10 @@
  * Nothing is asked of any worker unless the user has connected the page to it.
  */
 
-import type { Backend, DocumentJson, DType, ErrorJson } from "../protocol.ts";
+import { saveFile } from "../chrome/clipboard.ts";
+import type { DocumentJson, DType, ErrorJson } from "../protocol.ts";
 import type { EditorState, EditorStore } from "../store.ts";
-import { connectSources, isTrustedByLink, normalAddress, refused, shortAddress, USUAL_ADDRESS, whyOutOfReach, type Worker } from "./address.ts";
+import { isTrustedByLink, refused, shortAddress, USUAL_ADDRESS, type Worker } from "./address.ts";
 import type { Connection } from "./connection.ts";
 import { download } from "./download.ts";
 import { Estimates } from "./estimates.ts";
@@ -17,11 +18,14 @@ import { WorkerError } from "./http.ts";
 import { rememberedWorker, rememberWorker } from "./jobStore.ts";
 import { jobOf, listed, type ListedJob, revisionOf, type SentJob } from "./jobs.ts";
 import { KnownJobs } from "./knownJobs.ts";
+import { Lending } from "./loan.ts";
 import { readNpy } from "./npy.ts";
+import { notConnected, reachable } from "./reach.ts";
 import { Outbox } from "./outbox.ts";
 import { freshKey, orderOf } from "./requests.ts";
 import { CONNECTION_KEY } from "./remembered.ts";
 import { type RemoteView, viewOf } from "./view.ts";
+import { Watchers } from "./watchers.ts";
 import { type AboutJson, isOver, type JobJson, type JobPageJson, type JobResultJson } from "./wire.ts";
 
 /** Larger values are offered as files only: look inside and history live in the tab's memory [bytes]. */
@@ -46,6 +50,17 @@ export interface JobNews {
   etaMs: number | null;
 }
 
+export interface RunAsked extends Asked {
+  signal?: AbortSignal | undefined;
+  onProgress?: ((news: JobNews) => void) | undefined;
+}
+
+export interface Computed {
+  job: JobJson;
+  result: JobResultJson;
+  value: ArrayBuffer;
+}
+
 export class RemoteDesk {
   private readonly follower: Follower;
   private about: AboutJson | null = null;
@@ -64,7 +79,8 @@ export class RemoteDesk {
   private landed: { id: string; revision: string } | null = null;
   /** A value on its way here, and the drawing that it belongs to. */
   private fetching: { revision: string; done: number; of: number } | null = null;
-  private readonly watchers = new Set<() => void>();
+  private readonly watchers = new Watchers();
+  private readonly lending: Lending;
   private started: Promise<void> | null = null;
 
   constructor(
@@ -79,6 +95,11 @@ export class RemoteDesk {
         this.jobs.drop(id);
         this.publish();
       },
+    });
+    this.lending = new Lending({
+      connection: () => this.follower.connection,
+      follow: (worker) => this.follow(worker),
+      answered: (worker) => this.connected(worker),
     });
     const line = () => this.follower.line;
     const changed = () => this.publish();
@@ -112,6 +133,7 @@ export class RemoteDesk {
 
   private takeRemembered(): void {
     const worker = rememberedWorker();
+    if (this.lending.comesBackTo(worker)) return;
     const { connection } = this.follower;
     if (!worker) this.follower.disconnect();
     else if (connection.kind === "off" || connection.worker.address !== worker.address || connection.worker.token !== worker.token) this.follower.connect(worker);
@@ -119,35 +141,32 @@ export class RemoteDesk {
 
   // --- the connection -------------------------------------------------------------------------
 
-  /** Connects, and remembers it; an address that browsers would not let the page reach is refused with the way out. */
+  /** Connects; remembered once it has answered. */
   connect(typed: string, token: string): void {
-    const address = normalAddress(typed);
-    const policy = document.querySelector<HTMLMetaElement>('meta[http-equiv="Content-Security-Policy"]')?.content ?? "";
-    const why = whyOutOfReach(address, { origin: location.origin, connectSources: connectSources(policy) });
-    if (why) throw why;
-    if (token.trim() === "") throw refused("worker-no-token", "There is no token.", "The worker prints it when it starts for the first time; `token rotate` makes a new one.");
+    const worker = reachable(typed, token);
     this.asked = null;
     this.askedToken = "";
-    this.forget();
-    const worker: Worker = { address, token: token.trim() };
-    rememberWorker(worker);
-    this.follower.connect(worker);
+    this.lending.end(notConnected());
+    this.follow(worker);
   }
 
-  /** Another worker may call its jobs the same. */
-  private forget(): void {
+  /** Another worker, or none; it may call its jobs the same. */
+  private follow(worker: Worker | null): void {
     this.jobs.begin({ jobs: [] });
     this.awaited.clear();
     this.known.clear();
     this.landed = null;
     this.about = null;
+    if (worker) this.follower.connect(worker);
+    else this.follower.disconnect();
   }
 
+  /** Leaves what is shown as connected: the worker of a script, for the page's own, or that one. */
   disconnect(): void {
-    rememberWorker(null);
-    this.forget();
-    this.follower.disconnect();
-    if (this.store.get().backend === "worker") this.store.set({ backend: "auto" });
+    const own = this.lending.end(notConnected());
+    if (!own) rememberWorker(null);
+    this.follow(own ?? null);
+    if (!own && this.store.get().backend === "worker") this.store.set({ backend: "auto" });
   }
 
   retry(): void {
@@ -196,6 +215,8 @@ export class RemoteDesk {
 
   private connectionChanged(connection: Connection): void {
     if (connection.kind !== "on") this.estimates.forget();
+    // Not before: a token that is mistyped must not take the place of the one that opens.
+    else if (!this.lending.isOut) rememberWorker(connection.worker);
     this.publish();
     if (connection.kind === "on") void this.outbox.flush();
   }
@@ -282,15 +303,11 @@ export class RemoteDesk {
     const { job } = line;
     if (!job?.result) return;
     const { result } = job;
+    const mine = this.worker;
     await this.attempt(async () => {
-      const value = await download(job, result, () => this.line());
+      const value = await download(job, result, () => this.line(mine));
       if (!value) return;
-      const file = new Blob([value], { type: "application/octet-stream" });
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(file);
-      link.download = `${(job.title || "result").replace(/[^\p{L}\p{N} _-]+/gu, "_").slice(0, 80)}.npy`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+      saveFile(`${(job.title || "result").replace(/[^\p{L}\p{N} _-]+/gu, "_").slice(0, 80)}.npy`, value, "application/octet-stream");
     });
   }
 
@@ -331,7 +348,7 @@ export class RemoteDesk {
     if (this.landed?.revision !== revision) this.landed = null;
     const line = jobOf(list, revision);
     const { job } = line ?? {};
-    if (!job?.result || job.state !== "done" || !this.follower.line || this.fetching || this.landed || !state.ready || state.behind || !state.plan || state.held) return;
+    if (!job?.result || job.state !== "done" || !this.follower.line || this.lending.isOut || this.fetching || this.landed || !state.ready || state.behind || !state.plan || state.held) return;
     const isWanting = state.plan.refused !== null || state.stale !== null || this.awaited.has(job.id);
     if (!isWanting) return;
     this.fetching = { revision, done: 0, of: Number(job.result.bytes) };
@@ -354,8 +371,9 @@ export class RemoteDesk {
   private async land(job: JobJson, result: JobResultJson, revision: string): Promise<void> {
     if (Number(result.bytes) > MOST_SHOWN_BYTES)
       throw refused("worker-large-result", `The value of this job is too large to be shown here (${result.bytes} bytes).`, "Save it as a file from the list of jobs.");
+    const mine = this.worker;
     const isWanted = () => revisionOf(this.store.get().document) === revision;
-    const file = await download(job, result, () => this.line(), { isWanted, said: (done) => this.fetched({ revision, done, of: Number(result.bytes) }) });
+    const file = await download(job, result, () => this.line(mine), { isWanted, said: (done) => this.fetched({ revision, done, of: Number(result.bytes) }) });
     await this.store.settled();
     if (!file || !isWanted()) return;
     const facts = {
@@ -376,23 +394,33 @@ export class RemoteDesk {
     if (Math.floor((100 * now.done) / now.of) !== Math.floor((100 * before) / now.of)) this.publish();
   }
 
+  private get worker(): Worker | null {
+    const { connection } = this.follower;
+    return connection.kind === "off" ? null : connection.worker;
+  }
+
   /** Of the worker; empty where there is none. */
   private get address(): string {
-    const { connection } = this.follower;
-    return connection.kind === "off" ? "" : connection.worker.address;
+    return this.worker?.address ?? "";
   }
 
   // --- scripts --------------------------------------------------------------------------------
 
-  /** Sends what is shown and waits for its value; for `window.tensorloom.run`. */
-  async run({ signal, onProgress, ...asked }: Asked & { signal?: AbortSignal | undefined; onProgress?: ((news: JobNews) => void) | undefined }): Promise<{ job: JobJson; result: JobResultJson; value: ArrayBuffer }> {
+  /** Sends what is shown and waits for its value, on the named worker or the page's; for `window.tensorloom.run`. */
+  async run({ worker, ...asked }: RunAsked & { worker?: Worker | undefined }): Promise<Computed> {
     await this.start();
-    await this.connected();
+    const named = worker ? reachable(worker.address, worker.token) : null;
+    return this.lending.during(named, (mine) => this.runOn(mine, asked));
+  }
+
+  private async runOn(worker: Worker | null, { signal, onProgress, ...asked }: RunAsked): Promise<Computed> {
+    do await this.connected(worker);
+    while (this.lending.isOutFor(worker));
     const key = await this.send(asked);
     const job = await this.over(key, signal, onProgress);
     if (job.state === "cancelled") throw { code: "cancelled", where: {}, hint: "", message: "The job was cancelled." };
     if (job.state === "failed" || !job.result) throw job.error ?? refused("worker-answer", "The job failed without a word.", "Look at what the worker printed.");
-    const file = await download(job, job.result, () => this.line(), { isWanted: () => !signal?.aborted }).catch((error: unknown) => {
+    const file = await download(job, job.result, () => this.line(worker), { isWanted: () => !signal?.aborted }).catch((error: unknown) => {
       throw error instanceof WorkerError ? error.record : error;
     });
     if (!file) throw { code: "cancelled", where: {}, hint: "", message: "The job was cancelled." };
@@ -400,18 +428,20 @@ export class RemoteDesk {
   }
 
   /** The connection, once the worker answers; where it is away, that may take long. */
-  private async line(): Promise<Line> {
-    await this.until(() => {
+  private async line(mine: Worker | null): Promise<Line> {
+    await this.watchers.until(() => {
+      if (this.lending.isOutFor(mine)) return false;
       const { connection } = this.follower;
       if (connection.kind === "off" || connection.kind === "refused") throw new WorkerError(connection.kind === "off" ? notConnected() : connection.error, null);
       return connection.kind === "on";
     });
-    return this.follower.line ?? this.line();
+    return this.follower.line ?? this.line(mine);
   }
 
   /** Resolves when the worker has answered; rejects where it refuses, or is none. */
-  async connected(): Promise<void> {
-    await this.until(() => {
+  private async connected(mine: Worker | null): Promise<void> {
+    await this.watchers.until(() => {
+      if (this.lending.isOutFor(mine)) return false;
       const { connection } = this.follower;
       if (connection.kind === "off") throw notConnected();
       if (connection.kind === "refused" || connection.kind === "waiting") throw connection.error;
@@ -431,7 +461,7 @@ export class RemoteDesk {
     if (signal?.aborted) cancel();
     let over: JobJson | null = null;
     try {
-      await this.until(() => {
+      await this.watchers.until(() => {
         const failure = this.outbox.failure(key);
         if (failure) throw failure;
         const sent = find();
@@ -452,23 +482,6 @@ export class RemoteDesk {
     return over as unknown as JobJson;
   }
 
-  /** Resolves when the condition holds; it is looked at after every change. */
-  private until(condition: () => boolean): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const look = () => {
-        try {
-          if (!condition()) return;
-          resolve();
-        } catch (error) {
-          reject(error as Error);
-        }
-        this.watchers.delete(look);
-      };
-      this.watchers.add(look);
-      look();
-    });
-  }
-
   // --- what is shown --------------------------------------------------------------------------
 
   private publish(): void {
@@ -482,15 +495,6 @@ export class RemoteDesk {
       remote: { connection: viewOf(connection), about: this.about, jobs, older: this.jobs.older, current: jobOf(jobs, revision), news, estimate: this.estimates.current, upload: this.outbox.upload, fetching: this.fetching?.revision === revision ? this.fetching : null, held: this.outbox.held, asked: this.asked },
     });
     if (connection.kind === "on" && this.estimates.askIfDue(state, revision)) this.store.set({ remote: { ...(this.store.get().remote as RemoteView), estimate: this.estimates.current } });
-    for (const look of [...this.watchers]) look();
+    this.watchers.look();
   }
-}
-
-function notConnected(): ErrorJson {
-  return refused("worker-not-connected", "No worker is connected.", "Connect one: click the device line, then Connect a worker.");
-}
-
-/** The user's own choice between the two places; null where the page may choose. */
-export function wantedPlace(backend: Backend | "worker"): "worker" | null {
-  return backend === "worker" ? "worker" : null;
 }

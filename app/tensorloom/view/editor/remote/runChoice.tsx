@@ -8,9 +8,8 @@ import { Row, Rows } from "../chrome/card.tsx";
 import { bigCount, bytes, duration } from "../chrome/numbers.ts";
 import { useEditor, store } from "../store.ts";
 import { shortAddress } from "./address.ts";
-import { offers, type Place, PLACE_WORDS } from "./choice.ts";
+import { offers, type Place, PLACE_WORDS, wantedPlace } from "./choice.ts";
 import { desk } from "./deskOfPage.ts";
-import { wantedPlace } from "./desk.ts";
 import { leftWords, partialWords, percent, revisionOf, slicesOf, STATE_WORDS, valueWords } from "./jobs.ts";
 
 export function RunChoice() {
