@@ -52,7 +52,7 @@ PROGRESS_S = 3.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, or 2 for bad input.
+    """The exit status: 0, 2 for bad input, or 130 after Ctrl+C.
 
     Args:
         arguments: Instead of those of the process.
@@ -63,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TensorloomError as error:
         print(f"tensorloom: {_sentence(error)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\ntensorloom: interrupted", file=sys.stderr)
+        return INTERRUPTED
     try:
         print("\n".join(lines), flush=True)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough

@@ -145,3 +145,14 @@ def test_a_search_slices_what_does_not_fit() -> None:
     assert plan.tree.sliced
     assert work_of(plan).peak_elements <= limit
     assert not _planned(network.network, 0.2, lambda: 10**9).tree.sliced
+
+
+def test_an_interrupted_run_ends_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_given: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tensorloom.__main__.contract_network", interrupt)
+    assert main(["contract", "ij,jk->ik"]) == 130
+    assert capsys.readouterr() == ("", "\ntensorloom: interrupted\n")
