@@ -8,9 +8,8 @@ The module is not named after its function: importing it would hide ``tensorloom
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import index
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from tensorloom.engine import chosen, completed, plan_of
 from tensorloom.errors import NetworkError, UnsupportedKernel
@@ -127,13 +126,27 @@ def _numbers(wrt: Sequence[int] | None, n_tensors: int) -> tuple[int, ...]:
     """
     if wrt is None:
         return tuple(range(n_tensors))
-    numbers = tuple(int(number) for number in np.atleast_1d(np.asarray(wrt, int)))
-    for number in numbers:
+    try:
+        given: tuple[object, ...] = tuple(wrt)
+    except TypeError:
+        given = (wrt,)
+    numbers = tuple(_whole(number) for number in given)
+    for number, word in zip(numbers, given, strict=True):
         if not 0 <= number < n_tensors or numbers.count(number) > 1:
             raise NetworkError(
                 "no-such-tensor",
-                f"There is no tensor {number} among {n_tensors}, or it is named twice.",
-                "Tensors count from 0; name each once.",
-                values={"tensor": number, "tensors": n_tensors},
+                f"There is no tensor {word!s:.40} among {n_tensors}, or it is named twice.",
+                "Tensors count from 0; name each once, as a whole number.",
+                values={"tensor": f"{word!s:.40}", "tensors": n_tensors},
             )
     return numbers
+
+
+def _whole(number: object) -> int:
+    """A whole number; -1 for anything else, booleans too: a mask names no tensors."""
+    if isinstance(number, bool):
+        return -1
+    try:
+        return index(number)  # type: ignore[arg-type]  # asked for
+    except TypeError:
+        return -1

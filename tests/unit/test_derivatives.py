@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -128,6 +128,13 @@ def test_slices_add_up_to_the_same_gradients() -> None:
     assert parts.mul_adds >= whole.mul_adds
 
 
+@pytest.mark.parametrize("wrt", [1, (1,), np.array([1]), np.int64(1), [np.int8(1)], np.array(1)])
+def test_any_whole_numbers_name_tensors(wrt: Any) -> None:
+    found = tensorloom.gradient("i,i->", [np.ones(2), np.zeros(2)], wrt=wrt)
+    assert found.wrt == (1,)
+    np.testing.assert_array_equal(found.gradients, [[1, 1]])
+
+
 @pytest.mark.parametrize(
     ("options", "code"),
     [
@@ -135,6 +142,11 @@ def test_slices_add_up_to_the_same_gradients() -> None:
         ({"seed": "words"}, "bad-array"),
         ({"wrt": [2]}, "no-such-tensor"),
         ({"wrt": [0, 0]}, "no-such-tensor"),
+        ({"wrt": [True, False]}, "no-such-tensor"),
+        ({"wrt": np.array([True, False])}, "no-such-tensor"),
+        ({"wrt": [0.5]}, "no-such-tensor"),
+        ({"wrt": ["a"]}, "no-such-tensor"),
+        ({"wrt": [[0, 1]]}, "no-such-tensor"),
         ({"backend": "abacus"}, "bad-backend"),
         ({"dtype": "int8"}, "bad-dtype"),
     ],
@@ -150,6 +162,8 @@ def test_sentences_name_both_shapes_and_numbers() -> None:
         tensorloom.gradient("i->i", [np.ones(2)], seed=np.ones(3))
     with pytest.raises(NetworkError, match=r"There is no tensor 5 among 1"):
         tensorloom.gradient("i->i", [np.ones(2)], wrt=[5])
+    with pytest.raises(NetworkError, match=r"There is no tensor True among 1, or it is named"):
+        tensorloom.gradient("i->i", [np.ones(2)], wrt=[True])
     with pytest.raises(EquationError):
         tensorloom.gradient("ij,", [np.ones(2)])
 
