@@ -93,7 +93,7 @@ def gradient(  # noqa: PLR0913  # the last two are for callers with their own en
             "no-f16", "Gradients are not made of 16-bit numbers.", "Choose webgpu, or auto."
         )
     choice = chosen(chosen_plan, backend, dtype, lowering(numbers), numbers)
-    found = completed(run(choice, given, seed, numbers, bounds=bounds, pulse=pulse))
+    found = completed(run(choice, given, seed, numbers, bounds=bounds, pulse=pulse), pulse)
     shaped = [
         array.reshape(shapes[number])
         for array, number in zip(found.gradients, numbers, strict=True)

@@ -9,6 +9,7 @@ is not named after its function: importing it would hide ``tensorloom.contract``
 
 from __future__ import annotations
 
+import asyncio
 import types
 from copy import copy
 from dataclasses import replace
@@ -200,10 +201,10 @@ def contract_network(  # noqa: PLR0913  # the last ones are for callers with the
             backend=worker_backend,
             batch=batch,
         )
-        return completed(there)
+        return completed(there, pulse)
     given = arrays_of(network, dtype, store or ArrayStore()) if arrays is None else arrays
     choice = chosen(plan or plan_of(network), backend, dtype)
-    return completed(run(choice, given, pulse=pulse))
+    return completed(run(choice, given, pulse=pulse), pulse)
 
 
 def plan_of(network: Network) -> Plan:
@@ -342,11 +343,20 @@ def _without_threads(backend: Backend) -> Backend:
     return alone
 
 
-def completed(coroutine: Coroutine[Any, Any, _T]) -> _T:
+def completed(coroutine: Coroutine[Any, Any, _T], pulse: Pulse = no_pulse) -> _T:
     """The result of a coroutine; in the browser the GPU is awaited with the stack suspended.
 
     Most never wait, and are over before there is anything to suspend for.
+
+    Args:
+        coroutine: What to run.
+        pulse: What it calls, which may wait for anything that an event loop offers.
+
+    Raises:
+        InputError: ``pulse-waits``.
     """
+    if pulse is not no_pulse and not IN_BROWSER and not _loop_runs():
+        return _in_a_loop(coroutine)
     try:
         first = coroutine.send(None)
     except StopIteration as done:
@@ -354,11 +364,36 @@ def completed(coroutine: Coroutine[Any, Any, _T]) -> _T:
         return found
     if not IN_BROWSER or not _can_wait():
         coroutine.close()
+        if pulse is not no_pulse:
+            raise InputError(
+                "pulse-waits",
+                "The pulse waits for the event loop, which waits for this call.",
+                "Await nothing else than slices.so_far() there, or call this in another thread.",
+            )
         raise RuntimeError("This backend waits for an event loop; await it instead.")
     from pyodide.ffi import run_sync  # noqa: PLC0415  # exists in Pyodide only
 
     waited: _T = run_sync(_begun(coroutine, first))
     return waited
+
+
+def _loop_runs() -> bool:
+    """Whether an event loop runs in this thread, as in a notebook: none can run inside it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _in_a_loop(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """The result of a coroutine that may wait, in an event loop of its own."""
+    # asyncio.run would keep Ctrl+C to itself until the coroutine waits, which it seldom does.
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(coroutine)
+    finally:
+        loop.close()
 
 
 async def _begun(coroutine: Coroutine[Any, Any, _T], first: Any) -> _T:  # noqa: ANN401  # a future

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from tensorloom import engine
 from tensorloom.errors import (
     DeviceMemoryError,
     EquationError,
+    InputError,
     NetworkError,
     PlanError,
     TensorloomError,
@@ -29,6 +31,7 @@ from tensorloom.model.recipe import ConstantArray, IdentityArray
 from tensorloom.model.tensor import Tensor
 
 if TYPE_CHECKING:
+    from tensorloom.execute.backend import SlicesDone
     from tensorloom.plan.plan import Plan
 
 A = np.arange(6.0).reshape(2, 3)
@@ -269,3 +272,37 @@ def test_a_call_without_an_equation_says_so() -> None:
         tensorloom.contract(3, 1)  # type: ignore[arg-type]  # the mistake in question
     assert caught.value.code == "not-an-equation"
     assert caught.value.message == "The first argument is 3, not an equation."
+
+
+class Waiting:
+    """A pulse that waits for an event loop."""
+
+    calls = 0
+
+    async def __call__(self, _done: int, _slices: SlicesDone | None = None, /) -> None:
+        await asyncio.sleep(0)
+        await asyncio.sleep(1e-3)
+        self.calls += 1
+
+
+def test_a_pulse_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tensorloom.execute.numpy_backend.CHUNK_MS", 0)
+    pulse = Waiting()
+    found = tensorloom.contract_network(network(), [A, B[:, :3]], backend="numpy", pulse=pulse)
+    np.testing.assert_array_equal(found.value, (A @ B[:, :3]).T)
+    assert pulse.calls > 0
+    before = pulse.calls
+    tensorloom.gradient(network(), [A, B[:, :3]], backend="numpy", pulse=pulse)
+    assert pulse.calls > before
+
+
+def test_a_pulse_cannot_wait_for_a_loop_that_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tensorloom.execute.numpy_backend.CHUNK_MS", 0)
+
+    async def notebook() -> None:
+        tensorloom.contract_network(network(), [A, B[:, :3]], backend="numpy", pulse=Waiting())
+
+    with pytest.raises(InputError) as caught:
+        asyncio.run(notebook())
+    assert caught.value.code == "pulse-waits"
+    assert caught.value.message == "The pulse waits for the event loop, which waits for this call."
