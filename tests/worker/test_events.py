@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +25,7 @@ IDS = Ids(runs=((50, 70),), first=1000)
 
 
 async def test_only_events_of_runs_that_are_remembered_are_known() -> None:
-    hub = Hub(IDS)
+    hub = Hub(IDS, most=1)
     newest = hub.next_id()
     known = {identity: hub.knows(identity) for identity in (0, 49, 50, 70, 71, 999, newest)}
     expected = {0: True, 49: False, 50: True, 70: True, 71: False, 999: False, newest: True}
@@ -33,7 +34,7 @@ async def test_only_events_of_runs_that_are_remembered_are_known() -> None:
 
 
 async def test_a_stream_ends_with_its_token_however_much_there_is_to_tell() -> None:
-    subscription = Hub(IDS).subscribe(1)
+    subscription = Hub(IDS, most=1).subscribe(1)
 
     async def tell() -> None:
         while True:
@@ -124,3 +125,66 @@ async def test_who_missed_more_than_is_sent_is_told_to_begin_anew(
     assert await heard(service, before) == [("reset", ""), ("job", jobs[1]), ("job", jobs[2])]
     monkeypatch.setattr(service_module, "STREAM_BACKLOG", 3)
     assert await heard(service, before) == [("job", job) for job in jobs]
+
+
+async def test_streams_have_a_quota_of_their_own_for_each_client(tmp_path: Path) -> None:
+    async with worker(tmp_path / "data", max_streams_per_token=2) as service:
+        hub = service.app.service.hub
+        job = await service.submit()
+        await service.finished(job)
+        addresses = ["/v1/events"] * 5
+        streams = [asyncio.create_task(service.client.get(one)) for one in addresses]
+        async with asyncio.timeout(60):
+            refused = [await task for task in islice(asyncio.as_completed(streams), 3)]
+            assert {answer.status_code for answer in refused} == {429}
+            assert all("Retry-After" in answer.headers for answer in refused)
+            assert refused[0].json() == {
+                "kind": "WorkerRejected",
+                "code": "quota-streams",
+                "message": "2 of your streams of events are open, the most that may.",
+                "hint": "Close some of the pages and programs that are connected to this worker.",
+                "where": {},
+                "values": {"most": 2},
+            }
+            assert (await service.client.get(f"/v1/jobs/{job}/events")).status_code == 429
+            async with service.second_client() as other:
+                # It has no jobs: its stream is silent until it is hung up on.
+                silent = asyncio.create_task(other.get("/v1/events"))
+                while hub.listeners < 3:  # noqa: ASYNC110  # the hub has no event for it
+                    await asyncio.sleep(0)  # only lets the other task run
+                hub.hang_up()
+                assert (await silent).status_code == 200
+            codes = sorted(answer.status_code for answer in await asyncio.gather(*streams))
+            assert codes == [200, 200, 429, 429, 429]
+        # What has ended counts no longer.
+        assert hub.listeners == 0
+        await service.finished(job)
+
+
+async def test_who_has_gone_before_the_first_event_holds_no_stream(service: Worker) -> None:
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "GET",
+        "path": "/v1/events",
+        "raw_path": b"/v1/events",
+        "query_string": b"",
+        "headers": [
+            (b"host", b"localhost:8765"),
+            (b"authorization", f"Bearer {service.token}".encode()),
+        ],
+        "server": ("localhost", 8765),
+        "client": ("127.0.0.1", 1),
+        "scheme": "http",
+    }
+
+    async def gone() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    async def unheard(message: object) -> None:
+        pass
+
+    async with asyncio.timeout(60):
+        await service.app(scope, gone, unheard)
+    assert service.app.service.hub.listeners == 0

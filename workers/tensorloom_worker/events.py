@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from tensorloom_worker.records import Event
+from tensorloom_worker.refusals import rejected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -93,10 +94,12 @@ class Hub:
 
     Args:
         ids: Where its ids begin.
+        most: Subscriptions of one token: each holds a connection, of which there are not many.
     """
 
-    def __init__(self, ids: Ids) -> None:
+    def __init__(self, ids: Ids, most: int) -> None:
         self._ids = ids
+        self._most = most
         self._last = ids.first
         self._subscriptions: set[Subscription] = set()
 
@@ -120,7 +123,19 @@ class Hub:
         return len(self._subscriptions)
 
     def subscribe(self, token: int, job: str | None = None) -> Subscription:
-        """A new subscription; give it back with ``leave``."""
+        """A new subscription; give it back with ``leave``.
+
+        Raises:
+            WorkerRejected: ``quota-streams``.
+        """
+        mine = sum(subscription.token == token for subscription in self._subscriptions)
+        if mine >= self._most:
+            raise rejected(
+                "quota-streams",
+                f"{mine} of your streams of events are open, the most that may.",
+                "Close some of the pages and programs that are connected to this worker.",
+                {"most": self._most},
+            )
         subscription = Subscription(token, job)
         self._subscriptions.add(subscription)
         return subscription

@@ -121,6 +121,7 @@ _LIMITS = (
     ("max_tensors", 1, "most tensors of a network"),
     ("max_queue", 1, "most jobs that wait"),
     ("max_jobs_per_token", 1, "most jobs of one client that wait or run"),
+    ("max_streams_per_token", 1, "most streams of events that one client holds open"),
     ("max_body_bytes", 1024, "most bytes of a request"),
     ("max_upload_bytes", 1, "most bytes of an array file"),
     ("max_stored_bytes", 1, "most bytes of arrays and results of one client"),

@@ -62,6 +62,7 @@ _STATUS: dict[str, int] = {
     "range-refused": 416,
     "quota-bytes": 429,
     "quota-jobs": 429,
+    "quota-streams": 429,
     "queue-full": 429,
     "internal": 500,
     "closing": 503,

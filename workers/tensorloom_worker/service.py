@@ -114,7 +114,7 @@ class Service:
         self.files = Files(self.settings.data_folder)
         self.files.lock()
         self.store = Store(self.settings.data_folder, Quotas(self.settings))
-        self.hub = Hub(begin_ids(self.store, time.time()))
+        self.hub = Hub(begin_ids(self.store, time.time()), self.settings.max_streams_per_token)
         self.ledger = StoredLedger(self.store, self.files)
         self.uploads = Uploads(self.store, self.files)
         self.queue = Queue(self.settings, self)
@@ -153,7 +153,6 @@ class Service:
 
     def about(self) -> About:
         """What the service has and allows."""
-        found = self.executor.about()
         limits = {
             "maxBodyBytes": self.settings.max_body_bytes,
             "maxTensors": self.settings.max_tensors,
@@ -163,9 +162,10 @@ class Service:
             "maxJobSeconds": self.settings.max_job_seconds,
             "maxQueue": self.settings.max_queue,
             "maxJobsPerToken": self.settings.max_jobs_per_token,
+            "maxStreamsPerToken": self.settings.max_streams_per_token,
         }
         return About(
-            **found.model_dump(),
+            **self.executor.about().model_dump(),
             version=VERSION,
             api=API,
             limits=limits,

@@ -47,6 +47,7 @@ class Settings:
         max_job_seconds: Longest a job may run.
         max_queue: Most jobs that wait, over all tokens.
         max_jobs_per_token: Most jobs of one token that wait or run.
+        max_streams_per_token: Most streams of events that one token holds open.
         max_upload_bytes: Most bytes of one array file.
         max_stored_bytes: Most bytes of arrays and results of one token.
         max_result_bytes: Most bytes of a result.
@@ -77,6 +78,7 @@ class Settings:
     max_job_seconds: int = 7 * 86_400
     max_queue: int = 10_000
     max_jobs_per_token: int = 2_000
+    max_streams_per_token: int = 32
     max_upload_bytes: int = 8 * GIB
     max_stored_bytes: int = 64 * GIB
     max_result_bytes: int = 8 * GIB
