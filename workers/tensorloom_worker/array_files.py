@@ -6,6 +6,7 @@ size of the file before a byte of elements is touched, and elements are mapped, 
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["ArrayFacts", "load", "read_facts"]
+__all__ = ["ArrayFacts", "load", "npy_parts", "read_facts"]
 
 MAX_SAFETENSORS_HEADER_BYTES = 4 * 2**20
 _LENGTH_BYTES = 8
@@ -127,6 +128,14 @@ def find(facts: Mapping[str | None, ArrayFacts], key: str | None) -> ArrayFacts:
             f"It holds {held}." if held else "A .npy file is named without a key.",
         )
     return facts[key]
+
+
+def npy_parts(array: np.ndarray[Any, Any]) -> tuple[bytes, memoryview]:
+    """Header and elements of a ``.npy`` file, little-endian and in C order; nothing is copied."""
+    plain = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(plain))
+    return head.getvalue(), plain.reshape(-1).view(np.uint8).data
 
 
 def _safetensors(text: bytes, size: int) -> dict[str | None, ArrayFacts]:

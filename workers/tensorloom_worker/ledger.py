@@ -7,7 +7,8 @@ A ledger's methods may be called from any thread; they block until the disk has 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from pickle import PickleBuffer
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArrayRef",
+    "Bytes",
     "Executor",
     "Ledger",
     "Outcome",
@@ -38,6 +40,15 @@ __all__ = [
     "Progress",
     "TaskLayout",
 ]
+
+
+_WITH_BUFFERS = 5
+"""The protocol of pickle from which buffers may travel beside what is pickled."""
+
+_LARGE_BYTES = 1 << 16
+
+Bytes = bytes | memoryview
+"""Large ones are views: each copy of them counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +61,22 @@ class Partial:
         exponent: Of two, carried apart.
     """
 
-    total: bytes
-    compensation: bytes = b""
+    total: Bytes
+    compensation: Bytes = b""
     exponent: int = 0
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        """Large ones travel as they lie: Dask copies no buffers that are offered like this."""
+        is_plain = protocol.__index__() < _WITH_BUFFERS
+        parts = (
+            bytes(part) if is_plain or len(part) < _LARGE_BYTES else PickleBuffer(part)
+            for part in (self.total, self.compensation)
+        )
+        return _partial, (*parts, self.exponent)
+
+
+def _partial(total: Bytes, compensation: Bytes, exponent: int) -> Partial:
+    return Partial(total=total, compensation=compensation, exponent=exponent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ queue runs in the event loop's thread.
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import math
 import secrets
@@ -18,11 +17,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tensorloom.errors import ExecutionError, WorkerRejected
 from tensorloom.model.document import DTYPES
 from tensorloom_worker import API, VERSION, entries, security
+from tensorloom_worker.array_files import npy_parts
 from tensorloom_worker.checking import check_arrays, check_request, read_request, uses_of
 from tensorloom_worker.event_ids import begin_ids, end_ids
 from tensorloom_worker.events import SLACK, Hub
@@ -344,7 +342,7 @@ class Service:
                 {"state": job.state},
             )
         array, log10_scale = found
-        return b"".join(_npy_parts(array)), log10_scale
+        return b"".join(npy_parts(array)), log10_scale
 
     def backlog(self, client: Client, job: str | None, last: int) -> Backlog:
         """What a new stream begins with.
@@ -416,7 +414,7 @@ class Service:
 
     def _write(self, live: Live, outcome: Outcome) -> JobResult:
         array = outcome.array
-        parts = _npy_parts(array)
+        parts = npy_parts(array)
         size = sum(map(len, parts))
         self.store.check_result(live.token, size)
         path = self.files.result(live.job.id)
@@ -490,11 +488,3 @@ def _default_title(request: ContractRequest | EntryRequest) -> str:
         return entries.ENTRIES[request.entry].title
     title = request.document.get("title")
     return title if isinstance(title, str) and title else "Untitled"
-
-
-def _npy_parts(array: np.ndarray[Any, Any]) -> tuple[bytes, memoryview]:
-    """Header and elements of a ``.npy`` file, little-endian and in C order; nothing is copied."""
-    plain = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
-    head = io.BytesIO()
-    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(plain))
-    return head.getvalue(), plain.reshape(-1).view(np.uint8).data

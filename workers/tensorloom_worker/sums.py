@@ -15,14 +15,14 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from tensorloom_worker.ledger import Partial, Prefix, TaskLayout
+from tensorloom_worker.ledger import Bytes, Partial, Prefix, TaskLayout
 from tensorloom_worker.records import PlanJson
 from tensorloom_worker.resumes import not_in_vain
 from tensorloom_worker.store import canonical, forget_sums
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from tensorloom_worker.files import Files
     from tensorloom_worker.store import Store
@@ -151,7 +151,7 @@ class StoredLedger:
         with self._store.transaction() as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO layouts (job, layout, hash) VALUES (?, ?, ?)",
-                (job, text, _digest(text.encode(), job)),
+                (job, text, _digest((text.encode(),), job)),
             )
 
     def file_names(self) -> set[str]:
@@ -163,27 +163,27 @@ class StoredLedger:
         self, job: str, number: int, partial: Partial
     ) -> tuple[int, str, int, bytes | None, str | None]:
         """The columns of a sum; a large one is on the disk when this returns."""
-        data = partial.total + partial.compensation
+        parts = (partial.total, partial.compensation)
         split = len(partial.total)
-        digest = _digest(data, job, number, partial.exponent, split)
-        if len(data) <= INLINE_BYTES:
-            return partial.exponent, digest, split, data, None
+        digest = _digest(parts, job, number, partial.exponent, split)
+        if sum(map(len, parts)) <= INLINE_BYTES:
+            return partial.exponent, digest, split, b"".join(parts), None
         name = secrets.token_hex(16)
-        self._files.write(self._files.sums / name, (data,))
+        self._files.write(self._files.sums / name, parts)
         return partial.exponent, digest, split, None, name
 
     def _read(self, row: sqlite3.Row, number: int) -> Partial | None:
-        data: bytes | None = row["data"]
+        data: Bytes | None = row["data"]
         if row["file"]:
             try:
-                data = (self._files.sums / row["file"]).read_bytes()
+                data = memoryview((self._files.sums / row["file"]).read_bytes())
             except OSError:
                 return None
-        if not isinstance(data, bytes):
+        if not isinstance(data, Bytes):
             return None
         split = row["split"]
         is_old = not str(row["hash"]).startswith(_WHOLE)
-        wanted = _digest(data, row["job"], number, row["exponent"], split)
+        wanted = _digest((data,), row["job"], number, row["exponent"], split)
         if row["hash"] != (sha256(data).hexdigest() if is_old else wanted):
             return None
         return Partial(total=data[:split], compensation=data[split:], exponent=row["exponent"])
@@ -193,10 +193,11 @@ class StoredLedger:
             (self._files.sums / name).unlink(missing_ok=True)
 
 
-def _digest(data: bytes, *facts: object) -> str:
-    """Hash of bytes and of what belongs to them."""
+def _digest(parts: Iterable[Bytes], *facts: object) -> str:
+    """Hash of bytes, in one part or more, and of what belongs to them."""
     found = sha256(" ".join(map(str, facts)).encode())
-    found.update(b"\n" + data)
+    for part in (b"\n", *parts):
+        found.update(part)
     return _WHOLE + found.hexdigest()
 
 
@@ -204,7 +205,7 @@ def _layout_of(job: str, row: sqlite3.Row) -> TaskLayout | None:
     """The layout of a row; ``None`` if it is damaged."""
     try:
         # A layout from before hashes has none.
-        if row["hash"] not in {None, _digest(row["layout"].encode(), job)}:
+        if row["hash"] not in {None, _digest((row["layout"].encode(),), job)}:
             return None
         found = json.loads(row["layout"])
         return TaskLayout(**{**found, "plan": PlanJson.from_json(found["plan"])})

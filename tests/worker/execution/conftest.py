@@ -34,6 +34,11 @@ class Cluster:
         """Calls a function in that loop, soon."""
         self.loop.call_soon_threadsafe(function, *arguments)
 
+    @property
+    def thread_name(self) -> str:
+        """Of the thread that its loop runs in."""
+        return self._thread.name
+
     def close(self) -> None:
         self.do(self.executor.close())
         self.loop.call_soon_threadsafe(self.loop.stop)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import threading
+import tracemalloc
 from math import log10
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from dask_jobs import SLICED, ring, run, sliced_request
+from dask_jobs import SLICED, request_of, ring, run, sliced_request, wanted
 from memory_ledger import MemoryLedger
 
 from tensorloom.execute.arrays import ArrayStore, arrays_of
+from tensorloom.execute.blocks import largest_of
+from tensorloom.formats.opening import open_text
 from tensorloom_worker.execution import adding
 from tensorloom_worker.execution.sums import Sum
 from tensorloom_worker.ledger import ArrayRef
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from conftest import Cluster
     from tensorloom_worker.ledger import Outcome, Partial, Prefix, Progress
@@ -128,3 +134,45 @@ def test_tasks_that_are_folded_while_the_sum_so_far_is_read_count_once(
     so_far = adding.sum_so_far(Folding(apart, folded.first), "job")
     assert so_far is not None
     np.testing.assert_allclose(so_far[0], whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_large_result_is_recorded_once_and_has_few_copies(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
+    size = 2000
+    document = open_text(f"a,b->ab a={size} b={size}", format="einsum").document
+    looked_at: list[str] = []
+
+    def look(arrays: Iterable[NDArray[Any]]) -> float:
+        looked_at.append(threading.current_thread().name)
+        return largest_of(arrays)
+
+    monkeypatch.setattr(adding, "largest_of", look)
+    ledger = MemoryLedger()
+    tracemalloc.start()
+    try:
+        found = run(cluster, request_of(document, dtype=dtype), ledger)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert ledger.times == {0: 1}
+    # A prefix of all tasks would be the same once more.
+    assert ledger.folds == 0
+    assert most < 2.5 * found.array.nbytes
+    x, y = arrays_of(document.network, "float64", ArrayStore())
+    np.testing.assert_allclose(found.array, np.outer(x, y), rtol=1e-6)
+    # The service hears nobody while its own thread computes.
+    assert len(looked_at) == 1
+    assert looked_at[0] != cluster.thread_name
+
+
+def test_large_sums_leave_no_files(cluster: Cluster, many_tasks: None) -> None:
+    document = open_text("ka,kb->ab k=40 a=500 b=500", format="einsum").document
+    ledger = MemoryLedger()
+    found = run(cluster, sliced_request(document, "k"), ledger)
+    assert ledger.fixed is not None
+    assert ledger.fixed.tasks > 1
+    np.testing.assert_allclose(found.array, wanted(document).real, rtol=1e-9, atol=1e-12)
+    folder = cluster.executor.settings.data_folder / "running"
+    assert [path for path in folder.iterdir() if path.suffix != ".json"] == []

@@ -61,7 +61,7 @@ def test_zero_that_comes_first_decides_no_exponent(dtype: str) -> None:
     nothing.add(np.asarray(0.0, dtype), 3000)
     assert nothing.partial().exponent == 0
     total = Sum((), dtype)
-    for zero in (nothing, Sum.of(nothing.partial(), dtype)):
+    for zero in (nothing, Sum.of(nothing.partial(), dtype).own()):
         zero.add(np.asarray(0.75, dtype), -3000)
         total.merge(zero)
         assert (zero.exponent, float(zero.value())) == (-3000, 0.75)
@@ -84,7 +84,7 @@ def test_a_sum_goes_on_from_its_record_with_the_same_bits() -> None:
     draw = np.random.default_rng(0)
     values = [float(value) for value in draw.normal(size=200) * 10.0 ** draw.integers(-9, 9, 200)]
     whole = added(values)
-    first = Sum.of(added(values[:120]).partial(), "float64")
+    first = Sum.of(added(values[:120]).partial(), "float64").own()
     for value in values[120:]:
         first.add(np.asarray(value), 0)
     assert first.partial() == whole.partial()

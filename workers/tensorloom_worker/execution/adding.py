@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from tensorloom.execute.blocks import blocks, largest_of
 from tensorloom.execute.scaling import absmax, finished, scaled
 from tensorloom_worker.execution import tasks
+from tensorloom_worker.execution.left_sums import LeftSum
 from tensorloom_worker.execution.runner import assembled
 from tensorloom_worker.execution.sums import Sum
 from tensorloom_worker.ledger import Outcome, Partial, Prefix, Progress
@@ -161,7 +163,7 @@ class Contraction:
         self._sum = Sum((schedule.n_blocks, *schedule.block_shape), self.problem.dtype)
         prefix = self.ledger.prefix(self.job)
         if prefix is not None:
-            self._sum = Sum.of(prefix.partial, self.problem.dtype)
+            self._sum = Sum.of(prefix.partial, self.problem.dtype).own()
             self._upto = prefix.upto
         found = self.ledger.tasks(self.job)
         self._pending = {task: part for task, part in found.items() if task >= self._upto}
@@ -214,7 +216,9 @@ class Contraction:
         self._slices_now += end - start
         self._tell()
 
-    def _record(self, task: int, partial: Partial) -> None:
+    def _record(self, task: int, partial: Partial | LeftSum) -> None:
+        if isinstance(partial, LeftSum):
+            partial = partial.taken()
         with self._lock:
             if not self.ledger.record(self.job, task, partial):
                 # It was there already; what is there is what counts.
@@ -231,9 +235,12 @@ class Contraction:
             partial = self._pending.pop(self._upto)
             start, end = self._range(self._upto)
             per_block = self.strategy.slices_per_block
-            blocks = slice(start // per_block, (end - 1) // per_block + 1)
+            where = slice(start // per_block, (end - 1) // per_block + 1)
             part = Sum.of(partial, self.problem.dtype)
-            self._sum.merge(part, blocks)
+            if self.layout.tasks == 1:
+                self._sum = part
+            else:
+                self._sum.merge(part, where)
             self._recorded.discard(self._upto)
             self._upto += 1
             moment, tasks_at, size = self._folded
@@ -243,7 +250,12 @@ class Contraction:
                 self._change = _share(part, self._sum)
 
     def _fold(self) -> None:
-        """Writes the prefix down, now and then: what it holds need not be kept apart."""
+        """Writes the prefix down, now and then: what it holds need not be kept apart.
+
+        Not at the end: all is recorded then, and goes as soon as the result is there.
+        """
+        if self._upto == self.layout.tasks:
+            return
         moment, tasks_at, size = self._folded
         due = (
             self._upto - tasks_at >= FOLD_TASKS
@@ -296,13 +308,18 @@ class Contraction:
         ms = (monotonic() - self._begun) * 1000
         self._tell(force=True)
 
-        def whole() -> tuple[Any, float]:
-            raw = finished(self._sum.value(), self._sum.exponent or 0, self.problem.dtype)
-            array = assembled(schedule, raw.value).astype(self.problem.dtype, copy=False)
-            return array, raw.log10_scale
+        def whole() -> tuple[NDArray[Any], float, float]:
+            value, exponent = self._sum.value(), self._sum.exponent or 0
+            # Nothing is added any more: a large result needs no sum beside it.
+            self._sum = Sum((0,), self.problem.dtype)
+            raw = finished(value, exponent, self.problem.dtype)
+            del value
+            narrow, log10_scale = raw.value.astype(self.problem.dtype, copy=False), raw.log10_scale
+            del raw
+            largest = largest_of(block for (block,) in blocks(narrow))
+            return assembled(schedule, narrow), largest, log10_scale
 
-        array, log10_scale = await asyncio.to_thread(whole)
-        largest = float(np.abs(array).max()) if array.size else 0.0
+        array, largest, log10_scale = await asyncio.to_thread(whole)
         bound = await self._bound(parcel, largest, log10_scale)
         return Outcome(
             array=array,

@@ -32,6 +32,7 @@ from distributed.system import MEMORY_LIMIT
 
 from tensorloom.errors import DeviceMemoryError, WorkerUnreachable
 from tensorloom_worker.execution.certificate import own_security
+from tensorloom_worker.execution.left_sums import forget_left
 from tensorloom_worker.execution.tasks import Parcel
 
 if TYPE_CHECKING:
@@ -401,6 +402,7 @@ class Pool:
         """Takes a job from the workers again."""
         if delivery.path is not None:
             delivery.path.unlink(missing_ok=True)
+            forget_left(delivery.path)
         delivery.future = None
 
     async def deliver(

@@ -10,16 +10,21 @@ algorithm 4.4 (Sum2); TwoSum is Knuth's.
 from __future__ import annotations
 
 import io
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tensorloom.errors import ExecutionError
 from tensorloom.execute.scaling import absmax, scaled
+from tensorloom.formats.npy import HEAD_BYTES
+from tensorloom_worker.array_files import npy_parts
 from tensorloom_worker.ledger import Partial
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from tensorloom_worker.ledger import Bytes
 
 __all__ = ["Sum", "npy_bytes", "npy_from"]
 
@@ -29,6 +34,9 @@ WIDE = {
     "float64": "float64",
     "complex128": "complex128",
 }
+
+
+_LARGE_BYTES = 1 << 20
 
 
 class Sum:
@@ -46,13 +54,20 @@ class Sum:
 
     @classmethod
     def of(cls, partial: Partial, dtype: str) -> Sum:
-        """The sum that a record holds."""
+        """The sum that a record holds, where that lies: nothing is added to it."""
         total = npy_from(partial.total)
         made = cls((), dtype)
         made.total = total
         if made.excess is not None:
             made.excess = npy_from(partial.compensation)
         made.exponent = None if _is_zero(total, made.excess) else partial.exponent
+        return made
+
+    def own(self) -> Sum:
+        """The same in memory of its own, for who adds to it."""
+        made = Sum((), self.total.dtype.name)
+        made.exponent, made.total = self.exponent, self.total.copy()
+        made.excess = None if self.excess is None else self.excess.copy()
         return made
 
     def partial(self) -> Partial:
@@ -64,13 +79,14 @@ class Sum:
         )
 
     def value(self) -> NDArray[Any]:
-        """The sum without its exponent; a copy, in the type it was added in."""
+        """The sum without its exponent, in the type it was added in; it may be the total itself."""
         if self.excess is None:
-            return self.total.copy()
+            return self.total
         # Beyond the range a sum is infinite; then nothing is left over of it.
         with np.errstate(over="ignore", invalid="ignore"):
-            whole = self.total + self.excess
-        return np.where(np.isfinite(self.total), whole, self.total)
+            whole = np.asarray(self.total + self.excess)
+        np.copyto(whole, self.total, where=~np.isfinite(self.total))
+        return whole
 
     def add(self, part: NDArray[Any], exponent: int, where: Any = ...) -> None:  # noqa: ANN401
         """Adds ``part * 2**exponent`` to ``self[where]``."""
@@ -129,17 +145,25 @@ def _two_sum(total: NDArray[Any], part: NDArray[Any]) -> tuple[NDArray[Any], NDA
         return grown, (total - (grown - moved)) + (part - moved)
 
 
-def npy_bytes(array: NDArray[Any]) -> bytes:
-    """The bytes of a ``.npy`` file."""
-    file = io.BytesIO()
-    np.lib.format.write_array(file, np.asarray(array, order="C"), allow_pickle=False)
-    return file.getvalue()
+def npy_bytes(array: NDArray[Any]) -> Bytes:
+    """The bytes of a ``.npy`` file, in one copy."""
+    head, elements = npy_parts(array)
+    if len(elements) < _LARGE_BYTES:
+        return head + elements
+    # numpy lets other threads go on while it copies; Python does not.
+    room = np.empty(len(head) + len(elements), np.uint8)
+    room[: len(head)] = np.frombuffer(head, np.uint8)
+    room[len(head) :] = np.frombuffer(elements, np.uint8)
+    return room.data
 
 
-def npy_from(data: bytes) -> NDArray[Any]:
-    """The array of such bytes; only what ``npy_bytes`` wrote is read."""
+def npy_from(data: Bytes) -> NDArray[Any]:
+    """The array of such bytes, as a view; only what ``npy_bytes`` wrote is read."""
     try:
-        found: NDArray[Any] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        head = io.BytesIO(data[:HEAD_BYTES])
+        np.lib.format.read_magic(head)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(head)
+        found: NDArray[Any] = np.frombuffer(data, dtype, prod(shape), head.tell()).reshape(shape)
     except (ValueError, EOFError) as error:
         raise ExecutionError(
             "bad-partial-sum",

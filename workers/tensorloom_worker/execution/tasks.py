@@ -28,6 +28,7 @@ from tensorloom.execute.error_bound import error_bound
 from tensorloom.kernels.lower import lower
 from tensorloom_worker.execution.gpu import GpuRunner
 from tensorloom_worker.execution.gpu_costs import gpu_strategy
+from tensorloom_worker.execution.left_sums import LeftSum, is_large, left_sum
 from tensorloom_worker.execution.problem import Problem, plan_of
 from tensorloom_worker.execution.runner import Runner, Shared, library
 from tensorloom_worker.execution.strategy import strategy_for
@@ -160,11 +161,11 @@ class Done:
     """What a task gives back.
 
     Args:
-        partial: The sum of its slices.
+        partial: The sum of its slices, or where that lies.
         seconds: Time it took, without loading.
     """
 
-    partial: Partial
+    partial: Partial | LeftSum
     seconds: float
 
 
@@ -200,11 +201,20 @@ _GUARD = threading.Lock()
 def contract(where: str | Parcel, start: int, end: int) -> Done:
     """The sum of the slices ``start`` to ``end - 1`` of a job.
 
+    A large one is left in a file where the service is on this machine: a message of its size would
+    be copied, encrypted and decrypted, and nobody else heard by the service meanwhile.
+
     Raises:
         Cancelled: Nobody waits for it any more; other jobs wait for its thread.
+        ExecutionError: ``disk-full``.
     """
     look = look_of_task()
-    return _summed(*_runner(where, look), start, end, look)
+    done = _summed(*_runner(where, look), start, end, look)
+    partial = done.partial
+    if isinstance(where, Parcel) or isinstance(partial, LeftSum) or not is_large(partial):
+        return done
+    look()
+    return replace(done, partial=left_sum(partial, Path(where)))
 
 
 def contract_here(job: Job, problem: Problem, strategy: Strategy, start: int, end: int) -> Done:
