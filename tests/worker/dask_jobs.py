@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from memory_ledger import MemoryLedger
 from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.formats import network_json
 from tensorloom.model import codec
+from tensorloom.model.recipe import RandomArray
 from tensorloom.plan.tree import ContractionTree
 from tensorloom_worker.records import ContractRequest, PlanJson
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from execution.conftest import Cluster
 
     from tensorloom.model.document import Document
+    from tensorloom.model.recipe import Distribution
     from tensorloom_worker.ledger import ArrayRef, Ledger, Outcome, Progress
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
     "close",
     "crash_after",
     "cubic",
+    "matrices",
     "request_of",
     "ring",
     "run",
@@ -53,6 +57,19 @@ def ring(n: int, size: int, *, output: tuple[str, ...] = (), seed: int = 0) -> D
         },
         seed=seed,
     ).document
+
+
+def matrices(n: int, distribution: Distribution = "normal") -> Document:
+    """A product of so many random matrices of two rows and columns."""
+    inputs = [[f"i{k}", f"i{k + 1}"] for k in range(n)]
+    sizes = {f"i{k}": 2 for k in range(n + 1)}
+    chain_of = {"inputs": inputs, "output": ["i0", f"i{n}"], "size_dict": sizes}
+    document = network_json.from_json(chain_of).document
+    tensors = tuple(
+        replace(tensor, array=RandomArray(seed=number, distribution=distribution))
+        for number, tensor in enumerate(document.network.tensors)
+    )
+    return replace(document, network=replace(document.network, tensors=tensors))
 
 
 def cubic(n: int, size: int) -> ContractionTree:

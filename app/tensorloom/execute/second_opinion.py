@@ -44,6 +44,7 @@ __all__ = [
     "MOST_WORK",
     "TRIALS",
     "Opinion",
+    "is_short",
     "largest_difference",
     "largest_differences",
     "may_repeat",
@@ -174,17 +175,23 @@ def may_repeat(attempt: Attempt, held: int) -> bool:
         attempt: Where and how the results were made; all its runs are repeated.
         held: From ``repetition_bytes`` [bytes].
     """
-    program = attempt.program
-    if not program.dispatches or attempt.n_runs * _work(program) > MOST_WORK:
+    program, times = attempt.program, attempt.n_runs
+    calls = times * program.n_slices * len(program.dispatches)
+    if not calls or not is_short(program.dtype, times * program.mul_adds, calls):
         return False
     return attempt.has_room(held)
 
 
-def _work(program: Program) -> int:
-    """What one run costs on any device, roughly [real multiply-adds]."""
-    factor = 4 if program.dtype.startswith("complex") else 1
-    calls = program.n_slices * len(program.dispatches)
-    return factor * program.mul_adds + STEP_WORK * calls
+def is_short(dtype: DType, mul_adds: int, calls: int) -> bool:
+    """Whether what took so much, on whatever device, is repeated to measure its error.
+
+    Args:
+        dtype: Type that it was computed in.
+        mul_adds: Multiply-adds of that type.
+        calls: Of kernels.
+    """
+    factor = 4 if dtype.startswith("complex") else 1
+    return factor * mul_adds + STEP_WORK * calls <= MOST_WORK
 
 
 def _multiplied(given: Sequence[NDArray[Any]], factors: Sequence[int], dtype: DType) -> list[Cast]:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import signal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from dask_jobs import SLICED, Stop, crash_after, request_of, ring, run, sliced_request, wanted
+from dask_jobs import (
+    SLICED,
+    Stop,
+    crash_after,
+    matrices,
+    request_of,
+    ring,
+    run,
+    sliced_request,
+    wanted,
+)
 from memory_ledger import MemoryLedger
 
 from tensorloom.errors import (
@@ -19,6 +30,7 @@ from tensorloom.errors import (
     PlanError,
     WorkerRejected,
 )
+from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.formats.opening import open_text
 from tensorloom.plan.cost import input_elements
 from tensorloom_worker.execution import costs, executor
@@ -77,6 +89,28 @@ def test_the_bound_of_few_inputs_needs_no_worker(
     monkeypatch.setattr(pool, "deliver", told)
     assert 0 < run(cluster, request).error_bound < 1e-6
     assert set(asked) == {"contract"}
+
+
+@pytest.mark.parametrize(("n", "places"), [(200, []), (600, ["contract", "measured_of"])])
+def test_a_long_product_has_the_bound_that_was_measured(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, n: int, places: list[str]
+) -> None:
+    """Where the job was done; averages say that it has no digit, or few."""
+    pool, asked = cluster.executor.pool, []
+    deliver = pool.deliver
+
+    async def told(function: Callable[..., Any], *arguments: Any) -> Any:
+        asked.append(function.__name__)
+        return await deliver(function, *arguments)
+
+    monkeypatch.setattr(pool, "deliver", told)
+    document = matrices(n)
+    found = run(cluster, request_of(document))
+    arrays = arrays_of(document.network, "float64", ArrayStore())
+    exact = functools.reduce(np.matmul, (array.astype(np.longdouble) for array in arrays))
+    assert np.abs(found.array - exact).max() <= found.error_bound * np.abs(exact).max()
+    assert found.error_bound < 1e-10
+    assert asked == places
 
 
 def test_progress_tells_of_slices_and_of_the_sum_so_far(cluster: Cluster, many_tasks: None) -> None:

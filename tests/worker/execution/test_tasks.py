@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from dask_jobs import request_of, ring, sliced_request
+from dask_jobs import matrices, request_of, ring, sliced_request
 
 from tensorloom.errors import DeviceMemoryError
 from tensorloom.execute.arrays import make_array
-from tensorloom.execute.scaling import scaled
 from tensorloom.formats import network_json
 from tensorloom_worker.execution import tasks
 from tensorloom_worker.execution.problem import Problem, plan_json
@@ -28,8 +28,7 @@ from tensorloom_worker.records import Batch
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from tensorloom.execute.backend import RawResult
     from tensorloom_worker.records import ContractRequest
 
 MOST_ELEMENTS = 1 << 24
@@ -67,7 +66,7 @@ def most_taken(*jobs: Parcel, bound: bool = False) -> int:
         if bound:
             tracemalloc.reset_peak()
             for job in jobs:
-                assert 0 < tasks.bound_of(job, 1.0, 0.0) < 1
+                assert 0 < tasks.bound_of(job, 1.0, 0.0)[0] < 1
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -129,7 +128,7 @@ def test_a_bound_keeps_what_has_room() -> None:
     one, other = (parcel(seed, 2 * peak + 1000)[0] for seed in (0, 1))
     _ = most_taken(one, other)
     kept = list(tasks._LOADED.values())
-    assert tasks.bound_of(other, 1.0, 0.0) > 0
+    assert tasks.bound_of(other, 1.0, 0.0)[0] > 0
     assert list(tasks._LOADED.values()) == kept[:1]
 
 
@@ -148,8 +147,8 @@ def test_a_tensor_may_be_as_large_as_the_memory_of_its_process(
     )
 
 
-def contracted(request: ContractRequest, refs: dict[str, ArrayRef]) -> tuple[Job, NDArray[Any]]:
-    """A job and its result, not scaled."""
+def contracted(request: ContractRequest, refs: dict[str, ArrayRef]) -> tuple[Job, RawResult]:
+    """A job and its result."""
     problem = Problem.of(request, refs)
     tree = given_tree(problem)
     job = Job(
@@ -164,7 +163,7 @@ def contracted(request: ContractRequest, refs: dict[str, ArrayRef]) -> tuple[Job
     strategy = strategy_for(tree, MOST_ELEMENTS)
     done = tasks.contract_here(job, problem, strategy, 0, tree.n_slices)
     total = Sum.of(done.partial, problem.dtype)
-    return job, scaled(total.value(), total.exponent or 0)
+    return job, tasks.result_of(total, strategy.schedule, problem.dtype)
 
 
 def test_the_bound_of_a_batch_does_not_grow_with_its_length(tmp_path: Path) -> None:
@@ -179,8 +178,36 @@ def test_the_bound_of_a_batch_does_not_grow_with_its_length(tmp_path: Path) -> N
         refs = {f"batch:{name}": ArrayRef(path=path, key=None, sha256="0" * 64)}
         job, found = contracted(request_of(document, dtype="float32", batch=batch), refs)
         _, exact = contracted(request_of(document, dtype="float64", batch=batch), refs)
-        largest = float(np.abs(exact).max())
-        assert 0 < np.abs(found - exact).max() / largest < tasks.bound(job, largest, 0.0)
+        largest = float(np.abs(exact.value).max())
+        error = np.abs(found.value - exact.value).max() / largest
+        assert 0 < error < tasks.bound(job, largest, 0.0)[0]
         # Beside the same number, so that what cancels has no part in it.
-        bounds.append(tasks.bound(job, 1000.0, 0.0))
+        bounds.append(tasks.bound(job, 1000.0, 0.0)[0])
     assert bounds[1] < 1.5 * bounds[0]
+
+
+def test_what_averages_say_nothing_of_is_measured() -> None:
+    """Products of many random matrices are far smaller than their average."""
+    document = matrices(300)
+    job, found = contracted(request_of(document, dtype="float32"), {})
+    _, exact = contracted(request_of(document, dtype="float64"), {})
+    assert found.log10_scale == exact.log10_scale
+    largest = float(np.abs(exact.value).max())
+    bound, least = tasks.bound(job, largest, exact.log10_scale)
+    assert bound == 1
+    error = np.abs(found.value - exact.value).max() / largest
+    assert 0 < error < tasks.measured(job, found, bound, least) < 1e-2
+
+
+def test_nothing_is_measured_where_repetitions_have_no_room() -> None:
+    job, found = contracted(request_of(matrices(300), dtype="float32"), {})
+    less = replace(job, peak_bytes=job.memory_bytes - 1000)
+    assert tasks.measured(less, found, 0.75, 1e-6) == 0.75
+
+
+def test_the_bound_of_zeros_and_of_what_cannot_cancel_stays() -> None:
+    job, found = contracted(request_of(matrices(3), dtype="float32"), {})
+    zeros = replace(found, value=np.zeros_like(found.value))
+    assert tasks.measured(job, zeros, 1.0, 1e-6) == 1
+    job, found = contracted(request_of(matrices(3, "uniform"), dtype="float32"), {})
+    assert tasks.measured(job, found, 0.75, 1e-6) == 0.75

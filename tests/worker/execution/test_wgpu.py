@@ -337,7 +337,7 @@ def test_a_job_on_a_lost_device_is_loaded_anew(
         most_elements=1 << 20,
         backend="wgpu",
         peak_bytes=0,
-        memory_bytes=0,
+        memory_bytes=1 << 30,
     )
     parcel = worker_tasks.Parcel(text=json.dumps(job.to_json()), files={})
     first = worker_tasks.contract(parcel, 0, 3)

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from tensorloom.execute.blocks import blocks, largest_of
+from tensorloom.execute.error_bound import MUCH_LOST
 from tensorloom.execute.scaling import absmax, finished, scaled
+from tensorloom.execute.second_opinion import is_short
 from tensorloom_worker.execution import tasks
 from tensorloom_worker.execution.left_sums import LeftSum
-from tensorloom_worker.execution.runner import assembled
 from tensorloom_worker.execution.sums import Sum
 from tensorloom_worker.ledger import Outcome, Partial, Prefix, Progress
 from tensorloom_worker.records import JobProgress, PartialValue, as_pair
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tensorloom.execute.backend import RawResult
     from tensorloom.model.recipe import DType
     from tensorloom_worker.execution.pool import Delivery, Pool
     from tensorloom_worker.execution.problem import Problem
@@ -50,6 +52,9 @@ FOLD_BYTES = 16 << 20
 
 FEW_INPUTS = 1 << 14
 """Inputs whose numbers are looked at in the service's own process [elements]."""
+
+MEASURED_BYTES = 16 << 20
+"""Largest result whose error is measured: it is sent to a worker, to be compared there [bytes]."""
 
 SMALL_MUL_ADDS = 1 << 20
 SMALL_CALLS = 256
@@ -308,33 +313,46 @@ class Contraction:
         ms = (monotonic() - self._begun) * 1000
         self._tell(force=True)
 
-        def whole() -> tuple[NDArray[Any], float, float]:
-            value, exponent = self._sum.value(), self._sum.exponent or 0
-            # Nothing is added any more: a large result needs no sum beside it.
-            self._sum = Sum((0,), self.problem.dtype)
-            raw = finished(value, exponent, self.problem.dtype)
-            del value
-            narrow, log10_scale = raw.value.astype(self.problem.dtype, copy=False), raw.log10_scale
-            del raw
-            largest = largest_of(block for (block,) in blocks(narrow))
-            return assembled(schedule, narrow), largest, log10_scale
+        def whole() -> tuple[RawResult, float]:
+            raw = tasks.result_of(self._taken(), schedule, self.problem.dtype)
+            return raw, largest_of(block for (block,) in blocks(raw.value))
 
-        array, largest, log10_scale = await asyncio.to_thread(whole)
-        bound = await self._bound(parcel, largest, log10_scale)
+        raw, largest = await asyncio.to_thread(whole)
+        bound = await self._bound(parcel, raw, largest)
         return Outcome(
-            array=array,
+            array=raw.value,
             error_bound=bound,
             ms=ms,
             mul_adds=self.strategy.mul_adds,
             backend=self.layout.backend,
-            log10_scale=log10_scale,
+            log10_scale=raw.log10_scale,
         )
 
-    async def _bound(self, parcel: Delivery | None, largest: float, log10_scale: float) -> float:
-        """Bound on the error; small jobs need not go to a worker for it."""
+    def _taken(self) -> Sum:
+        """The sum, which is not here any more: a large result needs no sum beside it."""
+        taken, self._sum = self._sum, Sum((0,), self.problem.dtype)
+        return taken
+
+    async def _bound(self, parcel: Delivery | None, raw: RawResult, largest: float) -> float:
+        """Bound on the error, measured where averages say little and that is quick.
+
+        That of few inputs needs no worker; what is repeated takes as long as the job.
+        """
+        told = largest, raw.log10_scale
         if parcel is None or self.problem.input_elements <= FEW_INPUTS:
-            return await asyncio.to_thread(tasks.bound, self.spec, largest, log10_scale)
-        found: float = await self.pool.deliver(tasks.bound_of, parcel, largest, log10_scale)
+            bound, least = await asyncio.to_thread(tasks.bound, self.spec, *told)
+        else:
+            bound, least = await self.pool.deliver(tasks.bound_of, parcel, *told)
+        calls = self.layout.slices * len(self.strategy.schedule.calls)
+        if (
+            bound <= MUCH_LOST * least
+            or raw.value.nbytes > MEASURED_BYTES
+            or not is_short(self.problem.dtype, self.strategy.mul_adds, calls)
+        ):
+            return bound
+        if parcel is None:
+            return await asyncio.to_thread(tasks.measured, self.spec, raw, bound, least)
+        found: float = await self.pool.deliver(tasks.measured_of, parcel, raw, bound, least)
         return found
 
 

@@ -22,27 +22,40 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorloom.errors import DeviceMemoryError
-from tensorloom.execute.backend import RawResult
+from tensorloom.execute.backend import RawResult, drive
 from tensorloom.execute.casting import cast_arrays
-from tensorloom.execute.error_bound import error_bound
+from tensorloom.execute.error_bound import (
+    SAFETY,
+    error_bound,
+    has_digits,
+    length_bound,
+    may_cancel,
+)
+from tensorloom.execute.scaling import finished
+from tensorloom.execute.second_opinion import CAUTION, largest_difference, repetition_bytes
 from tensorloom.kernels.lower import lower
 from tensorloom_worker.execution.gpu import GpuRunner
 from tensorloom_worker.execution.gpu_costs import gpu_strategy
 from tensorloom_worker.execution.left_sums import LeftSum, is_large, left_sum
 from tensorloom_worker.execution.problem import Problem, plan_of
-from tensorloom_worker.execution.runner import Runner, Shared, library
+from tensorloom_worker.execution.runner import Runner, Shared, assembled, library
 from tensorloom_worker.execution.strategy import strategy_for
 from tensorloom_worker.execution.wanted import look_of_task, no_look
 from tensorloom_worker.ledger import ArrayRef
 from tensorloom_worker.records import ContractRequest, PlanJson
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from tensorloom.execute.backend import BackendName
+    from tensorloom.kernels.program import Program
+    from tensorloom.model.recipe import DType
+    from tensorloom.plan.tree import ContractionTree
+    from tensorloom_worker.execution.schedule import Schedule
     from tensorloom_worker.execution.strategy import Strategy
+    from tensorloom_worker.execution.sums import Sum
     from tensorloom_worker.ledger import Partial
 
 __all__ = [
@@ -53,6 +66,9 @@ __all__ = [
     "bound_of",
     "contract",
     "contract_here",
+    "measured",
+    "measured_of",
+    "result_of",
 ]
 
 MOST_JOBS = 2
@@ -239,32 +255,98 @@ def _summed(
     return Done(partial=total.partial(), seconds=perf_counter() - begun)
 
 
-def bound_of(where: str | Parcel, largest: float, log10_scale: float) -> float:
+def result_of(total: Sum, schedule: Schedule, dtype: DType) -> RawResult:
+    """The result that the sum of all slices is, for who has no other use for that."""
+    value, exponent = total.value(), total.exponent or 0
+    del total
+    raw = finished(value, exponent, dtype)
+    del value
+    narrow, log10_scale = raw.value.astype(dtype, copy=False), raw.log10_scale
+    del raw
+    return RawResult(value=assembled(schedule, narrow), log10_scale=log10_scale)
+
+
+def bound_of(where: str | Parcel, largest: float, log10_scale: float) -> tuple[float, float]:
     """Bound on the relative error of a job's result whose largest magnitude is given.
 
     Runs when the job's tasks are done, and makes its inputs anew.
+
+    Returns:
+        The bound, and what it would be if nothing cancelled.
     """
     key, known = _opened(where)
     with _unpacked(where, known) as job:
         problem = Problem.of(ContractRequest.from_json(job.request), job.arrays)
-        with _GUARD:
-            if key in _LOADED:
-                _LOADED.move_to_end(key, last=False)
-            _make_room(job.memory_bytes - problem.input_elements * problem.itemsize)
+        _make_room_beside(key, job.memory_bytes - problem.input_elements * problem.itemsize)
         return bound(job, largest, log10_scale)
 
 
-def bound(job: Job, largest: float, log10_scale: float) -> float:
+def bound(job: Job, largest: float, log10_scale: float) -> tuple[float, float]:
     """The same, for who has the job itself."""
     request = ContractRequest.from_json(job.request)
     problem = Problem.of(request, job.arrays)
     arrays = problem.arrays(request, job.arrays, job.memory_bytes)
+    tree, program = _whole(job, problem)
+    raw = RawResult(value=np.array([largest]), log10_scale=log10_scale)
+    places = _places(job)
+    found = error_bound(tree, program, arrays, raw, places)
+    return found, SAFETY * length_bound(program, places)
+
+
+def measured_of(where: str | Parcel, first: RawResult, bound: float, least: float) -> float:
+    """A smaller bound where repetitions give one; see ``execute.second_opinion``.
+
+    Args:
+        where: The job.
+        first: Its result.
+        bound: From ``bound_of``.
+        least: Likewise.
+    """
+    key, known = _opened(where)
+    with _unpacked(where, known) as job:
+        problem = Problem.of(ContractRequest.from_json(job.request), job.arrays)
+        # Inputs are held as they are, multiplied and as they are run.
+        taken = job.peak_bytes + 2 * problem.input_elements * problem.itemsize
+        _make_room_beside(key, job.memory_bytes - taken)
+        return measured(job, first, bound, least)
+
+
+def measured(job: Job, first: RawResult, bound: float, least: float) -> float:
+    """The same, for who has the job itself."""
+    request = ContractRequest.from_json(job.request)
+    problem = Problem.of(request, job.arrays)
+    given = problem.arrays(request, job.arrays, job.memory_bytes)
+    _, program = _whole(job, problem)
+    held = repetition_bytes(program, given, [first]) + problem.input_elements * problem.itemsize
+    # Of zeros no digit is certain, and where nothing cancels only underflow took much.
+    if (
+        job.peak_bytes + held > job.memory_bytes
+        or not has_digits(first)
+        or not may_cancel(given, _places(job))
+    ):
+        return bound
+    strategy = _strategy_of(job, problem)
+
+    async def replay(arrays: Sequence[NDArray[Any]]) -> RawResult:
+        runner = _runner_of(_held(job, problem, lambda: strategy, list(arrays)))
+        return result_of(runner.run(0, strategy.main.n_slices), strategy.schedule, problem.dtype)
+
+    try:
+        difference = drive(largest_difference(program, given, first, replay))
+    except (MemoryError, DeviceMemoryError):
+        return bound
+    return min(bound, least + CAUTION * difference)
+
+
+def _whole(job: Job, problem: Problem) -> tuple[ContractionTree, Program]:
+    """The tree that bounds go by: slices are added up exactly, so it is the one without them."""
     # A plan without slices still has those of a batch.
     tree = replace(problem.tree(PlanJson(path=job.plan["path"], sliced=())), sliced=())
-    raw = RawResult(value=np.array([largest]), log10_scale=log10_scale)
-    places: tuple[BackendName, ...] = ("webgpu" if job.backend == "wgpu" else "numpy",)
-    # Slices are added up exactly, so the bound is that of the unsliced tree.
-    return error_bound(tree, lower(plan_of(tree), problem.dtype), arrays, raw, places)
+    return tree, lower(plan_of(tree), problem.dtype)
+
+
+def _places(job: Job) -> tuple[BackendName, ...]:
+    return ("webgpu" if job.backend == "wgpu" else "numpy",)
 
 
 def _runner(
@@ -293,6 +375,14 @@ def _runner(
         return loaded.runners[me], loaded.exponent
 
 
+def _make_room_beside(key: str, room: int) -> None:
+    """The same when the tasks of a job are done: it is let go of first."""
+    with _GUARD:
+        if key in _LOADED:
+            _LOADED.move_to_end(key, last=False)
+        _make_room(room)
+
+
 def _make_room(room: int) -> None:
     """Lets go of jobs, the one that ran longest ago first, until the rest holds so much [bytes]."""
     while _LOADED and sum(loaded.bytes for loaded in _LOADED.values()) > room:
@@ -306,14 +396,14 @@ def _runner_of(shared: Shared | GpuRunner) -> Runner | GpuRunner:
 
 def _load(job: Job, look: Callable[[], None]) -> tuple[Shared | GpuRunner, int]:
     problem = Problem.of(ContractRequest.from_json(job.request), job.arrays)
+    return _shared(job, problem, lambda: _strategy_of(job, problem), look)
+
+
+def _strategy_of(job: Job, problem: Problem) -> Strategy:
     tree = problem.tree(PlanJson.from_json(job.plan))
-
-    def strategy() -> Strategy:
-        if job.backend == "wgpu":
-            return gpu_strategy(tree, job.most_elements, problem.dtype)
-        return strategy_for(tree, job.most_elements)
-
-    return _shared(job, problem, strategy, look)
+    if job.backend == "wgpu":
+        return gpu_strategy(tree, job.most_elements, problem.dtype)
+    return strategy_for(tree, job.most_elements)
 
 
 def _shared(
@@ -328,12 +418,22 @@ def _shared(
         cast, exponent = cast_arrays(arrays, problem.dtype)
         arrays = list(cast)
         del cast
-        if job.backend == "wgpu":
-            return GpuRunner(strategy(), arrays, problem.dtype), exponent
-        lib = library(job.backend)
-        return Shared(strategy(), _drained(arrays), problem.dtype, lib, look), exponent
+        return _held(job, problem, strategy, arrays, look), exponent
     except MemoryError as error:
         raise out_of_memory() from error
+
+
+def _held(
+    job: Job,
+    problem: Problem,
+    strategy: Callable[[], Strategy],
+    arrays: list[NDArray[Any]],
+    look: Callable[[], None] = no_look,
+) -> Shared | GpuRunner:
+    """What all slices share; the list is empty afterwards, unless a device has the arrays."""
+    if job.backend == "wgpu":
+        return GpuRunner(strategy(), arrays, problem.dtype)
+    return Shared(strategy(), _drained(arrays), problem.dtype, library(job.backend), look)
 
 
 def _drained(arrays: list[NDArray[Any]]) -> Iterator[NDArray[Any]]:
