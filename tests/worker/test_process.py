@@ -380,6 +380,15 @@ def test_tokens_and_backups_while_the_service_runs(
     ("arguments", "words"),
     [
         (["--port", "x"], "argument --port"),
+        (["--port", "99999"], "99999 is more than 65535"),
+        (["--tls-cert", "a.pem", "--tls-key", "b.pem"], "The file of --tls-cert is not there: a"),
+        (["--scheduler", "foo"], "The address of --scheduler is none."),
+        (["--scheduler", "tcp://foo:x"], "The address of --scheduler is none."),
+        (["--scheduler", "tls://127.0.0.1:1"], "A tls:// scheduler needs --scheduler-tls-ca"),
+        (
+            ["--scheduler", "tls://127.0.0.1:1", "--scheduler-tls-ca", "ca.pem"],
+            "The file of --scheduler-tls-ca is not there: ca.pem",
+        ),
         (["--workers", "-1"], "-1 is less than 0"),
         (["--turn-seconds", "nan"], "nan is no time"),
         (["--tls-cert", "a.pem"], "--tls-cert and --tls-key go together."),

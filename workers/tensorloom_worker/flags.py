@@ -6,6 +6,7 @@ import argparse
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
 
 from tensorloom_worker.settings import Settings, default_data_folder
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = ["parser", "settings_of"]
+
+
+MAX_PORT = 65535
+_CLUSTER_TLS = ("scheduler_tls_ca", "scheduler_tls_cert", "scheduler_tls_key")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -77,7 +82,9 @@ def _listening(root: argparse.ArgumentParser) -> None:
     usual = Settings()
     group = root.add_argument_group("where it listens")
     group.add_argument("--host", default=usual.host, help=f"default {usual.host}: this machine")
-    group.add_argument("--port", type=_number(0), default=usual.port, help=f"default {usual.port}")
+    group.add_argument(
+        "--port", type=_number(0, MAX_PORT), default=usual.port, help=f"default {usual.port}"
+    )
     group.add_argument(
         "--site", dest="site_folder", metavar="FOLDER", type=Path, help="a built site to serve"
     )
@@ -131,10 +138,14 @@ _LIMITS = (
 )
 
 
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def _number_flag(group: argparse._ArgumentGroup, name: str, least: int, text: str) -> None:
     default = getattr(Settings(), name)
     group.add_argument(
-        f"--{name.replace('_', '-')}",
+        _flag(name),
         type=_number(least) if isinstance(default, int) else _seconds,
         default=default,
         metavar="N",
@@ -142,11 +153,13 @@ def _number_flag(group: argparse._ArgumentGroup, name: str, least: int, text: st
     )
 
 
-def _number(least: int) -> Callable[[str], int]:
+def _number(least: int, most: int | None = None) -> Callable[[str], int]:
     def number(text: str) -> int:
         value = int(text)
         if value < least:
             raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        if most is not None and value > most:
+            raise argparse.ArgumentTypeError(f"{value} is more than {most}")
         return value
 
     return number
@@ -169,7 +182,7 @@ def settings_of(given: argparse.Namespace) -> Settings:
     """The settings on a command line.
 
     Raises:
-        ValueError: They contradict each other.
+        ValueError: They contradict each other, or name what is not there.
     """
     known: dict[str, Any] = {field.name: getattr(given, field.name) for field in fields(Settings)}
     lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
@@ -178,4 +191,30 @@ def settings_of(given: argparse.Namespace) -> Settings:
         raise ValueError("--tls-cert and --tls-key go together.")
     if settings.site_folder is not None and not (settings.site_folder / "index.html").is_file():
         raise ValueError("The folder of --site holds no index.html. Build the site first.")
+    for name in ("tls_cert", "tls_key", *_CLUSTER_TLS):
+        file: Path | None = getattr(settings, name)
+        if file is not None and not file.is_file():
+            raise ValueError(f"The file of {_flag(name)} is not there: {file}")
+    _check_scheduler(settings)
     return settings
+
+
+def _check_scheduler(settings: Settings) -> None:
+    """Nothing, when the address is one: Dask would stop half way, with warnings of its own."""
+    address = settings.scheduler
+    if address == "local" or address.startswith("gateway+"):
+        return
+    try:
+        place = urlsplit(address if "://" in address else f"tcp://{address}")
+        isgood = bool(place.hostname) and place.port is not None
+    except ValueError:
+        isgood = False
+    if not isgood:
+        raise ValueError(
+            "The address of --scheduler is none. Write it like tcp://10.0.0.1:8786, or local."
+        )
+    if place.scheme == "tls" and None in {settings.scheduler_tls_ca, settings.scheduler_tls_cert}:
+        raise ValueError(
+            "A tls:// scheduler needs --scheduler-tls-ca, --scheduler-tls-cert and, unless the "
+            "certificate's file holds it, --scheduler-tls-key."
+        )

@@ -495,11 +495,21 @@ def test_no_token_is_refused_at_once(token: str) -> None:
     assert caught.value.code == "worker-no-token"
 
 
+@pytest.mark.parametrize("token", ["tlw_a\ntlw_b", "“tlw_a”", "tlw_a tlw_b", "tlw_\x7f"])
+def test_what_is_no_token_is_refused_and_not_said(token: str) -> None:
+    with pytest.raises(WorkerUnreachable) as caught:
+        WorkerClient(address="127.0.0.1:1", token=token)
+    assert caught.value.code == "worker-token"
+    assert "tlw_" not in str(caught.value.to_json())
+
+
 @pytest.mark.parametrize(
     ("typed", "address"),
     [
         (" 127.0.0.1:8765/ ", "http://127.0.0.1:8765"),
         ("https://worker.example/lab//", "https://worker.example/lab"),
+        ("bücher.example", "http://bücher.example"),
+        ("http://[::1]:8765", "http://[::1]:8765"),
     ],
 )
 def test_an_address_has_one_form(typed: str, address: str) -> None:
@@ -507,7 +517,11 @@ def test_an_address_has_one_form(typed: str, address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "ftp://worker", "http://", "http://a:b@worker", "http://w/?t=1", "http://w:x"]
+    "typed",
+    [
+        *("", "ftp://worker", "http://", "http://a:b@worker", "http://w/?t=1", "http://w:x"),
+        *("http://a..b:1", f"http://{64 * 'a'}", "http://w/a b", "http://w/é"),
+    ],
 )
 def test_what_is_no_address_is_refused(typed: str) -> None:
     with pytest.raises(WorkerUnreachable) as caught:

@@ -91,7 +91,8 @@ class WorkerClient:
         sleep: Waits so many seconds.
 
     Raises:
-        WorkerUnreachable: ``worker-address``, ``worker-no-token``, ``worker-in-page``.
+        WorkerUnreachable: ``worker-address``, ``worker-no-token``, ``worker-token``,
+            ``worker-in-page``.
     """
 
     address: str
@@ -116,6 +117,14 @@ class WorkerClient:
                 "it starts for the first time.",
             )
         self.token = self.token.strip()
+        if not _is_plain(self.token):
+            # What it is stays untold: it may hold the token.
+            raise WorkerUnreachable(
+                "worker-token",
+                "What was given as the token is none: it has blanks, several lines, or characters "
+                "beyond ASCII, such as curly quotes.",
+                "Give the token that the worker printed, and nothing else.",
+            )
 
     @classmethod
     def of(cls, address: str | None, token: str | None) -> WorkerClient:
@@ -397,15 +406,22 @@ def _normal(typed: str) -> str:
     try:
         parts = urlsplit(full)
         good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")  # as whoever looks the name up does
     except ValueError:
         good = False
-    if not good or parts.username or parts.query or parts.fragment or not full.isprintable():
+    isplain = good and full.isprintable() and _is_plain(parts.path)
+    if not isplain or parts.username or parts.query or parts.fragment:
         raise WorkerUnreachable(
             "worker-address",
             f"{text[:60]!r} is not the address of a worker.",
             f"Write scheme, host and port, like {USUAL_ADDRESS}.",
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def _is_plain(text: str) -> bool:
+    """Whether it can stand in the head of a request as it is."""
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 def _pauses(patience_s: float) -> Iterator[float | None]:
