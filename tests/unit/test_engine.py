@@ -27,11 +27,12 @@ from tensorloom.execute.run import Choice, prepare
 from tensorloom.model.document import Document
 from tensorloom.model.index import Index
 from tensorloom.model.network import Network
-from tensorloom.model.recipe import ConstantArray, IdentityArray
+from tensorloom.model.recipe import ConstantArray, IdentityArray, InlineArray
 from tensorloom.model.tensor import Tensor
 
 if TYPE_CHECKING:
     from tensorloom.execute.backend import SlicesDone
+    from tensorloom.model.recipe import DType
     from tensorloom.plan.plan import Plan
 
 A = np.arange(6.0).reshape(2, 3)
@@ -163,6 +164,26 @@ def test_a_network_is_contracted_from_its_recipes() -> None:
     assert (result.mul_adds, result.peak_bytes) == (18, 8 * (6 + 9 + 6))
     assert 0 < result.error_bound < 1e-14
     assert result.ms > 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+@pytest.mark.parametrize("size", [1e-50, 1.2e-45, 1e-36, 1e50])
+def test_recipes_beyond_single_precision_give_the_right_number(size: float, dtype: DType) -> None:
+    numbers = (size, 3.3 * size)
+    tensors = (
+        Tensor(id="t1", name="A", indices=("i",), array=InlineArray(values=numbers, shape=(2,))),
+        Tensor(id="t2", name="B", indices=("i",), array=InlineArray(values=(3.0, 4.0), shape=(2,))),
+    )
+    narrow = Network(tensors=tensors, indices=(Index(name="i", dimension=2),), output=())
+    found = tensorloom.contract_network(narrow, dtype=dtype, backend="numpy")
+    wanted = 3 * numbers[0] + 4 * numbers[1]
+    assert (found.dtype, found.value.dtype) == (dtype, dtype)
+    assert complex(found.value) * 10**found.log10_scale == pytest.approx(wanted, rel=1e-6)
+    assert 2.0**-24 < found.error_bound < 1e-5
+    gradient = tensorloom.gradient(narrow, dtype=dtype, wrt=[1], backend="numpy")
+    np.testing.assert_allclose(
+        gradient.gradients[0].astype(complex) * 10 ** gradient.log10_scales[0], numbers, rtol=1e-6
+    )
 
 
 def test_a_document_brings_its_type_and_arrays_may_be_given() -> None:

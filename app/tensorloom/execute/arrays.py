@@ -1,8 +1,10 @@
 """Recipes -> numpy arrays, and the store of those that no recipe can describe.
 
 Random numbers are drawn in double precision and C order, then rounded, so every dtype holds the
-same numbers; a complex normal array draws all real parts first. Arrays made here may be shared
-between tensors and runs and must not be written to.
+same numbers; a complex normal array draws all real parts first. An array too large or too small for
+a 32-bit type stays in double precision: ``execute.casting`` takes its exponent out, and bounds on
+errors go by its own numbers. Arrays made here may be shared between tensors and runs and must not
+be written to.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorloom.errors import DeviceMemoryError, NetworkError, TensorloomError, Where
+from tensorloom.execute.casting import exponent_beyond
 from tensorloom.execute.gates import gate_array
 from tensorloom.model.gates import GATES, STATES
 from tensorloom.model.recipe import (
@@ -114,6 +117,8 @@ def stored_array(array: Array) -> StoredArray:
 def arrays_of(network: Network, dtype: DType, store: ArrayStore) -> tuple[Array, ...]:
     """One C-contiguous array per tensor, in the network's order, not to be written to.
 
+    What is beyond a 32-bit type is wider; see ``make_array``.
+
     Raises:
         NetworkError: What ``make_array`` raises, with the tensor in ``where``.
         DeviceMemoryError: ``array-too-big``, likewise.
@@ -153,13 +158,17 @@ def make_array(
     Args:
         recipe: What to make.
         shape: Shape that the tensor's indices ask for [elements].
-        dtype: Element type.
+        dtype: Element type of the network.
         store: Where blobs are.
         most_bytes: What it may hold [bytes].
 
+    Returns:
+        An array of this type, or of float64 or complex128 where its largest number is beyond the
+        range in which a narrower type is left alone: ``cast_arrays`` takes its exponent out.
+
     Raises:
-        NetworkError: ``array-shape``, ``odd-axes``, ``array-missing``, ``complex-into-real``,
-            ``out-of-range``, or what ``gate_array`` raises.
+        NetworkError: ``array-shape``, ``odd-axes``, ``array-missing``, ``complex-into-real``, or
+            what ``gate_array`` raises.
         DeviceMemoryError: ``array-too-big``.
     """
     size = prod(shape) * ITEM_BYTES[dtype]
@@ -286,7 +295,7 @@ def _wrong_shape(found: Shape, what: str, shape: Shape) -> NetworkError:
 
 
 def _converted(array: Array, dtype: DType) -> Array:
-    """The array in C order and of this type; nothing but rounding may be lost."""
+    """The array in C order and of this type, or of the wider one that its numbers need."""
     if array.dtype.kind == "c" and not dtype.startswith("complex"):
         if np.any(array.imag):
             raise NetworkError(
@@ -296,13 +305,7 @@ def _converted(array: Array, dtype: DType) -> Array:
                 values={"dtype": dtype},
             )
         array = array.real
-    try:
-        with np.errstate(over="raise"):
-            return np.asarray(array, dtype=dtype, order="C")
-    except FloatingPointError as error:
-        raise NetworkError(
-            "out-of-range",
-            f"The array holds {np.max(np.abs(array)):.3g}, which is beyond {dtype}.",
-            "Choose float64 or complex128 as the number type.",
-            values={"dtype": dtype},
-        ) from error
+    wide = exponent_beyond(array, dtype) != 0
+    # An infinite number carries no exponent, and what stands beside it may overflow.
+    with np.errstate(over="ignore"):
+        return np.asarray(array, np.result_type(dtype, np.float64) if wide else dtype, order="C")

@@ -1,6 +1,7 @@
 """Arrays as a program wants them: one per tensor, of one type, C order, within its range.
 
-A number beyond a narrower type's range moves into a carried exponent instead of becoming infinite.
+A number beyond a narrower type's range moves into a carried exponent instead of becoming infinite
+or zero.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tensorloom.model.recipe import DType
     from tensorloom.plan.tree import ContractionTree
 
-__all__ = ["cast_arrays", "common_dtype", "plain_arrays"]
+__all__ = ["cast_array", "cast_arrays", "common_dtype", "exponent_beyond", "plain_arrays"]
 
 
 def plain_arrays(tree: ContractionTree, arrays: Sequence[ArrayLike]) -> tuple[NDArray[Any], ...]:
@@ -90,27 +91,43 @@ def cast_arrays(
     Raises:
         NetworkError: ``complex-into-real`` if an imaginary part would be lost.
     """
-    exponent = 0
-    found = []
-    for array in arrays:
-        real = array
-        if array.dtype.kind == "c" and not dtype.startswith("complex"):
-            if np.any(array.imag):
-                raise NetworkError(
-                    "complex-into-real",
-                    f"An array is complex, but the network is contracted in {dtype}.",
-                    "Choose complex64 or complex128 as the number type.",
-                    values={"dtype": dtype},
-                )
-            real = array.real
-        if real.dtype.kind in "fc" and _largest(real.dtype) > _largest(np.dtype(dtype)):
-            shift = shift_for(absmax(real), dtype)
-            real = scaled(real, -shift)
-            exponent += shift
-        made = np.ascontiguousarray(real, dtype)
-        # A view would be another object each time; who keeps an array knows it again.
-        found.append(made if made.shape == array.shape else made.reshape(array.shape))
-    return tuple(found), exponent
+    cast = [cast_array(array, dtype) for array in arrays]
+    return tuple(array for array, _ in cast), sum(exponent for _, exponent in cast)
+
+
+def cast_array(array: NDArray[Any], dtype: DType) -> tuple[NDArray[Any], int]:
+    """``(the array in this type, exponent)``: its numbers are to be scaled by 2**exponent.
+
+    Raises:
+        NetworkError: ``complex-into-real`` if an imaginary part would be lost.
+    """
+    real = array
+    if array.dtype.kind == "c" and not dtype.startswith("complex"):
+        if np.any(array.imag):
+            raise NetworkError(
+                "complex-into-real",
+                f"An array is complex, but the network is contracted in {dtype}.",
+                "Choose complex64 or complex128 as the number type.",
+                values={"dtype": dtype},
+            )
+        real = array.real
+    exponent = exponent_beyond(real, dtype)
+    made = np.ascontiguousarray(scaled(real, -exponent), dtype)
+    # A view would be another object each time; who keeps an array knows it again.
+    return made if made.shape == array.shape else made.reshape(array.shape), exponent
+
+
+def exponent_beyond(array: NDArray[Any], dtype: DType) -> int:
+    """The exponent to take out of an array before it becomes this type: 0 unless that is narrower.
+
+    Example:
+        >>> array = np.array([2.0**-200])
+        >>> exponent_beyond(array, "float32"), exponent_beyond(array, "float64")
+        (-199, 0)
+    """
+    if array.dtype.kind in "fc" and _largest(array.dtype) > _largest(np.dtype(dtype)):
+        return shift_for(absmax(array), dtype)
+    return 0
 
 
 @lru_cache

@@ -21,7 +21,7 @@ import numpy as np
 
 from tensorloom.errors import NetworkError
 from tensorloom.execute.backend import RawResult, SlicesDone, no_pulse
-from tensorloom.execute.casting import as_numbers, cast_arrays, plain_arrays
+from tensorloom.execute.casting import as_numbers, cast_array, plain_arrays
 from tensorloom.execute.gradient_bounds import bounds_of
 from tensorloom.execute.run import first_able
 from tensorloom.execute.scaling import (
@@ -170,7 +170,7 @@ async def run(  # noqa: PLR0913  # the last is for tests
     async def on(attempt: Attempt) -> Gradient:
         start = clock()
         dtype = attempt.program.dtype
-        cast = [_cast(array, dtype) for array in given]
+        cast = [cast_array(array, dtype) for array in given]
         value, kept = await _summed(attempt, cast, wrt, names, pulse)
         del cast
         kept = [_of_kind(given[number], part) for part, number in zip(kept, wrt, strict=True)]
@@ -236,12 +236,6 @@ def _seed(tree: ContractionTree, seed: ArrayLike | None) -> NDArray[Any]:
             values={"wanted": list(shape), "found": list(array.shape)},
         )
     return array
-
-
-def _cast(array: NDArray[Any], dtype: DType) -> tuple[NDArray[Any], int]:
-    """One array of this type, and the exponent taken out of it."""
-    (made,), exponent = cast_arrays((array,), dtype)
-    return made, exponent
 
 
 def _of_kind(given: NDArray[Any], adjoint: RawResult) -> RawResult:

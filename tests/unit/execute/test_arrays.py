@@ -197,10 +197,20 @@ def test_recipes_that_do_not_fit_are_refused(
     assert error.hint
 
 
-def test_numbers_beyond_single_precision_are_refused() -> None:
-    error = refusal(InlineArray(values=(1.0, -3e300), shape=(2,)), 2, dtype="float32")
-    assert error.code == "out-of-range"
-    assert error.message == "The array holds 3e+300, which is beyond float32."
+@pytest.mark.parametrize("values", [(1.0, -3e300), (1e-50, 2e-50), (1.2e-45, 3.3e-45)])
+@pytest.mark.parametrize(("dtype", "wide"), [("float32", "float64"), ("complex64", "complex128")])
+def test_numbers_beyond_single_precision_stay_in_double(
+    values: tuple[float, ...], dtype: DType, wide: str
+) -> None:
+    array = make_array(InlineArray(values=values, shape=(2,)), (2,), dtype, ArrayStore())
+    assert (array.dtype, array.tolist()) == (wide, [*values])
+
+
+def test_what_stands_beside_infinity_carries_no_exponent() -> None:
+    store = ArrayStore()
+    stored = store.add(np.array([np.inf, 2.0]))
+    array = make_array(stored, (2,), "float32", store)
+    assert (array.dtype, array.tolist()) == ("float32", [np.inf, 2.0])
 
 
 def test_store_gives_back_what_was_added_read_only() -> None:

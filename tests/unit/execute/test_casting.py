@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tensorloom.errors import NetworkError
-from tensorloom.execute.casting import as_numbers, cast_arrays, common_dtype
+from tensorloom.execute.casting import as_numbers, cast_arrays, common_dtype, exponent_beyond
 
 if TYPE_CHECKING:
     from tensorloom.model.recipe import DType
@@ -51,10 +51,20 @@ def test_an_imaginary_part_of_zero_may_go() -> None:
     assert (found.dtype, found.item()) == (np.float32, 2)
 
 
-def test_numbers_beyond_the_range_move_into_the_exponent() -> None:
-    (found,), exponent = cast_arrays([np.array([3e100, -1e100])], "float32")
-    np.testing.assert_allclose(found.astype(float) * 2.0**exponent, [3e100, -1e100], rtol=1e-6)
+@pytest.mark.parametrize("size", [1e100, 1e-100])
+def test_numbers_beyond_the_range_move_into_the_exponent(size: float) -> None:
+    given = np.array([3 * size, -size])
+    (found,), exponent = cast_arrays([given], "float32")
+    np.testing.assert_allclose(found.astype(float) * 2.0**exponent, given, rtol=1e-6)
     assert np.all(np.isfinite(found))
+    assert exponent_beyond(given, "float32") == exponent
+
+
+def test_numbers_of_a_type_as_narrow_keep_their_exponent() -> None:
+    # A backend takes it out itself.
+    given = np.array([1e-30], np.float32)
+    assert exponent_beyond(given, "complex64") == 0
+    assert exponent_beyond(np.array([2**60]), "float32") == 0
 
 
 def test_what_holds_no_numbers_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import tracemalloc
+from dataclasses import replace
 from math import log10
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from memory_ledger import MemoryLedger
 from tensorloom.execute.arrays import ArrayStore, arrays_of
 from tensorloom.execute.blocks import largest_of
 from tensorloom.formats.opening import open_text
+from tensorloom.model.recipe import ConstantArray
 from tensorloom_worker.execution import adding
 from tensorloom_worker.execution.sums import Sum
 from tensorloom_worker.ledger import ArrayRef
@@ -76,6 +78,19 @@ def test_a_number_that_no_float_holds_goes_through_with_its_scale(
     so_far = adding.sum_so_far(ledger, "job")
     assert so_far is not None
     assert so_far[1] == found.log10_scale
+
+
+def test_numbers_that_a_document_gives_beyond_its_type_go_through_too(cluster: Cluster) -> None:
+    document = ring(4, 2)
+    tensors = tuple(
+        replace(tensor, array=ConstantArray(value=1e-50)) for tensor in document.network.tensors
+    )
+    small = replace(document, network=replace(document.network, tensors=tensors))
+    found = run(cluster, request_of(small, dtype="float32"))
+    # Four bonds and two chords of dimension 2: 64 products of 1e-200.
+    assert found.log10_scale == -199
+    assert complex(found.array) == pytest.approx(6.4, rel=1e-6)
+    assert 2.0**-24 < found.error_bound < 1e-5
 
 
 @pytest.mark.parametrize("power", [0, 1900, -1900])
