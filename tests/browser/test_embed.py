@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import unicodedata
 from typing import TYPE_CHECKING
@@ -86,6 +87,52 @@ def test_what_cancels_is_said(bench: Workbench, browser: Browser) -> None:
     page.get_by_role("spinbutton").nth(1).fill("-1")
     assert page.locator("#value").inner_text() == "0"
     assert "no digit is certain" in page.locator("#bound").inner_text()
+    page.close()
+
+
+NARROW = {
+    "tensorloom": 1,
+    "title": "Narrow",
+    "dtype": "float32",
+    "tensors": [
+        {
+            "id": name,
+            "name": name,
+            "indices": ["i"],
+            "array": {"kind": "inline", "shape": [2], "complex": False, "values": values},
+        }
+        for name, values in [("A", [1e-50, 2e-50]), ("B", [3, 4])]
+    ],
+    "dimensions": {"i": 2},
+    "output": [],
+    "marks": {
+        name: {"x": 100 * place, "y": 0, "shape": "circle", "colour": "blue"}
+        for place, name in enumerate("AB")
+    },
+    "anchors": {},
+}
+"""11e-50, in a type that ends at 1e-45."""
+
+
+def test_numbers_beyond_single_precision_are_embedded_with_their_exponents(
+    bench: Workbench, browser: Browser
+) -> None:
+    bench.open(format="document", text=json.dumps(NARROW))
+    for backend in ("numpy", "wasm", "webgpu"):
+        found = bench.run(backend=backend, dtype="float32")
+        assert (found["backend"], found["log10Scale"]) == (backend, -49)
+        assert found["value"][0] == pytest.approx(1.1, rel=1e-6)
+        assert 2.0**-24 < found["errorBound"] < 1e-5
+    page = browser.new_page()
+    page.goto(copied_link(bench))
+    page.wait_for_function(SHOWN)
+    value = page.locator("#value")
+    assert value.inner_text() == "1.1 \N{MULTIPLICATION SIGN} 10^-49"
+    assert "exact" not in page.locator("#bound").inner_text()
+    # What is typed in may be as large as it likes.
+    page.get_by_role("button", name="Tensor", exact=False).first.click()
+    page.get_by_role("spinbutton").first.fill("1e50")
+    assert value.inner_text() == "3 \N{MULTIPLICATION SIGN} 10^50"
     page.close()
 
 

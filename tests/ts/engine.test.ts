@@ -6,7 +6,7 @@ import { startEngine } from "../../workers/browser/engine/engine.ts";
 import { EngineMemory } from "../../workers/browser/engine/memory.ts";
 import { withSharedMemory } from "../../workers/browser/engine/modules.ts";
 import type { LoadedProgram } from "../../workers/browser/engine/program.ts";
-import { absmax, finish, frexp, ldexp, shiftFor, SliceSum } from "../../workers/browser/engine/scaling.ts";
+import { absmax, finish, frexp, ldexp, scalarsOf, shiftFor, SliceSum } from "../../workers/browser/engine/scaling.ts";
 
 const CASES = ["chain", "sliced", "prologue", "huge", "vanishing", "fused", "unfused"];
 
@@ -42,6 +42,25 @@ for (const name of CASES) {
 test("the huge and the vanishing case do carry exponents", () => {
   assert.notEqual(opened("huge").about.log10Scale, 0);
   assert.notEqual(opened("vanishing").about.log10Scale, 0);
+});
+
+test("an input's own exponent is the result's, beside what the engine takes out", () => {
+  for (const name of ["chain", "huge"]) {
+    const file = opened(name);
+    const program = startEngine(file.first).load(file.first);
+    give(program, file);
+    const first = file.parts.get("input 0") as Uint8Array;
+    const taken = () => program.exponents().find(([buffer]) => buffer === 0)?.[1];
+    const before = taken() as number;
+    program.write(0, first, 3);
+    assert.equal(taken(), before + 3);
+    program.write(0, first, -1);
+    program.run();
+    const log = (bytes: Uint8Array, scale: number) => Math.log10(absmax(scalarsOf(file.first.dtype, bytes.slice()))) + scale;
+    const { bytes, log10Scale } = program.result();
+    const whole = log(file.parts.get("value") as Uint8Array, file.about.log10Scale as number);
+    assert.ok(Math.abs(log(bytes, log10Scale) - whole + Math.log10(2)) < 1e-6);
+  }
 });
 
 test("steps report work up to all of it and give what run gives", () => {

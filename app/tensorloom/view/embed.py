@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tensorloom.errors import DocumentError
 from tensorloom.execute.arrays import arrays_of
-from tensorloom.execute.casting import cast_arrays
+from tensorloom.execute.casting import cast_array
 from tensorloom.execute.error_bound import SAFETY, length_bound, log_summed
 from tensorloom.execute.quantities import bytes_text
 from tensorloom.execute.wasm.replay import proven_groups
@@ -91,7 +91,7 @@ def embedded(work: Embeddable, store: ArrayStore, kernels: WasmKernels | None) -
     document, plan, program = work.document, work.plan, work.program
     network = document.network
     given = arrays_of(network, document.dtype, store)
-    arrays, _ = cast_arrays(tuple(given), document.dtype)
+    cast = [cast_array(array, document.dtype) for array in given]
     programs = [
         compiled(
             program,
@@ -110,8 +110,9 @@ def embedded(work: Embeddable, store: ArrayStore, kernels: WasmKernels | None) -
                 "shape": list(network.shape(tensor)),
                 "at": [mark.x, mark.y],
                 "colour": mark.colour,
+                "exponent": exponent,
             }
-            for tensor in network.tensors
+            for tensor, (_, exponent) in zip(network.tensors, cast, strict=True)
             for mark in [marks[tensor.id]]
         ],
         "output": list(network.output),
@@ -121,7 +122,7 @@ def embedded(work: Embeddable, store: ArrayStore, kernels: WasmKernels | None) -
         },
         "anchors": {name: list(place) for name, place in document.diagram.anchors.items()},
     }
-    parts = {f"input {number}": array.tobytes() for number, array in enumerate(arrays)}
+    parts = {f"input {number}": array.tobytes() for number, (array, _) in enumerate(cast)}
     return encode(programs, about, parts)
 
 

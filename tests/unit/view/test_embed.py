@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pytest
 import mutations
 from tensorloom.engine import contract_network
 from tensorloom.errors import DocumentError
-from tensorloom.execute.arrays import ArrayStore, arrays_of
+from tensorloom.execute.arrays import ArrayStore, arrays_of, stored_array
 from tensorloom.execute.wasm.kernels import WasmKernels
 from tensorloom.formats import opening
 from tensorloom.kernels.wasm import fused as wasm_fused
@@ -44,6 +45,26 @@ def test_a_file_holds_drawing_numbers_and_kernels_for_every_engine() -> None:
         stored = np.frombuffer(read.parts[f"input {number}"], document.dtype)
         assert np.array_equal(stored, array.ravel())
     assert read.programs[0].shape == contract_network(document).value.shape
+
+
+def test_a_file_says_which_exponents_were_taken_out() -> None:
+    arrays = [np.array([1e-50, 2e-50]), np.array([3.0, 4.0])]
+    stored = [stored_array(array) for array in arrays]
+    store = ArrayStore()
+    recipes = [store.add(array) for array in stored]
+    document = opened("i,i-> i=2")
+    tensors = [
+        replace(tensor, array=recipe)
+        for tensor, recipe in zip(document.network.tensors, recipes, strict=True)
+    ]
+    network = replace(document.network, tensors=tuple(tensors))
+    document = replace(document, network=network, dtype="float32")
+    read = decode(embedded(embeddable(document), store, None))
+    exponents = [tensor["exponent"] for tensor in read.about["tensors"]]
+    assert exponents[1] == 0
+    for number, array in enumerate(arrays):
+        kept = np.frombuffer(read.parts[f"input {number}"], np.float32).astype(float)
+        np.testing.assert_allclose(kept * 2.0 ** exponents[number], array, rtol=1e-7)
 
 
 def test_a_file_says_what_rounding_may_do() -> None:

@@ -12,9 +12,12 @@ import { type Scalars, scalarsOf } from "../engine/scaling.ts";
 import { canFuse } from "../simd.ts";
 import { boundWords, errorBound, type Rounding } from "./bound.ts";
 import { drawing, type Drawn } from "./drawing.ts";
+import { narrowed, widened } from "./inputs.ts";
 
 interface About extends Drawn {
   title: string;
+  /** With the exponent taken out of each tensor's numbers; files from before lack it. */
+  tensors: (Drawn["tensors"][number] & { exponent?: number })[];
   rounding?: Rounding;
 }
 
@@ -45,9 +48,9 @@ async function start(): Promise<void> {
   const compiled = file.programs.find((program) => program.relaxedSimd === canFuse());
   if (!compiled) throw new Error("This network holds no kernels for this browser.");
   const program = startEngine(compiled).load(compiled);
-  const inputs = about.tensors.map((_, number) => (file.parts.get(`input ${number}`) ?? new Uint8Array(0)).slice());
-  inputs.forEach((bytes, number) => program.write(number, bytes));
+  const inputs = about.tensors.map(({ exponent }, number) => widened(compiled.dtype, file.parts.get(`input ${number}`) ?? new Uint8Array(0), exponent));
   const open = { about, compiled, program, inputs };
+  inputs.forEach((_, number) => write(number, open));
   show(open);
   place("title").textContent = document.title = about.title;
   place("drawing").replaceChildren(drawing(about, (number) => edit(number, open)));
@@ -58,7 +61,13 @@ interface Open {
   about: About;
   compiled: Compiled;
   program: LoadedProgram;
-  inputs: Uint8Array[];
+  /** Numbers of each tensor as they are, in double precision whatever the type. */
+  inputs: Float64Array[];
+}
+
+function write(number: number, { compiled, inputs, program }: Open): void {
+  const { bytes, exponent } = narrowed(compiled.dtype, inputs[number] as Float64Array);
+  program.write(number, bytes, exponent);
 }
 
 /** Contracts, and writes the value with its type and how far rounding can have moved it. */
@@ -72,8 +81,7 @@ function show({ about, inputs, program }: Open): void {
   const words = Array.from({ length: Math.min(count, SHOWN_VALUES) }, (_, number) => numberText(parts, number, width));
   const more = count > SHOWN_VALUES ? `, and ${count - SHOWN_VALUES} more` : "";
   const scale = log10Scale === 0 ? "" : ` × 10^${log10Scale}`;
-  const given = inputs.map((input) => scalarsOf(dtype, input));
-  const bound = about.rounding ? errorBound(about.rounding, dtype, given, parts, log10Scale) : null;
+  const bound = about.rounding ? errorBound(about.rounding, dtype, inputs, parts, log10Scale) : null;
   place("bound").textContent = boundWords(dtype, bound);
   place("value").textContent = `${shape.length > 0 ? `${shape.join(" × ")}:  ` : ""}${words.join("  ")}${more}${scale}`;
 }
@@ -88,8 +96,7 @@ function numberText(parts: Scalars, number: number, width: number): string {
 
 /** Sliders and fields for the first numbers of a tensor; the value follows at once. */
 function edit(number: number, open: Open): void {
-  const bytes = open.inputs[number] as Uint8Array;
-  const parts = scalarsOf(open.compiled.dtype, bytes);
+  const parts = open.inputs[number] as Float64Array;
   const rows: HTMLElement[] = [];
   const most = Math.max(1, ...Array.from(parts.subarray(0, EDITED_VALUES), Math.abs));
   const name = open.about.tensors[number]?.name ?? "";
@@ -105,7 +112,7 @@ function edit(number: number, open: Open): void {
       if (Number.isNaN(from.valueAsNumber)) return;
       parts[element] = from.valueAsNumber;
       other.value = from.value;
-      open.program.write(number, bytes);
+      write(number, open);
       show(open);
     };
     field.removeAttribute("min");

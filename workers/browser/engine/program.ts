@@ -85,21 +85,21 @@ export class LoadedProgram {
     }
   }
 
-  /** Gives an input its numbers: raw little-endian bytes in C order, complex interleaved. */
-  write(number: number, bytes: Uint8Array): void {
+  /** Gives an input its numbers, `bytes * 2**exponent`: raw little-endian bytes in C order, complex interleaved. */
+  write(number: number, bytes: Uint8Array, exponent = 0): void {
     const { elements, itemBytes, inputs, dtype, check } = this.compiled;
     const wanted = (elements[number] ?? 0) * itemBytes;
     if (number >= inputs || bytes.byteLength !== wanted) throw new Error(`Input ${number} has ${wanted} bytes, not ${bytes.byteLength}.`);
     const { memory, table } = this.engine;
     const start = this.addresses[number] as number;
     memory.bytes(start, wanted).set(bytes);
-    this.inputExponents[number] = 0;
+    this.inputExponents[number] = exponent;
     memory.words(this.scanned, 2).set([start, wanted]);
     if (table.driver.scan(this.scanned, 0, 1, check, this.low, this.high) === 1) return;
     const parts = scalarsOf(dtype, memory.bytes(start, wanted));
     const shift = shiftFor(absmax(parts), dtype);
     scale(parts, -shift);
-    this.inputExponents[number] = shift;
+    this.inputExponents[number] = exponent + shift;
   }
 
   /** Contracts; the result stays in the engine's memory. */

@@ -6,7 +6,8 @@ import type { DType } from "./compiledFile.ts";
 
 export type Scalars = Float32Array | Float64Array;
 
-const IS_SINGLE: Record<DType, boolean> = { float32: true, complex64: true, float64: false, complex128: false };
+/** Whether its parts have 32 bits. */
+export const IS_SINGLE: Readonly<Record<DType, boolean>> = { float32: true, complex64: true, float64: false, complex128: false };
 
 /** Largest magnitudes between 2**-s and 2**s are left alone. */
 export function safeLog2(dtype: DType): number {
