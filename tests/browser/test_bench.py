@@ -115,6 +115,7 @@ def test_given_numbers_are_compared_with_the_expected_ones(bench: Workbench) -> 
 @pytest.mark.parametrize(
     ("given", "code", "words"),
     [
+        ([], "not-an-equation", "undefined"),
         (["ij,jk->ik", [[2, 3], [4, 2]], "float32", {}], "dimension-mismatch", "operand 1"),
         (["ij,jk->ik", [[2, 3]], "float32", {}], "wrong-arrays", "2 operands"),
         (["ij,jk->ix", [[2, 3], [3, 2]], "float32", {}], "loose-output", "x"),
@@ -140,6 +141,13 @@ def test_numbers_of_another_size_are_refused(bench: Workbench) -> None:
     refused = bench.page.evaluate(GIVEN, given)["refused"]
     assert refused["code"] == "bad-array"
     assert "Input 0 has 12 bytes; 16 belong" in refused["message"]
+
+
+def test_an_expected_result_without_numbers_is_refused(bench: Workbench) -> None:
+    given = ["ij,jk->ik", [[1, 1], [1, 1]], "float32", [["NaN"], [1], [1]]]
+    refused = bench.page.evaluate(GIVEN, given)["refused"]
+    assert refused["code"] == "bad-array"
+    assert refused["message"] == "The expected result holds NaN or Infinity."
 
 
 def test_complex_numbers_are_compared_too(bench: Workbench) -> None:

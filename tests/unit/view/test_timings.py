@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pytest
 
-from tensorloom.errors import DeviceMemoryError
+from tensorloom.errors import DeviceMemoryError, NetworkError
 from tensorloom.execute.backend import drive
 from tensorloom.execute.wasm.page_engine import Measured
 from tensorloom.kernels.lower import lower
@@ -19,15 +19,23 @@ from tensorloom.view import timings
 from tensorloom.view.bench import bench
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tensorloom.execute.tuning import Tuner
     from tensorloom.kernels.program import Program
     from tensorloom.kernels.wasm.compiled import Compiled
 
 
-def asked(equation: str, shapes: list[list[int]], dtype: str = "float32", **more: Any) -> Any:
+def asked(
+    equation: str,
+    shapes: list[list[int]],
+    dtype: str = "float32",
+    buffers: Sequence[bytes] = (),
+    **more: Any,
+) -> Any:
     given = {"equation": equation, "shapes": shapes, "dtype": dtype, "backend": "numpy"}
     given |= {"threads": 1, "minMs": 1, "inputs": False, "expect": False, **more}
-    return asyncio.run(bench(given, (), None))
+    return asyncio.run(bench(given, buffers, None))
 
 
 @pytest.mark.parametrize(
@@ -45,6 +53,22 @@ def test_what_has_no_room_is_refused_with_numbers(shapes: list[list[int]], neede
     assert refused.value.code == "does-not-fit"
     assert refused.value.values == {"neededBytes": str(needed), "limitBytes": str(3 << 30)}
     assert "a page has room for 3.22 GB" in refused.value.message
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -np.inf])
+def test_an_expected_result_without_numbers_is_refused(wrong: float) -> None:
+    answer = np.array([[1.0, wrong]], "f4").tobytes()
+    with pytest.raises(NetworkError) as refused:
+        asked("ik,kj->ij", [[1, 3], [3, 2]], expect=True, buffers=[answer])
+    assert refused.value.code == "bad-array"
+    assert refused.value.message == "The expected result holds NaN or Infinity."
+
+
+@pytest.mark.parametrize("number", [3e38, 1.0])
+def test_a_difference_beyond_the_range_is_an_error_like_any_other(number: float) -> None:
+    buffers = [np.array([value], "f4").tobytes() for value in (1.0, number, -number)]
+    found = asked(",->", [[], []], inputs=True, expect=True, buffers=buffers)
+    assert found["maxErr"] == 2.0
 
 
 def test_running_out_all_the_same_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:

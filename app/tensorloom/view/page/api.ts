@@ -148,14 +148,47 @@ function refused(code: string, message: string, hint: string): { code: string; w
   return { code, where: {}, hint, message };
 }
 
+/** The options of a call, refused unless they are an object. */
+function optionsOf<T extends object>(given: T): T {
+  if (typeof given !== "object" || given === null) throw refused("bad-option", `The options are ${String(given)}.`, "Give an object such as {}.");
+  return given;
+}
+
+/** What is sent, refused where it cannot be written as JSON. */
+function sendable<T extends object>(asked: T): T {
+  try {
+    JSON.stringify(asked);
+  } catch {
+    throw refused("bad-option", "An option is or holds a BigInt, or holds itself.", "Give plain numbers, text, lists and objects.");
+  }
+  return asked;
+}
+
+/** The options of a run, with what is called while it goes on. */
+function runOptionsOf(given: RunOptions): RunOptions {
+  const { onProgress, signal } = optionsOf(given);
+  if (onProgress && typeof onProgress !== "function") throw refused("bad-option", `onProgress is ${String(onProgress)}.`, "Give a function.");
+  // Asked for what it does: one from another frame has a class of its own.
+  if (signal && (typeof signal.aborted !== "boolean" || typeof signal.addEventListener !== "function"))
+    throw refused("bad-option", `signal is ${String(signal)}.`, "Give the signal of an AbortController.");
+  return given;
+}
+
 function numbersOf(array: GivenArray, position: number | string): { shape: number[]; dtype: DType; bytes: ArrayBuffer } {
+  if (typeof array !== "object" || array === null) throw refused("bad-array", `Array ${position} is ${String(array)}.`, "Give {shape, data}.");
   const dtype = array.dtype ?? "float64";
   if (!DTYPES.includes(dtype)) throw refused("bad-dtype", `Array ${position} has the type ${String(dtype)}.`, `Choose ${DTYPES.join(", ")}.`);
   if (!Array.isArray(array.shape)) throw refused("bad-array", `Array ${position} has no shape.`, "Give a list of whole numbers.");
-  if (Array.isArray(array.data) && !array.data.every((item) => typeof item === "number"))
-    throw refused("not-numbers", `Array ${position} holds something that is not a number.`, "Give a flat list of numbers, complex ones as re, im, re, im.");
-  const plain = IS_SINGLE[dtype] ? Float32Array.from(array.data) : Float64Array.from(array.data);
-  return { shape: array.shape, dtype, bytes: plain.buffer };
+  const { data, shape } = array;
+  const other = () => refused("not-numbers", `Array ${position} holds something that is not a number.`, "Give a flat list of numbers, complex ones as re, im, re, im.");
+  if (typeof data !== "object" || data === null || (Array.isArray(data) && !data.every((item) => typeof item === "number"))) throw other();
+  try {
+    const plain = IS_SINGLE[dtype] ? Float32Array.from(data) : Float64Array.from(data);
+    return { shape, dtype, bytes: plain.buffer };
+  } catch {
+    // BigInts in an array of their own.
+    throw other();
+  }
 }
 
 export function createApi(python: PythonCalls, store: () => EditorStore | undefined, loadRemote: () => Promise<RemoteModule>): TensorloomApi {
@@ -171,13 +204,14 @@ export function createApi(python: PythonCalls, store: () => EditorStore | undefi
     ready,
     async open(options) {
       const shown = await settled();
-      const { text, format, name, arrays = [], ...rest } = options;
+      const { text, format, name, arrays = [], ...rest } = optionsOf(options);
+      if (!Array.isArray(arrays)) throw refused("wrong-arrays", "The arrays are no list.", "Give one {shape, data} per operand.");
       if (typeof text !== "string") throw refused("no-text", "There is no text to open.", "Give it as `text`.");
       const packed = arrays.map(numbersOf);
       const described = packed.map(({ shape, dtype }) => ({ shape, dtype }));
       await python.call(
         "open",
-        { text, format: format ?? null, name: name ?? "", options: rest, arrays: described },
+        sendable({ text, format: format ?? null, name: name ?? "", options: rest, arrays: described }),
         packed.map(({ bytes }) => bytes),
       );
       await shown.settled();
@@ -193,13 +227,14 @@ export function createApi(python: PythonCalls, store: () => EditorStore | undefi
       return `${location.href.split("#")[0]}#${await encodeLink(shown.get().document)}`;
     },
     async run(options = {}) {
+      runOptionsOf(options);
       await settled();
       if (options.backend === "worker") return runOnWorker(await loadRemote(), options);
       if (options.batch) throw refused("batch-here", "A batch is computed on a worker only.", 'Give backend: "worker".');
       const { backend = "auto", dtype = null, onProgress, signal } = options;
       // What computes it may have more to tell before it hears that nobody wants it.
       const tell = onProgress && ((text: string) => signal?.aborted || onProgress(JSON.parse(text) as RunNews));
-      const asked = { backend, dtype, watched: onProgress !== undefined || signal !== undefined };
+      const asked = sendable({ backend, dtype, watched: onProgress !== undefined || signal !== undefined });
       const { text, buffers } = await unlessAborted(signal, () => python.call("run", asked, [], { signal, tell }));
       onProgress?.({ state: "done", fraction: 1, etaMs: 0 });
       const result = JSON.parse(text) as Omit<RunResult, "value">;
@@ -213,12 +248,15 @@ export function createApi(python: PythonCalls, store: () => EditorStore | undefi
       return link.length > LONGEST_LINK ? { file } : { link, file };
     },
     async bench(equation, shapes, dtype = "float32", options = {}) {
-      const { backend = "auto", threads = 1, minMs = 200, inputs, expect } = options;
+      const { backend = "auto", threads = 1, minMs = 200, inputs, expect } = optionsOf(options);
+      if (typeof equation !== "string") throw refused("not-an-equation", `The equation is ${typeof equation}.`, 'Begin with text such as "ij,jk->ik".');
+      if (!Array.isArray(shapes)) throw refused("bad-array", "The shapes are no list.", "Give one list of whole numbers per operand.");
+      if (inputs && !Array.isArray(inputs)) throw refused("bad-option", "The inputs are no list.", "Give one address per operand, or none.");
       if (inputs && inputs.length !== shapes.length)
         throw refused("wrong-arrays", `There are ${inputs.length} inputs for ${shapes.length} shapes.`, "Give one address per operand, or none.");
+      const asked = sendable({ equation, shapes, dtype, backend, threads, minMs, inputs: inputs !== undefined, expect: expect !== undefined });
       const given = (inputs ?? []).map((address, place) => fetched(address, `Input ${place}`));
       const files = await Promise.all(expect === undefined ? given : [...given, fetched(expect, "The expected result")]);
-      const asked = { equation, shapes, dtype, backend, threads, minMs, inputs: inputs !== undefined, expect: expect !== undefined };
       return JSON.parse((await python.call("bench", asked, files)).text) as BenchResult;
     },
   };
@@ -261,7 +299,8 @@ async function unlessAborted<T>(signal: AbortSignal | undefined, start: () => Pr
 
 /** The bytes at an address. */
 async function fetched(address: string, what: string): Promise<ArrayBuffer> {
-  const response = await fetch(new URL(address, document.baseURI)).catch((error: unknown) => {
+  const asked = async () => fetch(new URL(address, document.baseURI));
+  const response = await asked().catch((error: unknown) => {
     throw refused("not-fetched", `${what} could not be fetched from ${address}: ${String(error)}`, "Serve it from the page's own address.");
   });
   if (!response.ok) throw refused("not-fetched", `${what} could not be fetched from ${address}: ${response.status}`, "Check the address.");
