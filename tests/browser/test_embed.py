@@ -145,9 +145,37 @@ def shown_ms(browser: Browser, link: str) -> float:
         return float(page.evaluate(SHOWN))
 
 
-def test_a_damaged_link_is_refused(browser: Browser, site_url: str) -> None:
+def said_instead(browser: Browser, address: str) -> list[str]:
+    """What a page without a drawing says, and what it advises."""
     page = browser.new_page()
-    page.goto(f"{site_url.rstrip('/')}/embed.html#AAAA")
+    page.goto(address)
     page.wait_for_function("document.getElementById('value').textContent !== ''")
     assert page.locator("circle").count() == 0
+    said = [page.locator(name).inner_text() for name in ("#value", "#note")]
     page.close()
+    return said
+
+
+def test_a_damaged_link_says_so(bench: Workbench, browser: Browser, site_url: str) -> None:
+    bench.open(format="einsum", text="ij,jk->ik")
+    link = copied_link(bench)
+    place = f"{site_url.rstrip('/')}/embed.html"
+    advice = "Copy it as a whole, with all that follows #."
+    damaged = ["This link is damaged or cut short.", advice]
+    for wrong in (link[: len(link) // 2], link[:-9], f"{place}#AAAA", f"{place}#%%%"):
+        assert said_instead(browser, wrong) == damaged
+    assert said_instead(browser, place) == ["There is no network in this address.", advice]
+
+
+def test_a_file_that_is_not_there_is_named(browser: Browser, site_url: str) -> None:
+    place = f"{site_url.rstrip('/')}/embed.html"
+    advice = "Check that the file lies there, on the server of this page."
+    assert said_instead(browser, f"{place}?file=nowhere.bin") == [
+        "nowhere.bin could not be fetched: 404.",
+        advice,
+    ]
+    elsewhere = "http://127.0.0.1:9/network.bin"
+    assert said_instead(browser, f"{place}?file={elsewhere}") == [
+        f"{elsewhere} could not be fetched.",
+        advice,
+    ]

@@ -32,12 +32,30 @@ function place(id: string): HTMLElement {
 
 async function bytesOf(): Promise<Uint8Array> {
   const address = new URLSearchParams(location.search).get("file");
-  if (address) {
-    const response = await fetch(new URL(address, location.href));
-    if (!response.ok) throw new Error(`${address}: ${response.status}`);
-    return new Uint8Array(await response.arrayBuffer());
+  if (address) return fetched(address);
+  const link = location.hash.slice(1);
+  if (link === "") throw refused("There is no network in this address.", "Copy it as a whole, with all that follows #.");
+  try {
+    return await unpacked(link);
+  } catch {
+    // A browser's own words tell of base64, or of a fetch that nobody made.
+    throw refused("This link is damaged or cut short.", "Copy it as a whole, with all that follows #.");
   }
-  const binary = atob(location.hash.slice(1).replaceAll("-", "+").replaceAll("_", "/"));
+}
+
+function refused(message: string, hint: string): { message: string; hint: string } {
+  return { message, hint };
+}
+
+async function fetched(address: string): Promise<Uint8Array> {
+  const asked = async () => fetch(new URL(address, location.href));
+  const response = await asked().catch(() => undefined);
+  if (!response?.ok) throw refused(`${address} could not be fetched${response ? `: ${response.status}` : ""}.`, "Check that the file lies there, on the server of this page.");
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+async function unpacked(link: string): Promise<Uint8Array> {
+  const binary = atob(link.replaceAll("-", "+").replaceAll("_", "/"));
   const deflated = Uint8Array.from(binary, (letter) => letter.charCodeAt(0));
   return new Uint8Array(await new Response(new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate-raw"))).arrayBuffer());
 }
