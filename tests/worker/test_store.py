@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from contextlib import closing
 from hashlib import sha256
@@ -376,6 +377,38 @@ def test_a_backup_is_whole_while_the_service_writes(tmp_path: Path) -> None:
         assert copy.salvage is None
         assert copy.known_jobs() == names
         assert {waiting.stored.job.state for waiting in copy.unfinished()} == {"queued"}
+
+
+def test_a_backup_takes_no_place_of_what_is_no_file(store: Store, files: Files) -> None:
+    pipe, folder = files.root / "pipe", files.root / "results"
+    os.mkfifo(pipe)
+    for target in (pipe, folder):
+        with pytest.raises(ValueError, match="the place of what is no file"):
+            database.backup(files.root, target)
+    assert pipe.is_fifo()
+    assert folder.is_dir()
+    assert store.clients() == []
+    # A copy may take the place of an older one.
+    older = files.root / "copy"
+    older.write_bytes(b"old")
+    assert database.backup(files.root, older) == older.stat().st_size > 3
+
+
+def test_what_holds_requests_and_tokens_is_for_its_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    folder.chmod(0o755)
+    before = os.umask(0o022)
+    try:
+        with closing(Store(folder)) as store:
+            store.put_token("Ada", "0" * 64)
+            database.backup(folder, tmp_path / "copy")
+            found = [*folder.glob(f"{database.FILE}*"), tmp_path / "copy"]
+            modes = {path.name: oct(path.stat().st_mode & 0o777) for path in found}
+    finally:
+        os.umask(before)
+    names = (database.FILE, f"{database.FILE}-wal", f"{database.FILE}-shm", "copy")
+    assert modes == dict.fromkeys(names, oct(0o600))
 
 
 def test_a_backup_never_takes_the_place_of_the_database(store: Store, files: Files) -> None:

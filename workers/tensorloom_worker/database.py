@@ -8,6 +8,7 @@ carried over into a new one, and what was lost is said. However it is stopped, a
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -151,6 +152,8 @@ class Salvage:
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection that may be used from any thread, one at a time."""
+    if not read_only:
+        _make_private(path)
     target = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
     connection = sqlite3.connect(
         target, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1e3
@@ -207,14 +210,17 @@ def backup(folder: Path, target: Path) -> int:
     """Bytes of a copy of the database, taken while the service runs.
 
     Raises:
-        ValueError: The copy would take the place of the database.
+        ValueError: The copy would take the place of the database, or of what is no file.
         sqlite3.Error: It could not be copied.
     """
     if target.resolve() == (folder / FILE).resolve():
         raise ValueError("The copy would take the place of the database itself; name another file.")
+    if target.exists() and not target.is_file():
+        raise ValueError("The copy would take the place of what is no file; name another one.")
     with closing(connect(folder / FILE, read_only=True)) as source:
         fresh = target.with_name(f"{target.name}.part")
         fresh.unlink(missing_ok=True)
+        _make_private(fresh)
         with closing(sqlite3.connect(fresh)) as copy:
             source.backup(copy)
             found = copy.execute("PRAGMA integrity_check").fetchone()[0]
@@ -223,6 +229,15 @@ def backup(folder: Path, target: Path) -> int:
             raise sqlite3.DatabaseError(found)
         fresh.replace(target)
     return target.stat().st_size
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, unless it is there, for its owner alone: it holds requests and token hashes.
+
+    SQLite takes an empty file for a new database, and gives its log the mode of the file.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _problem(connection: sqlite3.Connection) -> str:
