@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,6 +89,18 @@ def test_a_sum_goes_on_from_its_record_with_the_same_bits() -> None:
     for value in values[120:]:
         first.add(np.asarray(value), 0)
     assert first.partial() == whole.partial()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_a_recorded_sum_has_the_size_that_the_document_reckons_with(dtype: str) -> None:
+    shape = (30, 40)
+    record = Sum(shape, dtype).partial()
+    files = [file for file in (record.total, record.compensation) if file]
+    size = sum(npy_from(file).nbytes for file in files)
+    times = Fraction(size, np.empty(shape, dtype).nbytes)
+    text = (Path(__file__).parents[3] / "docs" / "scale.md").read_text(encoding="utf-8")
+    assert f"| the sum of a task, from worker to service | `{times} R` bytes " in text
+    assert f"| the prefix | `{times} R` bytes " in text
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex64"])
