@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from worker_harness import contraction, worker
+from worker_harness import contraction, document, worker
 
 from tensorloom_worker import sampling
 
@@ -20,6 +20,19 @@ BELL = "2\n0 h 0\n1 cnot 0 1\n"
 def amplitudes(*bits: str, **more: object) -> dict[str, object]:
     parameters = {"circuit": BELL, "bits": bits, "seconds": 1, **more}
     return {"kind": "entry", "entry": "sample-amplitudes", "parameters": parameters}
+
+
+def search(path: list[list[int]], *sliced: str) -> dict[str, object]:
+    """For a product of two tensors, over ``i`` and ``j``."""
+    plan = {"path": path, "sliced": sliced}
+    parameters = {"document": document(), "seconds": 1, "plan": plan}
+    return {"kind": "entry", "entry": "path-search", "parameters": parameters}
+
+
+def of_recipe(**recipe: object) -> dict[str, object]:
+    changed = document()
+    changed["tensors"][1]["array"] = recipe
+    return contraction(document=changed)
 
 
 BEYOND: list[tuple[dict[str, int], dict[str, object], tuple[str, str]]] = [
@@ -54,6 +67,38 @@ BEYOND: list[tuple[dict[str, int], dict[str, object], tuple[str, str]]] = [
         amplitudes("00", "010"),
         ("bad-output", "Bit string 1 has 3 bits, but the circuit has 2 qubits."),
     ),
+    (
+        {},
+        amplitudes("0", circuit="1\n0 t 0\n", dtype="float32"),
+        (
+            "complex-into-real",
+            "T: The array is complex, but the network is contracted in float32.",
+        ),
+    ),
+    (
+        {},
+        of_recipe(kind="random", seed=1, distribution="complex-normal"),
+        (
+            "complex-into-real",
+            "B: The array is complex, but the network is contracted in float64.",
+        ),
+    ),
+    (
+        {},
+        of_recipe(kind="inline", values=[0.0, 1.0], complex=True, shape=[1]),
+        (
+            "complex-into-real",
+            "B: The array is complex, but the network is contracted in float64.",
+        ),
+    ),
+    (
+        {},
+        search([[0, 1]], "k"),
+        ("unknown-index", "The plan slices index 'k', which the network does not have."),
+    ),
+    ({}, search([[0, 5]]), ("bad-path", "Step 2 joins 0 and 5, not both free.")),
+    ({}, search([]), ("bad-path", "The path leaves 2 tensors apart.")),
+    ({}, search([[0, 1]], "j", "j"), ("bad-slices", "The plan slices index 'j' twice.")),
     (
         {},
         amplitudes("00", circuit="ab,bc->ac"),

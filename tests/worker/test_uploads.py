@@ -235,6 +235,30 @@ async def test_arrays_must_fit_their_tensors(service: Worker) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("of_batch", [False, True])
+async def test_complex_values_are_refused_where_the_type_is_real(
+    service: Worker, *, of_batch: bool
+) -> None:
+    def asked(digest: str, dtype: str) -> dict[str, Any]:
+        uses = {"arrays": {"b": {"sha256": digest}}}
+        more = {"batch": uses} if of_batch else uses
+        return contraction(document=arrays_document(), dtype=dtype, **more)
+
+    values = np.zeros((2, 3), np.complex64)[: 2 if of_batch else 1].squeeze()
+    real = await service.upload(npy(values))
+    values[..., -1] = 1j
+    odd = await service.upload(npy(values))
+    refused = await service.client.post("/v1/jobs", json=asked(odd, "float32"))
+    assert (refused.status_code, refused.json()["code"]) == (422, "complex-into-real")
+    assert refused.json()["message"] == (
+        "The array of tensor 'b' is complex, but the network is contracted in float32."
+    )
+    assert refused.json()["where"] == {"tensors": ["b"]}
+    for request in (asked(odd, "complex64"), asked(real, "float32")):
+        assert (await service.client.post("/v1/jobs", json=request)).status_code == 201
+
+
+@pytest.mark.asyncio
 async def test_a_batch_has_one_more_axis_and_one_length(service: Worker) -> None:
     two = await service.upload(npy(np.zeros((5, 3))))
     three = await service.upload(npy(np.zeros((6, 2, 3))))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import ValidationError
 
-from tensorloom.errors import InputError, NetworkError, PlanError, Where
+from tensorloom.errors import InputError, NetworkError, PlanError, TensorloomError, Where
+from tensorloom.execute.arrays import try_array
+from tensorloom.execute.blocks import blocks
 from tensorloom.model import codec
 from tensorloom.model.recipe import BlobArray
 from tensorloom.plan.tree import ContractionTree
+from tensorloom_worker.array_files import load
 from tensorloom_worker.entries import PathSearchParameters, checked_parameters
 from tensorloom_worker.limits import beyond_arrays, beyond_result, beyond_search, beyond_tensors
 from tensorloom_worker.records import JOB_REQUEST, ArraysQuery, ContractRequest, EntryRequest
@@ -17,16 +22,21 @@ from tensorloom_worker.refusals import from_validation
 from tensorloom_worker.sampling import Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
-    from tensorloom.errors import TensorloomError
+    from numpy.typing import NDArray
+
+    from tensorloom.model.document import Document
     from tensorloom.model.network import Network
+    from tensorloom.model.recipe import DType
     from tensorloom_worker.array_files import ArrayFacts
     from tensorloom_worker.entries import SampleAmplitudesParameters
-    from tensorloom_worker.records import ArrayUse
+    from tensorloom_worker.records import ArrayUse, PlanJson
     from tensorloom_worker.settings import Settings
+    from tensorloom_worker.store import Client
+    from tensorloom_worker.uploads import Uploads
 
-__all__ = ["check_arrays", "check_request", "read_query", "read_request", "uses_of"]
+__all__ = ["check_arrays", "check_job", "check_request", "read_query", "read_request", "uses_of"]
 
 
 def read_request(value: object) -> ContractRequest | EntryRequest:
@@ -61,8 +71,52 @@ def uses_of(request: ContractRequest | EntryRequest) -> dict[str, ArrayUse]:
     return {**request.arrays, **{f"batch:{name}": use for name, use in batch.items()}}
 
 
-def check_request(request: ContractRequest | EntryRequest, settings: Settings) -> Network:
-    """The network of a request that makes sense so far, within the limits.
+def check_job(
+    request: ContractRequest | EntryRequest,
+    uses: Mapping[str, ArrayUse],
+    settings: Settings,
+    uploads: Uploads,
+    client: Client,
+) -> None:
+    """Nothing, when a request may be taken: what is known to fail is refused before.
+
+    Args:
+        request: What came.
+        uses: The arrays that it names.
+        settings: The limits.
+        uploads: Where these arrays are.
+        client: Whose they are.
+
+    Raises:
+        TensorloomError: It makes no sense, goes beyond a limit, or its arrays do not fit it.
+    """
+    document = check_request(request, settings)
+    if not isinstance(request, ContractRequest):
+        return
+    facts = uploads.facts_of(client, uses)
+    check_arrays(document.network, facts)
+    dtype = request.dtype or document.dtype
+    if dtype.startswith("complex"):
+        return
+    found = {name: use for name, use in uses.items() if facts[name].dtype.kind == "c"}
+    for name, ref in uploads.refs_here(client, found).items():
+        _check_real(name.removeprefix("batch:"), load(ref.path, ref.key), dtype)
+
+
+def _check_real(identity: str, array: NDArray[Any], dtype: DType) -> None:
+    if any(np.any(part.imag) for (part,) in blocks(array)):
+        raise NetworkError(
+            "complex-into-real",
+            f"The array of tensor {identity!r:.80} is complex, but the network is contracted in "
+            f"{dtype}.",
+            "Choose complex64 or complex128 as the number type.",
+            Where(tensors=(identity,)),
+            {"dtype": dtype},
+        )
+
+
+def check_request(request: ContractRequest | EntryRequest, settings: Settings) -> Document:
+    """The document of a request that makes sense so far, within the limits.
 
     Raises:
         TensorloomError: It makes none, or goes beyond a limit.
@@ -70,30 +124,65 @@ def check_request(request: ContractRequest | EntryRequest, settings: Settings) -
     if isinstance(request, EntryRequest):
         return _of_entry(checked_parameters(request), settings)
     _refuse(beyond_search(request.search_seconds or 0.0, settings))
-    network = _network(request.document, settings)
-    _check_names(request, network)
+    document = _document(request.document, settings)
+    _check_names(request, document.network)
     if request.plan is not None:
-        unknown = set(request.plan.sliced) - set(network.dimension_of)
-        if unknown:
-            name = min(unknown)
-            raise NetworkError(
-                "unknown-index",
-                f"The plan slices index {name!r:.80}, which the network does not have.",
-                "Send a plan that was made for this network.",
-                Where(indices=(name,)),
-            )
+        _check_plan(request.plan, document.network)
+    named = {name.removeprefix("batch:") for name in uses_of(request)}
+    _check_values(document.network, request.dtype or document.dtype, named)
+    return document
+
+
+def _check_plan(plan: PlanJson, network: Network) -> None:
+    unknown = set(plan.sliced) - set(network.dimension_of)
+    if unknown:
+        name = min(unknown)
+        raise NetworkError(
+            "unknown-index",
+            f"The plan slices index {name!r:.80}, which the network does not have.",
+            "Send a plan that was made for this network.",
+            Where(indices=(name,)),
+        )
+    if len(set(plan.sliced)) < len(plan.sliced):
+        name = max(plan.sliced, key=plan.sliced.count)
+        raise PlanError(
+            "bad-slices",
+            f"The plan slices index {name!r:.80} twice.",
+            "Name each sliced index once.",
+            Where(indices=(name,)),
+        )
+    try:
+        ContractionTree(
+            inputs=tuple(tensor.indices for tensor in network.tensors),
+            output=network.output,
+            dimensions=tuple((index.name, index.dimension) for index in network.indices),
+            path=plan.path,
+            sliced=plan.sliced,
+        )
+    except PlanError as error:
+        hint = "Send a plan that was made for this network."
+        raise PlanError("bad-path", error.message, hint) from error
+
+
+def _check_values(network: Network, dtype: DType, named: Container[str]) -> None:
+    """Nothing, when the values that come from recipes fit the type.
+
+    Args:
+        network: The network of the request.
+        dtype: Type to compute in.
+        named: Tensors whose values come from elsewhere.
+    """
+    tried = set()
+    for tensor in network.tensors:
+        key = tensor.array, network.shape(tensor)
+        if tensor.id in named or key in tried:
+            continue
+        tried.add(key)
         try:
-            ContractionTree(
-                inputs=tuple(tensor.indices for tensor in network.tensors),
-                output=network.output,
-                dimensions=tuple((index.name, index.dimension) for index in network.indices),
-                path=request.plan.path,
-                sliced=request.plan.sliced,
-            )
-        except PlanError as error:
-            hint = "Send a plan that was made for this network."
-            raise PlanError("bad-path", error.message, hint) from error
-    return network
+            try_array(*key, dtype)
+        except TensorloomError as error:
+            message, where = f"{tensor.name}: {error.message}", Where(tensors=(tensor.id,))
+            raise replace(error, message=message, where=where) from error
 
 
 def check_arrays(network: Network, facts: Mapping[str, ArrayFacts]) -> None:
@@ -136,17 +225,21 @@ def check_arrays(network: Network, facts: Mapping[str, ArrayFacts]) -> None:
 
 def _of_entry(
     parameters: PathSearchParameters | SampleAmplitudesParameters, settings: Settings
-) -> Network:
-    """The network that an entry point builds."""
+) -> Document:
+    """The document that an entry point builds."""
     _refuse(beyond_search(parameters.seconds, settings))
     if isinstance(parameters, PathSearchParameters):
-        return _network(parameters.document, settings)
+        document = _document(parameters.document, settings)
+        if parameters.plan is not None:
+            _check_plan(parameters.plan, document.network)
+        return document
     sampling = Sampling.of(parameters, settings.max_result_bytes)
     network = sampling.document.network
     _refuse(beyond_tensors(len(network.tensors), settings))
     _refuse(beyond_arrays(sampling.bra_bytes, settings))
     _refuse(beyond_result(sampling.result_bytes, settings))
-    return network
+    _check_values(network, parameters.dtype, ())
+    return sampling.document
 
 
 def _refuse(error: TensorloomError | None) -> None:
@@ -154,8 +247,9 @@ def _refuse(error: TensorloomError | None) -> None:
         raise error
 
 
-def _network(document: object, settings: Settings) -> Network:
-    network = codec.from_json(document).network
+def _document(value: object, settings: Settings) -> Document:
+    document = codec.from_json(value)
+    network = document.network
     _refuse(beyond_tensors(len(network.tensors), settings))
     if not network.tensors:
         raise NetworkError(
@@ -163,7 +257,7 @@ def _network(document: object, settings: Settings) -> Network:
             "The network has no tensors.",
             "Send a document with at least one.",
         )
-    return network
+    return document
 
 
 def _check_names(request: ContractRequest, network: Network) -> None:

@@ -21,7 +21,7 @@ from tensorloom.errors import ExecutionError, WorkerRejected
 from tensorloom.model.document import DTYPES
 from tensorloom_worker import API, VERSION, entries, security
 from tensorloom_worker.array_files import npy_parts
-from tensorloom_worker.checking import check_arrays, check_request, read_request, uses_of
+from tensorloom_worker.checking import check_job, check_request, read_request, uses_of
 from tensorloom_worker.event_ids import begin_ids, end_ids
 from tensorloom_worker.events import SLACK, Hub
 from tensorloom_worker.files import Files, hash_of
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tensorloom_worker.ledger import Executor, Outcome
-    from tensorloom_worker.records import ArrayUse
     from tensorloom_worker.settings import Settings
     from tensorloom_worker.store import Client
 
@@ -201,7 +200,7 @@ class Service:
             known = await asyncio.to_thread(self.store.job_of_key, client, key, text)
             if known is not None:
                 return self.newest(known.job), False
-        await asyncio.to_thread(self._check, client, request, uses)
+        await asyncio.to_thread(check_job, request, uses, self.settings, self.uploads, client)
         await self.executor.check(request)
         self.files.check_room(0)
         job = Job(
@@ -221,16 +220,6 @@ class Service:
             self.tell(live)
             return self.queue.seen(live), True
         return self.newest(stored.job), False
-
-    def _check(
-        self,
-        client: Client,
-        request: ContractRequest | EntryRequest,
-        uses: dict[str, ArrayUse],
-    ) -> None:
-        network = check_request(request, self.settings)
-        if isinstance(request, ContractRequest):
-            check_arrays(network, self.uploads.facts_of(client, uses))
 
     def newest(self, job: Job) -> Job:
         """The newest state of a job of the store."""

@@ -37,7 +37,15 @@ if TYPE_CHECKING:
 
     from tensorloom.model.network import Network
 
-__all__ = ["MAX_ARRAY_BYTES", "ArrayStore", "arrays_of", "make_array", "stored_array", "too_big"]
+__all__ = [
+    "MAX_ARRAY_BYTES",
+    "ArrayStore",
+    "arrays_of",
+    "make_array",
+    "stored_array",
+    "too_big",
+    "try_array",
+]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
@@ -175,6 +183,28 @@ def make_array(
     if size > most_bytes:
         raise too_big(size, most_bytes)
     return _converted(_values(recipe, shape, dtype, store), dtype)
+
+
+def try_array(recipe: ArrayRecipe, shape: Shape, dtype: DType) -> None:
+    """Nothing, where the values of a recipe fit a type; little is made for it.
+
+    What a recipe asks of a shape, and a ``BlobArray``, are looked at when it is made.
+
+    Raises:
+        NetworkError: What ``make_array`` would raise of gates, ``array-shape`` of values that came
+            with more axes, ``complex-into-real`` or ``out-of-range``.
+    """
+    match recipe:
+        case RandomArray(distribution="complex-normal") | ConstantArray():
+            part: Shape = (1,) * len(shape)
+        case InlineArray():
+            held = (*recipe.shape, *(1,) * len(shape))
+            part = tuple(min(pair) for pair in zip(shape, held, strict=False))
+        case GateArray() if not dtype.startswith("complex"):
+            part = shape
+        case _:
+            return
+    _ = make_array(recipe, part, dtype, ArrayStore())
 
 
 def too_big(size: int, most: int) -> DeviceMemoryError:

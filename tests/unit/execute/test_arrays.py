@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tensorloom.errors import NetworkError, TensorloomError
-from tensorloom.execute.arrays import ArrayStore, arrays_of, make_array, stored_array
+from tensorloom.execute.arrays import ArrayStore, arrays_of, make_array, stored_array, try_array
 from tensorloom.model.index import Index
 from tensorloom.model.network import Network
 from tensorloom.model.recipe import (
@@ -296,3 +296,33 @@ def test_given_values_are_cropped_and_padded_to_the_tensor() -> None:
     stored = store.add(np.arange(4.0))
     assert make_array(stored, (2,), "float64", store).tolist() == [0, 1]
     assert make_array(stored, (6,), "float64", store).tolist() == [0, 1, 2, 3, 0, 0]
+
+
+def test_values_are_tried_without_making_them() -> None:
+    large = (2**40, 2**40)
+    complex_values = InlineArray(values=(1.0, 0.0, 0.0, 2.0), shape=(2,), complex=True)
+    for recipe in (
+        RandomArray(),
+        RandomArray(distribution="complex-normal"),
+        ConstantArray(value=1e300),
+        CopyArray(),
+        complex_values,
+    ):
+        try_array(recipe, large, "complex128")
+    for tried, code in (
+        (RandomArray(distribution="complex-normal"), "complex-into-real"),
+        (ConstantArray(value=1e300), "out-of-range"),
+        (complex_values, "complex-into-real"),
+    ):
+        with pytest.raises(NetworkError) as caught:
+            try_array(tried, large, "float32")
+        assert caught.value.code == code
+    # What is cropped away does not count.
+    try_array(complex_values, (1, 5), "float32")
+    try_array(GateArray(name="x"), (2, 2), "float32")
+    with pytest.raises(NetworkError) as caught:
+        try_array(GateArray(name="y"), (2, 2), "float32")
+    assert caught.value.code == "complex-into-real"
+    with pytest.raises(NetworkError) as caught:
+        try_array(complex_values, (), "float32")
+    assert caught.value.code == "array-shape"
