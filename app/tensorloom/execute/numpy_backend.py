@@ -1,13 +1,12 @@
-"""The oracle: programs replayed with numpy's strided views; correct in every type, first of all.
+"""The oracle: programs replayed with ``numpy_kernels``; correct in every type, first of all.
 
-Operands become batches of matrices ``(b, m, k)`` and ``(b, n, k)``, copied only where numpy must.
 In Pyodide numpy has no BLAS, which makes this the slowest backend there, and the last resort.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
+from math import frexp, isfinite
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -27,41 +26,37 @@ from tensorloom.execute.calibration import (
     step_times,
     whole_run,
 )
+from tensorloom.execute.numpy_kernels import (
+    DEPTH,
+    FEW_PRODUCTS,
+    MANY_PRODUCTS,
+    NO_BLAS,
+    copied_elements,
+    run_kernel,
+    taken_out,
+)
 from tensorloom.execute.quantities import bytes_text
-from tensorloom.execute.scaling import SliceSum, absmax, finished, scaled, shift_for
+from tensorloom.execute.scaling import SAFE_LOG2, SliceSum, absmax, finished, scale, shift_for
 from tensorloom.kernels.slices import Slice, result_axes, slices_of
 from tensorloom.platform import IN_BROWSER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from tensorloom.execute.backend import BackendName, Pulse, RawResult
     from tensorloom.execute.calibration import Pause, Samples, SizeClass
-    from tensorloom.kernels.program import Dispatch, KernelSpec, LoopAxis, Program
+    from tensorloom.kernels.program import Dispatch, KernelSpec, Program
     from tensorloom.model.recipe import DType
 
-__all__ = ["NumpyBackend", "run_kernel"]
+__all__ = ["NumpyBackend"]
 
 CHUNK_MS = 30.0
 """Work between two pulses [ms]."""
 
-NO_BLAS = IN_BROWSER
-"""Whether ``matmul`` is a plain loop that misses the cache: 512^3 in 1.5 s in Pyodide 314."""
-
-MANY_PRODUCTS = 1 << 20
-"""Without BLAS, einsum's dot product along contiguous rows takes over from here: 0.12 s."""
-
-DEPTH = 1024
-"""Terms summed in one go. With float32, 65,536 times 0.1 sums to a relative error of 5e-4 in one
-matrix product, of 4e-6 in such blocks [terms]."""
-
-_SIDE_BY_SIDE = 1 << 13
-"""Results up to this size are made for all blocks in one call; larger ones block by block."""
-
-FEW_PRODUCTS = 64
-"""Matrices with fewer multiply-adds each go to einsum: matmul's loop over batches is slower."""
+_ADDING = 3
+"""Arrays of a slice's size that ``scaling.add_exactly`` makes."""
 
 PYODIDE_RATES = Rates(
     run_ms=0.2,
@@ -130,10 +125,13 @@ class NumpyBackend:
         self.limit_bytes = limit_bytes
         self.rates = rates or (PYODIDE_RATES if IN_BROWSER else NATIVE_RATES)
         self._found: list[Rates] = []
+        self._known: tuple[Program, int] | None = None
 
     def peak_bytes(self, program: Program) -> int:
-        """What the program says [bytes]."""
-        return program.peak_bytes
+        """What the program says, and what numpy copies on the way [bytes]."""
+        if self._known is None or self._known[0] is not program:
+            self._known = program, peak_bytes(program, chunk=_chunk(program, self.rates))
+        return self._known[1]
 
     def predicted_ms(self, program: Program) -> float:
         """Expected duration [ms]."""
@@ -158,12 +156,18 @@ class NumpyBackend:
         try:
             return await _Replay(program, arrays, pulse, self.rates).result()
         except MemoryError as error:
+            needed = self.peak_bytes(program)
             raise DeviceMemoryError(
                 "out-of-memory",
-                f"numpy ran out of memory; {bytes_text(program.peak_bytes)} were needed at once.",
+                f"numpy ran out of memory; {bytes_text(needed)} were needed at once.",
                 "Find a better order, slice an index, or send it to a heavy worker.",
-                values={"neededBytes": str(program.peak_bytes)},
+                values={"neededBytes": str(needed)},
             ) from error
+
+
+def _chunk(program: Program, rates: Rates) -> int:
+    """Work between two pulses [multiply-adds]."""
+    return max(1, int(CHUNK_MS * rates.rate(program.dtype, "matrix")))
 
 
 class _Replay:
@@ -174,15 +178,12 @@ class _Replay:
     ) -> None:
         self.program = program
         self.pulse = pulse
-        rate = rates.rate(program.dtype, "matrix")
-        self.chunk = max(1, int(CHUNK_MS * rate))
-        self.call_mul_adds = int(rates.dispatch_ms * rate)
-        self.inputs: list[NDArray[Any]] = []
-        self.exponents: dict[int, int] = {}
-        for number, array in enumerate(arrays):
-            shift = shift_for(absmax(array), program.dtype)
-            self.exponents[number] = shift
-            self.inputs.append(scaled(array, -shift).reshape(-1))
+        self.chunk = _chunk(program, rates)
+        self.call_mul_adds = int(rates.dispatch_ms * rates.rate(program.dtype, "matrix"))
+        self.inputs = [array.reshape(-1) for array in arrays]
+        # Inputs are the caller's and stay as they are: kernels take their exponents out.
+        self.exponents = dict.fromkeys(range(len(arrays)), 0)
+        self.largest = {number: _exponent(absmax(array)) for number, array in enumerate(arrays)}
         # What every slice starts with.
         self.common = dict(enumerate(self.inputs))
         self.kept: list[RawResult] = []
@@ -194,7 +195,9 @@ class _Replay:
         program = self.program
         if not program.slices:
             value, exponent = await self._slice(None)
-            whole = finished(value.reshape(program.shape), exponent, program.dtype)
+            value = value.reshape(program.shape)
+            own = bool(program.dispatches)
+            whole = finished(value, exponent, program.dtype, in_place=own)
             return replace(whole, kept=tuple(self.kept))
         total = SliceSum(program.shape, program.dtype)
         axes = result_axes(program)
@@ -207,7 +210,8 @@ class _Replay:
             self.slices = SlicesDone(done=number, of=program.n_slices, so_far=so_far)
             value, exponent = await self._slice(piece)
             total.add(piece.out, axes, value, exponent)
-        return finished(total.result(), total.exponent or 0, program.dtype)
+            del value
+        return finished(total.result(), total.exponent or 0, program.dtype, in_place=True)
 
     async def _slice(self, piece: Slice | None) -> tuple[NDArray[Any], int]:
         """The result of one slice and its exponent."""
@@ -216,7 +220,7 @@ class _Replay:
             live |= {n: array[piece.starts[n] :] for n, array in enumerate(self.inputs)}
         await self._replay(self.program.dispatches[self.program.prologue :], live, exponents)
         self.kept = [
-            finished(live[number], exponents[number], self.program.dtype)
+            finished(live[number], exponents[number], self.program.dtype, in_place=True)
             for number in self.program.kept
         ]
         result = self.program.result
@@ -232,21 +236,26 @@ class _Replay:
     ) -> None:
         """Dispatches one after the other; what they make and free."""
         for dispatch in dispatches:
-            out = await self._dispatch(dispatch, live)
-            exponent = exponents[dispatch.left]
+            largest = self._unsafe(dispatch)
+            out = live[dispatch.out] = await self._dispatch(dispatch, live, largest)
+            exponent = exponents[dispatch.left] + taken_out(largest)
             if dispatch.right is not None:
                 exponent += exponents[dispatch.right]
-            shift = shift_for(absmax(out), self.program.dtype)
-            live[dispatch.out] = scaled(out, -shift)
+            size = absmax(out)
+            shift = shift_for(size, self.program.dtype)
+            scale(out, -shift)
+            self.largest[dispatch.out] = _exponent(size) - shift
             exponents[dispatch.out] = exponent + shift
             for buffer in dispatch.frees:
                 del live[buffer]
 
-    async def _dispatch(self, dispatch: Dispatch, live: dict[int, NDArray[Any]]) -> NDArray[Any]:
+    async def _dispatch(
+        self, dispatch: Dispatch, live: dict[int, NDArray[Any]], largest: tuple[int, int]
+    ) -> NDArray[Any]:
         spec = self.program.kernels[dispatch.kernel]
         out = np.empty(self.program.buffers[dispatch.out].elements, self.program.dtype)
-        right = None if dispatch.right is None else live[dispatch.right]
-        for mul_adds in run_kernel(spec, live[dispatch.left], right, out, chunk=self.chunk):
+        left, right = live[dispatch.left], None if dispatch.right is None else live[dispatch.right]
+        for mul_adds in run_kernel(spec, left, right, out, chunk=self.chunk, largest=largest):
             self.done += mul_adds
             self.since_pulse += mul_adds + self.call_mul_adds
             if self.since_pulse >= self.chunk:
@@ -254,155 +263,40 @@ class _Replay:
                 await self.pulse(self.done, self.slices)
         return out
 
+    def _unsafe(self, dispatch: Dispatch) -> tuple[int, int]:
+        """Exponents of the operands' largest numbers; 0 where both are in the safe range."""
+        left = self.largest[dispatch.left]
+        right = 0 if dispatch.right is None else self.largest[dispatch.right]
+        safe = max(abs(left), abs(right)) <= SAFE_LOG2[self.program.dtype]
+        return (0, 0) if safe else (left, right)
 
-def run_kernel(
-    spec: KernelSpec,
-    left: NDArray[Any],
-    right: NDArray[Any] | None,
-    out: NDArray[Any],
-    *,
-    chunk: int = 1 << 22,
-) -> Iterator[int]:
-    """Runs one kernel into ``out`` piece by piece; yields the multiply-adds of each piece.
+
+def _exponent(largest: float) -> int:
+    """The binary exponent of a magnitude; 0 if it is 0 or no finite number."""
+    return frexp(largest)[1] if isfinite(largest) else 0
+
+
+def peak_bytes(program: Program, *, chunk: int) -> int:
+    """Most bytes alive at once where numpy runs a program [bytes].
+
+    What the program says counts operands, results and what lies between; this adds what is copied
+    while a kernel runs and while slices are added up.
 
     Args:
-        spec: What to do.
-        left: Left operand, flat, from its first element on.
-        right: Right operand likewise; ``None`` for a unary kernel.
-        out: Result, flat.
-        chunk: Size of a piece, about [multiply-adds].
+        program: What would run.
+        chunk: As ``run_kernel`` gets it [multiply-adds].
     """
-    if right is None:
-        _unary(spec, left, out)
-        yield spec.mul_adds
-        return
-    both = [axis for axis in spec.contracted if axis.left and axis.right]
-    batch, m, n, _ = spec.extents
-    k = prod(axis.size for axis in both)
-    a = _operand(left, spec, "left", both).reshape(batch, m, k)
-    b = _operand(right, spec, "right", both).reshape(batch, n, k)
-    if NO_BLAS and m * n * k >= MANY_PRODUCTS:
-        a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
-    c = _view(out, [(axis.size, axis.out) for axis in (*spec.batch, *spec.rows, *spec.columns)])
-    in_place = _in_place(out, spec)
-    whole = np.empty((batch, m, n), c.dtype) if in_place is None else in_place
-    done = 0
-    most = batch * m if spec.mul_adds <= chunk else max(1, chunk // (n * k))
-    for batches, rows, reached in _pieces(batch, m, most):
-        _product(a[batches, rows], b[batches], whole[batches, rows])
-        so_far = spec.mul_adds * reached // (batch * m)
-        yield so_far - done
-        done = so_far
-    if in_place is None:
-        c[...] = whole.reshape(c.shape)
-
-
-def _in_place(out: NDArray[Any], spec: KernelSpec) -> NDArray[Any] | None:
-    """The result as the products come, ``(batch, m, n)``; ``None`` if it cannot be seen that way.
-
-    Most can: in C order, or turned, which ``matmul`` writes as fast.
-    """
-    groups = [_one_axis(group) for group in (spec.batch, spec.rows, spec.columns)]
-    return None if None in groups else _view(out, [axis for axis in groups if axis])
-
-
-def _one_axis(axes: Sequence[LoopAxis]) -> tuple[int, int] | None:
-    """Size and stride of axes of the result as one [elements]; ``None`` if they are none."""
-    size, stride = 1, 1
-    for axis in reversed(axes):
-        if size > 1 and axis.size > 1 and axis.out != size * stride:
-            return None
-        if size == 1:
-            stride = axis.out
-        size *= axis.size
-    return size, stride
-
-
-def _pieces(batch: int, m: int, most: int) -> Iterator[tuple[slice, slice, int]]:
-    """``(batches, rows, rows done so far)`` of pieces of at most about ``most`` rows."""
-    batches = max(1, most // m)
-    rows = m if batches > 1 else min(m, most)
-    for at in range(0, batch, batches):
-        end = min(at + batches, batch)
-        for row in range(0, m, rows):
-            reached = min(row + rows, m)
-            yield slice(at, end), slice(row, reached), at * m + (end - at) * reached
-
-
-@np.errstate(all="ignore")
-def _unary(spec: KernelSpec, left: NDArray[Any], out: NDArray[Any]) -> None:
-    kept = _view(left, [(axis.size, axis.left) for axis in (*spec.rows, *spec.contracted)])
-    _view(out, [(axis.size, axis.out) for axis in spec.rows])[...] = _sums(kept, len(spec.rows))
-
-
-def _sums(array: NDArray[Any], n_kept: int) -> NDArray[Any]:
-    """Sums over all axes but the first ``n_kept``; long ones along memory, where numpy halves."""
-    shape = array.shape[:n_kept]
-    if prod(array.shape[n_kept:]) > DEPTH:
-        array = array.reshape(*shape, -1)
-    return np.asarray(array.sum(axis=tuple(range(n_kept, array.ndim))))
-
-
-@np.errstate(all="ignore")
-def _operand(
-    flat: NDArray[Any], spec: KernelSpec, side: str, both: Sequence[LoopAxis]
-) -> NDArray[Any]:
-    """An operand's axes in matrix order, its lone indices summed."""
-    lone = [axis for axis in spec.contracted if axis not in both and getattr(axis, side)]
-    free = spec.rows if side == "left" else spec.columns
-    order = (*spec.batch, *free, *both, *lone)
-    axes = [(axis.size, getattr(axis, side)) for axis in order]
-    view = _view(flat, axes)
-    return _sums(view, view.ndim - len(lone)) if lone else view
-
-
-@np.errstate(all="ignore")
-def _product(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any]) -> None:
-    """The matrix product of each batch, into ``out``."""
-    batch, m, k = a.shape
-    n = b.shape[1]
-    few, many = m * n * k <= FEW_PRODUCTS, m * n * k >= MANY_PRODUCTS
-    if k == 1:
-        np.multiply(a, b.swapaxes(1, 2), out=out)
-    elif k > DEPTH:
-        _deep_product(a, b, out)
-    elif (batch > 1 and few) or (NO_BLAS and many):
-        np.einsum("bmk,bnk->bmn", a, b, out=out)
-    else:
-        np.matmul(a, b.swapaxes(1, 2), out=out)
-
-
-def _deep_product(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any]) -> None:
-    """The same, summed in blocks: as exact as a sum of ``DEPTH`` terms, or nearly."""
-    batch, m, k = a.shape
-    n = b.shape[1]
-    blocks = k // DEPTH
-    rest = blocks * DEPTH
-    if m * n <= _SIDE_BY_SIDE:
-        parts = np.empty((batch * blocks, m, n), out.dtype)
-        _product(
-            a[..., :rest].reshape(batch, m, blocks, DEPTH).swapaxes(1, 2).reshape(-1, m, DEPTH),
-            b[..., :rest].reshape(batch, n, blocks, DEPTH).swapaxes(1, 2).reshape(-1, n, DEPTH),
-            parts,
-        )
-        np.sum(parts.reshape(batch, blocks, m, n), axis=1, out=out)
-        starts = [rest]
-    else:
-        _product(a[..., :DEPTH], b[..., :DEPTH], out)
-        starts = [*range(DEPTH, rest, DEPTH), rest]
-    part = np.empty_like(out)
-    for start in starts:
-        if start < k:
-            _product(a[..., start : start + DEPTH], b[..., start : start + DEPTH], part)
-            out += part
-
-
-def _view(flat: NDArray[Any], axes: Sequence[tuple[int, int]]) -> NDArray[Any]:
-    """A view with these ``(size, stride)`` axes [elements]; numpy checks that it stays inside."""
-    item = flat.itemsize
-    return np.ndarray(
-        [size for size, _ in axes],
-        flat.dtype,
-        flat,
-        strides=[stride * item for _, stride in axes],
-    )
+    extra = [copied_elements(spec, chunk) for spec in program.kernels]
+    size = [buffer.elements for buffer in program.buffers]
+    live = counted = most = 0
+    for dispatch in program.dispatches:
+        live += size[dispatch.out]
+        most = max(most, live + extra[dispatch.kernel])
+        counted = max(counted, live - (size[dispatch.out] if dispatch.out == program.result else 0))
+        live -= sum(size[buffer] for buffer in dispatch.frees)
+    if program.slices:
+        most = max(most, live + _ADDING * size[program.result])
+    counted += size[program.result] if program.dispatches else 0
+    # Less where the result comes after all else is gone; what gradients keep is counted elsewhere.
+    more = max(0, most - counted) if program.kept else most - counted
+    return program.peak_bytes + more * np.dtype(program.dtype).itemsize

@@ -37,6 +37,7 @@ __all__ = [
     "as_float",
     "exponents_of",
     "finished",
+    "scale",
     "scaled",
     "shift_for",
 ]
@@ -86,11 +87,34 @@ def scaled(array: NDArray[Any], exponent: int) -> NDArray[Any]:
     """``array * 2**exponent``, exact unless it leaves the range; the array itself for 0."""
     if exponent == 0:
         return array
+    parts = _parts(array)
+    # What is not contiguous was copied to be flat; one copy is enough.
+    moved = _moved(parts, exponent, None if array.flags.c_contiguous else parts)
+    return moved.view(array.dtype).reshape(array.shape)
+
+
+def scale(array: NDArray[Any], exponent: int) -> None:
+    """The same in place, without a second array where it is contiguous.
+
+    Args:
+        array: Of whoever calls; nobody else reads it.
+        exponent: Power of two that it is multiplied by.
+    """
+    if exponent == 0:
+        return
+    if array.flags.c_contiguous:
+        parts = _parts(array)
+        _moved(parts, exponent, parts)
+    else:
+        array[...] = scaled(array, exponent)
+
+
+def _moved(parts: NDArray[Any], exponent: int, out: NDArray[Any] | None) -> NDArray[Any]:
     # Beyond this any finite number is 0 or infinite anyway; ldexp takes C integers only.
     exponent = max(-20_000, min(20_000, exponent))
     with np.errstate(over="ignore", under="ignore"):
-        moved: NDArray[Any] = np.ldexp(_parts(array), exponent)
-    return moved.view(array.dtype).reshape(array.shape)
+        moved: NDArray[Any] = np.ldexp(parts, exponent, out=out)
+    return moved
 
 
 def _parts(array: NDArray[Any]) -> NDArray[Any]:
@@ -157,20 +181,28 @@ class SliceSum:
                 return
             if self.exponent is not None:
                 for array in (self._total, self._excess):
-                    array[...] = scaled(array, self.exponent - exponent)
+                    scale(array, self.exponent - exponent)
             self.exponent = exponent
         total, excess = (_view(array, start, axes) for array in (self._total, self._excess))
         add_exactly(total, excess, scaled(part.reshape(total.shape), exponent - self.exponent))
 
 
 def add_exactly(total: NDArray[Any], excess: NDArray[Any], part: NDArray[Any]) -> None:
-    """Adds a part to a total, and what that rounds away to the excess; in place (TwoSum)."""
+    """Adds a part to a total, and what that rounds away to the excess; in place (TwoSum).
+
+    Three arrays of the part's size are made on the way, as ``NumpyBackend.peak_bytes`` counts.
+    """
     # Beyond the range sums are infinite and stay so; nothing is left over of them.
     with np.errstate(over="ignore", invalid="ignore"):
-        grown = total + part
-        moved = grown - total
-        excess += (total - (grown - moved)) + (part - moved)
+        grown = np.asarray(total + part)
+        moved = np.asarray(grown - total)
+        left = np.asarray(part - moved)
+        np.subtract(grown, moved, out=moved)
+        np.subtract(total, moved, out=moved)
+        moved += left
+        excess += moved
     total[...] = grown
+    del grown, moved, left
     for half in (excess.real, excess.imag) if excess.dtype.kind == "c" else (excess,):
         half[~np.isfinite(half)] = 0
 
@@ -186,12 +218,24 @@ def _view(array: NDArray[Any], start: int, axes: Sequence[tuple[int, int]]) -> N
 
 
 def finished(
-    value: NDArray[Any], exponent: int, dtype: DType, *, log10_scale: float = 0.0
+    value: NDArray[Any],
+    exponent: int,
+    dtype: DType,
+    *,
+    log10_scale: float = 0.0,
+    in_place: bool = False,
 ) -> RawResult:
     """What a backend gives back for ``value * 2**exponent * 10**log10_scale``.
 
     The scale is a whole power of ten, and the largest number beside it is between 1 and 10: nothing
     is lost in ``10**log10_scale``. It is 0 wherever the numbers fit the type.
+
+    Args:
+        value: The numbers.
+        exponent: Carried beside them.
+        dtype: Type of what is given back.
+        log10_scale: Carried beside them, too.
+        in_place: Whether ``value`` may be overwritten, as nobody else reads it.
     """
     if exponent == 0 and log10_scale == 0:
         return RawResult(value=value)
@@ -201,13 +245,18 @@ def finished(
     limits = np.finfo(dtype)
     true_log2 = log2(largest) + exponent + log10_scale * log2(10)
     fits = log2(float(limits.tiny)) <= true_log2 < log2(float(limits.max))
+    value = value if in_place and value.flags.writeable else np.array(value, order="C")
     if fits and log10_scale == 0:
-        return RawResult(value=scaled(value, exponent))
+        scale(value, exponent)
+        return RawResult(value=value)
     power = 0 if fits else floor(true_log2 * log10(2))
     own = frexp(largest)[1]
     # Exact as a fraction, one rounding as a float; near 1 unless everything fits again.
     factor = Fraction(2) ** (exponent + own) * Fraction(10) ** (int(log10_scale) - power)
     shift = factor.numerator.bit_length() - factor.denominator.bit_length()
     number = value.real.dtype.type(float(factor / Fraction(2) ** shift))
-    normal = (scaled(value, -own) * number).astype(dtype, copy=False)
-    return RawResult(value=scaled(normal, shift), log10_scale=float(power))
+    scale(value, -own)
+    value *= number
+    normal = value.astype(dtype, copy=False)
+    scale(normal, shift)
+    return RawResult(value=normal, log10_scale=float(power))

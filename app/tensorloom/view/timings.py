@@ -20,7 +20,7 @@ from tensorloom.execute.backend import no_pulse
 from tensorloom.execute.backends import available, numpy_backend
 from tensorloom.execute.gpu.backend import WebGpuBackend
 from tensorloom.execute.gpu.half import HalfGpuBackend
-from tensorloom.execute.numpy_backend import run_kernel
+from tensorloom.execute.numpy_kernels import run_kernel
 from tensorloom.execute.wasm.host import BrowserHost
 from tensorloom.execute.wasm.page_engine import PageEngine
 from tensorloom.kernels.gpu.space import default_candidate

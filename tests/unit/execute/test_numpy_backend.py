@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import random
+from fractions import Fraction
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from random_networks import random_arrays
 from tensorloom.errors import Cancelled, DeviceMemoryError
 from tensorloom.execute import numpy_backend
 from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.calibration import Rates
-from tensorloom.execute.numpy_backend import NumpyBackend, run_kernel
+from tensorloom.execute.numpy_backend import NumpyBackend
+from tensorloom.execute.numpy_kernels import run_kernel
+from tensorloom.execute.scaling import scaled
 from tensorloom.kernels.lower import lower
 from tensorloom.kernels.program import KernelSpec, LoopAxis
 from tensorloom.plan.tree import ContractionTree
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from tensorloom.model.recipe import DType
 
 SLOW = Rates(
     run_ms=0,
@@ -152,3 +158,50 @@ def test_measured_rates_replace_the_typical_ones() -> None:
     drive(backend.measure())
     assert backend.rates is not typical
     assert backend.predicted_ms(lower(matrices(64)[0], "float64")) > 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+@pytest.mark.parametrize(("left", "right"), [(0.97, 0.97), (-0.9, -0.9), (0.97, 0.2), (-0.1, -0.9)])
+@pytest.mark.parametrize(
+    "names",
+    [
+        "ij,jk->ik",
+        "ij,kj->ki",
+        "aij,jak->ik",
+        "bi,bi->b",
+        "i,i->",
+        "i,j->ij",
+        "ij,k->ik",
+        "ik,kjl->ij",
+        "bij,bkj->ibk",
+    ],
+)
+def test_operands_at_the_ends_of_the_range_lose_nothing(
+    names: str, left: float, right: float, dtype: DType
+) -> None:
+    """Magnitudes as shares of the exponents there are; sums of more than ``DEPTH`` terms too."""
+    a, b, output = names.replace("->", ",").split(",")
+    sizes = {"a": 2, "b": 3, "i": 1500 if names[0] != "a" else 7, "j": 40, "k": 41, "l": 2}
+    if "i" in output:
+        sizes |= {"i": 5, "j": 1100}
+    tree = ContractionTree(
+        inputs=(tuple(a), tuple(b)),
+        output=tuple(output),
+        dimensions=tuple((name, sizes[name]) for name in dict.fromkeys(a + b)),
+        path=((0, 1),),
+    )
+    program = lower(tree, dtype)
+    plain = random_arrays(tree, dtype, 1)
+    powers = [int(share * np.finfo(dtype).maxexp) for share in (left, right)]
+    moved = [scaled(array, power) for array, power in zip(plain, powers, strict=True)]
+    before = [array.copy() for array in moved]
+    wanted = drive(NumpyBackend().run(program, plain, no_pulse)).value
+    raw = drive(NumpyBackend().run(program, moved, no_pulse))
+    # Exactly as far away as their powers of two say.
+    found = Fraction(10) ** int(raw.log10_scale) / Fraction(2) ** sum(powers)
+    shift = found.numerator.bit_length() - found.denominator.bit_length()
+    value = scaled(raw.value.astype("complex128"), shift) * float(found / Fraction(2) ** shift)
+    size = np.abs(wanted).max()
+    np.testing.assert_allclose(value, wanted, rtol=0, atol=200 * np.finfo(dtype).eps * size)
+    for array, kept in zip(moved, before, strict=True):
+        np.testing.assert_array_equal(array, kept)

@@ -19,6 +19,7 @@ from tensorloom.execute.scaling import (
     absmax,
     exponents_of,
     finished,
+    scale,
     scaled,
     shift_for,
 )
@@ -346,7 +347,7 @@ class Replay:
         made = self._made(number)
         shift = shift_for(absmax(made), self.program.dtype)
         if shift:
-            made[...] = scaled(made, -shift)
+            scale(made, -shift)
             self.taken[number] = shift
         return shift
 
