@@ -28,7 +28,7 @@ from tensorloom.execute.sharing import SharedBackend, shared
 from tensorloom.kernels.lower import lower
 from tensorloom.model.document import MAX_AXES
 from tensorloom.model.stored_array import ITEM_BYTES
-from tensorloom.plan.cost import input_elements
+from tensorloom.plan.cost import cost_of, input_elements
 from tensorloom.plan.slicing import sliced_to_fit
 
 if TYPE_CHECKING:
@@ -347,16 +347,48 @@ def _sliced(backend: Backend, plan: Plan, program: Program, lowering: Lowering) 
         made = lowering(smaller, program.dtype)
         needed = backend.peak_bytes(made)
         if needed <= backend.limit_bytes:
-            cut = (
-                f"Cut into {smaller.tree.n_slices} slices to fit {bytes_text(backend.limit_bytes)}."
-            )
-            return replace(_attempt(backend, smaller, made), notes=(cut,))
+            return _cut(backend, smaller, made)
         # Planning counts what a value needs. Gaps come on top, and all that gradients read again.
         held = input_elements(smaller.tree) + plan.tree.elements(plan.tree.output)
         room = smaller.cost.peak_elements - held
+        if room <= 0:
+            break
         most = held + min(room * backend.limit_bytes // needed, room * 3 // 4)
-    raise _does_not_fit(backend, needed)
+    found = _sliced_further(backend, plan, program, lowering)
+    if found is None:
+        raise _does_not_fit(backend, needed)
+    return _cut(backend, *found)
 
+
+def _cut(backend: Backend, plan: Plan, program: Program) -> Attempt:
+    cut = f"Cut into {plan.tree.n_slices} slices to fit {bytes_text(backend.limit_bytes)}."
+    return replace(_attempt(backend, plan, program), notes=(cut,))
+
+
+def _sliced_further(
+    backend: Backend, plan: Plan, program: Program, lowering: Lowering
+) -> tuple[Plan, Program] | None:
+    """Slices along whichever index saves most, one after the other; ``None`` if that is too little.
+
+    For what planning does not see: copies of operands, where little else lies between.
+    """
+    while (needed := backend.peak_bytes(program)) > backend.limit_bytes:
+        free = [name for name, size in plan.tree.size_of.items() if size > 1]
+        if len(free) > _MOST_TRIED:
+            return None
+        trees = [replace(plan.tree, sliced=(*plan.tree.sliced, name)) for name in free]
+        plans = [replace(plan, tree=tree, cost=cost_of(tree), proved=False) for tree in trees]
+        peaks = [backend.peak_bytes(lowering(other, program.dtype)) for other in plans]
+        least = min(peaks, default=needed)
+        if least >= needed:
+            return None
+        plan = plans[peaks.index(least)]
+        program = lowering(plan, program.dtype)
+    return plan, program
+
+
+_MOST_TRIED = 40
+"""Indices up to which each is tried: all that is found is lowered."""
 
 _TRIES = 12
 

@@ -131,6 +131,19 @@ def test_what_numpy_would_copy_beyond_its_limit_is_refused() -> None:
     assert caught.value.values["neededBytes"] == str(5 * 4 * 30**4)
 
 
+def test_copies_that_do_not_fit_are_sliced() -> None:
+    tree = tree_of("ijkl,kljm->im", {"i": 40, "j": 40, "k": 40, "l": 20, "m": 40})
+    program = lower(tree, "float64")
+    backend = NumpyBackend(limit_bytes=program.peak_bytes * 11 // 10)
+    assert backend.peak_bytes(program) > backend.limit_bytes
+    plan = Plan(tree=tree, cost=cost_of(tree), finder="greedy")
+    choice = prepare(plan, backends={"numpy": backend}, allow_slicing=True)
+    attempt = choice.attempts[0]
+    assert attempt.notes == (f"Cut into {attempt.program.n_slices} slices to fit 22.5 MB.",)
+    peak = numpy_peak(attempt.program, random_arrays(tree, "float64", 1))
+    assert peak <= 1.02 * attempt.peak_bytes <= 1.02 * backend.limit_bytes
+
+
 @pytest.mark.parametrize("blas", [True, False])
 def test_which_operands_numpy_copies_is_known(
     monkeypatch: pytest.MonkeyPatch, *, blas: bool
