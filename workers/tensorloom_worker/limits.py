@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from tensorloom.errors import TensorloomError
     from tensorloom_worker.settings import Settings
 
-__all__ = ["beyond_arrays", "beyond_result", "beyond_search", "beyond_tensors", "beyond_time"]
+__all__ = [
+    "beyond_arrays",
+    "beyond_result",
+    "beyond_search",
+    "beyond_service",
+    "beyond_tensors",
+    "beyond_time",
+]
 
 
 def beyond_tensors(count: int, settings: Settings) -> TensorloomError | None:
@@ -36,6 +43,19 @@ def beyond_result(size: int, settings: Settings) -> TensorloomError | None:
         f"{bytes_text(settings.max_result_bytes)}.",
         "Sum over some output indices, or ask for fewer of their values.",
         values={"bytes": str(size), "most": str(settings.max_result_bytes)},
+    )
+
+
+def beyond_service(needed: int, most: int) -> TensorloomError | None:
+    """Why a result is not taken whose sums need so much of the service's memory [bytes]."""
+    if needed <= most:
+        return None
+    return WorkerRejected(
+        "result-too-big",
+        f"Adding the result up would take the service {bytes_text(needed)}; a job may take "
+        f"{bytes_text(most)} there.",
+        "Sum over some output indices, or start the worker with fewer --concurrent-jobs.",
+        values={"bytes": str(needed), "most": str(most)},
     )
 
 

@@ -22,6 +22,7 @@ from tensorloom.execute.scaling import absmax, finished, scaled
 from tensorloom.execute.second_opinion import is_short
 from tensorloom_worker.execution import tasks
 from tensorloom_worker.execution.left_sums import LeftSum
+from tensorloom_worker.execution.recording import Sums, fold_bytes, most_held
 from tensorloom_worker.execution.sums import Sum
 from tensorloom_worker.ledger import Outcome, Partial, Prefix, Progress
 from tensorloom_worker.records import JobProgress, PartialValue, as_pair
@@ -40,15 +41,14 @@ if TYPE_CHECKING:
     from tensorloom_worker.execution.tasks import Done, Job
     from tensorloom_worker.ledger import Ledger, TaskLayout
 
-__all__ = ["Contraction", "is_small", "sum_so_far"]
+__all__ = ["Contraction", "blocks_of", "is_small", "sum_so_far"]
 
 IN_FLIGHT = 3
 """Tasks per thread that the scheduler knows of: one runs, one waits, one is on its way."""
 
 FOLD_SECONDS = 15.0
 FOLD_TASKS = 256
-FOLD_BYTES = 16 << 20
-"""When the prefix is written: after so long, so many tasks, or so many bytes of them."""
+"""When the prefix is written: after so long, so many tasks, or ``fold_bytes`` of them."""
 
 FEW_INPUTS = 1 << 14
 """Inputs whose numbers are looked at in the service's own process [elements]."""
@@ -188,11 +188,19 @@ class Contraction:
     async def _run(self, parcel: Delivery) -> None:
         """Keeps a few tasks per thread under way until none is missing."""
         missing = self._missing()
+        sums = Sums.of(self.strategy, self.problem.dtype, self.layout.slices_per_task)
         flying: set[asyncio.Task[None]] = set()
+
+        def is_enough() -> bool:
+            """Also where one task is late, and the sums of all later ones wait for it."""
+            threads = self.pool.n_threads
+            held = len(flying) + len(self._pending)
+            return len(flying) >= IN_FLIGHT * threads or held >= most_held(sums.each_bytes, threads)
+
         try:
             for task in missing:
                 flying.add(asyncio.create_task(self._one(parcel, task)))
-                while len(flying) >= IN_FLIGHT * self.pool.n_threads:
+                while flying and is_enough():
                     flying = await _some(flying)
             while flying:
                 flying = await _some(flying)
@@ -264,7 +272,7 @@ class Contraction:
         moment, tasks_at, size = self._folded
         due = (
             self._upto - tasks_at >= FOLD_TASKS
-            or size >= max(FOLD_BYTES, 2 * self._sum.total.nbytes)
+            or size >= fold_bytes(self._sum.total.nbytes)
             or (monotonic() - moment > FOLD_SECONDS and size >= self._sum.total.nbytes)
         )
         if due and self._upto > tasks_at:
@@ -380,6 +388,16 @@ def is_small(strategy: Strategy, tasks: int) -> bool:
         and strategy.peak_elements <= SMALL_ELEMENTS
         and all(call.mul_adds <= SMALL_PRODUCT for call in calls)
     )
+
+
+def blocks_of(strategy: Strategy) -> dict[str, list[int]]:
+    """Where the sums of tasks lie in the result, for who shows it half done."""
+    schedule = strategy.schedule
+    return {
+        "counts": list(schedule.radix[: schedule.block_axes]),
+        "shape": list(schedule.block_shape),
+        "order": list(schedule.output),
+    }
 
 
 def sum_so_far(ledger: Ledger, job: str) -> tuple[NDArray[Any], float] | None:

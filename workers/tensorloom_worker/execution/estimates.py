@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tensorloom_worker.execution import trees
 from tensorloom_worker.execution.problem import Problem, result_bytes
+from tensorloom_worker.execution.recording import Sums
 from tensorloom_worker.execution.strategy import Strategy
 from tensorloom_worker.limits import beyond_result, beyond_time
 from tensorloom_worker.records import Estimate, PlanJson, Refusal
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tensorloom.errors import PlanError, TensorloomError
     from tensorloom.plan.tree import ContractionTree
     from tensorloom_worker.execution.contractors import Contractor
+    from tensorloom_worker.execution.recording import Recorder
     from tensorloom_worker.settings import Settings
 
 __all__ = ["Found", "refused", "told", "too_much"]
@@ -43,8 +45,15 @@ class Found:
     enough: float = inf
 
 
-def told(problem: Problem, strategy: Strategy, plan: PlanJson, contractor: Contractor) -> Estimate:
-    """The estimate of a strategy that fits."""
+def told(
+    problem: Problem,
+    strategy: Strategy,
+    plan: PlanJson,
+    contractor: Contractor,
+    recorder: Recorder,
+) -> Estimate:
+    """The estimate of a strategy that fits the workers."""
+    sums = Sums.of(strategy, problem.dtype, contractor.slices_per_task(strategy))
     per_pair = 8 if problem.dtype.startswith("complex") else 2
     return Estimate(
         mul_adds=strategy.mul_adds,
@@ -52,7 +61,7 @@ def told(problem: Problem, strategy: Strategy, plan: PlanJson, contractor: Contr
         slices=strategy.main.n_slices,
         peak_bytes_per_worker=contractor.peak_bytes(strategy),
         result_bytes=result_bytes(problem),
-        predicted_ms=1000 * contractor.seconds(strategy),
+        predicted_ms=1000 * (contractor.seconds(strategy) + recorder.seconds(sums)),
         fits=True,
         basis="calibrated" if contractor.is_calibrated else "typical",
         plan=plan,

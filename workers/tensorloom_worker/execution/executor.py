@@ -23,7 +23,7 @@ from tensorloom.errors import Cancelled, PlanError, WorkerRejected
 from tensorloom.model import codec
 from tensorloom_worker.entries import ENTRIES, checked_parameters
 from tensorloom_worker.execution import trees
-from tensorloom_worker.execution.adding import Contraction, sum_so_far
+from tensorloom_worker.execution.adding import Contraction, blocks_of, sum_so_far
 from tensorloom_worker.execution.apart import search_apart
 from tensorloom_worker.execution.contractors import Contractors
 from tensorloom_worker.execution.estimates import Found, refused, told, too_much
@@ -36,6 +36,7 @@ from tensorloom_worker.execution.planning import (
 )
 from tensorloom_worker.execution.pool import Pool
 from tensorloom_worker.execution.problem import Problem, check_sizes, plan_json
+from tensorloom_worker.execution.recording import Recorder, Sums
 from tensorloom_worker.execution.tasks import Job
 from tensorloom_worker.ledger import Outcome, Progress, TaskLayout
 from tensorloom_worker.records import ContractRequest, EntryRequest, Estimate, Facts, Refusal
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tensorloom.errors import TensorloomError
     from tensorloom.plan.tree import ContractionTree
     from tensorloom_worker.execution.contractors import Contractor
     from tensorloom_worker.execution.strategy import Strategy
@@ -88,6 +90,7 @@ class Executor:
         self.pool = Pool(settings)
         self._folder = settings.data_folder / "running"
         self._contractors = Contractors(self.pool)
+        self._recorder = Recorder(self.pool)
         self._estimates: OrderedDict[str, Found] = OrderedDict()
         self.planning = Planning(settings.concurrent_jobs)
         self._estimating = Planning(ESTIMATES_AT_ONCE)
@@ -96,6 +99,7 @@ class Executor:
         """Start the workers; rates are measured meanwhile."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(self._recorder.measure, self._folder)
         await self.pool.start()
         await self._contractors.start()
 
@@ -243,7 +247,7 @@ class Executor:
         await contractor.ready()
         patience = Patience(PLAN_SECONDS)
         strategy = await self.planning.run(lambda _: contractor.strategy(tree, most), patience)
-        estimated = partial(told, problem, strategy, layout.plan, contractor)
+        estimated = partial(told, problem, strategy, layout.plan, contractor, self._recorder)
         estimate = await self.planning.run(lambda _: estimated(), patience)
         progress(Progress(state="running", estimate=estimate))
         spec = Job(
@@ -316,10 +320,10 @@ class Executor:
         except PlanError as refusal:
             return Found(estimate=refused(problem, starts[0], refusal), refusal=refusal)
         strategy = contractor.strategy(found, most)
-        estimate = told(problem, strategy, plan_json(found), contractor)
+        estimate = told(problem, strategy, plan_json(found), contractor, self._recorder)
         search = {"search_ms": 1000 * self._search_seconds(request, estimate)}
         estimate = estimate.model_copy(update=search)
-        reason = too_much(estimate, self.settings)
+        reason = self._refusal(problem, strategy, contractor, estimate)
         if reason is not None:
             update = {"fits": False, "refusal": Refusal.from_json(reason.to_json())}
             estimate = estimate.model_copy(update=update)
@@ -337,6 +341,13 @@ class Executor:
         while len(self._estimates) > MOST_ESTIMATES:
             self._estimates.popitem(last=False)
         return answer
+
+    def _refusal(
+        self, problem: Problem, strategy: Strategy, contractor: Contractor, estimate: Estimate
+    ) -> TensorloomError | None:
+        """Why a strategy that fits the workers is not run."""
+        sums = Sums.of(strategy, problem.dtype, contractor.slices_per_task(strategy))
+        return too_much(estimate, self.settings) or self._recorder.refusal(sums)
 
     def _fastest(
         self,
@@ -422,7 +433,8 @@ class Executor:
             raise found.refusal
         chosen = partial(contractor.strategy, tree, most)
         strategy = await self.planning.run(lambda _: chosen(), patience)
-        refusal = too_much(told(problem, strategy, plan_json(tree), contractor), self.settings)
+        estimate = told(problem, strategy, plan_json(tree), contractor, self._recorder)
+        refusal = self._refusal(problem, strategy, contractor, estimate)
         if refusal is not None:
             raise refusal
         return TaskLayout(
@@ -433,7 +445,7 @@ class Executor:
             backend=backend,
             extra={
                 "mostElements": most,
-                "blocks": _blocks(strategy),
+                "blocks": blocks_of(strategy),
                 "mostResultBytes": self.settings.max_result_bytes,
             },
         )
@@ -479,16 +491,6 @@ async def _start(
     if found.tree is not None:
         return found.tree
     return await planning.run(lambda _: trees.given_tree(problem), patience)
-
-
-def _blocks(strategy: Strategy) -> dict[str, list[int]]:
-    """Where the sums of tasks lie in the result, for who shows it half done."""
-    schedule = strategy.schedule
-    return {
-        "counts": list(schedule.radix[: schedule.block_axes]),
-        "shape": list(schedule.block_shape),
-        "order": list(schedule.output),
-    }
 
 
 def backend_of(request: ContractRequest) -> str:

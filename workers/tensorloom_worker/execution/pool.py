@@ -236,6 +236,16 @@ class Pool:
         return int(min((limit for limit in limits if limit), default=4 << 30) * SHARE_OF_MEMORY)
 
     @property
+    def service_bytes(self) -> int:
+        """Most memory that a job may take in the service itself: what workers leave [bytes]."""
+        settings = self._settings
+        share = MEMORY_LIMIT * SHARE_OF_MEMORY
+        if self.is_local:
+            left = MEMORY_LIMIT - (settings.workers or CPU_COUNT) * self.memory_bytes
+            share = max(left, MEMORY_LIMIT * (1 - SHARE_OF_MEMORY))
+        return int(share / settings.concurrent_jobs)
+
+    @property
     def search_bytes(self) -> int:
         """Most memory of a search: what its thread leaves to it, but enough to begin [bytes]."""
         return max(LEAST_SEARCH_BYTES, self.memory_bytes // self.threads_per_worker)
