@@ -224,8 +224,8 @@ BOUNDED = """
 """Why some goals are missed, of the machine that the page names."""
 
 ELSEWHERE = """
-- Predicted peak bytes, leaks, faults, a chain of 10,000 matrices: asserted by tests/conformance and
-  tests/browser.
+- Predicted peak bytes: asserted by tests/unit/execute/test_memory.py. Leaks, faults, a chain of
+  10,000 matrices: by tests/conformance and tests/browser.
 - The first number of an embedded network: tests/browser/test_embed.py, with slack for load.
 - A real GPU (60 % of its peak, 1.25x the best static tile): none is here; not measured. What three
   could make of the cases at best: `bench roofline`.
