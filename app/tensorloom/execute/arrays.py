@@ -192,7 +192,7 @@ def try_array(recipe: ArrayRecipe, shape: Shape, dtype: DType) -> None:
 
     Raises:
         NetworkError: What ``make_array`` would raise of gates, ``array-shape`` of values that came
-            with more axes, ``complex-into-real`` or ``out-of-range``.
+            with more axes, or ``complex-into-real``.
     """
     match recipe:
         case RandomArray(distribution="complex-normal") | ConstantArray():
