@@ -37,6 +37,8 @@ PLAIN = Rates(
     fresh_s=0.0,
     outer_s=0.0,
     write_s=0.0,
+    read_s=0.0,
+    add_s=0.0,
     mul_add_s=dict.fromkeys(TYPICAL.mul_add_s, 1e-9),
 )
 """A nanosecond per multiply-add, and nothing else counts."""
@@ -86,6 +88,34 @@ def test_measuring_takes_little_memory_beside_jobs() -> None:
         assert tracemalloc.get_traced_memory()[1] < 80e6
     finally:
         tracemalloc.stop()
+
+
+def test_a_large_matrix_is_read_from_memory() -> None:
+    """Times a vector: a multiply-add each takes less than fetching its number."""
+    tree = ContractionTree(
+        inputs=(("i", "k"), ("k",)),
+        output=("i",),
+        dimensions=(("i", 4096), ("k", 1024)),
+        path=((0, 1),),
+    )
+    _, loop = seconds_of(Strategy.of(tree), replace(PLAIN, read_s=3e-9))
+    assert loop == pytest.approx(1024 * 4097 * 3e-9)
+    small = replace(tree, dimensions=(("i", 64), ("k", 64)))
+    _, loop = seconds_of(Strategy.of(small), replace(PLAIN, read_s=3e-9))
+    assert loop == pytest.approx(64 * 64 * 1e-9)
+
+
+def test_adding_a_slice_up_takes_as_long_as_it_is_large() -> None:
+    tree = matrices(2, 16, ("i1",))
+    adding = replace(PLAIN, add_s=1e-6)
+    _, loop = seconds_of(Strategy.of(tree, 0), adding)
+    assert loop == pytest.approx(16 * 16 * 16 * 1e-6)
+
+
+def test_rates_of_reading_and_adding_are_measured() -> None:
+    found = measured("float32")
+    assert 0 < found.read_s < 1e-7
+    assert 0 < found.add_s < 1e-6
 
 
 def per_task_of(strategy: Strategy) -> int:

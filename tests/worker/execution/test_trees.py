@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from dask_jobs import cubic
 
@@ -9,8 +11,11 @@ from tensorloom.errors import Cancelled, PlanError
 from tensorloom.plan.find import plan_for
 from tensorloom.plan.tree import ContractionTree
 from tensorloom_worker.execution import searching, trees
+from tensorloom_worker.execution.contractors import slices_per_task
+from tensorloom_worker.execution.costs import TYPICAL, seconds_of, wall_seconds
 from tensorloom_worker.execution.planning import Patience
 from tensorloom_worker.execution.problem import Problem, tree_with
+from tensorloom_worker.execution.strategy import strategy_for
 
 
 @pytest.mark.parametrize(("n", "size", "most"), [(60, 4, 2**20), (100, 2, 2**12)])
@@ -88,6 +93,25 @@ def test_a_tree_is_cut_until_all_threads_have_work_if_that_ends_sooner() -> None
     # Where slices do more work than the threads save, one thread does it all.
     assert trees.spread(tree, 3, lambda cut: float(cut.n_slices), Patience()) == tree
     assert trees.spread(tree, 1, seconds, Patience()) == tree
+
+
+def test_one_large_product_is_no_work_for_several_threads() -> None:
+    """Cut along any index it is thousands of products with a vector, each through all memory,
+    however fast such a product is where a cache holds the matrix."""
+    rates = replace(TYPICAL, mul_add_s=dict.fromkeys(TYPICAL.mul_add_s, 3e-11))
+    tree = ContractionTree(
+        inputs=(("k", "a"), ("k", "b")),
+        output=("a", "b"),
+        dimensions=(("a", 6000), ("b", 6000), ("k", 6000)),
+        path=((0, 1),),
+    )
+
+    def seconds(cut: ContractionTree) -> float:
+        strategy = strategy_for(cut, 1 << 40)
+        each = slices_per_task(strategy, seconds_of(strategy, TYPICAL)[1])
+        return wall_seconds(strategy, rates, each, 2)
+
+    assert trees.spread(tree, 2, seconds, Patience()) == tree
 
 
 def test_a_tree_beyond_floats_takes_too_many_slices() -> None:

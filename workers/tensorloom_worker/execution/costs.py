@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tensorloom_worker.execution.sums import Sum
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -67,6 +69,9 @@ _NEAR, _FAR = 1 << 18, 1 << 21
 """Sizes at which moving axes is timed: within what caches hold, and beyond it, where each element
 comes from another page. Between them the logarithm of the rate is straight [elements]."""
 
+_READ_BYTES = 48 << 20
+"""A matrix that is read once, by a product with a vector: more than caches hold."""
+
 _PAGE = 4096
 _PAGES = 4096
 """Memory that a process touches for the first time is timed with so many pages of so many bytes. On
@@ -87,6 +92,8 @@ class Rates:
             [s].
         outer_s: One element of an outer product [s].
         write_s: One element of a result that no cache holds [s].
+        read_s: One element of an operand that no cache holds [s].
+        add_s: Adding one element of a slice to the sum [s].
     """
 
     call_s: float
@@ -95,6 +102,8 @@ class Rates:
     fresh_s: float
     outer_s: float
     write_s: float
+    read_s: float
+    add_s: float
     mul_add_s: Mapping[tuple[int, int, int], float]
 
 
@@ -112,6 +121,8 @@ def _typical() -> Rates:
         fresh_s=4e-9,
         outer_s=6e-10,
         write_s=1e-9,
+        read_s=6e-10,
+        add_s=4e-9,
         mul_add_s=table,
     )
 
@@ -122,7 +133,7 @@ say in."""
 
 
 def measured(dtype: str) -> Rates:
-    """The rates of this thread, in about half a second and 70 MB."""
+    """The rates of this thread, in about half a second and 80 MB."""
     generator = np.random.default_rng(0)
 
     def array(*shape: int) -> Any:  # noqa: ANN401  # of the type asked for
@@ -153,6 +164,8 @@ def measured(dtype: str) -> Rates:
         fresh_s=_fresh_byte_s() * np.dtype(dtype).itemsize,
         outer_s=max(1e-12, (outer - call) / (512 * 512)),
         write_s=max(1e-12, (written - call) / (2048 * 512)),
+        read_s=_read_s(dtype),
+        add_s=_add_s(dtype),
         mul_add_s=rates,
     )
 
@@ -166,6 +179,8 @@ def median_of(several: Sequence[Rates]) -> Rates:
         fresh_s=median(one.fresh_s for one in several),
         outer_s=median(one.outer_s for one in several),
         write_s=median(one.write_s for one in several),
+        read_s=median(one.read_s for one in several),
+        add_s=median(one.add_s for one in several),
         mul_add_s={
             key: median(one.mul_add_s[key] for one in several) for key in several[0].mul_add_s
         },
@@ -178,6 +193,19 @@ def _move_s(line: NDArray[Any], times: int) -> float:
     side = line.reshape((2,) * axes)
     order = (*range(1, axes, 2), *range(0, axes, 2))
     return _timed(lambda: np.ascontiguousarray(side.transpose(order)), times=times) / line.size
+
+
+def _read_s(dtype: str) -> float:
+    """An element of a matrix that no cache holds, in a product with a vector [s]."""
+    matrix = np.ones((_READ_BYTES // np.dtype(dtype).itemsize >> 10, 1 << 10), dtype)
+    vector = np.ones((1 << 10, 1), dtype)
+    return _timed(lambda: np.matmul(matrix, vector), times=1) / matrix.size
+
+
+def _add_s(dtype: str) -> float:
+    """An element of a slice that is added to the sum [s]."""
+    total, part = Sum((_NEAR,), dtype), np.ones(_NEAR, dtype)
+    return _timed(lambda: total.add(part, 0)) / _NEAR
 
 
 def _fresh_byte_s() -> float:
@@ -262,7 +290,8 @@ def _loop_seconds(schedule: Schedule, rates: Rates, times: Sequence[int], slices
     """So many slices of a thread, in which each level is run so often [s]."""
     loop = sum(_call_s(call, rates) * times[call.level] for call in schedule.calls)
     looks = sum(times[leaf.level] for leaf in schedule.leaves if leaf.level)
-    return loop + looks * rates.call_s / 4 + 6 * rates.call_s * slices
+    adding = 6 * rates.call_s + prod(schedule.block_shape) * rates.add_s
+    return loop + looks * rates.call_s / 4 + adding * slices
 
 
 def loading_seconds(strategy: Strategy, rates: Rates) -> float:
@@ -278,13 +307,15 @@ def loading_seconds(strategy: Strategy, rates: Rates) -> float:
 
 def _call_s(call: Call, rates: Rates) -> float:
     batch, rows, summed, columns = call.extents
+    operands = batch * summed * (rows + columns)
+    reading = operands * rates.read_s if operands > _FAR else 0.0
     took = _REPLAY_CALLS * rates.call_s
     writing = call.elements * rates.write_s if call.elements > _CACHED else 0.0
     if call.kind == "outer":
         took += max(call.elements * rates.outer_s, writing)
     elif call.kind == "matmul":
         took += batch * (rates.call_s / 8 if batch > 1 else 0)
-        took += max(call.mul_adds * _mul_add_s(rows, summed, columns, rates), writing)
+        took += max(call.mul_adds * _mul_add_s(rows, summed, columns, rates), writing, reading)
     else:
         took += call.mul_adds * rates.outer_s * 1.5
     if call.natural:
