@@ -98,8 +98,10 @@ def test_plans_count_what_slices_share_as_programs_do(tree: ContractionTree) -> 
     program, work = lower(plan, "float32"), work_of(plan)
     if not tree.path or any(kernel.unary for kernel in program.kernels):
         return
-    # Whether it is worth its memory is decided by bytes there, and by elements here.
-    assert program.mul_adds in {work.mul_adds, plan.cost.mul_adds}
+    # Whether it is worth its memory is decided by bytes there, and by elements here: one may find
+    # it is where the other does not.
+    if not program.prologue:
+        assert program.mul_adds == plan.cost.mul_adds
     if program.prologue and work.mul_adds < plan.cost.mul_adds:
         assert program.mul_adds == work.mul_adds
 
