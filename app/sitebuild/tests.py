@@ -1,9 +1,9 @@
 """Runs every test tier in order and adds up what passed, failed and was skipped.
 
 A tier is one folder below ``tests/`` (or the static checks, or the TypeScript tests). Tiers that
-time nothing run two at a time, because each uses one core, and the site is built beside them; so do
-the lanes of the browser's tier (``tests/lanes.py``), whose tests marked ``alone`` come after. The
-last line printed is the sum over all tiers.
+time nothing run two at a time, because each uses one core, beside the soak, which rests half of its
+time; the site is built beside them. So do the lanes of the browser's tier (``tests/lanes.py``),
+whose tests marked ``alone`` come after. The last line printed is the sum over all tiers.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ __all__ = ["TIERS", "Tally", "run_all", "tally_of"]
 
 SIDE_BY_SIDE = ("property", "soak", "conformance", "unit", "engines", "golden", "ts")
 """Time nothing: two at a time, longest first, so that they end together."""
+RESTING = ("soak",)
+"""Of those, what rests half of its time, as a user does: it takes no place."""
 ON_DEVICE = ("conformance", "worker")
 """Want what the browsers' packages bring along: a software Vulkan adapter."""
 ALONE = ("worker", "faults", "build")
@@ -82,7 +84,7 @@ def run_all(env: Environment, only: list[str]) -> int:
         left_out = browsers.ensure(env).missing
     if "check" in wanted:
         tallies.append(_check(env))
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool, ThreadPoolExecutor(len(RESTING)) as apart:
         # The site is built beside them: most of that takes one core as well.
         site = pool.submit(_site, env) if any(tier in ON_SITE for tier in wanted) else None
 
@@ -91,7 +93,10 @@ def run_all(env: Environment, only: list[str]) -> int:
                 site.result()
             return _run_tier(env, tier, show=False)
 
-        tallies += pool.map(beside, [tier for tier in SIDE_BY_SIDE if tier in wanted])
+        resting = [apart.submit(beside, tier) for tier in RESTING if tier in wanted]
+        busy = [tier for tier in SIDE_BY_SIDE if tier in wanted and tier not in RESTING]
+        tallies += pool.map(beside, busy)
+        tallies += [tier.result() for tier in resting]
     if site is not None:
         tallies.append(site.result())
     tallies += [_run_tier(env, tier, show=True) for tier in ALONE if tier in wanted]

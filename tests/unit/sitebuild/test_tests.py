@@ -123,6 +123,10 @@ def test_two_of_the_others_run_at_a_time(stage: Stage) -> None:
     assert stage.beside["soak"]
 
 
+def test_the_soak_takes_no_place(stage: Stage) -> None:
+    assert len(stage.beside["soak"]) >= 2
+
+
 def test_what_is_tested_on_the_site_waits_for_it(stage: Stage) -> None:
     for name in ("soak", "engines", "build", "browser"):
         assert stage.ended.index(name) > stage.ended.index("site")
