@@ -23,10 +23,10 @@ from tensorloom.execute.casting import cast_arrays, plain_arrays
 from tensorloom.execute.error_bound import error_bound
 from tensorloom.execute.error_bound_measured import measured
 from tensorloom.execute.quantities import bytes_text
+from tensorloom.execute.refusals import LABELS, check_axes, could_not, does_not_fit
 from tensorloom.execute.scaling import finished
 from tensorloom.execute.sharing import SharedBackend, shared
 from tensorloom.kernels.lower import lower
-from tensorloom.model.document import MAX_AXES
 from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.plan.cost import cost_of, input_elements
 from tensorloom.plan.slicing import sliced_to_fit
@@ -59,13 +59,6 @@ __all__ = [
 _T = TypeVar("_T")
 
 BackendChoice = Literal["auto", "webgpu", "webgpu-f16", "wasm", "numpy"]
-
-LABELS: Mapping[str, str] = {
-    "webgpu": "WebGPU",
-    "webgpu-f16": "WebGPU with 16-bit storage",
-    "wasm": "WebAssembly",
-    "numpy": "numpy",
-}
 
 LONGEST_MS = 30 * 24 * 3.6e6
 """Nobody waits longer than a month: such a plan is refused, not sliced [ms]."""
@@ -200,7 +193,7 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
     if not attempts and not refused:
         raise unable[0][1]
     if attempts:
-        _check_axes(plan)
+        check_axes(plan)
     lost = [one for one, _ in unable]
     order = [one for one in order if one not in lost]
     named = order[0].name == backend
@@ -208,24 +201,13 @@ def prepare(  # noqa: PLR0913  # the last is for programs of gradients
     if not attempts or (named and attempts[0].backend is not order[0]):
         candidate, program = refused[0] if named else max(refused, key=_limit)
         if not allow_slicing:
-            raise _does_not_fit(candidate, candidate.peak_bytes(program))
+            raise does_not_fit(candidate, candidate.peak_bytes(program))
         attempts.insert(0, _sliced(candidate, plan, program, lowering))
     attempts = _ordered(attempts, feedback, named=named)
     if not named:
         attempts = _shared(attempts) + attempts
     attempts = [_told(attempt, dtype) for attempt in attempts]
     return Choice(attempts=tuple(attempts), notes=tuple(notes), feedback=feedback, named=named)
-
-
-def _check_axes(plan: Plan) -> None:
-    axes = len(plan.tree.output)
-    if axes > MAX_AXES:
-        raise PlanError(
-            "result-axes",
-            f"The result has {axes} open indices; an array has at most {MAX_AXES} axes.",
-            "Sum over some, or make one of several.",
-            values={"axes": axes, "limit": MAX_AXES},
-        )
 
 
 def predicted_anew(choice: Choice) -> Choice:
@@ -337,13 +319,13 @@ def _limit(refused: tuple[Backend, Program]) -> int:
 def _sliced(backend: Backend, plan: Plan, program: Program, lowering: Lowering) -> Attempt:
     # Slices only add work, and looking for them takes long where they would not help.
     if _predicted_ms(backend, plan, program) > LONGEST_MS:
-        raise _does_not_fit(backend, backend.peak_bytes(program))
+        raise does_not_fit(backend, backend.peak_bytes(program))
     most = backend.limit_bytes // ITEM_BYTES[program.dtype]
     for _ in range(_TRIES):
         try:
             smaller = sliced_to_fit(plan, most)
         except PlanError as error:
-            raise _does_not_fit(backend, backend.peak_bytes(program)) from error
+            raise does_not_fit(backend, backend.peak_bytes(program)) from error
         made = lowering(smaller, program.dtype)
         needed = backend.peak_bytes(made)
         if needed <= backend.limit_bytes:
@@ -356,7 +338,7 @@ def _sliced(backend: Backend, plan: Plan, program: Program, lowering: Lowering) 
         most = held + min(room * backend.limit_bytes // needed, room * 3 // 4)
     found = _sliced_further(backend, plan, program, lowering)
     if found is None:
-        raise _does_not_fit(backend, needed)
+        raise does_not_fit(backend, needed)
     return _cut(backend, *found)
 
 
@@ -391,20 +373,6 @@ _MOST_TRIED = 40
 """Indices up to which each is tried: all that is found is lowered."""
 
 _TRIES = 12
-
-
-def _does_not_fit(backend: Backend, needed: int) -> DeviceMemoryError:
-    return DeviceMemoryError(
-        "does-not-fit",
-        f"This contraction holds {bytes_text(needed)} at once; "
-        f"{LABELS[backend.name]} has room for {bytes_text(backend.limit_bytes)} here.",
-        "Find a better order, slice an index, lower a dimension, or send it to a heavy worker.",
-        values={
-            "neededBytes": str(needed),
-            "limitBytes": str(backend.limit_bytes),
-            "backend": backend.name,
-        },
-    )
 
 
 async def run(
@@ -444,11 +412,6 @@ async def run(
             predicted_ms=used.predicted_ms / used.factor,
         )
     return replace(result, notes=(*notes, *result.notes))
-
-
-def could_not(name: BackendName, error: UnsupportedKernel | DeviceLost | DeviceMemoryError) -> str:
-    """Why another backend runs it, in words."""
-    return f"{LABELS[name]} could not run it: {error.message}"
 
 
 async def first_able(
