@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorloom.errors import DeviceMemoryError, NetworkError, TensorloomError, Where
-from tensorloom.execute.casting import exponent_beyond
+from tensorloom.execute.casting import exponent_beyond, real_where_asked
 from tensorloom.execute.gates import gate_array
 from tensorloom.model.gates import GATES, STATES
 from tensorloom.model.recipe import (
@@ -326,15 +326,7 @@ def _wrong_shape(found: Shape, what: str, shape: Shape) -> NetworkError:
 
 def _converted(array: Array, dtype: DType) -> Array:
     """The array in C order and of this type, or of the wider one that its numbers need."""
-    if array.dtype.kind == "c" and not dtype.startswith("complex"):
-        if np.any(array.imag):
-            raise NetworkError(
-                "complex-into-real",
-                f"The array is complex, but the network is contracted in {dtype}.",
-                "Choose complex64 or complex128 as the number type.",
-                values={"dtype": dtype},
-            )
-        array = array.real
+    array = real_where_asked(array, dtype, "The array")
     wide = exponent_beyond(array, dtype) != 0
     # An infinite number carries no exponent, and what stands beside it may overflow.
     with np.errstate(over="ignore"):

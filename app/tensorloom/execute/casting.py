@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from tensorloom.model.recipe import DType
     from tensorloom.plan.tree import ContractionTree
 
-__all__ = ["cast_array", "cast_arrays", "common_dtype", "exponent_beyond", "plain_arrays"]
+__all__ = [
+    "cast_array",
+    "cast_arrays",
+    "common_dtype",
+    "exponent_beyond",
+    "plain_arrays",
+    "real_where_asked",
+]
 
 
 def plain_arrays(tree: ContractionTree, arrays: Sequence[ArrayLike]) -> tuple[NDArray[Any], ...]:
@@ -101,20 +108,34 @@ def cast_array(array: NDArray[Any], dtype: DType) -> tuple[NDArray[Any], int]:
     Raises:
         NetworkError: ``complex-into-real`` if an imaginary part would be lost.
     """
-    real = array
-    if array.dtype.kind == "c" and not dtype.startswith("complex"):
-        if np.any(array.imag):
-            raise NetworkError(
-                "complex-into-real",
-                f"An array is complex, but the network is contracted in {dtype}.",
-                "Choose complex64 or complex128 as the number type.",
-                values={"dtype": dtype},
-            )
-        real = array.real
+    real = real_where_asked(array, dtype, "An array")
     exponent = exponent_beyond(real, dtype)
     made = np.ascontiguousarray(scaled(real, -exponent), dtype)
     # A view would be another object each time; who keeps an array knows it again.
     return made if made.shape == array.shape else made.reshape(array.shape), exponent
+
+
+def real_where_asked(array: NDArray[Any], dtype: DType, subject: str) -> NDArray[Any]:
+    """The real part of a complex array where the type is real; else the array itself.
+
+    Args:
+        array: Numbers.
+        dtype: Type to compute in.
+        subject: What the array is, as the beginning of a sentence.
+
+    Raises:
+        NetworkError: ``complex-into-real`` if an imaginary part would be lost.
+    """
+    if array.dtype.kind != "c" or dtype.startswith("complex"):
+        return array
+    if np.any(array.imag):
+        raise NetworkError(
+            "complex-into-real",
+            f"{subject} is complex, but the network is contracted in {dtype}.",
+            "Choose complex64 or complex128 as the number type.",
+            values={"dtype": dtype},
+        )
+    return array.real
 
 
 def exponent_beyond(array: NDArray[Any], dtype: DType) -> int:
