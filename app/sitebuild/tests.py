@@ -3,7 +3,8 @@
 A tier is one folder below ``tests/`` (or the static checks, or the TypeScript tests). Tiers that
 time nothing run two at a time, because each uses one core, beside the soak, which rests half of its
 time; the site is built beside them. So do the lanes of the browser's tier (``tests/lanes.py``),
-whose tests marked ``alone`` come after. The last line printed is the sum over all tiers.
+whose tests marked ``alone`` come after. The last line printed is the sum over all tiers; the tests
+that failed stand before it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING
 from sitebuild import SiteError, browsers, bundle, checks, commands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sitebuild.environment import Environment
@@ -45,6 +46,8 @@ ON_SITE = ("soak", "engines", "build", "browser")
 TIERS = ("check", *SIDE_BY_SIDE, *ALONE, *IN_LANES)
 AT_ONCE = 2
 LONGEST_SECONDS = 20 * 60
+LONGEST_REASON = 300
+"""Of a failed test, in the summary [letters]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,7 @@ class Tally:
         failed: Tests that failed, could not start, or never ended.
         skipped: Tests left out; each said why.
         seconds: How long the tier took.
+        failures: Each failed test and the beginning of why.
     """
 
     tier: str
@@ -64,6 +68,7 @@ class Tally:
     failed: int
     skipped: int
     seconds: float
+    failures: tuple[str, ...] = ()
 
 
 def run_all(env: Environment, only: list[str]) -> int:
@@ -116,6 +121,7 @@ def _check(env: Environment) -> Tally:
         failed=len(outcomes) - passed,
         skipped=0,
         seconds=time.monotonic() - started,
+        failures=tuple(f"check: {outcome.name}" for outcome in outcomes if not outcome.passed),
     )
 
 
@@ -129,9 +135,17 @@ def _site(env: Environment) -> Tally:
     except SiteError as error:
         problem = error
         print(error, flush=True)
-    failed = int(problem is not None)
+    failures = () if problem is None else ("site: not built",)
+    failed = len(failures)
     seconds = time.monotonic() - started
-    return Tally(tier="site", passed=1 - failed, failed=failed, skipped=0, seconds=seconds)
+    return Tally(
+        tier="site",
+        passed=1 - failed,
+        failed=failed,
+        skipped=0,
+        seconds=seconds,
+        failures=failures,
+    )
 
 
 def _run_tier(env: Environment, tier: str, *, show: bool) -> Tally:
@@ -177,7 +191,9 @@ def _typescript(env: Environment) -> Tally:
         files = bundle.bundle_tests(env, out)
     except SiteError as error:
         print(f"ts\n{error}", flush=True)
-        return Tally(tier="ts", passed=0, failed=1, skipped=0, seconds=0)
+        return Tally(
+            tier="ts", passed=0, failed=1, skipped=0, seconds=0, failures=("ts: not bundled",)
+        )
     command = [
         str(env.node),
         "--test",
@@ -252,19 +268,33 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 def tally_of(tier: str, report: Path, *, status: int, seconds: float) -> Tally:
     """The tally of a JUnit report; a tier that failed without a failed test counts as one."""
-    counts = dict.fromkeys(("cases", "failure", "error", "skipped"), 0)
+    cases = skipped = 0
+    failures: list[str] = []
     if report.is_file():
         for case in ET.parse(report).iter("testcase"):  # noqa: S314  # our own file
-            counts["cases"] += 1
-            for outcome in ("failure", "error", "skipped"):
-                counts[outcome] += case.find(outcome) is not None
-    failed = counts["failure"] + counts["error"]
-    passed = max(0, counts["cases"] - failed - counts["skipped"])
+            cases += 1
+            skipped += case.find("skipped") is not None
+            outcomes = (case.find("failure"), case.find("error"))
+            failures += [_named(tier, case, outcome) for outcome in outcomes if outcome is not None]
+    failed = len(failures)
+    passed = max(0, cases - failed - skipped)
     if status != 0 and failed == 0:
         failed = 1
+        failures.append(f"{tier}: ended with status {status} and no failed test")
     return Tally(
-        tier=tier, passed=passed, failed=failed, skipped=counts["skipped"], seconds=seconds
+        tier=tier,
+        passed=passed,
+        failed=failed,
+        skipped=skipped,
+        seconds=seconds,
+        failures=tuple(failures),
     )
+
+
+def _named(tier: str, case: ET.Element, outcome: ET.Element) -> str:
+    """A failed test and the beginning of why, in one line."""
+    why = (outcome.get("message") or "").strip().partition("\n")[0]
+    return f"{tier}: {case.get('classname', '')} {case.get('name')}: {why[:LONGEST_REASON]}"
 
 
 def _sum(tier: str, parts: Sequence[Tally], seconds: float) -> Tally:
@@ -275,10 +305,11 @@ def _sum(tier: str, parts: Sequence[Tally], seconds: float) -> Tally:
         failed=sum(part.failed for part in parts),
         skipped=sum(part.skipped for part in parts),
         seconds=seconds,
+        failures=tuple(failure for part in parts for failure in part.failures),
     )
 
 
-def _summary(tallies: Iterable[Tally], left_out: dict[str, str], seconds: float) -> None:
+def _summary(tallies: Sequence[Tally], left_out: dict[str, str], seconds: float) -> None:
     print(f"\n{'tier':<12} {'passed':>7} {'failed':>7} {'skipped':>7} {'seconds':>8}")
     total = dict.fromkeys(("passed", "failed", "skipped"), 0)
     for tally in tallies:
@@ -289,6 +320,10 @@ def _summary(tallies: Iterable[Tally], left_out: dict[str, str], seconds: float)
             f"{tally.seconds:>8.1f}"
         )
     print(f"{'':<12} {'':>7} {'':>7} {'':>7} {seconds:>8.1f}")
+    # Again, at the end: the tiers' own words are far above by now.
+    failures = [failure for tally in tallies for failure in tally.failures]
+    if failures:
+        print("\nFAILED", *failures, sep="\n")
     for name, reason in left_out.items():
         print(f"\nLEFT OUT: everything that needs {name}. {reason}.")
     skipped = f", {total['skipped']} skipped" if total["skipped"] else ""

@@ -45,7 +45,7 @@ LIVE = """
     const { result, stale, behind, progress, toasts } = tensorloomStore.get();
     if (toasts.length > 0) reject(new Error(toasts[0].error.message));
     else if (result && !stale && !behind && !progress) resolve(result);
-    else if (performance.now() - started > 30000) reject(new Error("no value within 30 s"));
+    else if (performance.now() - started > 100000) reject(new Error("no value within 100 s"));
     else setTimeout(look, 20);
   };
   look();
@@ -105,7 +105,7 @@ WORDED = f"""
     if (found) {{
       const {{ left, top, right, bottom }} = found.getBoundingClientRect();
       resolve([(left + right) / 2, (top + bottom) / 2]);
-    }} else if (performance.now() - started > 30000)
+    }} else if (performance.now() - started > 100000)
       reject(new Error(`no ${{selector}} ${{words}}`));
     else setTimeout(look, 20);
   }};

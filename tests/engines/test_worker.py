@@ -23,7 +23,7 @@ COMPUTED = """
     const { result, stale, remote, toasts } = tensorloomStore.get();
     if (toasts.length > 0) reject(new Error(toasts[0].error.message));
     else if (result?.backend === "worker" && stale === null && !remote.fetching) resolve(result);
-    else if (performance.now() - started > 60000) reject(new Error("no value within 60 s"));
+    else if (performance.now() - started > 100000) reject(new Error("no value within 100 s"));
     else setTimeout(look, 20);
   };
   look();

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 REPORT = """<testsuites><testsuite>
 <testcase name="a"/><testcase name="b"/><testcase name="c"/>
-<testcase name="d"><failure message="no"/></testcase>
-<testcase name="e"><error message="no"/></testcase>
+<testcase classname="here" name="d"><failure message="no"/></testcase>
+<testcase classname="here" name="e"><error message="nothing&#10;at all"/></testcase>
 <testcase name="f"><skipped message="no browser"/></testcase>
 </testsuite></testsuites>"""
 
@@ -27,11 +27,13 @@ def test_failures_errors_and_skips_are_counted_apart(tmp_path: Path) -> None:
     report.write_text(REPORT)
     tally = tests.tally_of("unit", report, status=1, seconds=2.5)
     assert (tally.passed, tally.failed, tally.skipped) == (3, 2, 1)
+    assert tally.failures == ("unit: here d: no", "unit: here e: nothing")
 
 
 def test_a_tier_that_never_reported_is_one_failure(tmp_path: Path) -> None:
     tally = tests.tally_of("unit", tmp_path / "absent.xml", status=-9, seconds=1)
     assert (tally.passed, tally.failed, tally.skipped) == (0, 1, 0)
+    assert tally.failures == ("unit: ended with status -9 and no failed test",)
 
 
 def test_a_bad_exit_after_good_tests_is_a_failure(tmp_path: Path) -> None:
@@ -49,12 +51,13 @@ def test_an_unknown_tier_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_the_sum_is_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
     tallies = [
-        tests.Tally(tier="unit", passed=40, failed=1, skipped=0, seconds=3),
+        tests.Tally(tier="unit", passed=40, failed=1, skipped=0, seconds=3, failures=("unit: a",)),
         tests.Tally(tier="browser", passed=2, failed=0, skipped=5, seconds=30),
     ]
     tests._summary(tallies, {"webkit": "no driver"}, 33)
     lines = capsys.readouterr().out.rstrip("\n").split("\n")
     assert lines[-1] == "42 passed, 1 failed, 5 skipped"
+    assert lines.index("unit: a") == lines.index("FAILED") + 1
     assert "LEFT OUT: everything that needs webkit. no driver." in lines
 
 
