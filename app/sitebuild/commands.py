@@ -83,7 +83,7 @@ def _faults(root: Path, options: argparse.Namespace) -> int:
         "TENSORLOOM_REQUESTS": str(options.requests),
     }
     places = [root / "tests" / "worker" / "test_requests.py", root / "tests" / "faults"]
-    command = [str(env.python), "-m", "pytest", *map(str, places), "-q", "-s"]
+    command = [str(env.python), "-m", "pytest", *map(str, places), "-q", "-s", "--timeout=0"]
     return subprocess.run(command, cwd=root, env=variables, check=False).returncode
 
 

@@ -36,13 +36,19 @@ CACHES = """async (wanted) => {
 
 TAKEN_OVER = """async (address) => {
   const found = await navigator.serviceWorker.ready;
+  const end = performance.now() + 120000;
   while (found.installing || found.waiting || found.active.state !== "activated") {
-    await fetch(address);
+    if (performance.now() > end) {
+      const { installing, waiting, active } = found;
+      throw new Error(`Still ${[installing, waiting, active].map((one) => one?.state).join(", ")}`);
+    }
+    await fetch(address, { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }"""
 """Until the newest build's service worker has all its files and is in charge. Chromium lets it as
-the old one ends an answer: one that is watched, as here, is never idle otherwise."""
+the old one ends an answer: one that is watched, as here, is never idle otherwise. A request that
+the old one took while it was replaced may never be answered, so each is given up after a while."""
 
 LOADED = "() => performance.getEntriesByType('resource').map((entry) => entry.name)"
 

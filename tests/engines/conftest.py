@@ -1,4 +1,4 @@
-"""The workbench in Firefox and in WebKitGTK, started once each for all tests of this tier."""
+"""The workbench in Firefox and in WebKitGTK, started twice each for all tests of this tier."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from sitebuild import browsers, environment, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from engines.engine import Engine
 
 ENGINES = {"firefox": firefox, "webkit": webkit}
 LINE_SECONDS = 2
@@ -31,19 +34,30 @@ class Line(serve.Handler):
         super().copyfile(source, outputfile)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request: pytest.FixtureRequest, root: Path) -> Iterator[Engine]:
+    """A page of its own, for what needs no workbench."""
+    with _started(request.param, root) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
 def line(site_folder: Path) -> Iterator[str]:
     """Address of the site at the other end of such a connection."""
     with serve.background(site_folder, handler=Line) as address:
         yield address
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="session", params=ENGINES)
 def story(request: pytest.FixtureRequest, root: Path, line: str) -> Iterator[Story]:
     """The page after its start, with a record of how that went."""
-    found = browsers.find(root)
-    program = getattr(found, request.param)
-    if program is None:
-        pytest.skip(f"{request.param}: {found.missing[request.param]}")
-    with ENGINES[request.param](environment.ensure(root, quiet=True), program) as engine:
+    with _started(request.param, root) as engine:
         yield Story(engine, line)
+
+
+def _started(name: str, root: Path) -> AbstractContextManager[Engine]:
+    found = browsers.find(root)
+    program = getattr(found, name)
+    if program is None:
+        pytest.skip(f"{name}: {found.missing[name]}")
+    return ENGINES[name](environment.ensure(root, quiet=True), program)
