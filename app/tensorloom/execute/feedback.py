@@ -3,7 +3,8 @@
 The kind is the heaviest kernel and the number of steps. Rates are measured on a few samples; a
 device has more sides than those. The mean of the middle ones of the last runs counts: a compilation
 or others on the machine make some of them longer, the tick of a clock some shorter, and several
-ticks tell more than one. The first run of a program is left out. What was learned of a prediction
+ticks tell more than one. The first run of a program is left out, also where others ran meanwhile
+and it has to be made ready again. What was learned of a prediction
 ends with it: a kernel that was tuned meanwhile is another one. Nothing is learned of programs too
 short for the browser's clock.
 """
@@ -36,6 +37,9 @@ LAST, LEAST = 8, 3
 
 TOLD = 0.1
 """A factor that moves by less is not worth predicting everything again."""
+
+READY = 4
+"""Programs that ran last on a backend and are ready to run again: no backend keeps fewer."""
 
 SAME = 0.02
 """Predictions that differ by this share are the same one."""
@@ -78,7 +82,7 @@ class Feedback:
     def __init__(self, tick_ms: float = COARSEST_TICK_MS) -> None:
         self._telling_ms = TELLING_TICKS * tick_ms
         self._seen: dict[Kind, _Seen] = {}
-        self._last: tuple[BackendName, Program] | None = None
+        self._ready: dict[BackendName, deque[Program]] = {}
         self.revision = 0
 
     def factor(self, backend: BackendName, program: Program, predicted_ms: float) -> float:
@@ -97,9 +101,7 @@ class Feedback:
             ms: Measured [ms].
             predicted_ms: What the backend had predicted, without any factor [ms].
         """
-        last, self._last = self._last, (backend, program)
-        repeated = last is not None and last[0] == backend and last[1] is program
-        if not repeated or predicted_ms <= 0:
+        if not self._was_ready(backend, program) or predicted_ms <= 0:
             return
         if len(self._seen) >= _MOST_KINDS:
             self._seen.clear()
@@ -112,6 +114,15 @@ class Feedback:
         if abs(found - seen.factor) > TOLD * seen.factor:
             seen.factor = found
             self.revision += 1
+
+    def _was_ready(self, backend: BackendName, program: Program) -> bool:
+        """Whether a run found its program ready, which it is from now on."""
+        ready = self._ready.setdefault(backend, deque(maxlen=READY))
+        others = [one for one in ready if one is not program]
+        found = len(others) < len(ready)
+        ready.clear()
+        ready.extend((*others, program))
+        return found
 
     def _found(self, seen: _Seen) -> float:
         """The factor that the last runs say."""

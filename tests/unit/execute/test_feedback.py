@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tensorloom.execute.feedback import MOST, Feedback
+from tensorloom.execute.feedback import MOST, READY, Feedback
 from tensorloom.kernels.lower import lower
 from tensorloom.plan.find import plan_for
 
@@ -82,16 +82,24 @@ def test_what_a_coarse_clock_measures_and_what_cannot_be_is_ignored() -> None:
     assert noted(product(64), *[1e9] * 4).factor("wasm", product(64), 10.0) == MOST
 
 
-def test_another_program_or_backend_between_says_nothing() -> None:
+def test_others_between_say_nothing_of_it() -> None:
     one, other = product(64), product(65)
     feedback = Feedback()
-    turns: tuple[tuple[BackendName, Program], ...] = (
-        ("wasm", one),
-        ("wasm", other),
-        ("numpy", other),
+    turns: tuple[tuple[BackendName, Program, float], ...] = (
+        ("wasm", one, 20.0),
+        ("wasm", other, 30.0),
+        ("numpy", other, 40.0),
     )
-    for backend, program in turns * 4:
-        feedback.note(backend, program, ms=40.0, predicted_ms=10.0)
+    for backend, program, ms in turns * 4:
+        feedback.note(backend, program, ms=ms, predicted_ms=10.0)
+    assert [feedback.factor(*turn[:2], 10.0) for turn in turns] == [2.0, 3.0, 4.0]
+
+
+def test_a_program_that_has_to_be_made_ready_again_says_nothing() -> None:
+    programs = [product(side) for side in range(60, 61 + READY)]
+    feedback = Feedback()
+    for program in programs * 5:
+        feedback.note("wasm", program, ms=40.0, predicted_ms=10.0)
     assert feedback.revision == 0
 
 
