@@ -1,8 +1,8 @@
 """Runs every test tier in order and adds up what passed, failed and was skipped.
 
 A tier is one folder below ``tests/`` (or the static checks, or the TypeScript tests). Tiers that
-time nothing run two at a time, because each uses one core, beside the soak, which rests half of its
-time; the site is built beside them. So do the lanes of the browser's tier (``tests/lanes.py``),
+compute run two at a time, because each uses one core, and the site is built beside them. Then come
+those that mostly wait, all at a time. So do the lanes of the browser's tier (``tests/lanes.py``),
 whose tests marked ``alone`` come after. The last line printed is the sum over all tiers; the tests
 that failed stand before it.
 """
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 
 __all__ = ["TIERS", "Tally", "run_all", "tally_of"]
 
-SIDE_BY_SIDE = ("property", "soak", "conformance", "unit", "engines", "golden", "ts")
-"""Time nothing: two at a time, longest first, so that they end together."""
-RESTING = ("soak",)
-"""Of those, what rests half of its time, as a user does: it takes no place."""
+COMPUTING = ("property", "conformance", "unit", "golden", "ts")
+"""Use one core each and time nothing: two at a time, longest first, so that they end together."""
+WAITING = ("worker", "engines", "soak")
+"""Wait more than they compute, for processes, browsers and a user's pauses: all at a time."""
 ON_DEVICE = ("conformance", "worker")
 """Want what the browsers' packages bring along: a software Vulkan adapter."""
-ALONE = ("worker", "faults", "build")
-"""One tier at a time: real services and clusters, which take both cores, and files made anew."""
+ALONE = ("faults", "build")
+"""One tier at a time: real services that are killed, and files made anew."""
 IN_LANES = ("browser",)
 """Mostly waits, for the page to draw and to be still: two processes share the files of tests."""
-ON_SITE = ("soak", "engines", "build", "browser")
+ON_SITE = ("engines", "soak", "build", "browser")
 """On the built site."""
-TIERS = ("check", *SIDE_BY_SIDE, *ALONE, *IN_LANES)
+TIERS = ("check", *COMPUTING, *WAITING, *ALONE, *IN_LANES)
 AT_ONCE = 2
 LONGEST_SECONDS = 20 * 60
 LONGEST_REASON = 300
@@ -89,25 +89,23 @@ def run_all(env: Environment, only: list[str]) -> int:
         left_out = browsers.ensure(env).missing
     if "check" in wanted:
         tallies.append(_check(env))
-    with ThreadPoolExecutor(AT_ONCE) as pool, ThreadPoolExecutor(len(RESTING)) as apart:
-        # The site is built beside them: most of that takes one core as well.
-        site = pool.submit(_site, env) if any(tier in ON_SITE for tier in wanted) else None
-
-        def beside(tier: str) -> Tally:
-            if site is not None and tier in ON_SITE:
-                site.result()
-            return _run_tier(env, tier, show=False)
-
-        resting = [apart.submit(beside, tier) for tier in RESTING if tier in wanted]
-        busy = [tier for tier in SIDE_BY_SIDE if tier in wanted and tier not in RESTING]
-        tallies += pool.map(beside, busy)
-        tallies += [tier.result() for tier in resting]
+    with ThreadPoolExecutor(1) as builder:
+        # The site is built beside the first tiers: most of that takes one core as well.
+        site = builder.submit(_site, env) if any(tier in ON_SITE for tier in wanted) else None
+        tallies += _beside_each_other(env, [tier for tier in COMPUTING if tier in wanted], AT_ONCE)
     if site is not None:
         tallies.append(site.result())
+    waiting = [tier for tier in WAITING if tier in wanted]
+    tallies += _beside_each_other(env, waiting, len(WAITING))
     tallies += [_run_tier(env, tier, show=True) for tier in ALONE if tier in wanted]
     tallies += [_run_in_lanes(env, tier) for tier in IN_LANES if tier in wanted]
     _summary(tallies, left_out, time.monotonic() - started)
     return int(any(tally.failed for tally in tallies))
+
+
+def _beside_each_other(env: Environment, tiers: Sequence[str], at_once: int) -> list[Tally]:
+    with ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(lambda tier: _run_tier(env, tier, show=False), tiers))
 
 
 def _check(env: Environment) -> Tally:

@@ -116,21 +116,21 @@ def test_every_tier_runs(stage: Stage) -> None:
 
 
 def test_what_wants_the_machine_has_it_alone(stage: Stage) -> None:
-    for name in ("check", "worker", "faults", "build", "browser, alone"):
+    for name in ("check", "faults", "build", "browser, alone"):
         assert stage.beside[name] == set(), name
 
 
-def test_two_of_the_others_run_at_a_time(stage: Stage) -> None:
+def test_what_computes_takes_one_core_each(stage: Stage) -> None:
+    for name in tests.COMPUTING:
+        assert stage.beside[name] <= {*tests.COMPUTING, "site"}
+
+
+def test_what_waits_runs_beside_what_waits(stage: Stage) -> None:
     assert stage.beside["browser"] == {"browser"}
-    assert stage.beside["soak"] <= set(tests.SIDE_BY_SIDE)
-    assert stage.beside["soak"]
-
-
-def test_the_soak_takes_no_place(stage: Stage) -> None:
-    assert len(stage.beside["soak"]) >= 2
+    for name in tests.WAITING:
+        assert stage.beside[name] == set(tests.WAITING) - {name}
 
 
 def test_what_is_tested_on_the_site_waits_for_it(stage: Stage) -> None:
-    for name in ("soak", "engines", "build", "browser"):
+    for name in tests.ON_SITE:
         assert stage.ended.index(name) > stage.ended.index("site")
-    assert not stage.beside["site"] & {"soak", "engines"}
