@@ -29,6 +29,7 @@ KERNELS = (
     Kernel(form="gemm", dtype="complex64"),
     Kernel(form="gemm", dtype="float64"),
     Kernel(form="points", dtype="complex128"),
+    Kernel(form="line", dtype="float32"),
     Kernel(form="run", dtype="float64", mode="splat"),
     Kernel(form="run", dtype="complex64", mode="unit"),
     Kernel(form="sum", dtype="complex128", mode="unit"),
@@ -40,6 +41,7 @@ EQUATIONS: tuple[tuple[str, str, DType], ...] = (
     ("gate", "aibjc,klij->akblc", "complex64"),
     ("permuted", "dbea,abcd->ec", "float64"),
     ("transpose", "ij->ji", "complex128"),
+    ("turned", "ij,ji->ij", "float64"),
     ("dot", "ij,ij->", "float32"),
 )
 

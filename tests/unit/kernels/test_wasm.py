@@ -109,7 +109,7 @@ def test_a_thousand_random_pairs_in_every_way(kernels: WasmKernels) -> None:
         dtype = DTYPES[seed % 4]
         seen.update(assert_all_ways_agree(kernels, equation, sizes, dtype))
     for dtype in DTYPES:
-        for form in ("gemm", "points", "run-splat", "run-unit", "sum-unit"):
+        for form in ("gemm", "line", "points", "run-splat", "run-unit", "sum-unit"):
             assert seen[f"{form}-{dtype}"] > 10, (form, dtype)
     assert seen["sum-splat-float64"] > 5
     assert sum(seen.values()) > 2000
@@ -129,6 +129,10 @@ def test_a_thousand_random_pairs_in_every_way(kernels: WasmKernels) -> None:
         ("i,j->ij", {"i": 70, "j": 65}),
         ("i,i->", {"i": 1000}),
         ("ij,ij->ij", {"i": 33, "j": 31}),
+        ("ij,ji->ij", {"i": 33, "j": 131}),
+        ("ij,ji->ij", {"i": 64, "j": 32}),
+        ("ijk,kji->jik", {"i": 9, "j": 7, "k": 3}),
+        ("ijz,zji->ijz", {"i": 2, "j": 150, "z": 3}),
         ("ij->ji", {"i": 32, "j": 64}),
         ("iij->j", {"i": 7, "j": 19}),
         ("ijkl->lj", {"i": 5, "j": 6, "k": 7, "l": 8}),
@@ -149,6 +153,7 @@ def test_sizes_at_the_edges_of_blocks(
 def test_every_kernel_passes_its_probe(kernels: WasmKernels, dtype: DType) -> None:
     modes: tuple[tuple[Form, LeftMode], ...] = (
         ("gemm", "unit"),
+        ("line", "unit"),
         ("points", "unit"),
         ("run", "splat"),
         ("run", "unit"),
@@ -191,7 +196,9 @@ def test_without_simd_there_are_no_kernels() -> None:
         ("ij,ij->", {"i": 64, "j": 64}, "sum-unit-float32"),
         ("ij->i", {"i": 64, "j": 64}, "sum-splat-float32"),
         ("ij->j", {"i": 64, "j": 64}, "run-splat-float32"),
-        ("ij->ji", {"i": 3, "j": 5}, "points-float32"),
+        ("ij,ji->ij", {"i": 64, "j": 64}, "line-float32"),
+        ("ij->ji", {"i": 3, "j": 5}, "line-float32"),
+        ("ij->ji", {"i": 2, "j": 2}, "points-float32"),
         ("ik,k->i", {"i": 200, "k": 200}, "sum-unit-float32"),
         ("k,kj->j", {"j": 200, "k": 200}, "run-splat-float32"),
     ],

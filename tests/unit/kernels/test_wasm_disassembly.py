@@ -87,7 +87,7 @@ def test_reads_calls_lanes_selects_and_shuffles() -> None:
     assert "f32x4.extract_lane 3" in listing(module.encode())
 
 
-@pytest.mark.parametrize("form", ["gemm", "run", "sum", "points"])
+@pytest.mark.parametrize("form", ["gemm", "run", "sum", "line", "points"])
 @pytest.mark.parametrize("dtype", ["float32", "complex128"])
 def test_reads_every_generic_kernel(form: str, dtype: str) -> None:
     kernel = Kernel(form=form, dtype=dtype)

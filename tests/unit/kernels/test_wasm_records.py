@@ -91,7 +91,7 @@ def test_hundreds_of_kernels_share_a_few_modules() -> None:
     }
     assert names <= {
         f"{form}-float32"
-        for form in ("gemm", "points", "run-splat", "run-unit", "sum-splat", "sum-unit")
+        for form in ("gemm", "line", "points", "run-splat", "run-unit", "sum-splat", "sum-unit")
     }
 
 

@@ -67,12 +67,22 @@ RECORD_BYTES = 64
 GROUPS = ("batch", "rows", "columns", "contracted")
 """Order of the axis groups in a descriptor."""
 
-DESCRIPTOR_FIELDS = {"depth": 0, "tile_rows": 4, "block_rows": 8, "depth_runs": 12, "run": 16}
-"""Offset of the header's first words [bytes]: total summed size; rows of a tile and of a block;
-whether summed positions are neighbours in the right operand; length of a run [bytes]."""
+DESCRIPTOR_FIELDS = {
+    "depth": 0,
+    "tile_rows": 4,
+    "block_rows": 8,
+    "depth_runs": 12,
+    "run": 16,
+    "left_step": 52,
+    "right_step": 56,
+    "out_step": 60,
+}
+"""Offset of the header's words [bytes]: total summed size; rows of a tile and of a block; whether
+summed positions are neighbours in the right operand; length of a run [bytes]; and, after the
+groups, how far apart the numbers of a line are [bytes]."""
 
 DESCRIPTOR_GROUPS = 20
-"""Then, for each group, its number of axes and the offset of its first axis [bytes]."""
+"""After five of them, for each group, its number of axes and the offset of its first one [bytes]."""
 
 DESCRIPTOR_BYTES = 64
 """The whole header. Axes follow, innermost first."""

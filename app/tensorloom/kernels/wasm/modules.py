@@ -14,7 +14,7 @@ from tensorloom.kernels.wasm.element import Element, WasmFeatures
 from tensorloom.kernels.wasm.fused import FusedKernel
 from tensorloom.kernels.wasm.gemm import gemm_module
 from tensorloom.kernels.wasm.jit_module import jit_module
-from tensorloom.kernels.wasm.run import points_module, run_module, sum_module
+from tensorloom.kernels.wasm.run import line_module, points_module, run_module, sum_module
 from tensorloom.kernels.wasm.schedule import exchanged
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def module_for(kernel: Kernel | FusedKernel, features: WasmFeatures) -> bytes:
         return run_module(element, kernel.mode)
     if kernel.form == "sum":
         return sum_module(element, kernel.mode)
-    return points_module(element)
+    return line_module(element) if kernel.form == "line" else points_module(element)
 
 
 def driver_for(features: WasmFeatures) -> bytes:

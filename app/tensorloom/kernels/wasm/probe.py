@@ -19,6 +19,7 @@ PROBE_SIZES = {"b": 13, "m": 7, "n": 11, "k": 15}
 
 _EQUATIONS = {
     ("gemm", "unit"): "bmk,bkn->bmn",
+    ("line", "unit"): "bmn,mnb->bmn",
     ("points", "unit"): "bmk,bkn->bmn",
     ("run", "splat"): "bmk,bkn->bmn",
     ("run", "unit"): "mkb,knb->mnb",

@@ -3,9 +3,11 @@
     run     vectors along an axis that is contiguous in the result: scaling, outer products,
             elementwise products, matrix times vector by columns
     sum     vectors along a summed axis: dot products, matrix times vector by rows
+    line    one number at a time along an axis of the result, any strides, nothing summed:
+            elementwise products with a transposed operand, transposes
     points  one number at a time, any strides
 
-In all three, *positions* are what is left of the result's axes (the descriptor's batch group) and
+In all four, *positions* are what is left of the result's axes (the descriptor's batch group) and
 *depth* what is left of the summed ones; both are read through offset tables.
 """
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from tensorloom.kernels.wasm.assembler import Function, Local
     from tensorloom.kernels.wasm.element import Element
 
-__all__ = ["points_module", "run_module", "sum_module"]
+__all__ = ["line_module", "points_module", "run_module", "sum_module"]
 
 
 VECTOR_BYTES = 16
@@ -66,6 +68,25 @@ def sum_module(element: Element, mode: LeftMode) -> bytes:
     run = frame.header("run")
     with _positions(frame) as (left, right, out, depth, adds):
         frame.kernel.call(dot, left, right, out, run, depth, adds, frame.workspace)
+    return module.encode()
+
+
+def line_module(element: Element) -> bytes:
+    """A module exporting ``kernel(record)`` for lines of single numbers.
+
+    Offsets of a line's numbers are counted up, not looked up: of the cost of a point, most is that.
+    """
+    module = Module()
+    line = _define_line(module, element)
+    frame = Frame(module)
+    kernel = frame.kernel
+    start, stop = frame.range_of("column")
+    steps = [frame.header(f"{side}_step") for side in ("left", "right", "out")]
+    shifts = [kernel.variable(start * step) for step in steps]
+    count = kernel.variable(stop - start)
+    with _positions(frame) as (left, right, out, _, _):
+        starts = (at + shift for at, shift in zip((left, right, out), shifts, strict=True))
+        kernel.call(line, *starts, count, *steps)
     return module.encode()
 
 
@@ -165,6 +186,26 @@ def _define_span(module: Module, element: Element, mode: LeftMode, count: int) -
             for pointer in moving:
                 span.set(pointer, pointer + element.bytes)
     return span
+
+
+def _define_line(module: Module, element: Element) -> Function:
+    """A function for products one after the other.
+
+    Parameters: left, right, out, how many (at least 1), and the steps of the three [bytes].
+    """
+    line = module.function(None, ("i32",) * 7)
+    *places, count, left_step, right_step, out_step = line.parameters
+    left, right, out = places
+    product = Scalars(line, element)
+    with line.loop() as again:
+        product.start()
+        product.add(left, right)
+        product.store(out, i32(0))
+        for place, step in zip(places, (left_step, right_step, out_step), strict=True):
+            line.set(place, place + step)
+        line.set(count, count - 1)
+        line.branch(again, count)
+    return line
 
 
 def _store_vector(

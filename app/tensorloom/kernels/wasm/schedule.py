@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Form", "Kernel", "Schedule", "exchanged", "schedule", "schedules"]
 
-Form = Literal["gemm", "run", "sum", "points", "jit"]
+Form = Literal["gemm", "run", "sum", "line", "points", "jit"]
 
 _UNIT = LoopAxis(size=1, left=0, right=0, out=0)
 
@@ -99,6 +99,8 @@ def schedules(spec: KernelSpec, *, relaxed: bool) -> tuple[Schedule, ...]:
         )
         made += [_run(turned, element, axis, swapped=swapped) for axis in along]
         made += [_sum(turned, element, axis, swapped=swapped) for axis in summed]
+    if spec.extents[3] == 1 and not any(way.kernel.form == "run" for way in made):
+        made += _line(spec, element)
     return tuple(made)
 
 
@@ -203,6 +205,38 @@ def _points(spec: KernelSpec, element: Element) -> Schedule:
     )
 
 
+def _line(spec: KernelSpec, element: Element) -> list[Schedule]:
+    """One number at a time along an axis of the result, nothing summed; none without an axis.
+
+    Elementwise products and transposes, where not all that is read and written is contiguous.
+    """
+    flat = _blocked(_positions(spec, None))
+    axes = [axis for axis in flat.batch if axis.size > 1]
+    if not axes:
+        return []
+    # The innermost one stays within cache lines; of two or three numbers it would be no line.
+    axis = axes[-1] if axes[-1].size >= _LINE else max(axes, key=lambda axis: axis.size)
+    axes.remove(axis)
+    flat = replace(flat, batch=tuple(axes), contracted=())
+    size = element.bytes
+    steps = tuple(size * step for step in (axis.left, axis.right, axis.out))
+    positions = flat.extents[0]
+    # Most of it is waiting: each number may be in another cache line.
+    work = 12 if element.complex else 6
+    return [
+        Schedule(
+            kernel=Kernel(form="line", dtype=spec.dtype),
+            descriptor=_descriptor(flat, element, (1, 0, 0, 0, axis.size * size), steps),
+            extents=(positions, 1, axis.size),
+            swapped=False,
+            cycles=100 + positions * (20 + work * axis.size),
+        )
+    ]
+
+
+_LINE = 8
+
+
 def _run(spec: KernelSpec, element: Element, axis: LoopAxis, *, swapped: bool) -> Schedule:
     """Vectors along an axis of the result."""
     flat = _positions(spec, axis)
@@ -280,7 +314,9 @@ def _stepped(axis: LoopAxis, size: int, step: int) -> LoopAxis:
     return LoopAxis(size=size, left=step * axis.left, right=step * axis.right, out=step * axis.out)
 
 
-def _descriptor(spec: KernelSpec, element: Element, header: tuple[int, ...]) -> bytes:
+def _descriptor(
+    spec: KernelSpec, element: Element, header: tuple[int, ...], last: tuple[int, ...] = ()
+) -> bytes:
     size = element.bytes
     groups: list[int] = []
     words: list[int] = []
@@ -289,8 +325,8 @@ def _descriptor(spec: KernelSpec, element: Element, header: tuple[int, ...]) -> 
         groups += [len(axes), DESCRIPTOR_BYTES + 4 * len(words)]
         for axis in reversed(_ordered(name, axes)):
             words += [axis.size, size * axis.left, size * axis.right, size * axis.out]
-    filler = [0] * (DESCRIPTOR_BYTES // 4 - len(header) - len(groups))
-    every = (*header, *groups, *filler, *words)
+    filler = [0] * (DESCRIPTOR_BYTES // 4 - len(header) - len(groups) - len(last))
+    every = (*header, *groups, *filler, *last, *words)
     return struct.pack(f"<{len(every)}I", *(word & 0xFFFFFFFF for word in every))
 
 
