@@ -82,7 +82,7 @@ summed positions are neighbours in the right operand; length of a run [bytes]; a
 groups, how far apart the numbers of a line are [bytes]."""
 
 DESCRIPTOR_GROUPS = 20
-"""After five of them, for each group, its number of axes and the offset of its first one [bytes]."""
+"""After five of them, for each group, its number of axes and the offset of its first [bytes]."""
 
 DESCRIPTOR_BYTES = 64
 """The whole header. Axes follow, innermost first."""
