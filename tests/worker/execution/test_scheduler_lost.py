@@ -1,4 +1,4 @@
-"""A scheduler of somebody else's that is away, comes back, or has no workers."""
+"""A scheduler of somebody else's that is away, comes back, or has no workers that fit."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from dask_jobs import begun, close, ring, run, sliced_request
 from distributed import Client
 
 from tensorloom.errors import WorkerUnreachable
+from tensorloom_worker import VERSION
 from tensorloom_worker.execution import pool as pool_module
+from tensorloom_worker.execution import versions
 from tensorloom_worker.execution.pool import Pool
+from tensorloom_worker.execution.tasks import Job
 from tensorloom_worker.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,6 +85,65 @@ def test_a_scheduler_that_is_not_there_is_named(cluster: Cluster, tmp_path: Path
     with pytest.raises(WorkerUnreachable) as caught:
         cluster.do(connect())
     assert caught.value.code == "no-scheduler"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("PLACE", "tensorloom_elsewhere:VERSION", "The Dask scheduler has no tensorloom."),
+        ("VERSION", "99.0", f"The Dask scheduler has tensorloom {VERSION}, not 99.0."),
+    ],
+)
+def test_a_cluster_with_another_version_of_the_package_or_none_are_named(
+    cluster: Cluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    message: str,
+) -> None:
+    monkeypatch.setattr(versions, name, value)
+    running = cluster.do(begun(0))
+    settings = Settings(data_folder=tmp_path, scheduler=running.scheduler_address)
+    with pytest.raises(WorkerUnreachable) as caught:
+        cluster.do(Pool(settings).start())
+    assert (caught.value.code, caught.value.message) == ("workers-differ", message)
+    cluster.do(close(running))
+
+
+def test_workers_alone_with_another_version_are_named(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def same(_client: Client, _function: object, _place: str) -> str:
+        return VERSION
+
+    async def older(_client: Client, _function: object, _place: str, *, on_error: str) -> Any:
+        assert on_error == "return"
+        return {"one": VERSION, "gone": OSError(), "another": "0.0.1"}
+
+    monkeypatch.setattr(Client, "run_on_scheduler", same)
+    monkeypatch.setattr(Client, "run", older)
+    running = cluster.do(begun(0))
+    settings = Settings(data_folder=tmp_path, scheduler=running.scheduler_address)
+    with pytest.raises(WorkerUnreachable, match=r"Dask workers have tensorloom 0\.0\.1, not"):
+        cluster.do(Pool(settings).start())
+    cluster.do(close(running))
+
+
+def test_a_job_of_another_version_is_not_computed_by_workers_that_come_later() -> None:
+    job = Job(
+        request={},
+        arrays={},
+        plan={},
+        most_elements=1,
+        backend="numpy",
+        peak_bytes=1,
+        memory_bytes=1,
+    ).to_json()
+    assert Job.from_json(job).backend == "numpy"
+    with pytest.raises(WorkerUnreachable) as caught:
+        Job.from_json({**job, "version": "99.0"})
+    assert caught.value.message == f"Dask workers have tensorloom {VERSION}, not 99.0."
 
 
 class Gateway:

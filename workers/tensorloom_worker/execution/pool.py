@@ -34,6 +34,7 @@ from tensorloom.errors import DeviceMemoryError, WorkerUnreachable
 from tensorloom_worker.execution.certificate import own_security
 from tensorloom_worker.execution.left_sums import forget_left
 from tensorloom_worker.execution.tasks import Parcel
+from tensorloom_worker.execution.versions import check_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +134,7 @@ class Pool:
         """Start or find them; one at least is there when this returns.
 
         Raises:
-            WorkerUnreachable: ``no-scheduler``.
+            WorkerUnreachable: ``no-scheduler`` or ``workers-differ``.
         """
         # For the whole process: nannies read it later, when they start workers again.
         dask.config.set(DASK)
@@ -159,6 +160,7 @@ class Pool:
                 "The Dask scheduler answers, but it has no workers.",
                 "Start Dask workers at its address, then this worker.",
             ) from error
+        await check_versions(self._client)
 
     async def _start_local(self) -> None:
         dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_VARIABLES})

@@ -34,12 +34,14 @@ from tensorloom.execute.error_bound import (
 from tensorloom.execute.scaling import finished
 from tensorloom.execute.second_opinion import CAUTION, largest_difference, repetition_bytes
 from tensorloom.kernels.lower import lower
+from tensorloom_worker import VERSION
 from tensorloom_worker.execution.gpu import GpuRunner
 from tensorloom_worker.execution.gpu_costs import gpu_strategy
 from tensorloom_worker.execution.left_sums import LeftSum, is_large, left_sum
 from tensorloom_worker.execution.problem import Problem, plan_of
 from tensorloom_worker.execution.runner import Runner, Shared, assembled, library
 from tensorloom_worker.execution.strategy import strategy_for
+from tensorloom_worker.execution.versions import other_version
 from tensorloom_worker.execution.wanted import look_of_task, no_look
 from tensorloom_worker.ledger import ArrayRef
 from tensorloom_worker.records import ContractRequest, PlanJson
@@ -100,6 +102,7 @@ class Job:
     def to_json(self) -> dict[str, Any]:
         """As JSON; files by their path."""
         return {
+            "version": VERSION,
             "request": self.request,
             "arrays": {
                 name: {"path": str(ref.path), "key": ref.key, "sha256": ref.sha256}
@@ -114,7 +117,13 @@ class Job:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Job:
-        """What ``to_json`` wrote."""
+        """What ``to_json`` wrote.
+
+        Raises:
+            WorkerUnreachable: ``workers-differ``: another version of the package wrote it.
+        """
+        if value.get("version") != VERSION:
+            raise other_version(VERSION, here=str(value.get("version")))
         return cls(
             request=value["request"],
             arrays={
