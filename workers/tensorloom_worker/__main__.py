@@ -46,11 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = parser(_ACTIONS).parse_args(arguments)
         return int(given.run(given))
     except (TensorloomError, OSError, ValueError, sqlite3.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        print(f"tensorloom-worker: {reason}", file=sys.stderr)
+        print(f"tensorloom-worker: {_reason(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, with the file if it was about one: who reads it sits at this machine."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
 
 
 def _executor(settings: Settings) -> Executor:
@@ -63,13 +69,15 @@ def _executor(settings: Settings) -> Executor:
 
 def _serve(given: argparse.Namespace) -> int:
     from tensorloom_worker.app import WorkerApp  # noqa: PLC0415  # slow to import
-    from tensorloom_worker.server import server_of  # noqa: PLC0415  # the same
+    from tensorloom_worker.server import check_place, server_of  # noqa: PLC0415  # the same
 
     settings = settings_of(given)
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
     )
+    check_place(settings)
     app = WorkerApp(settings, _executor)
+    server = server_of(app, settings, lambda port: _greet(settings, app.service, port))
     # The server stops by itself, and then raises the signal again: that must not end the process
     # before the cluster has been closed. One that comes while all starts is remembered.
     asked: list[int] = []
@@ -78,7 +86,6 @@ def _serve(given: argparse.Namespace) -> int:
     async def run() -> None:
         await app.service.start()
         try:
-            server = server_of(app, settings, lambda port: _greet(settings, app.service, port))
             if not asked:
                 await server.serve()
         finally:

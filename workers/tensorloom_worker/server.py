@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -9,14 +13,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
     import asyncio
-    import socket
     from collections.abc import Callable
     from types import FrameType
 
     from tensorloom_worker.app import WorkerApp
     from tensorloom_worker.settings import Settings
 
-__all__ = ["Server", "server_of"]
+__all__ = ["Server", "check_place", "server_of"]
 
 HEAD_S = 15.0
 """Longest time until the head of a request is here [s]."""
@@ -108,7 +111,11 @@ class Server(uvicorn.Server):
 
 
 def server_of(app: WorkerApp, settings: Settings, ready: Callable[[int], None]) -> Server:
-    """A server of the app, not yet started."""
+    """A server of the app, not yet started.
+
+    Raises:
+        ValueError: Certificate or key cannot be used.
+    """
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -127,4 +134,48 @@ def server_of(app: WorkerApp, settings: Settings, ready: Callable[[int], None]) 
         limit_concurrency=MAX_CONNECTIONS,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
+    try:
+        config.load()
+    except ssl.SSLError as error:
+        raise ValueError(
+            "--tls-cert and --tls-key cannot be used: they are no certificate and key in PEM, do "
+            "not belong together, or the key has a password."
+        ) from error
     return Server(config, app, ready)
+
+
+def check_place(settings: Settings) -> None:
+    """Nothing, when the service can listen at its address, before anything slow is started.
+
+    Raises:
+        ValueError: There is no such address, or it is taken.
+    """
+    host, port = settings.host, settings.port
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"This machine has no address {host}; see --host.") from error
+    reasons = [_bound(family, place) for family, _, _, _, place in found]
+    if errno.EADDRINUSE in reasons:
+        raise ValueError(
+            f"Port {port} is taken at {host}, perhaps by another heavy worker. Stop it, or give "
+            "another one with --port."
+        )
+    if None not in reasons:
+        reason = os.strerror(reasons[0] or 0)
+        raise ValueError(f"It cannot listen at {host}, port {port}: {reason}.")
+
+
+def _bound(family: int, place: Any) -> int | None:  # noqa: ANN401  # as the system writes it
+    """Why the server could not listen there, as a number of the system; ``None`` if it can."""
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # As asyncio does: what another program has left may be taken, what it has may not.
+            if os.name == "posix":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind(place)
+    except OSError as error:
+        return error.errno
+    return None
