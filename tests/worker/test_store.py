@@ -164,7 +164,7 @@ def test_nothing_is_recorded_of_a_job_that_is_gone(
     ledger.fold(A, Prefix(upto=1, partial=Partial(total=total)))
     assert ledger.prefix(A) is None
     assert ledger.tasks(A) == {}
-    files.sweep(arrays=set(), jobs=store.known_jobs(), sums=ledger.file_names())
+    files.sweep(arrays=set(), uploads=set(), jobs=store.known_jobs(), sums=ledger.file_names())
     assert list(files.sums.iterdir()) == []
 
 
@@ -475,10 +475,12 @@ def test_files_that_nobody_knows_are_swept(files: Files) -> None:
         files.sums / "s",
         files.sums / "t",
         files.upload(1, "a" * 64),
+        files.upload(2, "a" * 64),
         files.upload(1, "c" * 64),
     ):
         path.write_bytes(b"x")
-    assert files.sweep(arrays={"a" * 64}, jobs={"j"}, sums={"s"}) == 4
+    known = {"arrays": {"a" * 64}, "jobs": {"j"}, "sums": {"s"}}
+    assert files.sweep(uploads={(1, "a" * 64)}, **known) == 5
     left = {path.name for folder in files.root.iterdir() for path in folder.iterdir()}
     assert left == {"a" * 64, "j.npy", "s", f"1-{'a' * 64}"}
 

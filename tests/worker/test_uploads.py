@@ -57,6 +57,37 @@ async def test_a_wrong_offset_or_length_is_refused_with_the_right_one(service: W
 
 
 @pytest.mark.asyncio
+async def test_the_length_of_a_file_that_is_here_is_not_the_one_that_is_claimed(
+    service: Worker,
+) -> None:
+    name = await service.upload(DATA)
+    answer = await service.client.patch(
+        where(name, len(DATA) + 1), content=b"x", headers={"Upload-Offset": str(len(DATA))}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (409, "upload-offset")
+    assert answer.json()["values"] == {"offset": len(DATA), "length": len(DATA)}
+
+
+@pytest.mark.asyncio
+async def test_uploads_that_nobody_goes_on_with_are_removed_with_their_bytes(
+    service: Worker,
+) -> None:
+    found = service.app.service
+    old, new = [(sha(DATA + end), len(DATA) + 1) for end in (b"x", b"y")]
+    for name, length in (old, new):
+        await service.client.patch(
+            where(name, length), content=DATA[:10], headers={"Upload-Offset": "0"}
+        )
+    with found.store.transaction() as connection:
+        connection.execute("UPDATE arrays SET used_at = '2001-01-01T00:00:00.000Z'")
+    await service.client.patch(where(*new), content=DATA[10:20], headers={"Upload-Offset": "10"})
+    assert found.store.expire_arrays(30) == 1
+    found._sweep_arrays()
+    left = [path.name.partition("-")[2] for path in found.files.uploads.iterdir()]
+    assert left == [new[0]]
+
+
+@pytest.mark.asyncio
 async def test_an_upload_is_not_removed_while_it_comes(service: Worker) -> None:
     name, length = sha(DATA), len(DATA)
     half_way, go_on = asyncio.Event(), asyncio.Event()

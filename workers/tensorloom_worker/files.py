@@ -145,12 +145,19 @@ class Files:
             path.replace(self.damaged / f"{path.name}-{secrets.token_hex(4)}")
 
     def sweep(
-        self, *, arrays: set[str], jobs: set[str], sums: set[str], aside: bool = False
+        self,
+        *,
+        arrays: set[str],
+        uploads: set[tuple[int, str]],
+        jobs: set[str],
+        sums: set[str],
+        aside: bool = False,
     ) -> int:
         """How many files were removed that nobody knows of.
 
         Args:
             arrays: Hashes that somebody has.
+            uploads: (client, hash) of what is not here in full.
             jobs: Jobs that exist.
             sums: Names of the files of recorded sums.
             aside: Whether they are set aside instead; those that were never whole are removed.
@@ -172,8 +179,9 @@ class Files:
             if not known:
                 remove(path)
                 removed += 1
+        coming = {self.upload(token, sha) for token, sha in uploads}
         for path in self.uploads.iterdir():
-            if path.name.partition("-")[2] not in arrays:
+            if path not in coming:
                 remove(path)
                 removed += 1
         if aside:

@@ -465,10 +465,12 @@ class Service:
             await asyncio.sleep(HOUSEKEEPING_S)
 
     def _sweep_arrays(self) -> None:
-        known = self.store.known_arrays()
-        for path in self.files.arrays.iterdir():
-            if path.name not in known:
-                path.unlink(missing_ok=True)
+        # Listed first: what comes meanwhile has its row before its file.
+        there = {*self.files.arrays.iterdir(), *self.files.uploads.iterdir()}
+        known = {self.files.array(sha) for sha in self.store.known_arrays()}
+        known |= {self.files.upload(token, sha) for token, sha in self.store.known_uploads()}
+        for path in there - known:
+            path.unlink(missing_ok=True)
 
 
 def _default_title(request: ContractRequest | EntryRequest) -> str:

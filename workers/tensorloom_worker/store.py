@@ -366,6 +366,11 @@ class Store:
         """Files that somebody has."""
         return {row["sha"] for row in self.rows("SELECT DISTINCT sha FROM arrays")}
 
+    def known_uploads(self) -> set[tuple[int, str]]:
+        """(client, file) of each upload that is not complete."""
+        found = self.rows("SELECT token, sha FROM arrays WHERE NOT complete")
+        return {(row["token"], row["sha"]) for row in found}
+
     def is_used(self, client: Client, sha: str) -> bool:
         """Whether an unfinished job of this client uses the file."""
         return bool(

@@ -30,6 +30,7 @@ def sweep(store: Store, files: Files, ledger: StoredLedger) -> None:
     aside = bool(store.rows("SELECT 1 FROM meta WHERE key = ?", UNSWEPT))
     count = files.sweep(
         arrays=store.known_arrays(),
+        uploads=store.known_uploads(),
         jobs=store.known_jobs(),
         sums=ledger.file_names(),
         aside=aside,

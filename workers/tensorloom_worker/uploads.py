@@ -113,7 +113,7 @@ class Uploads:
     ) -> int:
         known = self._store.array(client, sha)
         done = known is not None and known[1]
-        here = length if done else self._received(client, sha)
+        here = known[0] if known is not None and done else self._received(client, sha)
         if here != offset or (known is not None and known[0] != length):
             raise rejected(
                 "upload-offset",
@@ -123,8 +123,8 @@ class Uploads:
             )
         if done:
             return here
-        if known is None:
-            await asyncio.to_thread(self._store.put_array, client, sha, length, complete=False)
+        # One that goes on is not old: it is kept however long it takes.
+        await asyncio.to_thread(self._store.put_array, client, sha, length, complete=False)
         self._files.check_room(length - offset)
         path = self._files.upload(client.id, sha)
         here = await _written(path, body, here, length)
