@@ -501,3 +501,25 @@ async def test_an_unknown_address_and_method_are_answered_in_words(service: Work
     assert (method.status_code, method.json()["code"]) == (405, "method-not-allowed")
     assert isinstance(method, httpx.Response)
     assert "allow" in method.headers
+
+
+async def test_a_site_beside_the_interface_answers_for_none_of_its_addresses(
+    tmp_path: Path,
+) -> None:
+    site = tmp_path / "site"
+    (site / "v1").mkdir(parents=True)
+    for name in ("index.html", "v1/health", "v1/other", "v1other.html"):
+        (site / name).write_text("a file")
+    async with worker(tmp_path / "data", site_folder=site) as found:
+        answers = [
+            (await found.client.request(method, path)).status_code
+            for method, path in (
+                ("HEAD", "/v1/health"),
+                ("PUT", "/v1/jobs"),
+                ("GET", "/v1/other"),
+                ("GET", "/v1"),
+                ("HEAD", "/"),
+                ("GET", "/v1other.html"),
+            )
+        ]
+    assert answers == [405, 405, 404, 404, 200, 200]

@@ -19,7 +19,7 @@ from tensorloom_worker.refusals import internal, rejected, status_of
 from tensorloom_worker.routes import about, arrays, jobs, streams
 from tensorloom_worker.security import Guard, cross_origin, who
 from tensorloom_worker.service import Service
-from tensorloom_worker.site import SiteFiles
+from tensorloom_worker.site import SiteFiles, SiteMount
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -87,7 +87,8 @@ def _fastapi(service: Service) -> FastAPI:
     for router in (about.open_router, about.router, arrays.router, jobs.router, streams.router):
         app.include_router(router)
     if service.settings.site_folder is not None:
-        app.mount("/", SiteFiles(service.settings.site_folder), name="site")
+        files = SiteFiles(service.settings.site_folder)
+        app.router.routes.append(SiteMount("/", files, name="site"))
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
     app.add_exception_handler(TensorloomError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from starlette.routing import Match, Mount
 from starlette.staticfiles import StaticFiles
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Scope
 
-__all__ = ["SiteFiles"]
+__all__ = ["SiteFiles", "SiteMount"]
 
 _TYPES = {
     ".gz": "application/octet-stream",
@@ -22,6 +23,20 @@ _TYPES = {
     ".zip": "application/zip",
 }
 """Types that the system's table may have wrong."""
+
+
+class SiteMount(Mount):
+    """The site beside the interface, whose addresses are never its files.
+
+    A mount takes any method: what an address of the interface does not know would be a file that
+    is not there.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether it answers a request."""
+        if scope["type"] == "http" and f"{scope['path']}/".startswith("/v1/"):
+            return Match.NONE, {}
+        return super().matches(scope)
 
 
 class SiteFiles(StaticFiles):
