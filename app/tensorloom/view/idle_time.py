@@ -1,4 +1,6 @@
-"""What is done while nobody wants anything: backends are measured, then kernels tuned.
+"""What is done while nobody wants anything.
+
+Programs are made ready for their next run, backends are measured, then kernels tuned.
 
 It takes turns with everything else at the lock of runs, and lets go as soon as somebody comes. What
 goes wrong here goes wrong unasked, so the page is told, as of every other error.
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tensorloom.errors import Cancelled, TensorloomError
 from tensorloom.execute.feedback import COARSEST_TICK_MS
+from tensorloom.execute.wasm.backend import WasmBackend
 from tensorloom.execute.wasm.rates import COARSE_TICK_MS
 from tensorloom.view.records import error_notice
 
@@ -78,7 +81,10 @@ class IdleTime:
             self._notify(error_notice(error))
 
     async def _use(self) -> None:
-        """Measures backends, then tunes; until then predictions use typical rates."""
+        """Measures backends, then tunes; until then predictions use typical rates.
+
+        Programs are made ready before and after.
+        """
 
         async def pause() -> None:
             # Whoever waits for a result finds a worker that has slept; so does what is measured.
@@ -87,6 +93,7 @@ class IdleTime:
                 raise Cancelled("superseded", "Somebody wants something.")
 
         backends, result = self._latest()
+        await self._make_ready(backends)
         for name in self._to_measure(backends, result):
             try:
                 async with self._lock:
@@ -98,6 +105,16 @@ class IdleTime:
                 # A device that cannot now says so when somebody wants it; typical rates stay.
                 self.measured[name] = MEASUREMENTS
         await self._kernels.tune(self._lock, self._idle)
+        if self._idle():
+            # With the kernels that were found.
+            await self._make_ready(backends)
+
+    async def _make_ready(self, backends: Mapping[BackendName, Backend]) -> None:
+        """What ran will run again, by a drag, and then nobody is to wait for new code."""
+        wasm = backends.get("wasm")
+        if isinstance(wasm, WasmBackend):
+            async with self._lock:
+                wasm.make_ready()
 
     def _to_measure(
         self, backends: Mapping[BackendName, Backend], result: Result | None

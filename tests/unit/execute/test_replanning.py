@@ -12,6 +12,7 @@ from tensorloom.execute.backend import drive, no_pulse
 from tensorloom.execute.calibration import Rates
 from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import WORTH_SHARING_MS, prepare
+from tensorloom.execute.wasm import backend as wasm_backend
 from tensorloom.execute.wasm import kernels as wasm_kernels
 from tensorloom.execute.wasm import proof
 from tensorloom.execute.wasm.backend import WasmBackend
@@ -103,6 +104,43 @@ def test_a_tuned_kernel_makes_no_group_anew(loaded: list[Kernel | FusedKernel]) 
         run()
     assert backend.counts["slots"] == slots
     assert sum(backend.kernels._users.values()) == len(_made_kernels(backend, program))
+
+
+def test_idle_time_makes_the_next_run_ready(loaded: list[Kernel | FusedKernel]) -> None:
+    backend = WasmBackend(WasmtimeHost())
+    backend.chooser = tuned = Tuned()
+    program, arrays = lower(chain(SIDES), "float32"), matrices(SIDES, "float32")
+    backend.predicted_ms(program)
+    backend.make_ready()
+    assert loaded == [], "nothing has run yet"
+    drive(backend.run(program, arrays, no_pulse))
+    for text in (None, "right 4x8"):
+        if text is not None:
+            tuned.find(text)
+        loaded.clear()
+        backend.make_ready()
+        assert loaded != []
+        loaded.clear()
+        got = drive(backend.run(program, arrays, no_pulse)).value
+        assert loaded == [], "the run waited for new code"
+        assert len(backend.groups(program) or ()) == 1
+        wanted = np.linalg.multi_dot(arrays)
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())
+
+
+def test_what_cannot_be_made_ready_is_told_by_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = WasmBackend(WasmtimeHost())
+    program, arrays = lower(chain(SIDES), "float32"), matrices(SIDES, "float32")
+    first = drive(backend.run(program, arrays, no_pulse)).value
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as short:
+        short.setattr(wasm_backend, "settle", full)
+        backend.make_ready()
+    again = drive(backend.run(program, arrays, no_pulse)).value
+    np.testing.assert_allclose(again, first, rtol=1e-4, atol=1e-4 * np.abs(first).max())
 
 
 def test_a_long_network_proves_its_groups_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,6 +146,35 @@ def test_where_the_first_call_ran_is_measured_after_it(
     assert live.idle_time.measured == {"wasm": 1, "numpy": 1}
 
 
+def test_after_a_result_the_next_run_is_made_ready(
+    live: LiveValue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its small steps become one call while nobody waits, before and after tuning."""
+    monkeypatch.setattr(view_kernels, "kernel_store", NoStore)
+    asked: list[str] = []
+    told = asyncio.Event()
+
+    async def tune(*_: object) -> None:
+        asked.append("tune")
+
+    def make_ready() -> None:
+        asked.append("ready")
+        if len(asked) > 1:
+            told.set()
+
+    monkeypatch.setattr(live.kernels, "tune", tune)
+
+    async def story() -> None:
+        wasm = (await live.find_devices()).backends["wasm"]
+        monkeypatch.setattr(wasm, "make_ready", make_ready)
+        live.show(opened("ij,jk->ik i=2 j=3 k=4"), dragging=False)
+        await asyncio.wait_for(told.wait(), 10)
+
+    live.idle_time.measured.update({"wasm": MEASUREMENTS, "numpy": MEASUREMENTS})
+    asyncio.run(story())
+    assert asked == ["ready", "tune", "ready"]
+
+
 def test_a_script_runs_the_program_that_the_page_has_ready(
     live: LiveValue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ replayed as often as numbers change (``replay``).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import prod
 from time import perf_counter
@@ -274,6 +275,19 @@ class WasmBackend:
             self._kept, self._latest = users, None
         self._found.append(found)
         self.rates = typical(self._found)
+
+    def make_ready(self) -> None:
+        """Brings the program that ran last to where its next run would: fused, compiled, tested.
+
+        In idle time, so that nobody waits for it; what fails is told by that run.
+        """
+        known = next(reversed(self._kept.values()), None)
+        if known is None or known.under_way or self._on_threads(known):
+            return
+        self._choose(known)
+        if known.runs > 0 and (known.runs < _FUSED_FROM or known.settled is None):
+            with suppress(UnsupportedKernel, MemoryError):
+                self._settle(known)
 
     async def run(
         self, program: Program, arrays: Sequence[NDArray[Any]], pulse: Pulse
