@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { connectSources, isLoopback, isPrivate, isTrustedByLink, normalAddress, shortAddress, whyOutOfReach, workerOfLink } from "../../app/tensorloom/view/editor/remote/address.ts";
+import { connectSources, isLoopback, isPrivate, isTrustedByLink, normalAddress, plainToken, shortAddress, whyOutOfReach, workerOfLink } from "../../app/tensorloom/view/editor/remote/address.ts";
 
 const codeOf = (action: () => unknown): string => {
   try {
@@ -20,6 +20,12 @@ test("an address has one form", () => {
 
 test("what is no address is refused with its code", () => {
   for (const typed of ["", "http://", "ftp://worker", "javascript:alert(1)", "http://me:secret@worker", "http://worker/?token=1", "http://worker/#x", "a b"]) assert.equal(codeOf(() => normalAddress(typed)), "worker-address", typed);
+});
+
+test("a token is what a header can carry, without what was pasted around it", () => {
+  assert.equal(plainToken(" tlw_a-B_9\n"), "tlw_a-B_9");
+  for (const typed of ["", " \n"]) assert.equal(codeOf(() => plainToken(typed)), "worker-no-token", typed);
+  for (const typed of ["“tlw_a”", "tlw_a\u200b", "tlw_a…", "tlw_a tlw_b", "tlw_a\ntlw_b", "tlw_é"]) assert.equal(codeOf(() => plainToken(typed)), "worker-token", typed);
 });
 
 test("a link names worker and token, anything else is none", () => {

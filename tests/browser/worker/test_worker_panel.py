@@ -45,8 +45,12 @@ def test_the_panel_connects_by_keyboard_and_says_what_is_there(
     alert = panel.get_by_role("alert")
     alert.wait_for()
     assert "does not know this token. Copy the token" in alert.inner_text()
+    assert "None yet" not in panel.inner_text()
     panel.get_by_role("button", name="Disconnect").click()
-    panel.get_by_label("Address").fill(double.address)
+    assert panel.get_by_label("Address").input_value() == double.address
+    panel.get_by_label("Token").fill(f"“{TOKEN}”")
+    page.keyboard.press("Enter")
+    assert "characters beyond ASCII" in panel.get_by_role("alert").inner_text()
     panel.get_by_label("Token").fill(TOKEN)
     page.keyboard.press("Enter")
     panel.get_by_text(f"Connected to {double.address[7:]}").wait_for()

@@ -31,6 +31,15 @@ export function normalAddress(typed: string): string {
   return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
 }
 
+/** The token in its one form. A browser sends no other characters in a header; that would look like a worker that is away. */
+export function plainToken(typed: string): string {
+  const text = typed.trim();
+  if (text === "") throw refused("worker-no-token", "There is no token.", "The worker prints it when it starts for the first time; `token rotate` makes a new one.");
+  // What it is stays untold: it may hold the token.
+  if (!/^[\x21-\x7e]+$/.test(text)) throw refused("worker-token", "What was given as the token is none: it has blanks, several lines, or characters beyond ASCII, such as curly quotes.", "Give the token that the worker printed, and nothing else.");
+  return text;
+}
+
 /** `127.0.0.1:8765`: what the user knows it by. */
 export function shortAddress(address: string): string {
   return address.replace(/^https?:\/\//, "");

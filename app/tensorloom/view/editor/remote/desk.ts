@@ -164,7 +164,12 @@ export class RemoteDesk {
   /** Leaves what is shown as connected: the worker of a script, for the page's own, or that one. */
   disconnect(): void {
     const own = this.lending.end(notConnected());
-    if (!own) rememberWorker(null);
+    if (!own) {
+      rememberWorker(null);
+      // Who disconnects after a refusal mends the token, not the address.
+      const { connection } = this.follower;
+      if (connection.kind !== "off") this.typed = connection.worker.address;
+    }
     this.follow(own ?? null);
     if (!own && this.store.get().backend === "worker") this.store.set({ backend: "auto" });
   }

@@ -1,7 +1,7 @@
 /** What is typed of a worker, held against what this page may reach; what is said where there is none. */
 
 import type { ErrorJson } from "../protocol.ts";
-import { connectSources, normalAddress, refused, whyOutOfReach, type Worker } from "./address.ts";
+import { connectSources, normalAddress, plainToken, refused, whyOutOfReach, type Worker } from "./address.ts";
 
 /** The worker; an address that browsers would not let the page reach is refused with the way out. */
 export function reachable(typed: string, token: string): Worker {
@@ -9,8 +9,7 @@ export function reachable(typed: string, token: string): Worker {
   const policy = document.querySelector<HTMLMetaElement>('meta[http-equiv="Content-Security-Policy"]')?.content ?? "";
   const why = whyOutOfReach(address, { origin: location.origin, connectSources: connectSources(policy) });
   if (why) throw why;
-  if (token.trim() === "") throw refused("worker-no-token", "There is no token.", "The worker prints it when it starts for the first time; `token rotate` makes a new one.");
-  return { address, token: token.trim() };
+  return { address, token: plainToken(token) };
 }
 
 export function notConnected(): ErrorJson {

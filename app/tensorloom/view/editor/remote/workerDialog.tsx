@@ -82,7 +82,7 @@ function ConnectForm() {
           <span>Address</span>
           <input className="tl-field" type="url" inputMode="url" autoComplete="off" spellCheck={false} value={address} aria-invalid={error?.code === "worker-address"} onChange={(event) => setAddress(event.target.value)} />
         </label>
-        <TokenField value={token} onChange={setToken} wrong={error?.code === "worker-no-token"} />
+        <TokenField value={token} onChange={setToken} wrong={error?.code === "worker-no-token" || error?.code === "worker-token"} />
         <button type="submit" className="tl-button is-main">
           Connect
         </button>
@@ -145,6 +145,8 @@ function aboutWords(about: NonNullable<RemoteView["about"]>): string {
 }
 
 function Jobs({ remote }: { remote: RemoteView }) {
+  // Nothing is known of the jobs of a worker that has not told them.
+  if (remote.jobs.length === 0 && remote.connection.kind !== "on") return null;
   return (
     <section className="tl-jobs" aria-label="Jobs">
       <h3>Jobs</h3>
