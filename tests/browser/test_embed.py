@@ -136,6 +136,23 @@ def test_numbers_beyond_single_precision_are_embedded_with_their_exponents(
     page.close()
 
 
+def test_parts_of_complex_numbers_are_named_and_share_their_power(
+    bench: Workbench, browser: Browser
+) -> None:
+    large = {"shape": [2], "data": [1e300, 2e300, 3e300, -4e300], "dtype": "complex128"}
+    ones = {"shape": [2], "data": [1e300, 0, 1e300, 0], "dtype": "complex128"}
+    bench.open(format="einsum", text="i,i->i", arrays=[large, ones])
+    page = browser.new_page()
+    page.goto(copied_link(bench))
+    page.wait_for_function(SHOWN)
+    value = page.locator("#value").inner_text().replace("\N{MINUS SIGN}", "-")
+    assert " ".join(value.split()) == "2: (1 + 2i 3 - 4i) \N{MULTIPLICATION SIGN} 10^600"
+    page.get_by_role("button", name="Tensor", exact=False).first.click()
+    page.get_by_role("spinbutton", name="Im A[1]").fill("5e300")
+    assert "3 + 5i) " in page.locator("#value").inner_text()
+    page.close()
+
+
 def shown_ms(browser: Browser, link: str) -> float:
     """From navigation to the first number, with nothing cached [ms]."""
     with browser.new_context() as context:

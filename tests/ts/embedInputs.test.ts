@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { narrowed, widened } from "../../workers/browser/embed/inputs.ts";
+import { narrowed, partName, widened } from "../../workers/browser/embed/inputs.ts";
 
 const singles = (bytes: Uint8Array) => [...new Float32Array(bytes.buffer)];
 
@@ -31,4 +31,12 @@ test("bytes anywhere in a file are read, and doubles are not rounded", () => {
   assert.deepEqual([...widened("float64", file.subarray(4, 12))], [1 / 3]);
   const { bytes, exponent } = narrowed("float64", Float64Array.of(1 / 3));
   assert.deepEqual([[...new Float64Array(bytes.buffer)], exponent], [[1 / 3], 0]);
+});
+
+test("a part is named by its place, and which part of a complex number it is", () => {
+  const names = (dtype: "float32" | "complex128", shape: number[], parts: number[]) => parts.map((part) => partName("A", dtype, shape, part));
+  assert.deepEqual(names("float32", [2, 3], [0, 2, 3, 5]), ["A[0, 0]", "A[0, 2]", "A[1, 0]", "A[1, 2]"]);
+  assert.deepEqual(names("complex128", [2], [0, 1, 2, 3]), ["Re A[0]", "Im A[0]", "Re A[1]", "Im A[1]"]);
+  assert.deepEqual(names("complex128", [2, 2], [3]), ["Im A[0, 1]"]);
+  assert.deepEqual(names("float32", [], [0]), ["A"]);
 });

@@ -12,7 +12,7 @@ import { type Scalars, scalarsOf } from "../engine/scaling.ts";
 import { canFuse } from "../simd.ts";
 import { boundWords, errorBound, type Rounding } from "./bound.ts";
 import { drawing, type Drawn } from "./drawing.ts";
-import { narrowed, widened } from "./inputs.ts";
+import { narrowed, partName, widened } from "./inputs.ts";
 
 interface About extends Drawn {
   title: string;
@@ -98,10 +98,11 @@ function show({ about, inputs, program }: Open): void {
   const count = parts.length / width;
   const words = Array.from({ length: Math.min(count, SHOWN_VALUES) }, (_, number) => numberText(parts, number, width));
   const more = count > SHOWN_VALUES ? `, and ${count - SHOWN_VALUES} more` : "";
-  const scale = log10Scale === 0 ? "" : ` × 10^${log10Scale}`;
+  // The power of ten belongs to every number and to both of its parts.
+  const [first, last] = log10Scale === 0 ? ["", ""] : width * count > 1 ? ["(", `) × 10^${log10Scale}`] : ["", ` × 10^${log10Scale}`];
   const bound = about.rounding ? errorBound(about.rounding, dtype, inputs, parts, log10Scale) : null;
   place("bound").textContent = boundWords(dtype, bound);
-  place("value").textContent = `${shape.length > 0 ? `${shape.join(" × ")}:  ` : ""}${words.join("  ")}${more}${scale}`;
+  place("value").textContent = `${shape.length > 0 ? `${shape.join(" × ")}:  ` : ""}${first}${words.join("  ")}${more}${last}`;
 }
 
 function numberText(parts: Scalars, number: number, width: number): string {
@@ -117,9 +118,10 @@ function edit(number: number, open: Open): void {
   const parts = open.inputs[number] as Float64Array;
   const rows: HTMLElement[] = [];
   const most = Math.max(1, ...Array.from(parts.subarray(0, EDITED_VALUES), Math.abs));
-  const name = open.about.tensors[number]?.name ?? "";
+  const { name = "", shape = [] } = open.about.tensors[number] ?? {};
+  const { dtype } = open.compiled;
   for (let element = 0; element < Math.min(parts.length, EDITED_VALUES); element += 1) {
-    const label = `${name}[${element}]`;
+    const label = partName(name, dtype, shape, element);
     const [slider, field] = ["range", "number"].map((type) => {
       const made = document.createElement("input");
       Object.assign(made, { type, min: String(-2 * most), max: String(2 * most), step: "any", value: String(parts[element]) });
@@ -142,7 +144,7 @@ function edit(number: number, open: Open): void {
     rows.push(word, slider, field);
   }
   place("values").replaceChildren(...rows);
-  const more = parts.length - EDITED_VALUES;
+  const more = (parts.length - EDITED_VALUES) / (dtype.startsWith("complex") ? 2 : 1);
   place("note").textContent = more > 0 ? `${more} more numbers of ${name} stay as they are.` : "";
 }
 

@@ -21,3 +21,19 @@ export function narrowed(dtype: DType, parts: Float64Array): { bytes: Uint8Array
   const made = IS_SINGLE[dtype] ? Float32Array.from(moved) : moved;
   return { bytes: new Uint8Array(made.buffer), exponent };
 }
+
+/**
+ * What one of a tensor's parts is called: its place, and of a complex number which part it is. In C
+ * order, complex numbers interleaved: part 3 of a complex 2 x 2 matrix A is `Im A[0, 1]`.
+ */
+export function partName(name: string, dtype: DType, shape: readonly number[], part: number): string {
+  const isComplex = dtype.startsWith("complex");
+  let rest = isComplex ? Math.floor(part / 2) : part;
+  const place: number[] = [];
+  for (const size of [...shape].reverse()) {
+    place.unshift(rest % size);
+    rest = Math.floor(rest / size);
+  }
+  const word = isComplex ? (part % 2 === 0 ? "Re " : "Im ") : "";
+  return `${word}${name}${place.length > 0 ? `[${place.join(", ")}]` : ""}`;
+}
