@@ -85,6 +85,7 @@ class LiveValue:
         self._notify = notify
         self._store = store
         self._found: Available | None = None
+        self._finding = asyncio.Lock()
         self._document: Document | None = None
         self._dragging = False
         self._stale = False
@@ -253,16 +254,19 @@ class LiveValue:
 
     async def find_devices(self) -> Available:
         """The devices, found when first asked for: a heap snapshot must not hold any."""
-        if self._found is None:
-            reading = asyncio.ensure_future(self.kernels.kept())
-            self._found = await available()
-            # A browser's storage may never answer, such as while another page holds it up.
-            await asyncio.wait({reading}, timeout=KEPT_S)
-            kept = reading.result() if reading.done() else None
-            tick_ms = self.idle_time.tick_ms = clock_tick_ms(perf_counter)
-            self._feedback = Feedback(tick_ms=tick_ms)
-            self.kernels.devices(self._found, kept, silent=not reading.done())
-            reading.cancel()
+        # Who asks meanwhile waits too: the tuner is there with the devices, or not at all.
+        async with self._finding:
+            if self._found is None:
+                reading = asyncio.ensure_future(self.kernels.kept())
+                found = await available()
+                # A browser's storage may never answer, such as while another page holds it up.
+                await asyncio.wait({reading}, timeout=KEPT_S)
+                kept = reading.result() if reading.done() else None
+                tick_ms = self.idle_time.tick_ms = clock_tick_ms(perf_counter)
+                self._feedback = Feedback(tick_ms=tick_ms)
+                self.kernels.devices(found, kept, silent=not reading.done())
+                reading.cancel()
+                self._found = found
         return self._found
 
     @property

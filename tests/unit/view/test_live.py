@@ -75,6 +75,27 @@ def test_a_store_that_never_answers_holds_nothing_up(
     asyncio.run(found(live))
 
 
+def test_who_asks_for_devices_while_they_are_looked_for_gets_the_tuner_too(
+    live: LiveValue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that takes its time: whoever came meanwhile was told that there is no WASM."""
+    monkeypatch.setattr(view_kernels, "kernel_store", Silent)
+    monkeypatch.setattr(view_live, "KEPT_S", 0.1)
+
+    async def story() -> list[object]:
+        async def asked() -> object:
+            await live.find_devices()
+            return live.kernels.tuner
+
+        first = asyncio.ensure_future(asked())
+        await asyncio.sleep(0.02)
+        return [await asked(), await first]
+
+    tuners = asyncio.run(story())
+    assert tuners == [live.kernels.tuner] * 2
+    assert live.kernels.tuner is not None
+
+
 def test_what_was_kept_is_read_once(live: LiveValue, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Quick()
     monkeypatch.setattr(view_kernels, "kernel_store", lambda: store)
