@@ -81,7 +81,7 @@ def gradient(  # noqa: PLR0913  # the last two are for callers with their own en
     if isinstance(network, str):
         shapes = [as_numbers(array, number).shape for number, array in enumerate(arrays or ())]
         own_plan, given = planned(network, arrays or ())
-        seeds = [] if seed is None else [as_numbers(seed, len(given))]
+        seeds = [] if seed is None else [as_numbers(seed, len(given), "The seed")]
         dtype = dtype or common_dtype([*given, *seeds])
     else:
         own_plan, given, dtype = _of_network(network, arrays, dtype, plan)

@@ -123,6 +123,7 @@ def test_given_numbers_are_compared_with_the_expected_ones(bench: Workbench) -> 
         (["ij,jk->ik", [[2, 3], [3, 2]], "int8", {}], "bad-dtype", "int8"),
         (["ij,jk->ik", [[2, 3], [3, 2]], "float32", {"backend": "cuda"}], "bad-backend", "cuda"),
         (["ij,jk->ik", [[2, 3], [3, 2]], "float32", {"threads": "x"}], "bad-option", "threads"),
+        (["ij,jk->ik", [[2, 3], [3, 2]], "float32", {"threads": 1.5}], "bad-option", "threads"),
         (["ij,jk->ik", [[2, 3], [3, 2]], "float32", {"minMs": -1}], "bad-option", "minMs"),
         (["ij,jk->ik", [[2, 2], [2, 2]], "float64", {"backend": "webgpu"}], "gpu-dtype", "float64"),
         (["ij,jk->ik", [[2, 3], [3, 2]], "float32", {"inputs": ["a"]}], "wrong-arrays", "1 inputs"),

@@ -160,6 +160,8 @@ def test_what_does_not_fit_is_refused(options: dict[str, object], code: str) -> 
 def test_sentences_name_both_shapes_and_numbers() -> None:
     with pytest.raises(NetworkError, match=r"The seed has shape \(3,\), but the value has shape"):
         tensorloom.gradient("i->i", [np.ones(2)], seed=np.ones(3))
+    with pytest.raises(NetworkError, match=r"The seed holds no numbers, but elements of type <U5"):
+        tensorloom.gradient("i->i", [np.ones(2)], seed="words")
     with pytest.raises(NetworkError, match=r"There is no tensor 5 among 1"):
         tensorloom.gradient("i->i", [np.ones(2)], wrt=[5])
     with pytest.raises(NetworkError, match=r"There is no tensor True among 1, or it is named"):

@@ -61,8 +61,13 @@ def plain_arrays(tree: ContractionTree, arrays: Sequence[ArrayLike]) -> tuple[ND
     return tuple(found)
 
 
-def as_numbers(given: ArrayLike, number: int) -> NDArray[Any]:
+def as_numbers(given: ArrayLike, number: int, name: str = "") -> NDArray[Any]:
     """One array, refused unless it holds numbers.
+
+    Args:
+        given: The array.
+        number: Which operand it is.
+        name: What it is called, if it is none of the operands.
 
     Raises:
         NetworkError: ``bad-array``.
@@ -72,11 +77,12 @@ def as_numbers(given: ArrayLike, number: int) -> NDArray[Any]:
     except ValueError:
         array = np.asarray(None)
     if array.dtype.kind not in "biufc":
+        called = name or f"Operand {number}"
         raise NetworkError(
             "bad-array",
-            f"Operand {number} holds no numbers, but elements of type {array.dtype!s:.40}.",
+            f"{called} holds no numbers, but elements of type {array.dtype!s:.40}.",
             "Give an array of real or complex numbers.",
-            values={"operand": number},
+            values={} if name else {"operand": number},
         )
     return array
 

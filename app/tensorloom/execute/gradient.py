@@ -227,7 +227,7 @@ def _seed(tree: ContractionTree, seed: ArrayLike | None) -> NDArray[Any]:
     shape = tuple(sizes[name] for name in tree.output)
     if seed is None:
         return np.ones(shape)
-    array = as_numbers(seed, len(tree.inputs))
+    array = as_numbers(seed, len(tree.inputs), "The seed")
     if array.shape != shape:
         raise NetworkError(
             "seed-shape",

@@ -78,14 +78,13 @@ async def bench(
             "Give at least two operands, or sum or permute one.",
         )
     name = backend_choice(str(given["backend"]))
-    asked = _at_least(given, "threads", 1), _at_least(given, "minMs", 0)
+    threads = int(_at_least(given, "threads", 1, whole=True))
+    min_ms = _at_least(given, "minMs", 0)
     try:
         arrays = _inputs(shapes, dtype, buffers if given["inputs"] else ())
         plan, operands = planned(str(given["equation"]), arrays)
         answer = _answer(buffers[-1], program) if given["expect"] else None
-        timed = await timed_on(
-            name, program, operands, tuner=tuner, threads=int(asked[0]), min_ms=asked[1]
-        )
+        timed = await timed_on(name, program, operands, tuner=tuner, threads=threads, min_ms=min_ms)
         expected, reference = await _expected(answer, plan, operands, dtype)
     except MemoryError as error:
         needed = _needed(plan, program, checked=not given["expect"])
@@ -102,18 +101,19 @@ async def bench(
         "threads": timed.threads,
         "reference": reference,
         "mulAdds": program.mul_adds,
-        "notes": _notes(name, int(asked[0])),
+        "notes": _notes(name, threads),
     }
 
 
-def _at_least(given: dict[str, Any], name: str, least: int) -> float:
+def _at_least(given: dict[str, Any], name: str, least: int, *, whole: bool = False) -> float:
     """A number among the options."""
     value = given[name]
-    if type(value) not in (int, float) or not least <= value <= _MOST:
+    kinds = (int,) if whole else (int, float)
+    if type(value) not in kinds or not least <= value <= _MOST:
         raise NetworkError(
             "bad-option",
             f"{name} is {value!r:.40}.",
-            f"Give a number from {least} to {_MOST}.",
+            f"Give a {'whole ' if whole else ''}number from {least} to {_MOST}.",
             values={"option": name},
         )
     return float(value)
