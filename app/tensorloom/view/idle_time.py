@@ -1,6 +1,7 @@
 """What is done while nobody wants anything.
 
-Programs are made ready for their next run, backends are measured, then kernels tuned.
+Programs are made ready for their next run, which is timed, backends are measured, then kernels
+tuned.
 
 It takes turns with everything else at the lock of runs, and lets go as soon as somebody comes. What
 goes wrong here goes wrong unasked, so the page is told, as of every other error.
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tensorloom.errors import Cancelled, TensorloomError
 from tensorloom.execute.feedback import COARSEST_TICK_MS
@@ -19,12 +20,12 @@ from tensorloom.execute.wasm.rates import COARSE_TICK_MS
 from tensorloom.view.records import error_notice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from tensorloom.execute.backend import Backend, BackendName, Result
     from tensorloom.view.kernels import KernelDesk
 
-__all__ = ["MEASUREMENTS", "IdleTime"]
+__all__ = ["MEASUREMENTS", "IdleTime", "giving_way", "seems_first"]
 
 REST_S = 0.006
 """Between two runs that are measured: after 1 ms Python's part is as quick as in a row, after 6 ms
@@ -36,8 +37,34 @@ MEASUREMENTS = 3
 WORTH_A_GPU_MS = 5.0
 """Runs from which a GPU may be faster: sending work there and back takes some milliseconds [ms]."""
 
+AGAIN_MS = 100.0
+"""What should take longer than this is not run once more only to be timed [ms]."""
+
 Notice = dict[str, object]
 Latest = tuple["Mapping[BackendName, Backend]", "Result | None"]
+
+
+def giving_way(
+    idle: Callable[[], bool], *, rest_s: float = 0.0
+) -> Callable[..., Coroutine[Any, Any, None]]:
+    """A pulse or a pause of work that nobody waits for: it ends once somebody wants something.
+
+    Args:
+        idle: Whether nobody does.
+        rest_s: How long to sleep each time [s].
+    """
+
+    async def look(*_: object) -> None:
+        await asyncio.sleep(rest_s)
+        if not idle():
+            raise Cancelled("superseded", "Somebody wants something.")
+
+    return look
+
+
+def seems_first(result: Result) -> bool:
+    """Whether what should be short took much longer, as first runs do: they compile."""
+    return result.predicted_ms <= AGAIN_MS and result.ms > 2 * result.predicted_ms
 
 
 class IdleTime:
@@ -48,6 +75,7 @@ class IdleTime:
         lock: Whoever computes holds it.
         idle: Whether nobody wants anything.
         latest: What backends there are, and the last value.
+        time_again: Runs what took long once more, where that was because it had to be made ready.
         notify: Takes notices for the page.
 
     Attributes:
@@ -61,10 +89,11 @@ class IdleTime:
         lock: asyncio.Lock,
         idle: Callable[[], bool],
         latest: Callable[[], Latest],
+        time_again: Callable[[], Awaitable[None]],
         notify: Callable[[Notice], None],
     ) -> None:
         self._kernels, self._lock, self._idle = kernels, lock, idle
-        self._latest, self._notify = latest, notify
+        self._latest, self._time_again, self._notify = latest, time_again, notify
         self._task: asyncio.Task[None] | None = None
         self.measured: Counter[BackendName] = Counter()
         self.tick_ms = COARSEST_TICK_MS
@@ -86,14 +115,14 @@ class IdleTime:
         Programs are made ready before and after.
         """
 
-        async def pause() -> None:
-            # Whoever waits for a result finds a worker that has slept; so does what is measured.
-            await asyncio.sleep(REST_S)
-            if not self._idle():
-                raise Cancelled("superseded", "Somebody wants something.")
-
+        # Whoever waits for a result finds a worker that has slept; so does what is measured.
+        pause = giving_way(self._idle, rest_s=REST_S)
         backends, result = self._latest()
         await self._make_ready(backends)
+        try:
+            await self._time_again()
+        except Cancelled:
+            return
         for name in self._to_measure(backends, result):
             try:
                 async with self._lock:

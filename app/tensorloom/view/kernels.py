@@ -30,6 +30,7 @@ from tensorloom.kernels.wasm.schedule import schedule
 from tensorloom.model.stored_array import ITEM_BYTES
 from tensorloom.platform import IN_BROWSER
 from tensorloom.view.device_facts import record_json
+from tensorloom.view.idle_time import giving_way
 from tensorloom.view.kernel_groups import (
     FUSED,
     Groups,
@@ -174,13 +175,7 @@ class KernelDesk:
         What was under way on the CPU is begun again after the next result. A GPU may compile for
         seconds: it goes on alone, and the piece is finished at the next turn.
         """
-
-        async def pause() -> None:
-            await asyncio.sleep(0)
-            if not idle():
-                raise Cancelled("superseded", "Somebody wants something.")
-
-        task = self._under_way or asyncio.ensure_future(tuner.step(pause))
+        task = self._under_way or asyncio.ensure_future(tuner.step(giving_way(idle)))
         self._under_way = task
         while not task.done():
             await asyncio.wait({task}, timeout=LOOK_SECONDS)

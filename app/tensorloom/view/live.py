@@ -23,7 +23,7 @@ from tensorloom.execute.numpy_backend import NumpyBackend
 from tensorloom.execute.run import prepare, run
 from tensorloom.plan.find import quick, recosted, unsliced, with_path
 from tensorloom.plan.sharing import rank
-from tensorloom.view.idle_time import IdleTime
+from tensorloom.view.idle_time import IdleTime, giving_way, seems_first
 from tensorloom.view.kernels import KernelDesk
 from tensorloom.view.progress import RunProgress
 from tensorloom.view.records import error_notice, plan_json, result_json
@@ -49,9 +49,6 @@ DRAG_MS = 50.0
 
 ASK_MS = 20_000.0
 """Runs predicted to take longer wait until they are asked for [ms]."""
-
-AGAIN_MS = 100.0
-"""Runs up to this long are repeated once if they took much longer than predicted [ms]."""
 
 KEPT_S = 0.3
 """The first value waits so long for what earlier visits have left, once devices are known [s]."""
@@ -112,9 +109,15 @@ class LiveValue:
         self.search = SearchDesk(notify, lambda: self._shown, self._adopt)
         self.kernels = KernelDesk(notify)
         self.idle_time = IdleTime(
-            self.kernels, self._lock, self._idle, lambda: (self._here.backends, self.result), notify
+            self.kernels,
+            self._lock,
+            self._idle,
+            lambda: (self._here.backends, self.result),
+            self._time_again,
+            notify,
         )
         self._tuned_last: tuple[Choice, Result] | None = None
+        self._ran: tuple[Choice, Result] | None = None
         self._busy = False
         self._calls = 0
 
@@ -447,9 +450,6 @@ class LiveValue:
         arrays = arrays_of(document.network, dtype, self._store)
         pulse = self._progress = self._pulse(generation, choice.attempts[0].program.mul_adds)
         result = await run(choice, arrays, pulse=pulse)
-        if result.ms < AGAIN_MS and result.ms > 2 * result.predicted_ms:
-            # The first run compiled its kernels; what a drag will feel is the second.
-            result = await run(choice, arrays, pulse=pulse)
         self._take(result, document)
         self._tuned_last = choice, result
         self._search_if_worth_it(plan)
@@ -457,7 +457,24 @@ class LiveValue:
     def _tune_after(self, choice: Choice, result: Result) -> None:
         """Looks for better kernels for what just ran, until somebody wants something."""
         self.kernels.ran(choice, result)
+        self._ran = choice, result
         self.idle_time.go_on()
+
+    async def _time_again(self) -> None:
+        """Tells how long a drag will take: the first run of a network compiled its kernels."""
+        ran, self._ran = self._ran, None
+        document = self._document
+        if ran is None or document is None or ran[1] is not self.result:
+            return
+        choice, result = ran
+        if not seems_first(result):
+            return
+        arrays = arrays_of(document.network, result.dtype, self._store)
+        async with self._lock:
+            again = await run(choice, arrays, pulse=giving_way(self._idle))
+        if self.result is result and self._document is document:
+            self._take(again, document)
+            self.kernels.ran(choice, again)
 
     def _idle(self) -> bool:
         return not self._busy and not self._calls and not self._dragging
