@@ -114,7 +114,6 @@ class IdleTime:
 
         Programs are made ready before and after.
         """
-
         # Whoever waits for a result finds a worker that has slept; so does what is measured.
         pause = giving_way(self._idle, rest_s=REST_S)
         backends, result = self._latest()

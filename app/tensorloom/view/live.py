@@ -200,7 +200,8 @@ class LiveValue:
         self._calls += 1
         try:
             async with self._lock:
-                choice = self._choice_now(document, backend, wanted)
+                plan = self._planned(document.network)
+                choice = self._choice(plan, backend, wanted, slicing=True)
                 pulse = pulse_for(choice.attempts[0].program.mul_adds) if pulse_for else no_pulse
                 # Who waited for the turn may have given up meanwhile.
                 await pulse(0)
@@ -225,23 +226,6 @@ class LiveValue:
         finally:
             self._calls -= 1
             self.idle_time.go_on()
-
-    def _choice_now(self, document: Document, backend: BackendChoice, dtype: DType) -> Choice:
-        plan = self._planned(document.network)
-
-        def make() -> Choice:
-            return prepare(
-                plan,
-                backends=self._here.backends,
-                missing=self._here.missing,
-                backend=backend,
-                dtype=dtype,
-                allow_slicing=True,
-                feedback=self._feedback,
-                lowering=self._choices.lowered,
-            )
-
-        return self._choices.get(plan, ("now", backend, dtype), self._here.backends, make)
 
     def compute_at_once(self, document: Document) -> None:
         """Plan and value by numpy, without an event loop; for building the page."""
@@ -401,7 +385,10 @@ class LiveValue:
 
     def _say_prepared(self, document: Document, plan: Plan) -> Choice | None:
         try:
-            choice = self._choice(plan, self._dtype or document.dtype)
+            # A search has sliced it already, but a device may need more than was counted.
+            slicing = self._slicing or bool(plan.tree.sliced)
+            dtype = self._dtype or document.dtype
+            choice = self._choice(plan, self._backend, dtype, slicing=slicing)
         except TensorloomError as error:
             self._say_plan(document, plan, None, error)
             if self._taken != (document.network, document.dtype):
@@ -410,23 +397,22 @@ class LiveValue:
         self._say_plan(document, choice.attempts[0].plan, choice)
         return choice
 
-    def _choice(self, plan: Plan, dtype: DType) -> Choice:
+    def _choice(self, plan: Plan, backend: BackendChoice, dtype: DType, *, slicing: bool) -> Choice:
         """Where a plan runs; asked again, the same: lowering a circuit takes 0.1 s here."""
 
         def make() -> Choice:
             return prepare(
                 plan,
                 backends=self._here.backends,
-                backend=self._backend,
+                missing=self._here.missing,
+                backend=backend,
                 dtype=dtype,
-                # A search has sliced it already, but a device may need more than was counted.
-                allow_slicing=self._slicing or bool(plan.tree.sliced),
+                allow_slicing=slicing,
                 feedback=self._feedback,
                 lowering=self._choices.lowered,
             )
 
-        asked = (self._backend, dtype, self._slicing)
-        return self._choices.get(plan, asked, self._here.backends, make)
+        return self._choices.get(plan, (backend, dtype, slicing), self._here.backends, make)
 
     async def _bring_up(self, document: Document, generation: int) -> None:
         plan = self._planned(document.network)
