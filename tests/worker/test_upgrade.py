@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 A = "a" * 32
 
 
-def test_a_database_of_a_newer_service_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("check", [True, False], ids=["service", "command line"])
+def test_a_database_of_a_newer_service_is_left_alone(tmp_path: Path, *, check: bool) -> None:
     filled(tmp_path, 1)
     with closing(sqlite3.connect(tmp_path / database.FILE)) as connection:
         connection.execute("PRAGMA user_version = 99")
     before = (tmp_path / database.FILE).read_bytes()
     most = database.SCHEMA_VERSION
     with pytest.raises(ValueError, match=f"has version 99; this service reads up to {most}"):
-        Store(tmp_path)
+        Store(tmp_path, check=check)
     assert (tmp_path / database.FILE).read_bytes() == before
 
 

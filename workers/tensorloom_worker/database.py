@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["FILE", "SCHEMA_VERSION", "UNSWEPT", "Salvage", "backup", "connect", "open_checked"]
+__all__ = [
+    "FILE",
+    "SCHEMA_VERSION",
+    "UNSWEPT",
+    "Salvage",
+    "backup",
+    "connect",
+    "open_checked",
+    "version_of",
+]
 
 FILE = "jobs.sqlite3"
 DAMAGED = "damaged"
@@ -253,13 +262,22 @@ def _is_damage(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+def version_of(connection: sqlite3.Connection) -> int:
+    """The version of a database's tables.
+
+    Raises:
+        ValueError: A newer service wrote it.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
         raise ValueError(
             f"The database has version {version}; this service reads up to {SCHEMA_VERSION}."
         )
-    for number in range(version, SCHEMA_VERSION):
+    return version
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    for number in range(version_of(connection), SCHEMA_VERSION):
         script = _MIGRATIONS[number]
         connection.executescript(f"BEGIN;{script};PRAGMA user_version = {number + 1};COMMIT;")
 

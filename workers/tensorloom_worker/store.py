@@ -105,6 +105,7 @@ class Store:
                 self._writer, self.salvage = database.open_checked(folder)
             else:
                 self._writer = database.connect(folder / database.FILE)
+                database.version_of(self._writer)
         self._reader = database.connect(folder / database.FILE, read_only=True)
         self._write_lock = threading.RLock()
         self._read_lock = threading.Lock()
