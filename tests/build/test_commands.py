@@ -31,6 +31,8 @@ def build(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @contextmanager
 def served(root: Path, *words: str) -> Iterator[str]:
     """The address that ``build.py serve`` prints; the server is stopped by Ctrl+C."""
+    # Tests that a shell runs in the background ignore Ctrl+C, and what they start would, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "build.py", "serve", *words],
         cwd=root,
