@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tensorloom.execute.backend import Backend
     from tensorloom.model.recipe import DType
 
-N_NETWORKS = {"numpy": 200, "wasm": 200, "webgpu": 60}
+N_NETWORKS = {"numpy": 100, "wasm": 120, "webgpu": 60}
 """Fewer where each has kernels to compile."""
 
 PLACES = {"float64": 1e-13, "complex128": 1e-13, "float32": 1e-4, "complex64": 1e-4}
