@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from page_state import drawn
 from workbench import EMPTY
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Canvas:
 
     def open(self, document: dict[str, Any]) -> None:
         self.page.evaluate("document => harness.open(document)", document)
-        self.page.wait_for_timeout(SETTLE_MS)
+        drawn(self.page, SETTLE_MS)
 
     def document(self) -> dict[str, Any]:
         found: dict[str, Any] = self.page.evaluate("harness.document()")
@@ -80,16 +81,16 @@ class Canvas:
             self.page.keyboard.down("Shift")
         for stop in stops:
             self.page.mouse.move(*stop, steps=6)
-        self.page.wait_for_timeout(SETTLE_MS)
+        drawn(self.page, SETTLE_MS)
         self.page.mouse.up()
         if shift:
             self.page.keyboard.up("Shift")
-        self.page.wait_for_timeout(SETTLE_MS)
+        drawn(self.page, SETTLE_MS)
 
     def press(self, *keys: str) -> None:
         for key in keys:
             self.page.keyboard.press(key)
-            self.page.wait_for_timeout(SETTLE_MS)
+            drawn(self.page, SETTLE_MS)
 
 
 def row(*tensors: str, output: str = "", step: int = 160) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-__all__ = ["call_python", "python_answered", "until"]
+__all__ = ["call_python", "drawn", "python_answered", "until"]
 
 POLL = """(limit) => new Promise((resolve, reject) => {
   const condition = CONDITION;
@@ -22,6 +22,23 @@ POLL = """(limit) => new Promise((resolve, reject) => {
   };
   look();
 })"""
+
+
+FRAMES = """() => Promise.race([
+  new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
+  new Promise((done) => setTimeout(done, 2000)),
+])"""
+
+
+def drawn(page: Page, ms: float) -> None:
+    """Waits, then for two frames: on a busy machine one takes longer than gestures are apart.
+
+    Args:
+        page: What draws; one that is not seen draws nothing, and is not waited for long.
+        ms: At least so long [ms].
+    """
+    page.wait_for_timeout(ms)
+    page.evaluate(FRAMES)
 
 
 def until(page: Page, condition: str, *, seconds: float = 60) -> Any:  # any JSON

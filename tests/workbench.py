@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import Error
 
-from page_state import python_answered, until
+from page_state import drawn, python_answered, until
 from tensorloom.engine import contract_network
 from tensorloom.model import codec
 
@@ -104,9 +104,9 @@ class Workbench:
 
     def settle(self) -> None:
         """Until Python has answered everything sent so far, and the page has drawn it."""
-        self.page.wait_for_timeout(SETTLE_MS)
+        drawn(self.page, SETTLE_MS)
         self.page.evaluate("() => tensorloomStore.settled()")
-        self.page.wait_for_timeout(SETTLE_MS)
+        drawn(self.page, SETTLE_MS)
 
     def until(self, condition: str, *, seconds: float = 30) -> Any:  # any JSON
         """The first true value of an expression of the store's state, called ``now``."""
@@ -162,7 +162,7 @@ class Workbench:
 
     def click(self, at: Point, *, times: int = 1) -> None:
         self.page.mouse.click(*at, click_count=times)
-        self.page.wait_for_timeout(SETTLE_MS)
+        drawn(self.page, SETTLE_MS)
 
     def drag(self, start: Point, *stops: Point, keys: str = "") -> None:
         """Press at ``start``, move over the stops, let go at the last."""
@@ -172,11 +172,11 @@ class Workbench:
             self.page.keyboard.down(keys)
         for stop in stops:
             self.page.mouse.move(*stop, steps=6)
-        self.page.wait_for_timeout(SETTLE_MS)
+        drawn(self.page, SETTLE_MS)
         self.page.mouse.up()
         if keys:
             self.page.keyboard.up(keys)
-        self.page.wait_for_timeout(SETTLE_MS)
+        drawn(self.page, SETTLE_MS)
 
     def press(self, *keys: str) -> None:
         for key in keys:
@@ -196,7 +196,7 @@ class Workbench:
         self.page.keyboard.press("Control+k")
         self.page.get_by_role("combobox", name="Find a command").fill(words)
         self.page.keyboard.press("Enter")
-        self.page.wait_for_timeout(SETTLE_MS)
+        drawn(self.page, SETTLE_MS)
 
     # --- places on the screen -------------------------------------------------------------------
 
