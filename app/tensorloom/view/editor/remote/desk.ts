@@ -4,6 +4,9 @@
  * A job remembers the drawing that it was sent with. Its value is shown as that drawing's, at once
  * if the drawing is still there, or when it is opened again; never as the value of another one.
  * Nothing is asked of any worker unless the user has connected the page to it.
+ *
+ * A few lines above 500: what could stand alone (estimates, uploads, loans to scripts) does; the rest
+ * is one state, of which each part reads the others.
  */
 
 import { saveFile } from "../chrome/clipboard.ts";
