@@ -57,18 +57,21 @@ class Tally:
     Args:
         tier: Its name.
         passed: Tests that passed.
-        failed: Tests that failed, could not start, or never ended.
         skipped: Tests left out; each said why.
         seconds: How long the tier took.
-        failures: Each failed test and the beginning of why.
+        failures: Each test that failed, could not start, or never ended, and the beginning of why.
     """
 
     tier: str
     passed: int
-    failed: int
     skipped: int
     seconds: float
     failures: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> int:
+        """How many failed."""
+        return len(self.failures)
 
 
 def run_all(env: Environment, only: list[str]) -> int:
@@ -116,7 +119,6 @@ def _check(env: Environment) -> Tally:
     return Tally(
         tier="check",
         passed=passed,
-        failed=len(outcomes) - passed,
         skipped=0,
         seconds=time.monotonic() - started,
         failures=tuple(f"check: {outcome.name}" for outcome in outcomes if not outcome.passed),
@@ -134,12 +136,10 @@ def _site(env: Environment) -> Tally:
         problem = error
         print(error, flush=True)
     failures = () if problem is None else ("site: not built",)
-    failed = len(failures)
     seconds = time.monotonic() - started
     return Tally(
         tier="site",
-        passed=1 - failed,
-        failed=failed,
+        passed=1 - len(failures),
         skipped=0,
         seconds=seconds,
         failures=failures,
@@ -151,7 +151,7 @@ def _run_tier(env: Environment, tier: str, *, show: bool) -> Tally:
         return _typescript(env)
     if not any((env.root / "tests" / tier).rglob("test_*.py")):
         print(f"{tier}: no tests yet", flush=True)
-        return Tally(tier=tier, passed=0, failed=0, skipped=0, seconds=0)
+        return Tally(tier=tier, passed=0, skipped=0, seconds=0)
     report = _report_file(env, tier)
     return _run(env, tier, _pytest(env, tier, report), report, show=show)
 
@@ -189,9 +189,7 @@ def _typescript(env: Environment) -> Tally:
         files = bundle.bundle_tests(env, out)
     except SiteError as error:
         print(f"ts\n{error}", flush=True)
-        return Tally(
-            tier="ts", passed=0, failed=1, skipped=0, seconds=0, failures=("ts: not bundled",)
-        )
+        return Tally(tier="ts", passed=0, skipped=0, seconds=0, failures=("ts: not bundled",))
     command = [
         str(env.node),
         "--test",
@@ -274,15 +272,12 @@ def tally_of(tier: str, report: Path, *, status: int, seconds: float) -> Tally:
             skipped += case.find("skipped") is not None
             outcomes = (case.find("failure"), case.find("error"))
             failures += [_named(tier, case, outcome) for outcome in outcomes if outcome is not None]
-    failed = len(failures)
-    passed = max(0, cases - failed - skipped)
-    if status != 0 and failed == 0:
-        failed = 1
+    passed = max(0, cases - len(failures) - skipped)
+    if status != 0 and not failures:
         failures.append(f"{tier}: ended with status {status} and no failed test")
     return Tally(
         tier=tier,
         passed=passed,
-        failed=failed,
         skipped=skipped,
         seconds=seconds,
         failures=tuple(failures),
@@ -300,7 +295,6 @@ def _sum(tier: str, parts: Sequence[Tally], seconds: float) -> Tally:
     return Tally(
         tier=tier,
         passed=sum(part.passed for part in parts),
-        failed=sum(part.failed for part in parts),
         skipped=sum(part.skipped for part in parts),
         seconds=seconds,
         failures=tuple(failure for part in parts for failure in part.failures),
