@@ -36,19 +36,25 @@ CACHES = """async (wanted) => {
 
 TAKEN_OVER = """async (address) => {
   const found = await navigator.serviceWorker.ready;
-  const end = performance.now() + 120000;
+  const begun = performance.now();
+  let asked = begun;
   while (found.installing || found.waiting || found.active.state !== "activated") {
-    if (performance.now() > end) {
+    const now = performance.now();
+    if (now - begun > 120000) {
       const { installing, waiting, active } = found;
       throw new Error(`Still ${[installing, waiting, active].map((one) => one?.state).join(", ")}`);
     }
-    await fetch(address, { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
+    if (now - asked > 10000) {
+      asked = now;
+      await fetch(address, { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
+    }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }"""
 """Until the newest build's service worker has all its files and is in charge. Chromium lets it as
-the old one ends an answer: one that is watched, as here, is never idle otherwise. A request that
-the old one took while it was replaced may never be answered, so each is given up after a while."""
+the old one ends its work. A request that comes while it is being replaced may never be answered,
+and then it has work for minutes: so it is asked for something, that the end of it may be seen, only
+where the change is late."""
 
 LOADED = "() => performance.getEntriesByType('resource').map((entry) => entry.name)"
 
