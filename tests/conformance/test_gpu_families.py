@@ -67,6 +67,7 @@ CANDIDATES = (
     "shared 1x2/16x3 k5 split 2",
     "dot 1x1/64",
     "dot 2x3/32",
+    "line 1x3/8x1",
     "small",
 )
 SIZES = ((1, 1, 40), (5, 9, 33), (17, 3, 1), (33, 65, 18), (70, 1, 129), (3, 2, 5), (64, 64, 64))
@@ -160,6 +161,9 @@ def test_every_candidate_agrees_on_many_axes(chosen: WebGpuBackend, dtype: str) 
         (("bki", "bkj", "bij"), {"b": 3, "i": 9, "j": 10, "k": 13}),
         (("abcdp", "ceghp", "abdegh"), dict.fromkeys("abcdegh", 3) | {"p": 2}),
         (("aibjc", "klij", "akblc"), {"a": 4, "b": 3, "c": 5, "i": 2, "j": 2, "k": 2, "l": 2}),
+        (("abcd", "cbda", "abcd"), {"a": 3, "b": 5, "c": 7, "d": 2}),
+        (("abk", "kba", "ba"), {"a": 9, "b": 13, "k": 6}),
+        (("ba", "a", "ab"), {"a": 37, "b": 5}),
     ]
     for (left, right, out), sizes in trees[0 if dtype == "float32" else 1 :: 2]:
         tree = ContractionTree(
@@ -171,7 +175,14 @@ def test_every_candidate_agrees_on_many_axes(chosen: WebGpuBackend, dtype: str) 
         _assert_agrees(chosen, tree, dtype, seed=9)
 
 
-HALVES = ("registers 3x5/4x2", "shared 2x3/4x4 k8", "dot 2x3/32", "outer 2x3/4x4", "small")
+HALVES = (
+    "registers 3x5/4x2",
+    "shared 2x3/4x4 k8",
+    "dot 2x3/32",
+    "outer 2x3/4x4",
+    "line 1x3/8x1",
+    "small",
+)
 
 
 @pytest.mark.parametrize("text", HALVES)

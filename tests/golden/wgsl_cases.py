@@ -82,6 +82,7 @@ def texts() -> dict[str, str]:
 _LANES = GpuLimits(subgroup=4, software=True, small_mul_adds=0)
 _FORCED = {
     "outer": ("outer 4x4/2x2", Use()),
+    "line": ("line 1x3/8x1", Use()),
     "lanes": ("lanes 3x1", Use(scaled=False)),
     "lanes_scaled": ("lanes 2x2", Use()),
     "shared": ("shared 2x2/4x4 k8", Use(scaled=False, peaks=False)),

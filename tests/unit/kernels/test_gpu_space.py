@@ -38,6 +38,7 @@ def _matrices(rows: int, columns: int, contracted: int, dtype: str = "float32") 
         "shared 4x4/8x8 k8 split 16",
         "dot 1x4/64",
         "outer 4x8/8x8",
+        "line 1x8/64x1",
         "matrix 32x32/128 k16",
         "small",
     ],
@@ -56,6 +57,7 @@ def test_texts_come_back(text: str) -> None:
         "registers 4x4/8x8 k8",
         "shared 4x4/8x8",
         "dot 1x1/48",
+        "line 2x4/64x1",
         "tensor 4x4/8x8",
         "registers 4x4/8x8; drop",
         "registers 04x4/8x8",
@@ -151,7 +153,7 @@ def _batched(batch: int, rows: int, columns: int, contracted: int) -> KernelSpec
 
 
 @pytest.mark.parametrize(
-    "spec", [_batched(4000, 5, 6, 7), _batched(999, 3, 3, 3), _matrices(2050, 3, 1950)]
+    "spec", [_batched(4000, 5, 6, 7), _batched(999, 5, 5, 3), _matrices(2050, 3, 1950)]
 )
 def test_tiles_that_hang_over_are_tried_where_they_should_win(spec: KernelSpec) -> None:
     first = gpu_candidates(spec, SIMULATED)[0]
@@ -163,6 +165,28 @@ def test_tiles_that_hang_over_are_tried_where_they_should_win(spec: KernelSpec) 
     }
     best = min(ms for verdict, ms in times.items() if not verdict.cut)
     assert all(ms >= best for verdict, ms in times.items() if "hang over" in verdict.cut)
+
+
+@pytest.mark.parametrize("limits", [SIMULATED, HARDWARE], ids=["simulated", "hardware"])
+def test_numbers_of_their_own_are_computed_in_a_line(limits: GpuLimits) -> None:
+    numbers = _batched(1 << 20, 1, 1, 1)
+    line = default_candidate(numbers, limits)
+    assert line.family == "line"
+    # All in one row of blocks; a workgroup for each number before.
+    assert workgroups(numbers, line, limits) == (1 << 20) // (line.columns * line.across)
+    assert padded_work(numbers, line, limits) == numbers.mul_adds
+    # Nothing is shared: two numbers loaded and one stored for each.
+    counts = group_counts(numbers, line, limits)
+    assert counts.loaded_bytes == 2 * counts.stored_bytes == 8 * counts.mul_adds
+
+
+def test_matrices_are_not_computed_in_a_line() -> None:
+    families = {verdict.candidate.family for verdict in survey(_batched(50, 4, 4, 9), HARDWARE)}
+    assert "line" in families
+    families = {verdict.candidate.family for verdict in survey(_batched(50, 4, 5, 9), HARDWARE)}
+    assert "line" not in families
+    cut = replace(GpuCandidate.parse("line 1x8/64x1"), splits=2)
+    assert why_not(_matrices(5, 4, 9), cut, HARDWARE) == "its sum is not cut"
 
 
 SHAPES = (

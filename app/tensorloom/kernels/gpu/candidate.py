@@ -5,6 +5,7 @@
     shared 4x4/8x8 k8            operands staged in workgroup memory, 8 products deep
     dot 1x4/64                   one workgroup per 1 x 4 outputs, 64 partial sums each
     outer 4x8/8x8                as registers, the short sum written out without a loop
+    line 1x8/64x1                8 outputs per invocation along all axes; nothing is shared
     matrix 32x32/128 k16         subgroup matrices, blocks of 32 x 32, 128 invocations
     small                        the text shared by all tiny kernels
     registers 4x4/8x8 split 16   any of the tiled ones with the sum cut in 16 parts, added up after
@@ -22,7 +23,7 @@ from tensorloom.errors import InputError
 
 __all__ = ["Family", "GpuCandidate"]
 
-Family = Literal["registers", "lanes", "shared", "dot", "outer", "matrix", "small"]
+Family = Literal["registers", "lanes", "shared", "dot", "outer", "line", "matrix", "small"]
 
 MOST = {"tile": 64, "threads": 1024, "depth": 64, "splits": 4096}
 """Beyond these no device gains anything; texts from elsewhere are refused there."""
@@ -119,12 +120,18 @@ class GpuCandidate:
             and self.splits <= MOST["splits"]
             and (self.depth > 0) == (self.family in {"shared", "matrix"})
             and (self.family != "dot" or self.across & (self.across - 1) == 0)
+            and (self.family != "line" or self.rows == self.down == 1)
         )
 
     @property
     def threads(self) -> int:
         """Invocations of a workgroup; of ``lanes`` that is the subgroup, which it does not know."""
         return self.across * self.down
+
+    @property
+    def reuse(self) -> tuple[int, int]:
+        """``(rows, columns)`` of outputs for which a right and a left number are loaded once."""
+        return (1, 1) if self.family == "line" else (self.rows, self.columns)
 
     def block(self, subgroup: int) -> tuple[int, int]:
         """``(rows, columns)`` of outputs per workgroup.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tensorloom.kernels.gpu.limits import GpuLimits
     from tensorloom.kernels.program import KernelSpec, LoopAxis
 
-__all__ = ["FAMILIES", "THREADS", "FamilyTemplate", "Layout", "hands_along_sum"]
+__all__ = ["FAMILIES", "THREADS", "FamilyTemplate", "Layout", "hands_along_sum", "in_line"]
 
 THREADS = 64
 UNROLL = 4
@@ -155,6 +155,24 @@ def _outer(layout: Layout) -> Values:
         ]
     steps = [{"left": f"{left}u", "right": f"{right}u"} for left, right in offsets]
     return {"loops": [], "steps": steps, "row_apart": _row_apart(layout)}
+
+
+def in_line(spec: KernelSpec) -> KernelSpec:
+    """The same with every kept axis among the columns, so that neighbours write neighbours.
+
+    Columns move the left operand too then, as in no other kernel.
+    """
+    kept = sorted((*spec.batch, *spec.rows, *spec.columns), key=lambda axis: -axis.out)
+    return replace(spec, batch=(), rows=(), columns=tuple(kept))
+
+
+def _line(layout: Layout) -> Values:
+    """Loops as for a tile in registers, and where each output's left numbers lie."""
+    left = [
+        offset(f"column_{number}", layout.spec.columns, "left")
+        for number in range(layout.candidate.columns)
+    ]
+    return {**_registers(layout), "column_left": left}
 
 
 def _row_apart(layout: Layout) -> int:
@@ -346,6 +364,7 @@ FAMILIES: Mapping[str, FamilyTemplate] = {
     "registers": FamilyTemplate(template="contract.wgsl.j2", values=_registers),
     "outer": FamilyTemplate(template="contract.wgsl.j2", values=_outer),
     "lanes": FamilyTemplate(template="contract_lanes.wgsl.j2", values=_lanes, as_numbers=True),
+    "line": FamilyTemplate(template="contract_line.wgsl.j2", values=_line),
     "dot": FamilyTemplate(template="contract_split.wgsl.j2", values=_dot),
     "shared": FamilyTemplate(template="contract_shared.wgsl.j2", values=_shared),
 }

@@ -13,7 +13,7 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
-from tensorloom.kernels.gpu.families import hands_along_sum
+from tensorloom.kernels.gpu.families import hands_along_sum, in_line
 from tensorloom.kernels.gpu.padding import padded_work, workgroups
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ __all__ = ["modelled_ms", "trial_ms"]
 WIDTH = 4
 CYCLES_PER_MS = 3.5e6
 LOAD, GATHER, BROADCAST, MULTIPLY_ADD = 30.0, 55.0, 7.0, 4.0
-STORE = 60.0
+STORE, DIGIT = 60.0, 20.0
 START = 900.0
 COMPILE_MS, COMPILE_MS_PER_SUM = 8.0, 1.5
 
@@ -104,6 +104,9 @@ def _simulated_ms(spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits) 
         turns = ceil(contracted / candidate.splits)
         return _spread(groups, turns * per_product + tail, groups, limits)
     bundles = max(1, candidate.threads // WIDTH)
+    if candidate.family == "line":
+        per_bundle = columns * _line_cycles(spec) + START
+        return _spread(groups * bundles, per_bundle, groups, limits)
     wide = candidate.across >= WIDTH
     left_load = LOAD if wide else GATHER
     right_load = _neighbours(spec.columns, "right") if wide else GATHER
@@ -117,6 +120,17 @@ def _simulated_ms(spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits) 
     barriers = 400.0 if candidate.family == "shared" else 0.0
     per_bundle = turns * (per_product + barriers) + STORE * sums * complex_ + START
     return _spread(groups * bundles, per_bundle, groups, limits)
+
+
+def _line_cycles(spec: KernelSpec) -> float:
+    """Of four outputs of a line: their sums, where they lie and storing them."""
+    parts = 2 if spec.dtype == "complex64" else 1
+    kept = in_line(spec).columns
+    sides = ("left",) if spec.unary else ("left", "right")
+    loads = sum(GATHER if parts > 1 else _neighbours(kept, side) for side in sides)
+    per_product = parts * loads + MULTIPLY_ADD * parts * parts
+    digits = DIGIT * (len(kept) - 1) * (len(sides) + 1)
+    return spec.extents[3] * per_product + digits + STORE * parts
 
 
 def _spread(bundles: float, cycles: float, groups: int, limits: GpuLimits) -> float:
@@ -135,7 +149,7 @@ def _hardware_ms(spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits) -
     arithmetic_ms = real * work / speeds.mul_adds_per_ms
     if candidate.family == "small":
         return 4 * (arithmetic_ms + numbers * 2 * work / speeds.loads_per_ms)
-    own = numbers * _loads(spec, work, candidate.rows, candidate.columns)
+    own = numbers * _loads(spec, work, *candidate.reuse)
     longest = max(arithmetic_ms, own / speeds.loads_per_ms)
     if candidate.family in {"shared", "matrix"}:
         once = numbers * _loads(spec, work, *candidate.block(limits.subgroup))

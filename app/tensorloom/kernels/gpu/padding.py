@@ -21,9 +21,17 @@ def _block(spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits) -> tupl
     return rows, max(1, columns)
 
 
+def _extents(spec: KernelSpec, candidate: GpuCandidate) -> tuple[int, int, int, int]:
+    """``(batch, rows, columns, products)`` as a candidate cuts them; a line has columns alone."""
+    batch, rows, columns, contracted = spec.extents
+    if candidate.family == "line":
+        return 1, 1, batch * rows * columns, contracted
+    return batch, rows, columns, contracted
+
+
 def workgroups(spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits) -> int:
     """Workgroups that a candidate dispatches."""
-    batch, rows, columns, _ = spec.extents
+    batch, rows, columns, _ = _extents(spec, candidate)
     if candidate.family == "small":
         return ceil(batch * rows * columns / 64)
     block = _block(spec, candidate, limits)
@@ -32,7 +40,7 @@ def workgroups(spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits) -> 
 
 def padded_work(spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits) -> int:
     """Multiply-adds done, those of lanes beyond the edges included."""
-    batch, rows, columns, contracted = spec.extents
+    batch, rows, columns, contracted = _extents(spec, candidate)
     if candidate.family == "small":
         return spec.mul_adds
     block = _block(spec, candidate, limits)

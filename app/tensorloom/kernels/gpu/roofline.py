@@ -104,7 +104,7 @@ def group_counts(spec: KernelSpec, candidate: GpuCandidate, limits: GpuLimits) -
     if candidate.family in {"shared", "lanes", "matrix", "dot"}:
         reuse_left, reuse_right = columns, rows
     else:
-        reuse_left, reuse_right = candidate.columns, candidate.rows
+        reuse_right, reuse_left = candidate.reuse
     loads = elements // reuse_left + (0 if spec.unary else elements // reuse_right)
     outputs = rows * columns if candidate.family != "small" else 64
     return GroupCounts(

@@ -32,6 +32,9 @@ MOST_AXES = 29
 MOST_PADDING = 1.25
 OUTER_SUM = 16
 DOT_SIDE = 8
+LINE_OUTPUTS = 16
+"""Tiles of matrices of so few numbers leave lanes idle."""
+
 MOST_SUMS = {True: 256, False: 64}
 """Outputs per invocation, by whether the adapter is simulated: more do not fit in registers, and
 256 take 0.3 to 0.5 s to compile even there. Of a GPU that was measured, what its registers hold."""
@@ -187,7 +190,10 @@ def why_not(
             f"{_n_axes(spec)} axes where the call has room for {MOST_AXES}",
         ),
         (family == "outer" and contracted > OUTER_SUM, f"a sum of {contracted} is not written out"),
-        (family in {"outer", "dot", "small"} and candidate.splits > 1, "its sum is not cut"),
+        (
+            family in {"outer", "dot", "line", "small"} and candidate.splits > 1,
+            "its sum is not cut",
+        ),
         (half and candidate.splits > 1, "parts of a sum are kept in 32 bits"),
         (
             candidate.splits > 1
@@ -352,7 +358,18 @@ def _defaults(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
                 across=across,
                 down=threads // across,
             )
+    if rows * columns <= LINE_OUTPUTS:
+        yield from _lines(spec, limits)
     yield from _long_sums(spec, limits)
+
+
+def _lines(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
+    """Outputs in a row, for many small matrices, numbers of their own above all."""
+    threads = LINE_THREADS if limits.software else _usual_threads(limits)
+    outputs = prod(spec.extents[:3])
+    for most in (1, 4, 8):
+        columns = _fitted(ceil(outputs / threads), most)
+        yield GpuCandidate(family="line", columns=columns, across=threads)
 
 
 def _long_sums(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
@@ -416,6 +433,7 @@ def _usual_threads(limits: GpuLimits) -> int:
     return min(max(64, limits.speeds.threads or 0), limits.workgroup_threads)
 
 
+LINE_THREADS = 16
 DOT_THREADS = 64
 LONG_PART = 4096
 """Products in a part of a sum that is too long for a workgroup of ``DOT_THREADS``."""

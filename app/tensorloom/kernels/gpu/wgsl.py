@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from tensorloom.errors import UnsupportedKernel
 from tensorloom.kernels.gpu.addresses import SIDES, spans
-from tensorloom.kernels.gpu.families import FAMILIES, THREADS, Layout
+from tensorloom.kernels.gpu.families import FAMILIES, THREADS, Layout, in_line
 from tensorloom.kernels.gpu.limits import GpuLimits
 from tensorloom.kernels.gpu.shader import Shader, Templates, fill
 from tensorloom.kernels.gpu.space import MOST_AXES, default_candidate, why_not
@@ -133,7 +133,8 @@ def _whole(  # noqa: PLR0913  # as render
     splits: int = 1,
 ) -> Shader:
     """One shader for the whole sum, or for all parts of it."""
-    layout = Layout(spec=spec, candidate=candidate, limits=limits, splits=splits)
+    seen = in_line(spec) if candidate.family == "line" else spec
+    layout = Layout(spec=seen, candidate=candidate, limits=limits, splits=splits)
     per_row = min(layout.blocks, MAX_GROUPS_PER_ROW)
     family = FAMILIES[candidate.family]
     lengths = spans(spec) if fixed else {}
