@@ -4,6 +4,7 @@ Fair shares: the next job is of the token with the fewest running jobs, then of 
 the workers least in the last minutes; within a token, first come, first served. A long contraction
 that holds a place which another token waits for is stopped after a while and goes on later from
 its recorded sums; not before it has recorded one in its turn, or each would begin from nothing.
+Jobs of other kinds cannot go on from where they were, so one of several places is never theirs.
 All of this lives in the event loop's thread; the store is called in others.
 """
 
@@ -274,11 +275,19 @@ class Queue:
 
     def _next(self) -> Live | None:
         """The job whose turn it is, if any may run now."""
-        now = time.monotonic()
         for token in sorted(self._waiting, key=self._load):
-            for live in self._waiting[token].values():
-                if live.not_before <= now:
-                    return live
+            if live := self._first_of(token):
+                return live
+        return None
+
+    def _first_of(self, token: int) -> Live | None:
+        """The first job of a token that would run if there were a place."""
+        now = time.monotonic()
+        holding = sum(not _can_give_way(live) for live in self._running.values())
+        is_full = holding >= max(1, self._settings.concurrent_jobs - 1)
+        for live in self._waiting[token].values():
+            if live.not_before <= now and (_can_give_way(live) or not is_full):
+                return live
         return None
 
     async def _loop(self) -> None:
@@ -320,19 +329,16 @@ class Queue:
         if len(self._running) < self._settings.concurrent_jobs:
             return
         holders = {live.token for live in self._running.values()}
-        now = time.monotonic()
-        if not any(
-            token not in holders and any(live.not_before <= now for live in jobs.values())
-            for token, jobs in self._waiting.items()
-        ):
+        if not any(token not in holders and self._first_of(token) for token in self._waiting):
             return
         if any(live.stop is not None for live in self._running.values()):
             return
+        now = time.monotonic()
         over = [
             live
             for live in self._running.values()
             if now - live.turn_began >= self._settings.turn_seconds
-            and live.job.kind == "contract"
+            and _can_give_way(live)
             and live.job.state == "running"
             and live.has_recorded
         ]
@@ -479,3 +485,8 @@ class Queue:
         live.job = job
         live.ended.set()
         self._tell(live)
+
+
+def _can_give_way(live: Live) -> bool:
+    """Whether a job can stop and go on later from where it was."""
+    return live.job.kind == "contract"
