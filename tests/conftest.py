@@ -7,6 +7,7 @@ an error on the console, an exception, a request to another origin.
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, BrowserContext, Page
+
+    from known_device import KnownDevice
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -75,6 +78,15 @@ def browser(chromium_path: Path) -> Iterator[Browser]:
         started.close()
 
 
+@pytest.fixture(scope="session")
+def known_device(browser: Browser, site_url: str, site_folder: Path) -> KnownDevice:
+    """Storage of an earlier visit, for pages whose first visit is not what is tested."""
+    from known_device import KnownDevice  # noqa: PLC0415  # it needs Playwright, as below
+
+    build = sha256((site_folder / "service-worker.js").read_bytes()).hexdigest()[:16]
+    return KnownDevice(browser, site_url, ROOT / ".cache" / "tests" / f"device-{build}.json")
+
+
 @pytest.fixture
 def watch(site_url: str) -> Iterator[Watch]:
     """The watch over every page that this test opens; checked when the test ends."""
@@ -84,12 +96,21 @@ def watch(site_url: str) -> Iterator[Watch]:
 
 
 @pytest.fixture
-def new_context(browser: Browser, watch: Watch) -> Iterator[Callable[..., BrowserContext]]:
-    """A maker of fresh, watched contexts: own storage, caches and service worker."""
+def new_context(
+    browser: Browser, watch: Watch, site_url: str, known_device: KnownDevice
+) -> Iterator[Callable[..., BrowserContext]]:
+    """A maker of fresh, watched contexts: own storage, caches and service worker.
+
+    The device is known in them; with ``storage_state=None`` it is not.
+    """
     made: list[BrowserContext] = []
+    usual = {
+        "viewport": {"width": 1280, "height": 720},
+        "storage_state": known_device.at(site_url),
+    }
 
     def make(**options: object) -> BrowserContext:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, **options})
+        context = browser.new_context(**{**usual, **options})
         watch.follow(context)
         made.append(context)
         return context

@@ -148,7 +148,8 @@ class Workbench:
 
     def clear(self) -> None:
         """An empty drawing at zoom 1, nothing held, no messages."""
-        self.open(format="document", text=json.dumps(EMPTY))
+        options = {"format": "document", "text": json.dumps(EMPTY)}
+        self.page.evaluate("(options) => tensorloom.open(options)", options)
         self.page.keyboard.press("Escape")
         self.page.evaluate(
             """() => {

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
+    from known_device import KnownDevice
+
 __all__ = ["pytest_runtestloop"]
 
 
@@ -48,9 +50,15 @@ def pictures(root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_page(browser: Browser, site_url: str) -> Iterator[tuple[Workbench, Watch]]:
+def shared_page(
+    browser: Browser, site_url: str, known_device: KnownDevice
+) -> Iterator[tuple[Workbench, Watch]]:
     """One started workbench for all tests that do not need one of their own."""
-    context = browser.new_context(viewport={"width": 1280, "height": 720}, color_scheme="light")
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 720},
+        color_scheme="light",
+        storage_state=known_device.at(site_url),  # type: ignore[arg-type]  # plain dictionaries
+    )
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     seen = Watch(origin=origin_of(site_url))
     seen.follow(context)

@@ -47,7 +47,7 @@ def test_the_example_of_the_documentation(bench: Workbench) -> None:
     assert (found["shape"], found["dtype"], found["backend"]) == ([2, 2], "float64", "wasm")
     assert (found["log10Scale"], found["mulAdds"], found["notes"]) == (0, 8, [])
     assert 0 < found["errorBound"] < 1e-14
-    assert found["ms"] > 0
+    assert 0 <= found["ms"] < 1000  # below a tick of the clock it is 0
     assert found["predictedMs"] > 0
     assert found["peakBytes"] == 3 * 4 * 8
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from playwright.sync_api import BrowserContext, Page
 
+    from known_device import KnownDevice
+
 pytestmark = pytest.mark.browser
 
 CIRCUITS = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "circuits"
@@ -75,9 +77,9 @@ ELSEWHERE = 5
 
 
 @pytest.fixture(scope="module")
-def workbench(browser: Any, site_url: str) -> Iterator[Page]:
+def workbench(browser: Any, site_url: str, known_device: KnownDevice) -> Iterator[Page]:
     """One page for all cases, ready."""
-    context: BrowserContext = browser.new_context(viewport={"width": 1280, "height": 720})
+    context: BrowserContext = browser.new_context(storage_state=known_device.at(site_url))
     page = context.new_page()
     page.goto(site_url)
     page.evaluate("tensorloom.ready")

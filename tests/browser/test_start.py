@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, Page
 
+    from known_device import KnownDevice
+
 CONTROLLED = """() => navigator.serviceWorker.ready.then(() => new Promise((resolve) => {
   if (navigator.serviceWorker.controller) resolve(true);
   else navigator.serviceWorker.addEventListener("controllerchange", () => resolve(true));
@@ -70,9 +72,11 @@ def build_record(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def visit(browser: Browser, address: str) -> Iterator[tuple[BrowserContext, Watch]]:
-    """A visitor of an address: fresh storage, everything watched until the end."""
-    context = browser.new_context(viewport={"width": 1280, "height": 720})
+def visit(
+    browser: Browser, address: str, device: KnownDevice
+) -> Iterator[tuple[BrowserContext, Watch]]:
+    """A visitor of an address: fresh storage but for the device, watched until the end."""
+    context = browser.new_context(storage_state=device.at(address))  # type: ignore[arg-type]  # plain dictionaries
     seen = Watch(origin=origin_of(address))
     seen.follow(context)
     yield context, seen
@@ -146,8 +150,13 @@ def add_a_leg(bench: Workbench) -> int:
     return dimension
 
 
-def test_the_first_paint_waits_for_no_script(browser: Browser, site_folder: Path) -> None:
-    with gated(site_folder, ".js") as (address, opened), visit(browser, address) as (context, _):
+def test_the_first_paint_waits_for_no_script(
+    browser: Browser, site_folder: Path, known_device: KnownDevice
+) -> None:
+    with (
+        gated(site_folder, ".js") as (address, opened),
+        visit(browser, address, known_device) as (context, _),
+    ):
         page = context.new_page()
         page.goto(address, wait_until="commit")
         until(page, "() => performance.getEntriesByName('first-contentful-paint').length === 1")
@@ -188,8 +197,13 @@ def test_starting_from_archives_can_be_asked_for(page: Page, site_url: str) -> N
     assert Workbench(page).run(backend="numpy")["shape"] == []
 
 
-def test_edits_before_python_reach_it(browser: Browser, site_folder: Path) -> None:
-    with gated(site_folder) as (address, opened), visit(browser, address) as (context, _):
+def test_edits_before_python_reach_it(
+    browser: Browser, site_folder: Path, known_device: KnownDevice
+) -> None:
+    with (
+        gated(site_folder) as (address, opened),
+        visit(browser, address, known_device) as (context, _),
+    ):
         page = context.new_page()
         page.goto(address)
         until(page, "() => globalThis.tensorloomBoot?.marks.editor")
@@ -214,10 +228,18 @@ def test_edits_before_python_reach_it(browser: Browser, site_folder: Path) -> No
     ],
 )
 def test_a_damaged_image_is_replaced_and_edits_survive(
-    browser: Browser, site_folder: Path, tmp_path: Path, name: str, change: dict[int, int]
+    browser: Browser,
+    site_folder: Path,
+    tmp_path: Path,
+    name: str,
+    change: dict[int, int],
+    known_device: KnownDevice,
 ) -> None:
     damaged = changed_copy(site_folder, tmp_path / "site", name, change)
-    with gated(damaged) as (address, opened), visit(browser, address) as (context, watch):
+    with (
+        gated(damaged) as (address, opened),
+        visit(browser, address, known_device) as (context, watch),
+    ):
         watch.allow("Start by snapshot failed")
         page = context.new_page()
         page.goto(address)
@@ -231,10 +253,12 @@ def test_a_damaged_image_is_replaced_and_edits_survive(
         assert bench.run(backend="numpy")["shape"] == [dimension]
 
 
-def test_a_site_below_a_path_needs_no_special_headers(browser: Browser, site_folder: Path) -> None:
+def test_a_site_below_a_path_needs_no_special_headers(
+    browser: Browser, site_folder: Path, known_device: KnownDevice
+) -> None:
     with (
         serve.background(site_folder, prefix="/tensorloom/") as address,
-        visit(browser, address) as (context, _),
+        visit(browser, address, known_device) as (context, _),
     ):
         assert address.endswith("/tensorloom/")
         page = context.new_page()
@@ -276,9 +300,11 @@ def test_the_content_policy_stops_inline_scripts_and_eval(
     watch.problems = [problem for problem in watch.problems if "example.invalid" not in problem]
 
 
-def test_offline_after_the_first_visit(browser: Browser, site_folder: Path) -> None:
-    context = browser.new_context(viewport={"width": 1280, "height": 720})
+def test_offline_after_the_first_visit(
+    browser: Browser, site_folder: Path, known_device: KnownDevice
+) -> None:
     with serve.background(site_folder) as address:
+        context = browser.new_context(storage_state=known_device.at(address))  # type: ignore[arg-type]  # plain dictionaries
         page = context.new_page()
         ready(page, address)
         assert page.evaluate(CONTROLLED)
@@ -290,13 +316,13 @@ def test_offline_after_the_first_visit(browser: Browser, site_folder: Path) -> N
 
 
 def test_an_update_never_mixes_two_builds(
-    browser: Browser, site_folder: Path, tmp_path: Path
+    browser: Browser, site_folder: Path, tmp_path: Path, known_device: KnownDevice
 ) -> None:
     live = tmp_path / "live"
     shutil.copytree(site_folder, live)
     second = second_build(site_folder, tmp_path / "second")
     first_app = build_record(site_folder)["app"]
-    with serve.background(live) as address, visit(browser, address) as (context, _):
+    with serve.background(live) as address, visit(browser, address, known_device) as (context, _):
         page = context.new_page()
         ready(page, address)
         assert page.evaluate(CONTROLLED)

@@ -22,11 +22,19 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
+    from known_device import KnownDevice
+
 
 @pytest.fixture(scope="session")
-def visited(browser: Browser, site_url: str) -> Iterator[tuple[Workbench, Watch]]:
+def visited(
+    browser: Browser, site_url: str, known_device: KnownDevice
+) -> Iterator[tuple[Workbench, Watch]]:
     """One started workbench for all tests that do not need one of their own."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="light")
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 800},
+        color_scheme="light",
+        storage_state=known_device.at(site_url),  # type: ignore[arg-type]  # plain dictionaries
+    )
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     watch = Watch(origin=origin_of(site_url))
     watch.follow(context)

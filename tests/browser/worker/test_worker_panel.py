@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from workbench import ready
 from worker_double import TOKEN
@@ -40,6 +41,8 @@ def test_the_panel_connects_by_keyboard_and_says_what_is_there(
     page.get_by_role("button", name="Show this device").click()
     page.get_by_role("button", name="Connect a worker").click()
     panel = page.get_by_role("dialog", name="Worker")
+    # Its fields are loaded when they are first wanted, and have the focus from then on.
+    expect(panel.get_by_label("Token")).to_be_focused()
     page.keyboard.press("Enter")
     assert "There is no token." in panel.get_by_role("alert").inner_text()
     page.keyboard.type("wrong")

@@ -2,7 +2,7 @@
  * A modal dialog: the browser's own element, so focus stays inside and Escape closes it.
  */
 
-import { type ReactNode, useEffect, useId, useRef } from "react";
+import { type ReactNode, useId, useLayoutEffect, useRef } from "react";
 import { store } from "../store.ts";
 import { CloseIcon } from "./icons.tsx";
 
@@ -20,7 +20,8 @@ export const closeDialog = (): void => store.set({ dialog: null });
 export function Dialog({ title, className = "", bare = false, children }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  // Before anything is painted: a key that follows the click at once is the dialog's.
+  useLayoutEffect(() => {
     const dialog = element.current;
     dialog?.showModal();
     // The browser would focus the closing button; what the dialog is for comes first.
