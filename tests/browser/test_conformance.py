@@ -72,8 +72,8 @@ PLACES = (
     ("numpy", "complex128"),
 )
 """Backend and type."""
-NETWORKS = 240
-ELSEWHERE = 5
+NETWORKS = 100
+ELSEWHERE = 4
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,10 @@ def test_circuits_agree_with_a_state_vector(
         text = path.read_text()
         state = np.asarray(simulate(text)).reshape(-1)
         n_qubits = int(np.log2(state.size))
-        for number in sorted({int(np.argmax(np.abs(state))), state.size // 3}):
+        numbers = {int(np.argmax(np.abs(state)))}
+        if dtype == "complex128":
+            numbers.add(state.size // 3)
+        for number in sorted(numbers):
             bits = f"{number:0{n_qubits}b}"
             found = workbench.evaluate(RUN_CIRCUIT, [text, bits, backend, dtype])
             value = complex(*found["value"]) * 10.0 ** found["log10Scale"]
