@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pytest
@@ -117,10 +117,10 @@ class Bench:
         self.script.queue = self.queue
         self.count = 0
 
-    def add(self, name: str, token: int, kind: Literal["contract", "entry"] = "contract") -> Live:
+    def add(self, name: str, token: int, *, goes_on: bool = True) -> Live:
         self.count += 1
-        job = Job(id=name, kind=kind, title=name, state="queued", created_at="now")
-        live = Live(seq=self.count, token=token, job=job, changed=0)
+        job = Job(id=name, kind="contract", title=name, state="queued", created_at="now")
+        live = Live(seq=self.count, token=token, job=job, changed=0, goes_on=goes_on)
         self.queue.add(live)
         return live
 
@@ -158,14 +158,14 @@ async def test_a_client_with_few_jobs_does_not_wait_for_all_of_another() -> None
     assert bench.script.began[1] == "b0"
 
 
-async def test_jobs_that_cannot_give_way_leave_a_place_to_contractions() -> None:
+async def test_jobs_that_cannot_go_on_later_leave_a_place_to_those_that_can() -> None:
     async with Bench(concurrent_jobs=2, turn_seconds=0.05) as bench:
-        bench.add("search 1", 1, "entry")
-        bench.add("search 2", 1, "entry")
+        bench.add("search 1", 1, goes_on=False)
+        bench.add("search 2", 1, goes_on=False)
         contraction = bench.add("contraction", 1)
         await bench.script.until(lambda: len(bench.script.began) == 2)
         # Another client's search does not end the contraction's turn: it could not take the place.
-        bench.add("other search", 2, "entry")
+        bench.add("other search", 2, goes_on=False)
         bench.script.tell_recorded(contraction, 1)
         await asyncio.sleep(0.2)
         assert bench.script.began == ["search 1", "contraction"]
@@ -177,7 +177,7 @@ async def test_jobs_that_cannot_give_way_leave_a_place_to_contractions() -> None
 
 async def test_one_place_is_for_every_kind_of_job() -> None:
     async with Bench(concurrent_jobs=1) as bench:
-        bench.add("search", 1, "entry")
+        bench.add("search", 1, goes_on=False)
         await bench.script.until(lambda: bench.script.began == ["search"])
 
 

@@ -227,7 +227,7 @@ def _of_entry(
     parameters: PathSearchParameters | SampleAmplitudesParameters, settings: Settings
 ) -> Document:
     """The document that an entry point builds."""
-    _refuse(beyond_search(parameters.seconds, settings))
+    _refuse(beyond_search(parameters.seconds or 0, settings))
     if isinstance(parameters, PathSearchParameters):
         document = _document(parameters.document, settings)
         if parameters.plan is not None:

@@ -14,7 +14,14 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from tensorloom.errors import InputError
 from tensorloom.model.recipe import DType
-from tensorloom_worker.records import EntryFacts, EntryRequest, Json, PlanJson, Record
+from tensorloom_worker.records import (
+    ContractRequest,
+    EntryFacts,
+    EntryRequest,
+    Json,
+    PlanJson,
+    Record,
+)
 from tensorloom_worker.refusals import from_validation
 
 __all__ = [
@@ -24,6 +31,7 @@ __all__ = [
     "SampleAmplitudesParameters",
     "checked_parameters",
     "facts",
+    "goes_on",
 ]
 
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
@@ -54,14 +62,14 @@ class SampleAmplitudesParameters(Record):
         circuit: qsim or OpenQASM 2 text.
         bits: Bit strings, qubit 0 first.
         dtype: Type to compute in.
-        seconds: How long to look for a tree.
+        seconds: How long to look for a tree; by default what the contraction is worth.
         memory_bytes: Most that one worker process may use.
     """
 
     circuit: Annotated[str, StringConstraints(min_length=1, max_length=4 * 2**20)]
     bits: Annotated[tuple[Bits, ...], Field(min_length=1, max_length=100_000)]
     dtype: DType = "complex64"
-    seconds: Seconds = 30.0
+    seconds: Seconds | None = None
     memory_bytes: Memory | None = None
 
 
@@ -75,6 +83,7 @@ class Entry:
         parameters: The record that checks what is given.
         function: ``module:function``, imported by the execution.
         estimate: The same of what tells beforehand what it takes.
+        goes_on: Whether a run that was stopped goes on from what it has recorded.
     """
 
     name: str
@@ -82,6 +91,7 @@ class Entry:
     parameters: type[Record]
     function: str
     estimate: str
+    goes_on: bool
 
 
 _EXECUTION = "tensorloom_worker.execution.entries"
@@ -95,6 +105,7 @@ ENTRIES: dict[str, Entry] = {
             parameters=PathSearchParameters,
             function=f"{_EXECUTION}:path_search",
             estimate=f"{_EXECUTION}:estimated_search",
+            goes_on=False,
         ),
         Entry(
             name="sample-amplitudes",
@@ -102,6 +113,7 @@ ENTRIES: dict[str, Entry] = {
             parameters=SampleAmplitudesParameters,
             function=f"{_EXECUTION}:sample_amplitudes",
             estimate=f"{_EXECUTION}:estimated_amplitudes",
+            goes_on=True,
         ),
     )
 }
@@ -116,6 +128,14 @@ def facts() -> tuple[EntryFacts, ...]:
         )
         for entry in ENTRIES.values()
     )
+
+
+def goes_on(request: ContractRequest | EntryRequest) -> bool:
+    """Whether a job that was stopped goes on from what it has recorded."""
+    if isinstance(request, ContractRequest):
+        return True
+    entry = ENTRIES.get(request.entry)
+    return entry is not None and entry.goes_on
 
 
 def checked_parameters(request: EntryRequest) -> Any:  # noqa: ANN401  # the entry's own record

@@ -26,6 +26,7 @@ class Live:
         token: Whose it is.
         job: Its newest state.
         changed: Id of the event of its last change.
+        goes_on: Whether it can be stopped and go on from what it has recorded.
         begun: Whether it had been started before the service stopped.
         ran: How long it ran in earlier turns [s].
         held_up: Set while its end cannot be written, because of ``problem``.
@@ -38,6 +39,7 @@ class Live:
     token: int
     job: Job
     changed: int
+    goes_on: bool
     begun: bool = False
     ran: float = 0.0
     stop: Stop | None = None
@@ -70,7 +72,7 @@ class Live:
         return is_first
 
     @classmethod
-    def of(cls, waiting: Waiting) -> Live:
+    def of(cls, waiting: Waiting, *, goes_on: bool) -> Live:
         """A job that was unfinished when the service stopped."""
         stored = waiting.stored
         return cls(
@@ -78,6 +80,7 @@ class Live:
             token=stored.token,
             job=stored.job.model_copy(update={"state": "queued"}),
             changed=stored.changed,
+            goes_on=goes_on,
             begun=waiting.begun,
             ran=waiting.ran,
         )

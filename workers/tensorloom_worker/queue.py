@@ -4,7 +4,7 @@ Fair shares: the next job is of the token with the fewest running jobs, then of 
 the workers least in the last minutes; within a token, first come, first served. A long contraction
 that holds a place which another token waits for is stopped after a while and goes on later from
 its recorded sums; not before it has recorded one in its turn, or each would begin from nothing.
-Jobs of other kinds cannot go on from where they were, so one of several places is never theirs.
+What cannot go on from where it was, such as a search, never has the last one of several places.
 All of this lives in the event loop's thread; the store is called in others.
 """
 
@@ -283,10 +283,10 @@ class Queue:
     def _first_of(self, token: int) -> Live | None:
         """The first job of a token that would run if there were a place."""
         now = time.monotonic()
-        holding = sum(not _can_give_way(live) for live in self._running.values())
+        holding = sum(not live.goes_on for live in self._running.values())
         is_full = holding >= max(1, self._settings.concurrent_jobs - 1)
         for live in self._waiting[token].values():
-            if live.not_before <= now and (_can_give_way(live) or not is_full):
+            if live.not_before <= now and (live.goes_on or not is_full):
                 return live
         return None
 
@@ -338,7 +338,7 @@ class Queue:
             live
             for live in self._running.values()
             if now - live.turn_began >= self._settings.turn_seconds
-            and _can_give_way(live)
+            and live.goes_on
             and live.job.state == "running"
             and live.has_recorded
         ]
@@ -485,8 +485,3 @@ class Queue:
         live.job = job
         live.ended.set()
         self._tell(live)
-
-
-def _can_give_way(live: Live) -> bool:
-    """Whether a job can stop and go on later from where it was."""
-    return live.job.kind == "contract"

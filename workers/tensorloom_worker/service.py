@@ -100,7 +100,7 @@ class Service:
         unfinished = self.store.unfinished()
         self._resumed = {one.stored.job.id for one in unfinished if one.begun}
         for waiting in unfinished:
-            live = Live.of(waiting)
+            live = Live.of(waiting, goes_on=self._goes_on(waiting.stored.job))
             self.queue.add(live)
             if waiting.unwanted:
                 self.queue.drop(live)
@@ -215,11 +215,26 @@ class Service:
             self.store.add_job, client, job, request=text, key=key, arrays=uses, changed=changed
         )
         if is_new:
-            live = Live(seq=stored.seq, token=client.id, job=stored.job, changed=changed)
+            live = Live(
+                seq=stored.seq,
+                token=client.id,
+                job=stored.job,
+                changed=changed,
+                goes_on=entries.goes_on(request),
+            )
             self.queue.add(live)
             self.tell(live)
             return self.queue.seen(live), True
         return self.newest(stored.job), False
+
+    def _goes_on(self, job: Job) -> bool:
+        """Whether a job of the store can be stopped; one that is damaged ends at once anyhow."""
+        if job.kind == "contract":
+            return True
+        try:
+            return entries.goes_on(self.store.request(job.id))
+        except WorkerRejected:
+            return False
 
     def newest(self, job: Job) -> Job:
         """The newest state of a job of the store."""

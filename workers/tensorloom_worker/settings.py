@@ -51,7 +51,7 @@ class Settings:
         max_upload_bytes: Most bytes of one array file.
         max_stored_bytes: Most bytes of arrays and results of one token.
         max_result_bytes: Most bytes of a result.
-        concurrent_jobs: Jobs that run at the same time; one of several places is for contractions.
+        concurrent_jobs: Jobs that run at the same time; one of several is never a path search.
         turn_seconds: How long a job keeps its place while another token waits without one.
         keep_days: Days that unused arrays and finished jobs are kept.
         body_seconds: Longest pause of a sender, and longest time for a JSON body.

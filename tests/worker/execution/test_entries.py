@@ -21,7 +21,7 @@ from tensorloom.formats import network_json
 from tensorloom.formats.opening import open_text
 from tensorloom.model import codec
 from tensorloom.plan.cost import cost_of
-from tensorloom_worker.entries import SampleAmplitudesParameters
+from tensorloom_worker.entries import SampleAmplitudesParameters, goes_on
 from tensorloom_worker.execution.entries import _bras, sample_amplitudes
 from tensorloom_worker.execution.executor import Executor
 from tensorloom_worker.execution.problem import Problem
@@ -280,6 +280,34 @@ def test_one_string_is_one_amplitude(cluster: Cluster) -> None:
     circuit = "2\n0 h 0\n1 cnot 0 1\n"
     found = run(cluster, "sample-amplitudes", circuit=circuit, bits=["11"], seconds=0)
     np.testing.assert_allclose(found.array, [np.sqrt(0.5)], rtol=1e-6)
+
+
+def test_amplitudes_of_a_small_circuit_are_not_searched_for(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_args: object) -> None:
+        raise AssertionError("a contraction of a moment is not worth a search")
+
+    monkeypatch.setattr(cluster.executor, "searched", never)
+    found = run(cluster, "sample-amplitudes", circuit=PROGRAM, bits=["00000", "11111"])
+    state = np.asarray(simulate(PROGRAM)).reshape(-1)
+    np.testing.assert_allclose(found.array, [state[0], state[-1]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("request_", "wanted"),
+    [
+        ({"kind": "contract", "document": {}}, True),
+        ({"kind": "entry", "entry": "sample-amplitudes", "parameters": {}}, True),
+        ({"kind": "entry", "entry": "path-search", "parameters": {}}, False),
+        ({"kind": "entry", "entry": "of another version", "parameters": {}}, False),
+    ],
+)
+def test_searches_alone_do_not_go_on_from_where_they_were(
+    request_: dict[str, Any], *, wanted: bool
+) -> None:
+    kind = ContractRequest if request_["kind"] == "contract" else EntryRequest
+    assert goes_on(kind.from_json(request_)) is wanted
 
 
 def test_a_bit_string_of_another_length_is_refused(cluster: Cluster) -> None:
