@@ -11,6 +11,7 @@ test("every word of a candidate's name is explained once", () => {
   assert.deepEqual(words(["shared 4x4/8x8 k16 split 3"], "webgpu"), ["shared", "4x4", "8x8", "k16", "split 3"]);
   assert.deepEqual(words(["dot 1x4/64"], "webgpu"), ["dot", "1x4", "64"]);
   assert.deepEqual(words(["dot 1x4/64"], "webgpu-f16"), ["dot", "1x4", "64"]);
+  assert.deepEqual(words(["line 1x8/64x1"], "webgpu"), ["line", "1x8", "64x1"]);
   assert.deepEqual(words(["small", "numpy"], "webgpu"), ["small"]);
   assert.deepEqual(words(["numpy"], "numpy"), []);
 });

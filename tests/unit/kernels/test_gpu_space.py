@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 
 from tensorloom.errors import InputError
-from tensorloom.kernels.gpu.candidate import GpuCandidate
+from tensorloom.kernels.gpu.candidate import Family, GpuCandidate
 from tensorloom.kernels.gpu.limits import GpuLimits
 from tensorloom.kernels.gpu.model import modelled_ms
 from tensorloom.kernels.gpu.padding import padded_work, workgroups
 from tensorloom.kernels.gpu.roofline import GPUS, group_counts, roofline_ms
 from tensorloom.kernels.gpu.space import default_candidate, gpu_candidates, survey, why_not
 from tensorloom.kernels.program import KernelSpec, LoopAxis
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIMULATED = GpuLimits(software=True, largest_tile=8, split=False, min_groups=4, subgroup=4)
 HARDWARE = GpuLimits()
@@ -45,6 +49,12 @@ def _matrices(rows: int, columns: int, contracted: int, dtype: str = "float32") 
 )
 def test_texts_come_back(text: str) -> None:
     assert GpuCandidate.parse(text).text == text
+
+
+def test_every_family_is_explained_in_the_view_of_kernels(root: Path) -> None:
+    words = root / "app/tensorloom/view/editor/chrome/kernels/candidateWords.ts"
+    gpu = words.read_text().partition("const WEBGPU")[2]
+    assert [family for family in get_args(Family) if f"/^{family}\\b/" not in gpu] == []
 
 
 @pytest.mark.parametrize(

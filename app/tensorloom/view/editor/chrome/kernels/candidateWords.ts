@@ -25,6 +25,7 @@ const WEBGPU: readonly Meaning[] = [
   [/^shared\b/, "operands are staged in a workgroup’s memory"],
   [/^dot\b/, "the threads of a workgroup share each sum"],
   [/^outer\b/, "the sum is short and written out without a loop"],
+  [/^line\b/, "each thread sums neighbouring results; their numbers are read once each"],
   [/^matrix\b/, "subgroups multiply whole blocks by one instruction"],
   [/^small\b/, "one text for all tiny kernels"],
   [/(?<= )\d+x\d+/, "rows × columns of a tile of results"],
