@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from playwright.sync_api import Error
+from playwright.sync_api import Error, expect
 
 from page_state import until
 from tensorloom.formats.templates import template
@@ -122,3 +122,32 @@ def test_a_link_never_overwrites_a_draft(
     assert theirs.document() in kept
     theirs.page.get_by_role("button", name="Go back").click()
     assert theirs.document() == drawn
+
+
+def test_the_drawing_of_a_closed_tab_is_opened_again(
+    new_context: Callable[..., BrowserContext], site_url: str
+) -> None:
+    context = new_context()
+    drawn = []
+    for text in ("ab,bc->ac", "abc,cd,de->abe"):
+        tab = ready(context.new_page(), site_url)
+        tab.open(format="einsum", text=text)
+        tab.page.wait_for_timeout(300)
+        drawn.append(tab.document())
+        tab.page.close()
+    bench = ready(context.new_page(), site_url)
+    assert bench.document() == drawn[1]
+    bench.page.get_by_role("button", name="Open", exact=True).click()
+    earlier = bench.page.get_by_role("region", name="Earlier drawings").get_by_role("button")
+    expect(earlier).to_have_count(1)
+    assert "2 tensors: A, B" in earlier.inner_text()
+    earlier.click()
+    assert bench.document() == drawn[0]
+    assert bench.run()["shape"] == [4, 4]
+    # It is a copy: a tab that has it open keeps its own.
+    bench.page.locator(".tl-canvas").focus()
+    bench.press("t")
+    bench.page.wait_for_timeout(300)
+    kept = bench.page.evaluate(KEPT)
+    assert len(bench.document()["tensors"]) == 3
+    assert all(one in kept for one in (*drawn, bench.document()))

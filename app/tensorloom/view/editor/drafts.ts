@@ -19,8 +19,9 @@ export const noDrafts: Drafts = {
   keepBlob: () => Promise.resolve(),
 };
 
-interface Draft {
+export interface Draft {
   key: string;
+  /** Milliseconds since 1970. */
   savedAt: number;
   document: DocumentJson;
 }
@@ -68,6 +69,13 @@ export class IndexedDrafts implements Drafts {
     if (own) return own.document;
     const all = (await asPromise(drafts.index("savedAt").getAll())) as Draft[];
     return all.at(-1)?.document ?? null;
+  }
+
+  /** Drafts of other tabs, closed ones too, newest first; empty papers are none. */
+  async others(): Promise<Draft[]> {
+    const drafts = this.database.transaction("drafts").objectStore("drafts");
+    const all = (await asPromise(drafts.index("savedAt").getAll())) as Draft[];
+    return all.filter(({ key, document }) => key !== this.key && document.tensors.length > 0).reverse();
   }
 
   /** From now on saves go to a draft of their own; what is there already stays. */

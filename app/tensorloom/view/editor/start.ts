@@ -5,7 +5,7 @@
  * was changed; the former drawing waits, one click away.
  */
 
-import { IndexedDrafts } from "./drafts.ts";
+import { type Draft, IndexedDrafts } from "./drafts.ts";
 import { openWorkerLink } from "./chrome/remoteDoor.tsx";
 import { checkedDocument, decodeLink } from "./model/link.ts";
 import type { DocumentJson, ErrorJson, Notice } from "./protocol.ts";
@@ -92,9 +92,26 @@ function forgetUsedLink(store: EditorStore): void {
 
 /** Back to the user's own drawing, which a link had put aside. */
 export function goBack(store: EditorStore): void {
-  if (!waiting) return;
-  const own = waiting;
+  if (waiting) leaveLink(store, waiting);
+}
+
+/** Drawings of other tabs and of earlier visits, newest first; none where the browser keeps none. */
+export async function earlierDrawings(): Promise<Draft[]> {
+  try {
+    return (await drafts?.others()) ?? [];
+  } catch {
+    return [];
+  }
+}
+
+/** Goes on with a copy of such a drawing: another tab may have it open. What was shown stays too. */
+export function openEarlier(store: EditorStore, { document }: Draft): void {
+  drafts?.startNew();
+  leaveLink(store, document);
+}
+
+function leaveLink(store: EditorStore, document: DocumentJson): void {
   waiting = null;
   globalThis.history.replaceState(null, "", globalThis.location.pathname + globalThis.location.search);
-  store.open(own, { draftWaiting: false });
+  store.open(document, { draftWaiting: false });
 }

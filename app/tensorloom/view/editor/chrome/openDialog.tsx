@@ -5,6 +5,7 @@
 
 import { useRef, useState } from "react";
 import { closeDialog, Dialog } from "./dialog.tsx";
+import { EarlierDrawings } from "./earlierDrawings.tsx";
 import { MAX_STATE_QUBITS, openFile, qasmQubits, type ReadFile, sendOpen } from "./openFile.ts";
 import { grouped } from "./numbers.ts";
 import { Radio } from "./radio.tsx";
@@ -93,6 +94,7 @@ function Chooser({ ask }: { ask: (file: ReadFile, qubits: number) => void }) {
           Open the text
         </button>
       </div>
+      <EarlierDrawings />
       <dl className="tl-formats">
         {FORMATS.map(([name, about]) => (
           <div key={name}>
