@@ -151,3 +151,26 @@ def test_the_drawing_of_a_closed_tab_is_opened_again(
     kept = bench.page.evaluate(KEPT)
     assert len(bench.document()["tensors"]) == 3
     assert all(one in kept for one in (*drawn, bench.document()))
+
+
+def test_a_drawing_that_the_browser_does_not_keep_is_told_of_once(bench: Workbench) -> None:
+    full = """(full) => {
+      const store = IDBObjectStore.prototype;
+      globalThis.roomyPut ??= store.put;
+      store.put = full
+        ? () => { throw new DOMException("full", "QuotaExceededError"); }
+        : globalThis.roomyPut;
+    }"""
+    bench.open(format="einsum", text="ab,bc->ac")
+    bench.page.evaluate(full, True)
+    bench.page.locator(".tl-canvas").focus()
+    bench.press("t")
+    expect(bench.page.locator(".tl-toast")).to_have_count(1)
+    assert "could not keep the drawing, so closing the page would lose it" in bench.toasts()[0]
+    bench.press("t")
+    assert len(bench.toasts()) == 1
+    bench.page.evaluate(full, False)
+    bench.press("t")
+    assert len(bench.document()["tensors"]) == 5
+    bench.page.wait_for_timeout(300)
+    assert bench.document() in bench.page.evaluate(KEPT)

@@ -84,7 +84,7 @@ export class IndexedDrafts implements Drafts {
     sessionStorage.setItem("tensorloom-draft", this.key);
   }
 
-  save(document: DocumentJson): Promise<void> {
+  async save(document: DocumentJson): Promise<void> {
     if (!this.key) this.startNew();
     const draft: Draft = { key: this.key, savedAt: Date.now(), document };
     // "strict": the bytes are on disk before the promise resolves, so a crash loses nothing older.
@@ -95,7 +95,7 @@ export class IndexedDrafts implements Drafts {
     keys.onsuccess = () => {
       for (const old of keys.result.slice(0, -MOST_DRAFTS)) drafts.delete(old);
     };
-    return new Promise((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       write.oncomplete = () => resolve();
       const refuse = () => reject(write.error ?? new Error("The draft could not be saved."));
       write.onerror = refuse;
@@ -111,7 +111,9 @@ export class IndexedDrafts implements Drafts {
   }
 
   keepBlob(hash: string, base64: string): Promise<void> {
-    this.chain = this.chain.then(() => asPromise(this.database.transaction("blobs", "readwrite").objectStore("blobs").put({ hash, base64 })));
+    // One that found no room must not hold up those after it.
+    const before = this.chain.catch(() => undefined);
+    this.chain = before.then(() => asPromise(this.database.transaction("blobs", "readwrite").objectStore("blobs").put({ hash, base64 })));
     return this.chain.then(() => undefined);
   }
 }

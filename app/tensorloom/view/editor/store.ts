@@ -85,6 +85,15 @@ const LIVE_INTERVAL_MS = 33;
 const TYPING = "Type the equation";
 const BURST_MS = 2000;
 
+const NOT_KEPT: ErrorJson = {
+  kind: "DocumentError",
+  code: "draft-not-kept",
+  message: "This browser could not keep the drawing, so closing the page would lose it.",
+  hint: "It may have no room left: free some, or export the drawing as a file.",
+  where: {},
+  values: {},
+};
+
 export class EditorStore {
   private history: History = newHistory(EMPTY);
   private state: EditorState;
@@ -97,6 +106,7 @@ export class EditorStore {
   private lastLive = 0;
   private lastApplied: { gesture: string | null; at: number } = { gesture: null, at: 0 };
   private drafts: Drafts = noDrafts;
+  private keeps = true;
   private answered = 0;
   private waiting: { seq: number; resolve: () => void }[] = [];
 
@@ -280,7 +290,7 @@ export class EditorStore {
         void this.drafts.blobs(notice.hashes).then((blobs) => blobs.length > 0 && this.request({ kind: "blobs", blobs }));
         break;
       case "keep-blob":
-        void this.drafts.keepBlob(notice.hash, notice.base64);
+        void this.kept(this.drafts.keepBlob(notice.hash, notice.base64));
         break;
       default:
         notice satisfies never;
@@ -335,7 +345,18 @@ export class EditorStore {
   }
 
   private save(): void {
-    void this.drafts.save(this.history.document);
+    void this.kept(this.drafts.save(this.history.document));
+  }
+
+  /** Says once that the browser keeps nothing any more, until it does again. */
+  private async kept(saving: Promise<void>): Promise<void> {
+    try {
+      await saving;
+      this.keeps = true;
+    } catch {
+      if (this.keeps) this.complain(NOT_KEPT);
+      this.keeps = false;
+    }
   }
 
   /** The document as if the commands had been made; for previews. */
