@@ -99,10 +99,7 @@ def watch(site_url: str) -> Iterator[Watch]:
 def new_context(
     browser: Browser, watch: Watch, site_url: str, known_device: KnownDevice
 ) -> Iterator[Callable[..., BrowserContext]]:
-    """A maker of fresh, watched contexts: own storage, caches and service worker.
-
-    The device is known in them; with ``storage_state=None`` it is not.
-    """
+    """A maker of watched contexts: own storage, in which the device is known, and caches."""
     made: list[BrowserContext] = []
     usual = {
         "viewport": {"width": 1280, "height": 720},

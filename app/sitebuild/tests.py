@@ -2,9 +2,9 @@
 
 A tier is one folder below ``tests/`` (or the static checks, or the TypeScript tests). Tiers that
 compute run two at a time, because each uses one core, and the site is built beside them. Then come
-those that mostly wait, all at a time in two groups. So do the lanes of the browser's tier
-(``tests/lanes.py``), whose tests marked ``alone`` come after. The last line printed is the sum over
-all tiers; the tests that failed stand before it.
+those that mostly wait, all at a time. So do the lanes of the browser's tier (``tests/lanes.py``),
+whose tests marked ``alone`` come after. The last line printed is the sum over all tiers; the tests
+that failed stand before it.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ WAITING = ("worker", "engines", "soak")
 """Wait more than they compute, for processes, browsers and a user's pauses: all at a time."""
 ON_DEVICE = ("conformance", "worker")
 """Want what the browsers' packages bring along: a software Vulkan adapter."""
-APART = ("faults", "build")
-"""Real services that are killed, and files made anew: both at a time, beside nothing else."""
+ALONE = ("faults", "build")
+"""One tier at a time: real services that are killed, and files made anew."""
 IN_LANES = ("browser",)
 """Mostly waits, for the page to draw and to be still: two processes share the files of tests."""
 ON_SITE = ("engines", "soak", "build", "browser")
 """On the built site."""
-TIERS = ("check", *COMPUTING, *WAITING, *APART, *IN_LANES)
+TIERS = ("check", *COMPUTING, *WAITING, *ALONE, *IN_LANES)
 AT_ONCE = 2
 LONGEST_SECONDS = 20 * 60
 LONGEST_REASON = 300
@@ -98,10 +98,9 @@ def run_all(env: Environment, only: list[str]) -> int:
         tallies += _beside_each_other(env, [tier for tier in COMPUTING if tier in wanted], AT_ONCE)
     if site is not None:
         tallies.append(site.result())
-    for group in (WAITING, APART):
-        together = [tier for tier in group if tier in wanted]
-        if together:
-            tallies += _beside_each_other(env, together, len(together))
+    waiting = [tier for tier in WAITING if tier in wanted]
+    tallies += _beside_each_other(env, waiting, len(WAITING))
+    tallies += [_run_tier(env, tier, show=True) for tier in ALONE if tier in wanted]
     tallies += [_run_in_lanes(env, tier) for tier in IN_LANES if tier in wanted]
     _summary(tallies, left_out, time.monotonic() - started)
     return int(any(tally.failed for tally in tallies))

@@ -300,11 +300,9 @@ def test_the_content_policy_stops_inline_scripts_and_eval(
     watch.problems = [problem for problem in watch.problems if "example.invalid" not in problem]
 
 
-def test_offline_after_the_first_visit(
-    browser: Browser, site_folder: Path, known_device: KnownDevice
-) -> None:
+def test_offline_after_the_first_visit(browser: Browser, site_folder: Path) -> None:
     with serve.background(site_folder) as address:
-        context = browser.new_context(storage_state=known_device.at(address))  # type: ignore[arg-type]  # plain dictionaries
+        context = browser.new_context()  # the device is measured meanwhile
         page = context.new_page()
         ready(page, address)
         assert page.evaluate(CONTROLLED)

@@ -4,7 +4,8 @@ Fair shares: the next job is of the token with the fewest running jobs, then of 
 the workers least in the last minutes; within a token, first come, first served. A long contraction
 that holds a place which another token waits for is stopped after a while and goes on later from
 its recorded sums; not before it has recorded one in its turn, or each would begin from nothing.
-What cannot go on from where it was, such as a search, never has the last one of several places.
+A path search cannot go on from where it was, so it never has the last one of several places. What
+a contraction asks to be searched beforehand is not cut short either.
 All of this lives in the event loop's thread; the store is called in others.
 """
 

@@ -1,10 +1,10 @@
 """The candidates for a kernel on a device: what is worth trying, in which order, what is cut.
 
 The lite space: register tiles, tiles handed between lanes, staged tiles, dots, split sums, outer
-products, subgroup matrices; a few dozen in all. What cannot run is cut by the device's limits, what
-cannot win by rules; each cut says its reason. Order is by a small model where it is known what
-costs (simulated GPUs), by what won elsewhere otherwise; of a GPU that was measured, the model's
-best comes before that.
+products, outputs in a line, subgroup matrices; a few dozen in all. What cannot run is cut by the
+device's limits, what cannot win by rules; each cut says its reason. Order is by a small model where
+it is known what costs (simulated GPUs), by what won elsewhere otherwise; of a measured GPU, the
+model's best comes before that.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ OUTER_SUM = 16
 DOT_SIDE = 8
 LINE_OUTPUTS = 16
 """Tiles of matrices of so few numbers leave lanes idle."""
+
+LINE_THREADS = 16
+"""Of a simulated GPU, which starts each four of them in turn: enough that starting a workgroup is
+little beside them."""
 
 MOST_SUMS = {True: 256, False: 64}
 """Outputs per invocation, by whether the adapter is simulated: more do not fit in registers, and
@@ -433,7 +437,6 @@ def _usual_threads(limits: GpuLimits) -> int:
     return min(max(64, limits.speeds.threads or 0), limits.workgroup_threads)
 
 
-LINE_THREADS = 16
 DOT_THREADS = 64
 LONG_PART = 4096
 """Products in a part of a sum that is too long for a workgroup of ``DOT_THREADS``."""

@@ -28,11 +28,23 @@ export interface Draft {
 
 const NAME = "tensorloom";
 const MOST_DRAFTS = 30;
+/** Between tries to keep an array that found no room: it may be large. */
+const TRY_AGAIN_MS = 3000;
 
 function asPromise<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error ?? new Error("IndexedDB refused."));
+  });
+}
+
+/** Resolves when all that a transaction wrote is kept; a browser without room may only say so then. */
+function written(write: IDBTransaction): Promise<void> {
+  return new Promise((resolve, reject) => {
+    write.oncomplete = () => resolve();
+    const refuse = () => reject(write.error ?? new Error("The browser kept nothing."));
+    write.onerror = refuse;
+    write.onabort = refuse;
   });
 }
 
@@ -47,6 +59,9 @@ function opened(): Promise<IDBDatabase> {
 
 export class IndexedDrafts implements Drafts {
   private chain: Promise<unknown> = Promise.resolve();
+  /** Arrays that found no room, by hash. */
+  private readonly unkept = new Map<string, string>();
+  private triedAgain = -TRY_AGAIN_MS;
 
   private constructor(
     private readonly database: IDBDatabase,
@@ -71,11 +86,17 @@ export class IndexedDrafts implements Drafts {
     return all.at(-1)?.document ?? null;
   }
 
-  /** Drafts of other tabs, closed ones too, newest first; empty papers are none. */
-  async others(): Promise<Draft[]> {
+  /** Drawings of other tabs, closed ones too, newest first and each once; empty papers are none. */
+  async others(shown: DocumentJson): Promise<Draft[]> {
     const drafts = this.database.transaction("drafts").objectStore("drafts");
     const all = (await asPromise(drafts.index("savedAt").getAll())) as Draft[];
-    return all.filter(({ key, document }) => key !== this.key && document.tensors.length > 0).reverse();
+    const seen = new Set([JSON.stringify(shown)]);
+    return all.reverse().filter(({ key, document }) => {
+      const text = JSON.stringify(document);
+      const isNew = !seen.has(text);
+      seen.add(text);
+      return isNew && key !== this.key && document.tensors.length > 0;
+    });
   }
 
   /** From now on saves go to a draft of their own; what is there already stays. */
@@ -95,13 +116,15 @@ export class IndexedDrafts implements Drafts {
     keys.onsuccess = () => {
       for (const old of keys.result.slice(0, -MOST_DRAFTS)) drafts.delete(old);
     };
-    await new Promise<void>((resolve, reject) => {
-      write.oncomplete = () => resolve();
-      const refuse = () => reject(write.error ?? new Error("The draft could not be saved."));
-      write.onerror = refuse;
-      // Where the browser runs out of room as it commits, nothing else is said.
-      write.onabort = refuse;
-    });
+    await written(write);
+    if (this.unkept.size > 0) await this.keepRest();
+  }
+
+  /** Tries again to keep arrays that found no room, though not at every gesture. */
+  private async keepRest(): Promise<void> {
+    if (performance.now() - this.triedAgain < TRY_AGAIN_MS) throw new Error("There was no room for an array.");
+    this.triedAgain = performance.now();
+    await Promise.all([...this.unkept].map(([hash, base64]) => this.keepBlob(hash, base64)));
   }
 
   async blobs(hashes: readonly string[]): Promise<{ hash: string; base64: string }[]> {
@@ -111,9 +134,20 @@ export class IndexedDrafts implements Drafts {
   }
 
   keepBlob(hash: string, base64: string): Promise<void> {
-    // One that found no room must not hold up those after it.
-    const before = this.chain.catch(() => undefined);
-    this.chain = before.then(() => asPromise(this.database.transaction("blobs", "readwrite").objectStore("blobs").put({ hash, base64 })));
-    return this.chain.then(() => undefined);
+    const put = async () => {
+      try {
+        const write = this.database.transaction("blobs", "readwrite");
+        write.objectStore("blobs").put({ hash, base64 });
+        await written(write);
+        this.unkept.delete(hash);
+      } catch (error) {
+        this.unkept.set(hash, base64);
+        throw error;
+      }
+    };
+    // One that found no room does not hold up those after it.
+    const kept = this.chain.then(put, put);
+    this.chain = kept.catch(() => undefined);
+    return kept;
   }
 }

@@ -9,7 +9,7 @@ import { type Draft, IndexedDrafts } from "./drafts.ts";
 import { openWorkerLink } from "./chrome/remoteDoor.tsx";
 import { checkedDocument, decodeLink } from "./model/link.ts";
 import type { DocumentJson, ErrorJson, Notice } from "./protocol.ts";
-import type { EditorStore } from "./store.ts";
+import { type EditorStore, NOT_KEPT } from "./store.ts";
 
 interface Given {
   /** JSON of the document that the page was made with, and what Python said about it. */
@@ -96,18 +96,27 @@ export function goBack(store: EditorStore): void {
 }
 
 /** Drawings of other tabs and of earlier visits, newest first; none where the browser keeps none. */
-export async function earlierDrawings(): Promise<Draft[]> {
+export async function earlierDrawings(store: EditorStore): Promise<Draft[]> {
   try {
-    return (await drafts?.others()) ?? [];
+    return (await drafts?.others(store.get().document)) ?? [];
   } catch {
     return [];
   }
 }
 
-/** Goes on with a copy of such a drawing: another tab may have it open. What was shown stays too. */
-export function openEarlier(store: EditorStore, { document }: Draft): void {
+/**
+ * Goes on with a copy of such a drawing, as another tab may have it open. What is shown may never
+ * have been kept, as it came by a link: it is first, or else stays.
+ */
+export async function openEarlier(store: EditorStore, { document }: Draft): Promise<void> {
+  if (!(await store.keep())) {
+    store.complain(NOT_KEPT);
+    return;
+  }
   drafts?.startNew();
   leaveLink(store, document);
+  // So that a reload finds it.
+  await store.keep();
 }
 
 function leaveLink(store: EditorStore, document: DocumentJson): void {

@@ -85,7 +85,7 @@ const LIVE_INTERVAL_MS = 33;
 const TYPING = "Type the equation";
 const BURST_MS = 2000;
 
-const NOT_KEPT: ErrorJson = {
+export const NOT_KEPT: ErrorJson = {
   kind: "DocumentError",
   code: "draft-not-kept",
   message: "This browser could not keep the drawing, so closing the page would lose it.",
@@ -138,7 +138,7 @@ export class EditorStore {
   /** Shows a document from the start: no history, nothing sent until Python says hello. */
   open(document: DocumentJson, change: Partial<EditorState> = {}): void {
     this.history = newHistory(document);
-    this.set({ ...change, document, held: false, canUndo: false, canRedo: false, selection: NOTHING });
+    this.set({ ...change, document, held: false, canUndo: false, canRedo: false, selection: NOTHING, planStep: null, inspection: null, blamed: null });
     if (this.send) this.request({ kind: "hello", document });
   }
 
@@ -175,7 +175,7 @@ export class EditorStore {
     }
     this.showDocument({ lastGesture: gesture });
     this.forward({ kind: "commands", gesture, phase, commands: [...commands] });
-    if (phase === "commit") this.save();
+    if (phase === "commit") void this.keep();
     return true;
   }
 
@@ -193,7 +193,7 @@ export class EditorStore {
     this.history = done.history;
     this.showDocument({ lastGesture: "Undo" });
     this.forward({ kind: "commands", gesture: "Undo", phase: "commit", commands: done.step.back });
-    this.save();
+    void this.keep();
   }
 
   redo(): void {
@@ -203,7 +203,7 @@ export class EditorStore {
     this.history = done.history;
     this.showDocument({ lastGesture: "Redo" });
     this.forward({ kind: "commands", gesture: "Redo", phase: "commit", commands: done.step.forward });
-    this.save();
+    void this.keep();
   }
 
   select(selection: { tensors?: Iterable<string>; indices?: Iterable<string> }): void {
@@ -217,8 +217,13 @@ export class EditorStore {
 
   /** A passing complaint is about the value of the moment: the next value takes it back. */
   complain(error: ErrorJson, passing = false): void {
+    this.set({ progress: null });
+    this.toast(error, passing);
+  }
+
+  private toast(error: ErrorJson, passing = false): void {
     const same = this.state.toasts.filter((toast) => toast.error.message !== error.message);
-    this.set({ toasts: [...same, { id: this.nextToast++, error, passing }].slice(-3), progress: null });
+    this.set({ toasts: [...same, { id: this.nextToast++, error, passing }].slice(-3) });
   }
 
   dismiss(id: number): void {
@@ -290,7 +295,7 @@ export class EditorStore {
         void this.drafts.blobs(notice.hashes).then((blobs) => blobs.length > 0 && this.request({ kind: "blobs", blobs }));
         break;
       case "keep-blob":
-        void this.kept(this.drafts.keepBlob(notice.hash, notice.base64));
+        void this.kept(this.drafts.keepBlob(notice.hash, notice.base64), false);
         break;
       default:
         notice satisfies never;
@@ -312,7 +317,7 @@ export class EditorStore {
     // Ids of another drawing may be the same by chance.
     const another = commands.some((command) => command.kind === "replace-document") && gesture !== TYPING;
     this.showDocument({ lastGesture: gesture, ...(another ? { selection: NOTHING, planStep: null } : {}) });
-    this.save();
+    void this.keep();
   }
 
   private showDocument(change: Partial<EditorState>): void {
@@ -344,17 +349,19 @@ export class EditorStore {
     }, LIVE_INTERVAL_MS);
   }
 
-  private save(): void {
-    void this.kept(this.drafts.save(this.history.document));
+  /** Saves the drawing as it is; whether the browser has kept it. */
+  async keep(): Promise<boolean> {
+    await this.kept(this.drafts.save(this.history.document));
+    return this.keeps;
   }
 
-  /** Says once that the browser keeps nothing any more, until it does again. */
-  private async kept(saving: Promise<void>): Promise<void> {
+  /** Says once that the browser does not keep everything any more, until it does again. */
+  private async kept(saving: Promise<void>, isAll = true): Promise<void> {
     try {
       await saving;
-      this.keeps = true;
+      this.keeps ||= isAll;
     } catch {
-      if (this.keeps) this.complain(NOT_KEPT);
+      if (this.keeps) this.toast(NOT_KEPT);
       this.keeps = false;
     }
   }

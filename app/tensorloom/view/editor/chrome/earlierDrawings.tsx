@@ -16,9 +16,7 @@ export function EarlierDrawings() {
   const [all, setAll] = useState(false);
   useEffect(() => {
     let wanted = true;
-    // A new tab begins with the latest of them.
-    const shown = JSON.stringify(store.get().document);
-    void earlierDrawings().then((drafts) => wanted && setFound(drafts.filter(({ document }) => JSON.stringify(document) !== shown)));
+    void earlierDrawings(store).then((drafts) => wanted && setFound(drafts));
     return () => {
       wanted = false;
     };
@@ -34,8 +32,8 @@ export function EarlierDrawings() {
               type="button"
               className="tl-button is-plain"
               onClick={() => {
-                openEarlier(store, draft);
                 closeDialog();
+                void openEarlier(store, draft);
               }}
             >
               <b>{draft.document.title}</b>
