@@ -362,7 +362,8 @@ def _defaults(spec: KernelSpec, limits: GpuLimits) -> Iterator[GpuCandidate]:
                 across=across,
                 down=threads // across,
             )
-    if rows * columns <= LINE_OUTPUTS:
+    # Tiny kernels share one text: another for each takes longer to compile than it ever saves.
+    if rows * columns <= LINE_OUTPUTS and spec.mul_adds > limits.small_mul_adds:
         yield from _lines(spec, limits)
     yield from _long_sums(spec, limits)
 
