@@ -7,7 +7,7 @@ beside it. What a first visit does is tested where contexts are made without thi
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from watch import origin_of
 from workbench import ready
@@ -15,7 +15,7 @@ from workbench import ready
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, StorageState
 
 __all__ = ["KnownDevice"]
 
@@ -23,7 +23,7 @@ DATABASE = "tensorloom-kernels"
 BACKENDS = ("wasm", "webgpu", "numpy")
 PRODUCT: dict[str, Any] = {"format": "einsum", "text": "ij,jk->ik"}
 AFTER_RUN_MS = 3000
-"""Enough to measure a backend in, of which none is left for later."""
+"""Enough for the page to measure the backend that ran."""
 
 
 class KnownDevice:
@@ -48,11 +48,12 @@ class KnownDevice:
         part.write_text(json.dumps(self._databases))
         part.replace(kept)
 
-    def at(self, address: str) -> dict[str, Any]:
+    def at(self, address: str) -> StorageState:
         """The ``storage_state`` of a context whose pages are below an address."""
         origin = origin_of(address).rstrip("/")
         kept = {"origin": origin, "localStorage": [], "indexedDB": self._databases}
-        return {"cookies": [], "origins": [kept]}
+        # Playwright's own type leaves the databases out.
+        return cast("StorageState", {"cookies": [], "origins": [kept]})
 
 
 def _first_visit(browser: Browser, address: str) -> list[Any]:

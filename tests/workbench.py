@@ -142,14 +142,17 @@ class Workbench:
     # --- doing ----------------------------------------------------------------------------------
 
     def open(self, **options: object) -> dict[str, Any]:
-        found: dict[str, Any] = self.page.evaluate("(options) => tensorloom.open(options)", options)
+        found = self._opened(options)
         self.page.wait_for_timeout(GLIDE_MS)
+        return found
+
+    def _opened(self, options: dict[str, object]) -> dict[str, Any]:
+        found: dict[str, Any] = self.page.evaluate("(options) => tensorloom.open(options)", options)
         return found
 
     def clear(self) -> None:
         """An empty drawing at zoom 1, nothing held, no messages."""
-        options = {"format": "document", "text": json.dumps(EMPTY)}
-        self.page.evaluate("(options) => tensorloom.open(options)", options)
+        self._opened({"format": "document", "text": json.dumps(EMPTY)})
         self.page.keyboard.press("Escape")
         self.page.evaluate(
             """() => {

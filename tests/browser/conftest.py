@@ -57,7 +57,7 @@ def shared_page(
     context = browser.new_context(
         viewport={"width": 1280, "height": 720},
         color_scheme="light",
-        storage_state=known_device.at(site_url),  # type: ignore[arg-type]  # plain dictionaries
+        storage_state=known_device.at(site_url),
     )
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     seen = Watch(origin=origin_of(site_url))

@@ -76,7 +76,7 @@ def visit(
     browser: Browser, address: str, device: KnownDevice
 ) -> Iterator[tuple[BrowserContext, Watch]]:
     """A visitor of an address: fresh storage but for the device, watched until the end."""
-    context = browser.new_context(storage_state=device.at(address))  # type: ignore[arg-type]  # plain dictionaries
+    context = browser.new_context(storage_state=device.at(address))
     seen = Watch(origin=origin_of(address))
     seen.follow(context)
     yield context, seen

@@ -33,7 +33,7 @@ def visited(
     context = browser.new_context(
         viewport={"width": 1280, "height": 800},
         color_scheme="light",
-        storage_state=known_device.at(site_url),  # type: ignore[arg-type]  # plain dictionaries
+        storage_state=known_device.at(site_url),
     )
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     watch = Watch(origin=origin_of(site_url))
